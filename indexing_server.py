@@ -1,0 +1,46 @@
+"""Run the indexing server: `python indexing_server.py --help`."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from peerbus import options
+from peerbus.broker import Limits
+from peerbus.index import IndexingServer
+from peerbus.logs import log_to
+from peerbus.serving import bind
+
+
+def limit_options(command: Any) -> Any:
+    """One option for each of the broker's limits."""
+    for limit in reversed(fields(Limits)):
+        bounds = click.IntRange(min=limit.metadata["least"]) if limit.type is int else click.FloatRange(min=0.0)
+        flag = f"--{limit.name.replace('_', '-')}"
+        command = click.option(flag, type=bounds, default=limit.default, help=limit.metadata["help"])(command)
+    return command
+
+
+@options.command("PEERBUS")
+@options.HOST
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, help="Port to listen on; 0 takes a free one.")
+@click.option("--threads", type=click.IntRange(min=2), default=256, help="Requests served at once.")
+@options.MAX_BODY
+@options.LOG_DIR
+@options.LOG_LEVEL
+@limit_options
+def main(host: str, port: int, threads: int, max_body: int, log_dir: Path, log_level: str, **limits: Any) -> None:
+    """Run the peerbus indexing server."""
+    if limits["max_waiting"] >= threads:
+        raise click.UsageError(f"--max-waiting {limits['max_waiting']} must be less than --threads {threads}.")
+    log_file = log_to(log_dir, "indexing_server", log_level)
+    server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body)
+    server.stop_on_signals()
+    server.start()
+    click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")
+    server.wait()
+
+
+if __name__ == "__main__":
+    options.run(main)

@@ -1,0 +1,77 @@
+"""Run peer nodes: `python peer_node.py --help`."""
+
+import re
+from pathlib import Path
+
+import click
+import msgspec
+
+from peerbus import options
+from peerbus.peer import NodeOptions, run_nodes
+from peerbus.peer.launcher import Logging, Place
+from peerbus.protocol import Address, Name
+from peerbus.serving import bind
+
+DEFAULTS = NodeOptions()
+
+
+def peer_ids(first: str, count: int) -> list[str]:
+    """`count` ids from `first` on, counting up the number it ends with."""
+    if count == 1:
+        return [first]
+    match = re.fullmatch(r"(.*?)(\d+)", first)
+    if match is None:
+        raise click.UsageError(f"--peer-id '{first}' must end with a number to count {count} peers from.")
+    stem, number = match.groups()
+    return [f"{stem}{int(number) + i}" for i in range(count)]
+
+
+@options.command("PEERBUS_NODE")
+@options.HOST
+@click.option("--port", type=click.IntRange(0, 65535), default=5001, help="Port of the first; 0 takes free ones.")
+@click.option("--peer-id", default="peer1", help="Id of the first peer.")
+@click.option("--count", type=click.IntRange(min=1), default=1, help="Peers to run, each in its own process.")
+@click.option("--index-url", default=DEFAULTS.index_url, help="URL of the indexing server.")
+@click.option(
+    "--index-timeout",
+    type=click.FloatRange(min=0.1),
+    default=DEFAULTS.index_timeout,
+    help="Seconds the indexing server may take to answer, beside what a pull waits.",
+)
+@click.option(
+    "--lease-seconds",
+    type=click.FloatRange(min=0.1, max=86_400),
+    default=DEFAULTS.lease_seconds,
+    help="Seconds after which a peer that fell silent is removed.",
+)
+@click.option("--threads", type=click.IntRange(min=2), default=DEFAULTS.threads, help="Calls served at once, a peer.")
+@options.MAX_BODY
+@options.LOG_DIR
+@options.LOG_LEVEL
+def main(
+    host: str,
+    port: int,
+    peer_id: str,
+    count: int,
+    index_url: str,
+    index_timeout: float,
+    lease_seconds: float,
+    threads: int,
+    max_body: int,
+    log_dir: Path,
+    log_level: str,
+) -> int:
+    """Run one peer node, or several on consecutive ports."""
+    ids = peer_ids(peer_id, count)
+    for value, kind, flag in ((ids[-1], Name, "--peer-id"), (index_url, Address, "--index-url")):
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise click.UsageError(f"{flag} '{value}': {error}.") from None
+    places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
+    node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_body)
+    return run_nodes(places, node_options, Logging(log_dir, log_level))
+
+
+if __name__ == "__main__":
+    options.run(main)

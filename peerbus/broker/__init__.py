@@ -1,0 +1,6 @@
+"""Peers, topics and message queues in memory, behind one lock; knows nothing of HTTP."""
+
+from peerbus.broker.broker import Broker
+from peerbus.broker.limits import Limits
+
+__all__ = ["Broker", "Limits"]

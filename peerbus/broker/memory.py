@@ -1,0 +1,51 @@
+"""What the messages of all topics hold together."""
+
+from collections import OrderedDict
+
+from peerbus.broker.log import Log
+from peerbus.errors import MemoryFull
+
+
+class Memory:
+    """Counts the bytes of every log against one limit, and takes back history when it is reached.
+
+    History is what a log keeps only for replay: every subscriber has pulled it. It never stands in the
+    way of a new message.
+    """
+
+    __slots__ = ("_history", "_limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.used = 0
+        self._history: OrderedDict[Log, int] = OrderedDict()
+
+    def reserve(self, size: int) -> None:
+        """Count `size` bytes more, dropping the longest kept histories until they fit.
+
+        Raises `MemoryFull`, and counts nothing, when what subscribers have yet to pull leaves no room.
+        """
+        while self.used + size > self._limit and self._history:
+            self.free(*self._history.popitem(last=False))
+        if self.used + size > self._limit:
+            raise MemoryFull(
+                f"The messages waiting for subscribers fill the server's memory for them ({self._limit} bytes). "
+                "Publish again when some have been pulled."
+            )
+        self.used += size
+
+    def free(self, log: Log, start: int) -> None:
+        """Free the messages of `log` before `start`."""
+        self.used -= log.free(start)
+
+    def keep_history(self, log: Log, pulled: int) -> None:
+        """Note that every subscriber has pulled what comes before `pulled`."""
+        if log.start < pulled:
+            self._history[log] = pulled
+        else:
+            self._history.pop(log, None)
+
+    def forget(self, log: Log) -> None:
+        """Stop counting `log`, which nobody will read again."""
+        self._history.pop(log, None)
+        self.used -= log.size

@@ -1,0 +1,65 @@
+"""All topics."""
+
+from peerbus.broker.limits import Limits
+from peerbus.broker.memory import Memory
+from peerbus.broker.names import page
+from peerbus.broker.topic import Overflow, Topic, TopicOptions
+from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
+
+
+class Topics:
+    """The topics by name, and the memory their messages share."""
+
+    __slots__ = ("_limits", "_topics", "memory")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._topics: dict[str, Topic] = {}
+        self.memory = Memory(limits.max_bytes)
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def get(self, name: str) -> Topic:
+        """The topic; raises `TopicNotFound`."""
+        topic = self._topics.get(name)
+        if topic is None:
+            raise TopicNotFound(f"Topic '{name}' does not exist. POST /create_topic first.")
+        return topic
+
+    def create(self, name: str, max_messages: int | None, overflow: Overflow | None) -> bool:
+        """Create a topic, or compare the options named with those it has; say whether it is new.
+
+        Raises `TopicExists`, `TooManyTopics`, and `BadRequest` for an option beyond the server's limit.
+        """
+        limit = self._limits.max_messages
+        if max_messages is not None and max_messages > limit:
+            raise BadRequest(f"Expected int <= {limit}, the server's own limit - at $.max_messages")
+        existing = self._topics.get(name)
+        if existing is not None:
+            options = existing.options
+            if max_messages not in (None, options.max_messages) or overflow not in (None, options.overflow):
+                raise TopicExists(
+                    f"Topic '{name}' exists with other options: "
+                    f"max_messages {options.max_messages}, overflow {options.overflow}."
+                )
+            return False
+        if len(self._topics) >= self._limits.max_topics:
+            raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
+        options = TopicOptions(max_messages or limit, overflow or "reject")
+        self._topics[name] = Topic(name, options, self._limits, self.memory)
+        return True
+
+    def remove(self, topic: Topic) -> None:
+        """Forget a topic and the memory its messages held."""
+        del self._topics[topic.name]
+        self.memory.forget(topic.log)
+
+    def page(self, limit: int, after: str) -> list[Topic]:
+        """The first `limit` topics by name that come after `after`."""
+        return [self._topics[name] for name in page(self._topics, limit, after)]
+
+    def wake_all(self) -> None:
+        """Wake whoever waits for a message of any topic."""
+        for topic in self._topics.values():
+            topic.wake()

@@ -1,0 +1,208 @@
+"""The table of calls: method, path, request, and what the broker does for it.
+
+The indexing server serves `ENDPOINTS` and `HEALTH`; a peer node forwards the same `ENDPOINTS`.
+A row's function takes the broker and the decoded request, makes one broker call and words its answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import UNSET, Raw
+
+from peerbus import protocol as wire
+from peerbus.errors import NotReady
+
+if TYPE_CHECKING:
+    from peerbus.broker import Broker
+    from peerbus.broker.results import Pulled
+
+Target = TypeVar("Target")
+RequestT = TypeVar("RequestT", bound=wire.Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[Target, RequestT]):
+    """One call. Its answers' sentences are logged at `level`, or at debug where they changed nothing."""
+
+    method: str
+    path: str
+    request: type[RequestT]
+    call: Callable[[Target, RequestT], wire.Answer]
+    level: int = logging.INFO
+
+    @property
+    def name(self) -> str:
+        """The call's name, as in its path."""
+        return self.path[1:]
+
+    @property
+    def has_peer_id(self) -> bool:
+        """Whether a request says which peer calls."""
+        return "peer_id" in self.request.__struct_fields__
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
+    """Register a peer, or renew its lease."""
+    named = {key: value for key in ("address", "lease_seconds") if (value := getattr(r, key)) is not UNSET}
+    done = broker.register_peer(r.peer_id, **named)
+    sentence = f"Peer '{r.peer_id}' is registered." if done.created else f"Peer '{r.peer_id}' stays registered."
+    return wire.RegisterAnswer(message=sentence, peer_id=r.peer_id, created=done.created, epoch=done.epoch)
+
+
+def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.PeerAnswer:
+    """Remove a peer with its subscriptions."""
+    broker.unregister_peer(r.peer_id)
+    return wire.PeerAnswer(message=f"Peer '{r.peer_id}' is unregistered.", peer_id=r.peer_id)
+
+
+def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
+    """Create a topic."""
+    created = broker.create_topic(r.topic, r.max_messages, r.overflow)
+    sentence = f"Topic '{r.topic}' is created." if created else f"Topic '{r.topic}' existed; it keeps its messages."
+    return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
+
+
+def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.DeleteTopicAnswer:
+    """Delete a topic with its messages and subscriptions."""
+    done = broker.delete_topic(r.topic)
+    sentence = f"Topic '{r.topic}' is deleted."
+    return wire.DeleteTopicAnswer(
+        message=sentence, topic=r.topic, notified=list(done.addresses), discarded=done.discarded
+    )
+
+
+def publish(broker: Broker, r: wire.PublishRequest) -> wire.PublishAnswer:
+    """Publish one message or a batch to a topic."""
+    done = broker.publish(r.topic, r.values(), r.peer_id, r.message_id)
+    if done.duplicate:
+        sentence = f"Message '{r.message_id}' was published to topic '{r.topic}' before; nothing is published."
+    elif done.count == 1:
+        sentence = f"Message published to topic '{r.topic}'."
+    else:
+        sentence = f"{counted(done.count, 'message')} published to topic '{r.topic}'."
+    return wire.PublishAnswer(
+        message=sentence, topic=r.topic, offset=done.offset, count=done.count, duplicate=done.duplicate
+    )
+
+
+def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
+    """Subscribe a peer to a topic."""
+    done = broker.subscribe(r.peer_id, r.topic, r.start)
+    verb = "is" if done.created else "stays"
+    return wire.SubscribeAnswer(
+        message=f"Peer '{r.peer_id}' {verb} subscribed to topic '{r.topic}'.",
+        topic=r.topic,
+        peer_id=r.peer_id,
+        created=done.created,
+        next_offset=done.next_offset,
+    )
+
+
+def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.UnsubscribeAnswer:
+    """End a subscription."""
+    discarded = broker.unsubscribe(r.peer_id, r.topic)
+    sentence = f"Peer '{r.peer_id}' is no longer subscribed to topic '{r.topic}'."
+    return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
+
+
+def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.PullAnswer:
+    """Take the next messages from a peer's message queue."""
+    done = broker.pull(r.peer_id, r.topic, r.max_messages, r.wait)
+    next_offset = done.offset + len(done.values)
+    return wire.PullAnswer(
+        message=_pulled(r.topic, done),
+        messages=Raw(b"[" + b",".join(done.values) + b"]"),
+        offsets=list(range(done.offset, next_offset)),
+        next_offset=next_offset,
+        remaining=done.remaining,
+        missed=done.missed,
+    )
+
+
+def _pulled(topic: str, done: Pulled) -> str:
+    count = len(done.values)
+    if count:
+        sentence = f"{counted(count, 'message')} from topic '{topic}'."
+    else:
+        sentence = f"No new messages in topic '{topic}'."
+        if done.closing:
+            sentence += " The server is stopping."
+        elif done.earlier:
+            sentence += (
+                f" {done.earlier} from before your subscription can be replayed: "
+                'subscribe again with "from": "earliest".'
+            )
+    if done.missed:
+        sentence += f" {done.missed} were dropped before you pulled them."
+    return sentence
+
+
+def query_peers(broker: Broker, r: wire.TopicRequest) -> wire.QueryPeersAnswer:
+    """Tell who is subscribed to a topic."""
+    done = broker.query_peers(r.topic)
+    sentence = f"{counted(len(done.peers), 'peer')} subscribed to topic '{r.topic}'."
+    return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=done.peers, addresses=done.addresses)
+
+
+def topics(broker: Broker, r: wire.ListRequest) -> wire.TopicsAnswer:
+    """List the topics by name."""
+    page = broker.list_topics(r.limit, r.after)
+    return wire.TopicsAnswer(message=f"{counted(len(page), 'topic')}.", topics=page)
+
+
+def peers(broker: Broker, r: wire.ListRequest) -> wire.PeersAnswer:
+    """List the peers by id."""
+    page = broker.list_peers(r.limit, r.after)
+    return wire.PeersAnswer(message=f"{counted(len(page), 'peer')}.", peers=page)
+
+
+def stats(broker: Broker, _: wire.EmptyRequest) -> wire.StatsAnswer:
+    """Show totals and what the server holds."""
+    figures = broker.stats()
+    sentence = (
+        f"{counted(figures.peers, 'peer')}, {counted(figures.topics, 'topic')}, "
+        f"{counted(figures.published, 'message')} published."
+    )
+    return wire.StatsAnswer(message=sentence, stats=figures)
+
+
+def livez(_: object, __: wire.EmptyRequest) -> wire.Answer:
+    """Say that the process answers."""
+    return wire.Answer(message="Alive.")
+
+
+def readyz(broker: Broker, _: wire.EmptyRequest) -> wire.Answer:
+    """Say whether calls will be served."""
+    if broker.closing:
+        raise NotReady("The indexing server is stopping.")
+    return wire.Answer(message="Ready.")
+
+
+ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
+    Endpoint("POST", "/register_peer_node", wire.RegisterRequest, register_peer_node),
+    Endpoint("POST", "/unregister_peer_node", wire.PeerRequest, unregister_peer_node),
+    Endpoint("POST", "/create_topic", wire.CreateTopicRequest, create_topic),
+    Endpoint("DELETE", "/delete_topic", wire.TopicRequest, delete_topic),
+    Endpoint("POST", "/publish", wire.PublishRequest, publish, logging.DEBUG),
+    Endpoint("POST", "/subscribe", wire.SubscribeRequest, subscribe),
+    Endpoint("POST", "/unsubscribe", wire.SubscriptionRequest, unsubscribe),
+    Endpoint("POST", "/pull_messages", wire.PullRequest, pull_messages, logging.DEBUG),
+    Endpoint("GET", "/query_peers", wire.TopicRequest, query_peers, logging.DEBUG),
+    Endpoint("GET", "/topics", wire.ListRequest, topics, logging.DEBUG),
+    Endpoint("GET", "/peers", wire.ListRequest, peers, logging.DEBUG),
+    Endpoint("GET", "/stats", wire.EmptyRequest, stats, logging.DEBUG),
+)
+
+HEALTH: tuple[Endpoint[Broker, Any], ...] = (
+    Endpoint("GET", "/livez", wire.EmptyRequest, livez, logging.DEBUG),
+    Endpoint("GET", "/readyz", wire.EmptyRequest, readyz, logging.DEBUG),
+)

@@ -1,0 +1,49 @@
+"""The indexing server as a whole: broker, application, notices and lease watch, started and stopped together."""
+
+import logging
+import socket
+import threading
+
+from peerbus.broker import Broker, Limits
+from peerbus.endpoints import ENDPOINTS, HEALTH
+from peerbus.index.notifier import Notifier
+from peerbus.serving import Server
+from peerbus.web import answering, create_app
+
+log = logging.getLogger(__name__)
+
+LEASE_CHECK_SECONDS = 60.0
+
+
+class IndexingServer:
+    """One broker served over HTTP on a bound socket."""
+
+    def __init__(self, listener: socket.socket, limits: Limits, threads: int, max_body: int) -> None:
+        """Raises nothing; `threads` must be more than `limits.max_waiting`, which each hold one."""
+        self._notifier = Notifier()
+        self.broker = Broker(limits, on_topic_deleted=self._notifier.topic_deleted)
+        app = create_app({endpoint: answering(endpoint, self.broker, max_body) for endpoint in (*ENDPOINTS, *HEALTH)})
+        self._server = Server(app, listener, threads, before_stop=self.broker.close)
+        self._leases = threading.Thread(target=self._watch_leases, name="leases", daemon=True)
+        self.url = self._server.url
+        self.stop = self._server.stop
+        self.stop_on_signals = self._server.stop_on_signals
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._leases.start()
+        self._server.start()
+        log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
+
+    def wait(self) -> bool:
+        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
+        clean = self._server.wait()
+        self._notifier.close()
+        self._leases.join()
+        log.info("The indexing server stopped.")
+        return clean
+
+    def _watch_leases(self) -> None:
+        while not self.broker.closing:
+            for peer_id in self.broker.expire_leases(wait=LEASE_CHECK_SECONDS):
+                log.info("Peer '%s' is removed: its lease ran out.", peer_id)

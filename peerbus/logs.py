@@ -1,0 +1,47 @@
+"""Log files: one line an event."""
+
+import logging
+import logging.handlers
+from pathlib import Path
+from urllib.parse import quote
+
+FILE_BYTES = 10 << 20
+OLD_FILES = 3
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class LogFolderError(Exception):
+    """The log file cannot be written."""
+
+
+class _OneLine(logging.Formatter):
+    """Keeps control characters that a caller sent from writing lines of their own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name the base class gives it
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().formatMessage(record))
+
+
+def log_to(folder: Path, name: str, level: str) -> Path:
+    """Send all logging of this process from `level` on to a rotating file `<name>.log`, and return its path.
+
+    Warnings and errors go to standard error as well. The file is kept to `FILE_BYTES`, with `OLD_FILES` older
+    ones beside it. Raises `LogFolderError` when it cannot be written.
+    """
+    path = folder / f"{quote(name, safe='')}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = logging.handlers.RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8")
+    except OSError as error:
+        raise LogFolderError(f"Cannot write the log file {path}: {error.strerror}.") from None
+    console = logging.StreamHandler()
+    console.setLevel(logging.WARNING)
+    logging.raiseExceptions = False
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+    for handler in (file, console):
+        handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s"))
+        root.addHandler(handler)
+    root.setLevel(level.upper())
+    logging.getLogger("_granian").setLevel(logging.WARNING)
+    return path

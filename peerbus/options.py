@@ -1,0 +1,60 @@
+"""What the command lines share: options that are environment variables too, and one clear line for an error."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from peerbus.logs import LEVELS, LogFolderError
+from peerbus.serving import BindError
+
+USAGE_ERROR = 2
+
+MAX_BODY = click.option(
+    "--max-body", type=click.IntRange(min=1), default=16 << 20, help="Bytes of the largest body taken."
+)
+LOG_DIR = click.option(
+    "--log-dir", type=click.Path(file_okay=False, path_type=Path), default="logs", help="Folder for the log file."
+)
+LOG_LEVEL = click.option(
+    "--log-level", type=click.Choice(LEVELS), default="info", help="Least level logged; debug has every message."
+)
+HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
+
+
+def command(prefix: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose options are also read from environment variables `<prefix>_<OPTION>`."""
+    return click.command(
+        context_settings={"auto_envvar_prefix": prefix, "show_default": True, "max_content_width": 110},
+        epilog=f"Every option is also an environment variable: --log-level is {prefix}_LOG_LEVEL.",
+    )
+
+
+def run(main: click.Command) -> NoReturn:
+    """Run a command line and end the process: an error is one line on standard error, with exit code 2."""
+    try:
+        code = main.main(standalone_mode=False)
+    except click.ClickException as error:
+        code = _failed(error.format_message())
+    except (BindError, LogFolderError) as error:
+        code = _failed(str(error))
+    except click.Abort:
+        code = 1
+    end(code or 0)
+
+
+def end(code: int) -> NoReturn:
+    """End the process now, even with requests that still block threads of the server."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _failed(message: str) -> int:
+    click.echo(f"error: {message}", err=True)
+    return USAGE_ERROR

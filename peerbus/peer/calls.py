@@ -1,0 +1,47 @@
+"""The calls a peer node answers itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from peerbus.endpoints import Endpoint, counted, livez
+from peerbus.errors import NotReady
+from peerbus.protocol import Answer, EmptyRequest, EventsAnswer, Notice, PeerAnswer
+
+if TYPE_CHECKING:
+    from peerbus.peer.node import PeerNode
+
+
+def exit_peer(node: PeerNode, _: EmptyRequest) -> PeerAnswer:
+    """Unregister the peer and end its node, after this answer."""
+    node.leave()
+    return PeerAnswer(message=f"Peer '{node.peer_id}' is leaving.", peer_id=node.peer_id)
+
+
+def notify(node: PeerNode, notice: Notice) -> Answer:
+    """Take a notice of the indexing server's."""
+    node.events.note(notice.event, notice.message, notice.topic)
+    return Answer(message=f"Peer '{node.peer_id}' has noted it.")
+
+
+def events(node: PeerNode, _: EmptyRequest) -> EventsAnswer:
+    """Show what happened to this peer."""
+    noted = node.events.listing()
+    return EventsAnswer(message=f"{counted(len(noted), 'event')}.", events=noted)
+
+
+def readyz(node: PeerNode, _: EmptyRequest) -> Answer:
+    """Say whether the peer is registered."""
+    if not node.registered:
+        raise NotReady(f"Peer '{node.peer_id}' is not registered at the indexing server.")
+    return Answer(message="Ready.")
+
+
+OWN_CALLS: tuple[Endpoint[PeerNode, Any], ...] = (
+    Endpoint("POST", "/exit_peer", EmptyRequest, exit_peer),
+    Endpoint("POST", "/notify", Notice, notify, logging.DEBUG),
+    Endpoint("GET", "/events", EmptyRequest, events, logging.DEBUG),
+    Endpoint("GET", "/livez", EmptyRequest, livez, logging.DEBUG),
+    Endpoint("GET", "/readyz", EmptyRequest, readyz, logging.DEBUG),
+)

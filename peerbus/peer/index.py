@@ -1,0 +1,60 @@
+"""A peer node's line to the indexing server."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError
+from peerbus.protocol import Answer, ErrorAnswer, Request
+from peerbus.transport import Received, TimedOut, Transport, Unreachable
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+CONNECT_SECONDS = 2.0
+JSON_HEADERS = ("Content-Type: application/json",)
+_decode_error = msgspec.json.Decoder(ErrorAnswer).decode
+
+
+class Index:
+    """Sends calls to the indexing server over kept connections."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """`timeout` is how long an answer may take, in seconds, beside what a call itself waits."""
+        self.url = url.rstrip("/")
+        self._timeout = timeout
+        self._transport = Transport(CONNECT_SECONDS)
+
+    def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Received:
+        """Send a call as it is and return the answer as it came; `wait` is how long the call itself waits.
+
+        Raises `IndexUnreachable` and `IndexTimeout`.
+        """
+        return self._send(method, path, body, headers, wait + self._timeout)
+
+    def call(self, path: str, request: Request, answer: type[AnswerT], timeout: float | None = None) -> AnswerT:
+        """Make a call of the peer node's own; an error of the server's is raised as its class."""
+        body = msgspec.json.encode(request)
+        received = self._send("POST", path, body, JSON_HEADERS, self._timeout if timeout is None else timeout)
+        if received.status == 200:
+            return msgspec.json.decode(received.body, type=answer)
+        error = error_in(received)
+        raise CATALOGUE.get(error.code, InternalError)(error.message)
+
+    def _send(self, method: str, path: str, body: bytes, headers: Sequence[str], timeout: float) -> Received:
+        try:
+            return self._transport.send(method, self.url + path, body, headers, timeout)
+        except TimedOut:
+            raise IndexTimeout(
+                f"The indexing server at {self.url} did not answer within {timeout:g} seconds."
+            ) from None
+        except Unreachable as error:
+            raise IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.") from None
+
+
+def error_in(received: Received) -> ErrorAnswer:
+    """The error in an answer that is one; what is not ours to read counts as an internal error."""
+    try:
+        return _decode_error(received.body)
+    except msgspec.DecodeError:
+        return ErrorAnswer(InternalError.code, f"The answer with status {received.status} is not peerbus's.")

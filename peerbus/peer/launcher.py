@@ -1,0 +1,116 @@
+"""Running peer nodes: one in this process, or several forked from it."""
+
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from peerbus.logs import log_to
+from peerbus.peer.node import NodeOptions, PeerNode
+
+KILL_AFTER_SECONDS = 5
+
+
+class Place(NamedTuple):
+    """A peer and the socket its node listens on."""
+
+    peer_id: str
+    listener: socket.socket
+
+
+class Logging(NamedTuple):
+    """Where the nodes log, each to a file of its own, and from which level on."""
+
+    folder: Path
+    level: str
+
+
+def run_nodes(places: Sequence[Place], options: NodeOptions, logs: Logging) -> int:
+    """Run a node at each place until it is stopped; returns the exit code."""
+    if len(places) == 1:
+        return _run_node(places[0], options, logs)
+    return _Family(places, options, logs).run()
+
+
+def _run_node(place: Place, options: NodeOptions, logs: Logging, lifeline: int | None = None) -> int:
+    log_to(logs.folder, place.peer_id, logs.level)
+    node = PeerNode(place.peer_id, place.listener, options)
+    node.stop_on_signals()
+    if lifeline is not None:
+        threading.Thread(target=_stop_at_end_of, args=(lifeline, node), daemon=True).start()
+    node.start()
+    print(f"{node.peer_id} serves at {node.url}", flush=True)
+    node.wait()
+    return 0
+
+
+def _stop_at_end_of(lifeline: int, node: PeerNode) -> None:
+    os.read(lifeline, 1)
+    node.stop()
+
+
+class _Family:
+    """Nodes forked from one parent that has everything imported, so that they share its memory.
+
+    A node ends when the parent does, however that ended: the pipe between them closes.
+    """
+
+    def __init__(self, places: Sequence[Place], options: NodeOptions, logs: Logging) -> None:
+        self._places = places
+        self._options = options
+        self._logs = logs
+        self._pids: dict[int, str] = {}
+        self._stopping = False
+
+    def run(self) -> int:
+        """Fork the nodes and wait for them; returns the exit code, in the parent and in each child."""
+        lifeline, hold = os.pipe()
+        gc.freeze()
+        for place in self._places:
+            pid = os.fork()
+            if pid == 0:
+                os.close(hold)
+                return self._be_node(place, lifeline)
+            self._pids[pid] = place.peer_id
+        for place in self._places:
+            place.listener.close()
+        signal.signal(signal.SIGALRM, lambda *_: self._signal_all(signal.SIGKILL))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop())
+        return self._wait()
+
+    def _be_node(self, place: Place, lifeline: int) -> int:
+        for other in self._places:
+            if other is not place:
+                other.listener.close()
+        return _run_node(place, self._options, self._logs, lifeline)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._signal_all(signal.SIGTERM)
+        signal.alarm(KILL_AFTER_SECONDS)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in list(self._pids):
+            os.kill(pid, number)
+
+    def _wait(self) -> int:
+        failed = 0
+        while self._pids:
+            pid, status = os.wait()
+            peer_id = self._pids.pop(pid)
+            if status:
+                failed = 1
+                print(f"Peer '{peer_id}' ended with {_described(status)}.", file=sys.stderr, flush=True)
+        return failed
+
+
+def _described(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"signal {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exit code {os.WEXITSTATUS(status)}"

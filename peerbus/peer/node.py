@@ -1,0 +1,67 @@
+"""The peer node as a whole: application, membership and line to the indexing server, started and stopped together."""
+
+import logging
+import socket
+from dataclasses import dataclass
+
+from peerbus.endpoints import ENDPOINTS
+from peerbus.peer.calls import OWN_CALLS
+from peerbus.peer.events import Events
+from peerbus.peer.forwarding import forwarding
+from peerbus.peer.index import Index
+from peerbus.peer.membership import Membership
+from peerbus.serving import Server, url_of
+from peerbus.web import answering, create_app
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """How peer nodes are run, all of them the same. Times are in seconds, `max_body` is in bytes."""
+
+    index_url: str = "http://127.0.0.1:5000"
+    lease_seconds: float = 30.0
+    index_timeout: float = 10.0
+    threads: int = 64
+    max_body: int = 16 << 20
+
+
+class PeerNode:
+    """One peer, served over HTTP on a bound socket."""
+
+    def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
+        index = Index(options.index_url, options.index_timeout)
+        self.peer_id = peer_id
+        self.events = Events()
+        self._membership = Membership(index, peer_id, url_of(listener), options.lease_seconds, self.events)
+        forwarded = {
+            endpoint: forwarding(endpoint, index, self._membership, options.max_body) for endpoint in ENDPOINTS
+        }
+        own = {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
+        self._server = Server(create_app(forwarded | own), listener, options.threads, before_stop=self._membership.stop)
+        self.url = self._server.url
+        self.stop = self._server.stop
+        self.stop_on_signals = self._server.stop_on_signals
+
+    @property
+    def registered(self) -> bool:
+        """Whether the indexing server knows this peer, as far as this node can tell."""
+        return self._membership.registered
+
+    def start(self) -> None:
+        """Begin to serve, and register."""
+        self._server.start()
+        self._membership.start()
+        log.info("Peer '%s' serves at %s.", self.peer_id, self.url)
+
+    def leave(self) -> None:
+        """Unregister, then stop."""
+        self._membership.stop()
+        self.stop()
+
+    def wait(self) -> bool:
+        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
+        clean = self._server.wait()
+        log.info("Peer '%s' stopped.", self.peer_id)
+        return clean

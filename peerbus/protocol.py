@@ -1,0 +1,237 @@
+"""The wire: a typed request and a typed answer for each call.
+
+A field left out keeps its default; an unknown field, a wrong type or a value out of bounds is refused with
+the path of the fault. Message values are never decoded: they travel as the raw JSON bytes that came in.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+
+from peerbus.errors import BadRequest
+from peerbus.views import Event, PeerView, Stats, TopicView
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$(?!\n)",
+        description="A letter or digit, then letters, digits and . _ : / - (128 characters at most).",
+    ),
+]
+Address = Annotated[
+    str, Meta(pattern=r"^https?://[^\s/]+", max_length=2048, description="The URL of a peer's own peer node.")
+]
+Lease = Annotated[float, Meta(gt=0, le=86_400, description="Seconds the peer may stay silent.")]
+Offset = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+PageSize = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Request(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of what a caller sends."""
+
+
+class Answer(Struct):
+    """Base of what a caller gets on success: a sentence for a person first, then the fields."""
+
+    message: str
+
+
+class ErrorAnswer(Struct):
+    """What a caller gets on failure."""
+
+    code: str
+    message: str
+
+
+class EmptyRequest(Request):
+    """A call without fields."""
+
+
+class RegisterRequest(Request):
+    """Register a peer, or renew its lease; null means no address, no lease."""
+
+    peer_id: Name
+    address: Address | UnsetType | None = UNSET
+    lease_seconds: Lease | UnsetType | None = UNSET
+
+
+class RegisterAnswer(Answer):
+    """`epoch` changes when the server lost its state: register and subscribe again."""
+
+    peer_id: str
+    created: bool
+    epoch: str
+
+
+class PeerRequest(Request):
+    """A call that names a peer."""
+
+    peer_id: Name
+
+
+class PeerAnswer(Answer):
+    """An answer about a peer."""
+
+    peer_id: str
+
+
+class CreateTopicRequest(Request):
+    """Create a topic; the options default to the server's."""
+
+    topic: Name
+    max_messages: Count | None = None
+    overflow: Literal["reject", "drop_oldest"] | None = None
+
+
+class CreateTopicAnswer(Answer):
+    """`created` is false when the topic existed."""
+
+    topic: str
+    created: bool
+
+
+class TopicRequest(Request):
+    """A call that names a topic."""
+
+    topic: Name
+
+
+class DeleteTopicAnswer(Answer):
+    """`notified` are the subscribed peers with an address, `discarded` the messages somebody had not pulled."""
+
+    topic: str
+    notified: list[str]
+    discarded: int
+
+
+class PublishRequest(Request):
+    """Publish one `message`, or a batch of `messages`, all or none."""
+
+    topic: Name
+    message: Raw = Raw()
+    messages: list[Raw] | UnsetType = UNSET
+    peer_id: Name | None = None
+    message_id: Name | None = None
+
+    def values(self) -> list[bytes]:
+        """The messages as bytes of their own, no longer views of the request."""
+        if self.messages is UNSET:
+            if not self.message:
+                raise BadRequest("Object missing required field `message` (or `messages`, for several) - at $")
+            return [bytes(self.message)]
+        if self.message:
+            raise BadRequest("Expected `message` or `messages`, got both - at $")
+        if not self.messages:
+            raise BadRequest("Expected at least one message - at $.messages")
+        return [bytes(message) for message in self.messages]
+
+
+class PublishAnswer(Answer):
+    """`offset` is that of the first message; `duplicate` that this message id was published before."""
+
+    topic: str
+    offset: int
+    count: int
+    duplicate: bool
+
+
+class SubscribeRequest(Request):
+    """Subscribe a peer to a topic, or move its position when `from` is named again."""
+
+    peer_id: Name
+    topic: Name
+    start: Literal["latest", "earliest"] | Offset | None = field(name="from", default=None)
+
+
+class SubscribeAnswer(Answer):
+    """`next_offset` is the offset of the next message to be pulled."""
+
+    topic: str
+    peer_id: str
+    created: bool
+    next_offset: int
+
+
+class SubscriptionRequest(Request):
+    """A call that names a subscription by its peer and its topic."""
+
+    peer_id: Name
+    topic: Name
+
+
+class UnsubscribeAnswer(Answer):
+    """`discarded` messages had not been pulled."""
+
+    topic: str
+    peer_id: str
+    discarded: int
+
+
+class PullRequest(Request):
+    """Take messages from a message queue, waiting up to `wait` seconds for the first."""
+
+    peer_id: Name
+    topic: Name
+    max_messages: Count = 1000
+    wait: Seconds = 0.0
+
+
+class PullAnswer(Answer):
+    """`messages` are the published values, unchanged; `missed` were dropped, `remaining` are left to pull."""
+
+    messages: Raw
+    offsets: list[int]
+    next_offset: int
+    remaining: int
+    missed: int
+
+
+class QueryPeersAnswer(Answer):
+    """The subscribers of a topic, and the addresses of those that have one."""
+
+    topic: str
+    peers: list[str]
+    addresses: dict[str, str]
+
+
+class ListRequest(Request):
+    """A page of a listing: the first `limit` names after `after`."""
+
+    limit: PageSize = 1000
+    after: str = ""
+
+
+class TopicsAnswer(Answer):
+    """A page of topics by name."""
+
+    topics: list[TopicView]
+
+
+class PeersAnswer(Answer):
+    """A page of peers by id."""
+
+    peers: list[PeerView]
+
+
+class StatsAnswer(Answer):
+    """The server's figures."""
+
+    stats: Stats
+
+
+class Notice(Request):
+    """What the indexing server tells a peer node: something happened to a subscription of its peer."""
+
+    event: Literal["topic_deleted"]
+    topic: Name
+    message: str
+
+
+class EventsAnswer(Answer):
+    """What a peer node noted, the oldest first."""
+
+    events: list[Event]

@@ -1,0 +1,116 @@
+"""Serving a WSGI application: bind, start, wait, stop.
+
+granian's worker runs in this very process. Its own launcher would put a parent process beside it and offer no
+way to wake blocked requests before it stops; the worker is what that launcher runs in its child.
+"""
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from granian import _granian
+from granian._futures import _new_cbscheduler
+from granian.http import HTTP1Settings
+from granian.wsgi import _callback_wrapper
+
+# granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
+_Worker: Any = _granian.WSGIWorker
+_SocketHolder: Any = _granian.SocketHolder
+_new_scheduler: Any = _new_cbscheduler
+
+BACKLOG = 2048
+STOP_SECONDS = 3.0
+"""How long requests under way may take to end after `stop`."""
+IDLE_THREAD_SECONDS = 30
+RUST_THREADS = 1
+NO_STATIC_FILES = None
+NO_TLS: tuple[Any, ...] = (False, None, None, None, "tls1.3", None, [], False)
+NO_METRICS = (None, None)
+
+Application = Callable[..., Any]
+
+
+class BindError(Exception):
+    """The address cannot be listened on."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises `BindError`."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise BindError(f"Cannot listen on {host} port {port}: {reason}.") from None
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL that a listening socket is reached at from this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server:
+    """One HTTP/1.1 server on a bound socket, with a pool of threads that each serve one request at a time."""
+
+    def __init__(
+        self,
+        app: Application,
+        listener: socket.socket,
+        threads: int,
+        before_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_stop` is called once when stopping begins, to let blocked requests end."""
+        self.url = url_of(listener)
+        self._listener = listener
+        self._before_stop = before_stop
+        self._stop = threading.Event()
+        self._stopped = threading.Event()
+        self._signal = _granian.WorkerSignal()
+        self._signal.add_cb(self._stopped.set)
+        self._scheduler = _new_scheduler(asyncio.new_event_loop(), _callback_wrapper(app, {}, None), impl_asyncio=True)
+        self._worker = _Worker(
+            1,
+            (None, _SocketHolder(listener.fileno(), False, BACKLOG)),
+            None,
+            RUST_THREADS,
+            RUST_THREADS,
+            threads,
+            IDLE_THREAD_SECONDS,
+            BACKLOG,
+            "1",
+            HTTP1Settings(),
+            None,
+            NO_STATIC_FILES,
+            *NO_TLS,
+            NO_METRICS,
+        )
+
+    def start(self) -> None:
+        """Begin to serve, on threads of its own."""
+        self._worker.serve_mtr(self._scheduler, None, self._signal)
+
+    def stop(self) -> None:
+        """Ask the server to stop: no new connections, requests under way are answered. Returns at once."""
+        self._stop.set()
+
+    def run(self) -> bool:
+        """Serve until `stop` is called; false when requests under way did not end in `STOP_SECONDS`."""
+        self.start()
+        return self.wait()
+
+    def wait(self) -> bool:
+        """Wait for `stop` to be called, then for the requests under way."""
+        self._stop.wait()
+        self._before_stop()
+        self._signal.set()
+        return self._stopped.wait(STOP_SECONDS)
+
+    def stop_on_signals(self) -> None:
+        """Stop on SIGTERM and Ctrl-C."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())

@@ -1,0 +1,39 @@
+"""The Flask application made from a table of endpoints."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, request
+
+from peerbus.endpoints import Endpoint
+from peerbus.web.handlers import Handler
+from peerbus.web.reply import Reply, failure
+
+
+def create_app(routes: Mapping[Endpoint[Any, Any], Handler]) -> Flask:
+    """A Flask application with one route a row; everything it answers, errors too, is JSON."""
+    app = Flask("peerbus", static_folder=None)
+    app.url_map.merge_slashes = False
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    for endpoint, handler in routes.items():
+        app.add_url_rule(
+            endpoint.path,
+            endpoint.name,
+            _view(handler),
+            methods=[endpoint.method],
+            provide_automatic_options=False,
+        )
+    app.register_error_handler(Exception, lambda error: _response(failure(error, _call())))
+    return app
+
+
+def _view(handler: Handler) -> Any:
+    return lambda: _response(handler(request.environ))
+
+
+def _call() -> str:
+    return f"{request.method} {request.path}"
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, reply.headers)

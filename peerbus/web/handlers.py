@@ -1,0 +1,46 @@
+"""Handlers: what turns a request into a reply."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from peerbus.endpoints import Endpoint
+from peerbus.protocol import Request
+from peerbus.web.reply import Reply, success
+from peerbus.web.request import Environ, check_media_type, decode_body, decode_query, read_body
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Environ], Reply]
+"""Answers a request, or raises what the caller did wrong."""
+
+Target = TypeVar("Target")
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+def answering(endpoint: Endpoint[Target, RequestT], target: Target, max_body: int) -> Handler:
+    """The handler that decodes a request, gives it to the endpoint's function, and logs what that answers.
+
+    The fields come from the body; GET and DELETE take them from the query string where there is no body.
+    """
+    decoder = msgspec.json.Decoder(endpoint.request)
+    call, request_type, level = endpoint.call, endpoint.request, endpoint.level
+    needs_body = endpoint.method == "POST"
+
+    def handle(environ: Environ) -> Reply:
+        body = read_body(environ, max_body)
+        if body:
+            check_media_type(environ)
+            request = decode_body(body, decoder)
+        elif needs_body:
+            request = decode_body(b"{}", decoder)
+        else:
+            request = decode_query(environ["QUERY_STRING"], request_type)
+        answer = call(target, request)
+        if log.isEnabledFor(level):
+            log.log(level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
+        return success(answer)
+
+    return handle

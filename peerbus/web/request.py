@@ -1,0 +1,77 @@
+"""Reading a request: what is refused at the door, and the body or query that is let in."""
+
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from peerbus.errors import BadRequest, TooLarge, UnsupportedMediaType
+from peerbus.protocol import Request
+
+R = TypeVar("R", bound=Request)
+Environ = dict[str, Any]
+"""A request as WSGI gives it."""
+
+
+def read_body(environ: Environ, max_bytes: int) -> bytes:
+    """The whole body, empty if there is none; raises `TooLarge` without reading more than `max_bytes`.
+
+    A chunked body has no declared length and is read until it ends or is too large.
+    """
+    declared = environ.get("CONTENT_LENGTH")
+    if declared:
+        length = int(declared)
+        if length > max_bytes:
+            raise _too_large(max_bytes)
+    elif "HTTP_TRANSFER_ENCODING" in environ:
+        length = max_bytes + 1
+    else:
+        return b""
+    body: bytes = environ["wsgi.input"].read(length)
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body
+
+
+def check_media_type(environ: Environ) -> None:
+    """Raise `UnsupportedMediaType` unless the body says that it is JSON."""
+    content_type: str = environ.get("CONTENT_TYPE", "")
+    if content_type != "application/json" and content_type.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType(
+            "The body must say that it is JSON: add the header 'Content-Type: application/json'."
+        )
+
+
+def decode_body(body: bytes, decoder: msgspec.json.Decoder[R]) -> R:
+    """The request in a JSON body; raises `BadRequest` with the path of the fault."""
+    try:
+        return decoder.decode(body if body.isascii() else body.decode())
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
+    except msgspec.ValidationError as error:
+        raise BadRequest(_fault(error)) from None
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.") from None
+
+
+def decode_query(query: str, request: type[R]) -> R:
+    """The request in a query string; raises `BadRequest` with the path of the fault."""
+    fields: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in fields:
+            raise BadRequest(f"Expected one value, got several - at $.{name}")
+        fields[name] = value
+    try:
+        return msgspec.convert(fields, request, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(_fault(error)) from None
+
+
+def _fault(error: msgspec.ValidationError) -> str:
+    return str(error).replace("`", "")
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {max_bytes} bytes, the most this server takes.")
