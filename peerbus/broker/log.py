@@ -35,6 +35,11 @@ class Log:
         """The offset the next message will get."""
         return self._base + len(self._values)
 
+    @property
+    def slots(self) -> int:
+        """Places taken up, by retained messages and by freed ones not yet given back."""
+        return len(self._values)
+
     def append(self, values: Sequence[bytes], size: int) -> int:
         """Add `values`, counted as `size` bytes, and return the offset of the first."""
         offset = self.end

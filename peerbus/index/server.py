@@ -8,7 +8,7 @@ from peerbus.broker import Broker, Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH
 from peerbus.index.notifier import Notifier
 from peerbus.serving import Server
-from peerbus.web import answering, create_app
+from peerbus.web import Door, answering, create_app
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ class IndexingServer:
         """Raises nothing; `threads` must be more than `limits.max_waiting`, which each hold one."""
         self._notifier = Notifier()
         self.broker = Broker(limits, on_topic_deleted=self._notifier.topic_deleted)
-        app = create_app({endpoint: answering(endpoint, self.broker, max_body) for endpoint in (*ENDPOINTS, *HEALTH)})
-        self._server = Server(app, listener, threads, before_stop=self.broker.close)
+        routes = {endpoint: answering(endpoint, self.broker, max_body) for endpoint in (*ENDPOINTS, *HEALTH)}
+        self._server = Server(Door(create_app(routes), routes), listener, threads, before_stop=self.broker.close)
         self._leases = threading.Thread(target=self._watch_leases, name="leases", daemon=True)
         self.url = self._server.url
         self.stop = self._server.stop

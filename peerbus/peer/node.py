@@ -11,7 +11,7 @@ from peerbus.peer.forwarding import forwarding
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.serving import Server, url_of
-from peerbus.web import answering, create_app
+from peerbus.web import Door, answering, create_app
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,10 @@ class PeerNode:
         forwarded = {
             endpoint: forwarding(endpoint, index, self._membership, options.max_body) for endpoint in ENDPOINTS
         }
-        own = {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
-        self._server = Server(create_app(forwarded | own), listener, options.threads, before_stop=self._membership.stop)
+        routes = forwarded | {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
+        self._server = Server(
+            Door(create_app(routes), routes), listener, options.threads, before_stop=self._membership.stop
+        )
         self.url = self._server.url
         self.stop = self._server.stop
         self.stop_on_signals = self._server.stop_on_signals

@@ -1,8 +1,9 @@
 """The door: from an HTTP request to a handler and back, the same for indexing server and peer node."""
 
 from peerbus.web.app import create_app
+from peerbus.web.door import Door
 from peerbus.web.handlers import Handler, answering
 from peerbus.web.reply import Reply
 from peerbus.web.request import Environ, read_body
 
-__all__ = ["Environ", "Handler", "Reply", "answering", "create_app", "read_body"]
+__all__ = ["Door", "Environ", "Handler", "Reply", "answering", "create_app", "read_body"]

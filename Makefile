@@ -1,0 +1,42 @@
+# `make` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help install run-server run-peers demo test check clean
+
+PYTHON ?= python3
+N ?= 3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## Create the virtual environment; every target does when requirements changed
+
+$(VENV)/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "peerbus needs Python 3.11 or later; name one with PYTHON=...")'
+	@echo "Installing into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+run-server: install ## Run the indexing server (ARGS="--port 6000")
+	@$(BIN)/python indexing_server.py $(ARGS)
+
+run-peers: install ## Run N peers from port 5001 on (N=3, ARGS="--index-url ...")
+	@$(BIN)/python peer_node.py --count $(N) $(ARGS)
+
+demo: install ## Watch real peers publish to each other through a real server
+	@$(BIN)/python test_p2p.py
+
+test: install ## Run all tests
+	@$(BIN)/python -m pytest
+
+check: install ## Lint, check the format and the types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy peerbus tests indexing_server.py peer_node.py test_p2p.py
+
+clean: ## Remove the virtual environment, caches and logs
+	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log*
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

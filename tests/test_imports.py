@@ -1,0 +1,44 @@
+"""Imports point one way."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import ROOT
+
+LAYERS = {
+    "peerbus.errors": set(),
+    "peerbus.views": set(),
+    "peerbus.protocol": {"peerbus.errors", "peerbus.views"},
+    "peerbus.broker": {"peerbus.errors", "peerbus.views"},
+    "peerbus.endpoints": {"peerbus.protocol", "peerbus.errors", "peerbus.views"},
+}
+FORBIDDEN = {
+    "peerbus.broker": {"flask", "werkzeug", "granian", "http.server", "urllib.request", "pycurl", "requests"},
+    "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests"},
+    "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "pycurl"},
+    "peerbus.index": {"peerbus.peer", "requests"},
+}
+
+
+def loaded_by(module: str) -> set[str]:
+    """Everything that importing a module loads, found in a fresh interpreter."""
+    code = f"import sys; import {module}; print(*sys.modules)"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
+
+@pytest.mark.parametrize("module", LAYERS)
+def test_lower_layers_load_only_what_is_below_them(module: str) -> None:
+    ours = {name for name in loaded_by(module) if name.startswith("peerbus.")}
+    above = {name for name in ours if name != module and not name.startswith(f"{module}.")}
+    assert above <= LAYERS[module]
+
+
+@pytest.mark.parametrize("module", FORBIDDEN)
+def test_a_package_never_loads_what_is_not_its_business(module: str) -> None:
+    assert loaded_by(module).isdisjoint(FORBIDDEN[module])
