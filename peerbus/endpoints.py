@@ -18,10 +18,11 @@ from peerbus.errors import NotReady
 
 if TYPE_CHECKING:
     from peerbus.broker import Broker
-    from peerbus.broker.results import Pulled
+    from peerbus.broker.results import Pulled, Settled
 
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=wire.Request)
+QUEUE_OPTIONS = ("ack_deadline", "max_attempts", "dead_letter_topic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.PeerAnswer
 
 def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
     """Create a topic."""
-    created = broker.create_topic(r.topic, r.max_messages, r.overflow)
+    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age)
     sentence = f"Topic '{r.topic}' is created." if created else f"Topic '{r.topic}' existed; it keeps its messages."
     return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
 
@@ -96,7 +97,10 @@ def publish(broker: Broker, r: wire.PublishRequest) -> wire.PublishAnswer:
 
 def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
     """Subscribe a peer to a topic."""
-    done = broker.subscribe(r.peer_id, r.topic, r.start)
+    options = {name: value for name in QUEUE_OPTIONS if (value := getattr(r, name)) is not None}
+    if r.ack is not None:
+        options["explicit"] = r.ack == "explicit"
+    done = broker.subscribe(r.peer_id, r.topic, r.start, r.group, **options)
     verb = "is" if done.created else "stays"
     return wire.SubscribeAnswer(
         message=f"Peer '{r.peer_id}' {verb} subscribed to topic '{r.topic}'.",
@@ -104,6 +108,7 @@ def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
         peer_id=r.peer_id,
         created=done.created,
         next_offset=done.next_offset,
+        members=done.members,
     )
 
 
@@ -117,32 +122,58 @@ def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.Unsubscribe
 def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.PullAnswer:
     """Take the next messages from a peer's message queue."""
     done = broker.pull(r.peer_id, r.topic, r.max_messages, r.wait)
-    next_offset = done.offset + len(done.values)
+    explicit = done.attempts is not None
     return wire.PullAnswer(
         message=_pulled(r.topic, done),
         messages=Raw(b"[" + b",".join(done.values) + b"]"),
-        offsets=list(range(done.offset, next_offset)),
-        next_offset=next_offset,
+        offsets=done.offsets,
+        next_offset=done.next_offset,
         remaining=done.remaining,
         missed=done.missed,
+        attempts=UNSET if done.attempts is None else done.attempts,
+        resume_from=done.position if explicit else UNSET,
     )
 
 
 def _pulled(topic: str, done: Pulled) -> str:
-    count = len(done.values)
-    if count:
-        sentence = f"{counted(count, 'message')} from topic '{topic}'."
+    if done.values:
+        sentence = f"{counted(len(done.values), 'message')} from topic '{topic}'."
     else:
         sentence = f"No new messages in topic '{topic}'."
         if done.closing:
             sentence += " The server is stopping."
+        elif done.remaining:
+            sentence = f"No more messages until some of the {done.unacknowledged} handed over are acknowledged."
         elif done.earlier:
             sentence += (
                 f" {done.earlier} from before your subscription can be replayed: "
                 'subscribe again with "from": "earliest".'
             )
     if done.missed:
-        sentence += f" {done.missed} were dropped before you pulled them."
+        sentence += f" {done.missed} were lost before you pulled them."
+    return sentence
+
+
+def ack_messages(broker: Broker, r: wire.ClaimRequest) -> wire.AckAnswer:
+    """Acknowledge pulled messages: they are settled for good."""
+    done = broker.acknowledge(r.peer_id, r.topic, r.claims())
+    sentence = f"{counted(done.count, 'message')} acknowledged." + _stale(done)
+    return wire.AckAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, acknowledged=done.count, stale=done.stale)
+
+
+def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.NackAnswer:
+    """Reject pulled messages: they are handed over again, now or after a delay."""
+    done = broker.reject(r.peer_id, r.topic, r.claims(), r.delay)
+    sentence = f"{counted(done.count, 'message')} rejected." + _stale(done)
+    return wire.NackAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, rejected=done.count, stale=done.stale)
+
+
+def _stale(done: Settled) -> str:
+    sentence = ""
+    if done.stale:
+        sentence = f" {len(done.stale)} stale: settled before, handed over again since, or never handed over."
+    if not done.explicit:
+        sentence += ' This subscription acknowledges by pulling; for explicit, subscribe with "ack": "explicit".'
     return sentence
 
 
@@ -196,6 +227,8 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
     Endpoint("POST", "/subscribe", wire.SubscribeRequest, subscribe),
     Endpoint("POST", "/unsubscribe", wire.SubscriptionRequest, unsubscribe),
     Endpoint("POST", "/pull_messages", wire.PullRequest, pull_messages, logging.DEBUG),
+    Endpoint("POST", "/ack_messages", wire.ClaimRequest, ack_messages, logging.DEBUG),
+    Endpoint("POST", "/nack_messages", wire.NackRequest, nack_messages, logging.DEBUG),
     Endpoint("GET", "/query_peers", wire.TopicRequest, query_peers, logging.DEBUG),
     Endpoint("GET", "/topics", wire.ListRequest, topics, logging.DEBUG),
     Endpoint("GET", "/peers", wire.ListRequest, peers, logging.DEBUG),

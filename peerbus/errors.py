@@ -68,6 +68,12 @@ class TopicExists(PeerbusError):
     code, status = "topic_exists", 409
 
 
+class SubscriptionExists(PeerbusError):
+    """The peer is subscribed already, in another group than the one named."""
+
+    code, status = "subscription_exists", 409
+
+
 class TopicDeleted(PeerbusError):
     """The topic was deleted since this peer subscribed to it; said once, then `TopicNotFound`."""
 

@@ -4,6 +4,7 @@ A field left out keeps its default; an unknown field, a wrong type or a value ou
 the path of the fault. Message values are never decoded: they travel as the raw JSON bytes that came in.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
@@ -27,6 +28,9 @@ Lease = Annotated[float, Meta(gt=0, le=86_400, description="Seconds the peer may
 Offset = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
+Age = Annotated[float, Meta(gt=0)]
+Deadline = Annotated[float, Meta(gt=0, le=43_200, description="Seconds to acknowledge a message in.")]
+Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is handed over again.")]
 PageSize = Annotated[int, Meta(ge=1, le=1000)]
 
 
@@ -85,6 +89,7 @@ class CreateTopicRequest(Request):
     topic: Name
     max_messages: Count | None = None
     overflow: Literal["reject", "drop_oldest"] | None = None
+    max_age: Age | None = None
 
 
 class CreateTopicAnswer(Answer):
@@ -140,20 +145,31 @@ class PublishAnswer(Answer):
 
 
 class SubscribeRequest(Request):
-    """Subscribe a peer to a topic, or move its position when `from` is named again."""
+    """Subscribe a peer to a topic, or change what is named of its subscription.
+
+    Without a `group` the message queue is the peer's own. The members of a group share one, its position and
+    its options. With `ack` explicit a pulled message is handed over again after `ack_deadline` seconds unless
+    it is acknowledged, and after `max_attempts` goes to `dead_letter_topic`.
+    """
 
     peer_id: Name
     topic: Name
     start: Literal["latest", "earliest"] | Offset | None = field(name="from", default=None)
+    group: Name | None = None
+    ack: Literal["auto", "explicit"] | None = None
+    ack_deadline: Deadline | None = None
+    max_attempts: Count | None = None
+    dead_letter_topic: Name | None = None
 
 
 class SubscribeAnswer(Answer):
-    """`next_offset` is the offset of the next message to be pulled."""
+    """`next_offset` is the offset of the next new message; `members` peers share the message queue."""
 
     topic: str
     peer_id: str
     created: bool
     next_offset: int
+    members: int
 
 
 class SubscriptionRequest(Request):
@@ -181,13 +197,68 @@ class PullRequest(Request):
 
 
 class PullAnswer(Answer):
-    """`messages` are the published values, unchanged; `missed` were dropped, `remaining` are left to pull."""
+    """`messages` are the published values, unchanged, `offsets` and `attempts` theirs, one for one.
+
+    `missed` were lost before this pull, `remaining` are left to pull. `attempts`, and `resume_from`, before
+    which every message is acknowledged, come with explicit acknowledgement only.
+    """
 
     messages: Raw
-    offsets: list[int]
+    offsets: Sequence[int]
     next_offset: int
     remaining: int
     missed: int
+    attempts: Sequence[int] | UnsetType = UNSET
+    resume_from: int | UnsetType = UNSET
+
+
+class ClaimRequest(Request):
+    """Names pulled messages: by their `offsets`, or all in the peer's hands `up_to` an offset.
+
+    `attempts`, one for each of the offsets, says which delivery is meant; without, the latest to this peer.
+    """
+
+    peer_id: Name
+    topic: Name
+    offsets: list[Offset] | None = None
+    attempts: list[Count] | None = None
+    up_to: Offset | None = None
+
+    def claims(self) -> list[tuple[int, int | None]] | int:
+        """Offsets with their attempts, or the offset up to which; raises `BadRequest`."""
+        if (self.offsets is None) == (self.up_to is None):
+            raise BadRequest("Expected either `offsets` or `up_to` - at $")
+        if self.up_to is not None:
+            return self.up_to
+        offsets = self.offsets or []
+        attempts: Sequence[int | None] = [None] * len(offsets) if self.attempts is None else self.attempts
+        if len(attempts) != len(offsets):
+            raise BadRequest(f"Expected {len(offsets)} attempts, one for each offset - at $.attempts")
+        return list(zip(offsets, attempts, strict=True))
+
+
+class NackRequest(ClaimRequest):
+    """Rejects messages: they are handed over again in `delay` seconds, unless acknowledged before."""
+
+    delay: Delay = 0.0
+
+
+class AckAnswer(Answer):
+    """`acknowledged` counts; the `stale` offsets were not this peer's to acknowledge, or no longer."""
+
+    topic: str
+    peer_id: str
+    acknowledged: int
+    stale: list[int]
+
+
+class NackAnswer(Answer):
+    """`rejected` counts; the `stale` offsets were not this peer's to reject, or no longer."""
+
+    topic: str
+    peer_id: str
+    rejected: int
+    stale: list[int]
 
 
 class QueryPeersAnswer(Answer):

@@ -4,11 +4,15 @@ from msgspec import Struct
 
 
 class TopicView(Struct, frozen=True):
-    """A topic: `unread` messages are those that some subscriber has yet to pull, `dropped` those that were lost."""
+    """A topic: `unread` messages are those that some subscriber has yet to pull, or to acknowledge.
+
+    `dropped` counts those that were dropped, by overflow or age, while they were unread.
+    """
 
     topic: str
     max_messages: int
     overflow: str
+    max_age: float | None
     first_offset: int
     next_offset: int
     unread: int
@@ -39,6 +43,9 @@ class Stats(Struct, frozen=True, kw_only=True):
     published: int
     pulled: int
     missed: int
+    acknowledged: int
+    redelivered: int
+    dead_lettered: int
     expired_peers: int
 
 

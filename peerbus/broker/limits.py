@@ -23,6 +23,7 @@ class Limits:
     max_subscriptions: int = _limit(1_000_000, "Subscriptions of all peers to all topics.")
     max_messages: int = _limit(1_000_000, "Messages of a topic that some subscriber has yet to pull.")
     max_bytes: int = _limit(1 << 30, "Bytes held by all messages, 64 counted for each beside its value.")
+    max_unacknowledged: int = _limit(100_000, "Messages a message queue has handed over and not got acknowledged.")
     max_pull: int = _limit(10_000, "Messages one pull hands over.")
     max_pull_bytes: int = _limit(16 << 20, "Bytes of messages one pull hands over; one larger message still goes.")
     max_wait: float = _limit(60.0, "Seconds a pull may wait for a message.")

@@ -1,76 +1,283 @@
-"""One subscriber's view of a topic."""
+"""A message queue: where the subscribers of one group stand in a topic, and what they have yet to acknowledge."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from peerbus.broker.schedule import Schedule
+
 if TYPE_CHECKING:
+    from peerbus.broker.limits import Limits
     from peerbus.broker.topic import Topic
 
 
-class Batch(NamedTuple):
-    """What one pull took from a message queue: the values from `offset` on, and how many were lost before."""
+class QueueOptions(NamedTuple):
+    """How messages are handed over; `ack_deadline` is in seconds, `max_attempts` None means without end."""
 
-    offset: int
+    explicit: bool = False
+    ack_deadline: float = 30.0
+    max_attempts: int | None = None
+    dead_letter_topic: str | None = None
+
+
+class Delivery(NamedTuple):
+    """A message in the hands of a member: the how-manieth attempt it is, and what is wrong if it comes back."""
+
+    member: str
+    attempt: int
+    problem: str = "not acknowledged in time"
+
+
+class Batch(NamedTuple):
+    """What one pull took: values with their offsets and attempts, and how many messages were lost before."""
+
+    offsets: Sequence[int]
     values: Sequence[bytes]
+    attempts: Sequence[int]
     missed: int
 
 
-class MessageQueue:
-    """A position in a topic's log: the offset of the next message to hand over. It holds no messages.
+Claim = tuple[int, int | None]
+"""A message that a member speaks of, by its offset, and the attempt it means: None for the latest."""
 
-    A pull hands a message over and forgets it.
+
+class MessageQueue:
+    """Positions in a topic's log, never copies of messages; shared by the members of a group, often one.
+
+    A message is new (from `cursor` on), then handed over to a member. With automatic acknowledgement that is
+    all. With explicit acknowledgement it stays unacknowledged until the member acknowledges it: when its
+    deadline passes, the member rejects it or leaves, it is to be handed over again, to any member, with its
+    attempt counted up; after the last attempt it is exhausted, and the broker's to bury.
+
+    Every step costs the logarithm of the unacknowledged messages at most, whatever the backlog.
     """
 
-    __slots__ = ("_topic", "cursor", "started")
+    __slots__ = (
+        "_again",
+        "_deadlines",
+        "_dropped",
+        "_held",
+        "_limits",
+        "_unacknowledged",
+        "cursor",
+        "group",
+        "members",
+        "options",
+        "started",
+        "topic",
+    )
 
-    def __init__(self, topic: Topic, cursor: int) -> None:
-        self._topic = topic
+    def __init__(self, topic: Topic, cursor: int, options: QueueOptions, limits: Limits, group: str | None) -> None:
+        self.topic = topic
+        self.options = options
+        self.group = group
+        self.members: dict[str, None] = {}
         self.cursor = cursor
         self.started = cursor
+        self._unacknowledged: OrderedDict[int, Delivery] = OrderedDict()
+        """Handed over and not acknowledged, in the order of offsets: new messages come in that order."""
+        self._deadlines: Schedule[int] = Schedule()
+        """Of those, the ones in a member's hands, by the end of their deadline."""
+        self._again: OrderedDict[int, None] = OrderedDict()
+        """Of those, the ones to be handed over again."""
+        self._dropped = 0
+        self._held = cursor
+        self._limits = limits
         topic.readers.add(cursor)
 
     @property
+    def position(self) -> int:
+        """The offset before which every message is acknowledged."""
+        return next(iter(self._unacknowledged), self.cursor)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages handed over and not acknowledged."""
+        return len(self._unacknowledged)
+
+    @property
     def missed(self) -> int:
-        """Messages that were dropped before this queue handed them over, since its last pull."""
-        return max(0, self._topic.log.start - self.cursor)
+        """Messages lost since the last pull: freed while they were new, or dropped after their last attempt."""
+        return max(0, self.topic.log.start - self.cursor) + self._dropped
+
+    @property
+    def unread(self) -> int:
+        """Messages that nobody has acknowledged and that are still there."""
+        new = self.topic.log.end - max(self.cursor, self.topic.log.start)
+        return new + sum(offset >= self.topic.log.start for offset in self._unacknowledged)
 
     @property
     def remaining(self) -> int:
-        """Messages left to hand over."""
-        return self._topic.log.end - self.cursor - self.missed
-
-    @property
-    def ready(self) -> bool:
-        """Whether a pull has anything to answer with."""
-        return bool(self.remaining or self.missed)
+        """Messages to hand over now, new or again."""
+        return self.topic.log.end - max(self.cursor, self.topic.log.start) + len(self._again)
 
     @property
     def earlier(self) -> int:
         """Retained messages from before the subscription, as long as nothing was published since."""
-        return self.started - self._topic.log.start if self.cursor == self.started else 0
+        return self.started - self.topic.log.start if self.cursor == self.started else 0
 
-    def pull(self, count: int, max_bytes: int) -> Batch:
-        """Hand over up to `count` messages and `max_bytes` bytes, at least one message if there is one."""
-        missed = self.missed
-        offset = self.cursor + missed
-        values = self._topic.log.read(offset, count, max_bytes)
-        self._move(offset + len(values))
-        return Batch(offset, values, missed)
+    @property
+    def ready(self) -> bool:
+        """Whether a pull has anything to answer with."""
+        return bool(self._again or self._dropped or (self._room and self.topic.log.end > self.cursor))
+
+    def next_deadline(self) -> float:
+        """A time before which no deadline passes."""
+        return self._deadlines.next()
+
+    def settle(self, now: float) -> list[tuple[int, Delivery]]:
+        """Take back what is overdue by `now`, and return what of it is exhausted, which stays until `discard`."""
+        exhausted = []
+        for offset in self._deadlines.take(now):
+            delivery = self._unacknowledged[offset]
+            if offset < self.topic.log.start:
+                self.drop(offset)
+            elif self.options.max_attempts is not None and delivery.attempt >= self.options.max_attempts:
+                exhausted.append((offset, delivery))
+            else:
+                self._again[offset] = None
+        return exhausted
+
+    def pull(self, member: str, count: int, now: float) -> Batch:
+        """Hand over up to `count` messages within the limits of a pull, those to be handed over again first.
+
+        There are no new ones while as many as allowed are unacknowledged.
+        """
+        count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
+        offsets, values = self._take_again(count, room)
+        missed, self._dropped = self.missed, 0
+        self.cursor = max(self.cursor, self.topic.log.start)
+        count = min(count - len(values), self._room)
+        room -= sum(map(len, values))
+        if count > 0 and room > 0:
+            new = self.topic.log.read(self.cursor, count, room)
+            offsets += range(self.cursor, self.cursor + len(new))
+            values += new
+            self.cursor += len(new)
+        attempts = [self._hand_over(offset, member, now) for offset in offsets] if self._tracks else []
+        self._moved()
+        return Batch(offsets, values, attempts, missed)
+
+    def acknowledge(self, member: str, claims: Iterable[Claim]) -> tuple[int, list[int]]:
+        """Forget the messages claimed by the member that has them; returns how many, and the stale offsets."""
+        valid, stale = self._check(member, claims)
+        for offset in valid:
+            self._forget(offset)
+        self._moved()
+        return len(valid), stale
+
+    def reject(self, member: str, claims: Iterable[Claim], due: float) -> tuple[int, list[int]]:
+        """Let the messages claimed by the member that has them come back at `due`, unless acknowledged before.
+
+        Returns how many, and the stale offsets.
+        """
+        valid, stale = self._check(member, claims)
+        for offset in valid:
+            self._come_back(offset, due, "rejected")
+        return len(valid), stale
+
+    def in_hands_of(self, member: str, up_to: int) -> list[Claim]:
+        """Claims to all messages that `member` has, up to the offset `up_to`."""
+        claims: list[Claim] = []
+        for offset, delivery in self._unacknowledged.items():
+            if offset > up_to:
+                break
+            if delivery.member == member:
+                claims.append((offset, None))
+        return claims
+
+    def discard(self, offset: int) -> None:
+        """Forget a message that was handed over: acknowledged, or buried."""
+        self._forget(offset)
+        self._moved()
+
+    def drop(self, offset: int) -> None:
+        """Forget a message that was handed over in vain, and count it as missed."""
+        self.discard(offset)
+        self._dropped += 1
+
+    def postpone(self, offset: int, due: float) -> None:
+        """Look at an exhausted message again at `due`."""
+        self._deadlines.set(offset, due)
 
     def seek(self, cursor: int) -> None:
-        """Go on from `cursor`, forwards or back. Freed messages on the way are counted as missed."""
-        self._move(cursor)
-        self.started = cursor
+        """Go on from `cursor`, forwards or back, and forget what was handed over. What is freed counts as missed."""
+        self.cursor = self.started = cursor
+        self._unacknowledged.clear()
+        self._again.clear()
+        self._deadlines = Schedule()
+        self._moved()
 
-    def close(self) -> None:
-        """Give up the position, and with it the claim on the messages after it."""
-        self._topic.readers.remove(self.cursor)
-        self._topic.free_pulled()
+    def leave(self, member: str, now: float) -> None:
+        """A member leaves; what it has not acknowledged is overdue `now`. The last one closes the queue."""
+        del self.members[member]
+        if not self.members:
+            self.topic.readers.remove(self._held)
+            self.topic.free_pulled()
+            return
+        for offset, _ in self.in_hands_of(member, up_to=self.cursor):
+            self._come_back(offset, now, "its peer left")
 
-    def _move(self, cursor: int) -> None:
-        if cursor != self.cursor:
-            self._topic.readers.move(self.cursor, cursor)
-            self.cursor = cursor
-            self._topic.free_pulled()
+    @property
+    def _tracks(self) -> bool:
+        return self.options.explicit or bool(self._unacknowledged)
+
+    @property
+    def _room(self) -> int:
+        return self._limits.max_unacknowledged - len(self._unacknowledged)
+
+    def _take_again(self, count: int, max_bytes: int) -> tuple[list[int], list[bytes]]:
+        offsets: list[int] = []
+        values: list[bytes] = []
+        while self._again and len(offsets) < count and max_bytes > 0:
+            offset, _ = self._again.popitem(last=False)
+            if offset < self.topic.log.start:
+                self._forget(offset)
+                self._dropped += 1
+                continue
+            (value,) = self.topic.log.read(offset, 1, max_bytes)
+            offsets.append(offset)
+            values.append(value)
+            max_bytes -= len(value)
+        return offsets, values
+
+    def _hand_over(self, offset: int, member: str, now: float) -> int:
+        before = self._unacknowledged.get(offset)
+        attempt = before.attempt + 1 if before else 1
+        if self.options.explicit:
+            self._unacknowledged[offset] = Delivery(member, attempt)
+            self._deadlines.set(offset, now + self.options.ack_deadline)
+        elif before:
+            self._forget(offset)
+        return attempt
+
+    def _check(self, member: str, claims: Iterable[Claim]) -> tuple[list[int], list[int]]:
+        """The offsets of the claims that hold, and of those that do not: settled, unknown, or another's by now."""
+        valid: dict[int, None] = {}
+        stale: list[int] = []
+        for offset, attempt in claims:
+            delivery = self._unacknowledged.get(offset)
+            if delivery and delivery.member == member and attempt in (None, delivery.attempt):
+                valid[offset] = None
+            else:
+                stale.append(offset)
+        return list(valid), stale
+
+    def _come_back(self, offset: int, due: float, problem: str) -> None:
+        self._unacknowledged[offset] = self._unacknowledged[offset]._replace(problem=problem)
+        self._again.pop(offset, None)
+        self._deadlines.set(offset, due)
+
+    def _forget(self, offset: int) -> None:
+        del self._unacknowledged[offset]
+        self._deadlines.discard(offset)
+        self._again.pop(offset, None)
+
+    def _moved(self) -> None:
+        position = self.position
+        if position != self._held:
+            self.topic.readers.move(self._held, position)
+            self._held = position
+            self.topic.free_pulled()

@@ -21,26 +21,43 @@ class Published(Struct):
 
 
 class Subscribed(Struct):
-    """`next_offset` is the offset of the next message to be pulled."""
+    """`next_offset` is the offset of the next new message; `members` peers share the message queue."""
 
     created: bool
     next_offset: int
+    members: int
 
 
 class Pulled(Struct):
-    """The values from `offset` on.
+    """What one pull took.
 
-    `missed` messages were dropped before this peer pulled them, `remaining` wait in the queue after these,
-    and `earlier` are retained from before the subscription, if nothing was published since. `closing` says
-    that the broker ends.
+    `attempts` is None where messages are acknowledged by being pulled. `next_offset` is the offset of the next
+    new message, and before `position` every message is acknowledged. `missed` messages were lost before this
+    peer pulled them, `remaining` wait to be pulled after these, `unacknowledged` are handed over, and `earlier`
+    are retained from before the subscription, if nothing was published since. `closing`: the broker ends.
     """
 
-    offset: int
+    offsets: Sequence[int]
     values: Sequence[bytes]
+    attempts: Sequence[int] | None
+    next_offset: int
+    position: int
     missed: int
     remaining: int
+    unacknowledged: int
     earlier: int
     closing: bool
+
+
+class Settled(Struct):
+    """How many messages were acknowledged or rejected, and the offsets that were not the peer's to settle (any more).
+
+    `explicit` is whether the subscription acknowledges explicitly at all.
+    """
+
+    count: int
+    stale: list[int]
+    explicit: bool
 
 
 class Deleted(Struct):

@@ -1,5 +1,6 @@
 """A named log of messages and the message queues that read it."""
 
+from collections import deque
 from collections.abc import Sequence
 from threading import Condition, Lock
 from typing import Literal, NamedTuple
@@ -10,6 +11,7 @@ from peerbus.broker.low_water import LowWaterMark
 from peerbus.broker.memory import Memory
 from peerbus.broker.message_ids import MessageIds
 from peerbus.broker.message_queue import MessageQueue
+from peerbus.broker.schedule import NEVER
 from peerbus.errors import TooLarge, TopicFull
 from peerbus.views import TopicView
 
@@ -23,6 +25,8 @@ class TopicOptions(NamedTuple):
 
     max_messages: int
     overflow: Overflow
+    max_age: float | None
+    """Seconds after which a message is dropped."""
 
 
 class Topic:
@@ -32,16 +36,18 @@ class Topic:
     """
 
     __slots__ = (
+        "_ages",
         "_arrivals",
         "_history",
         "_memory",
         "dropped",
+        "groups",
         "log",
         "message_ids",
         "name",
         "options",
-        "queues",
         "readers",
+        "subscribers",
     )
 
     def __init__(self, name: str, options: TopicOptions, limits: Limits, memory: Memory) -> None:
@@ -49,35 +55,56 @@ class Topic:
         self.options = options
         self.log = Log()
         self.readers = LowWaterMark()
-        self.queues: dict[str, MessageQueue] = {}
+        self.subscribers: dict[str, MessageQueue] = {}
+        """The message queue of each subscribed peer; the members of a group have the same."""
+        self.groups: dict[str, MessageQueue] = {}
         self.message_ids = MessageIds(limits.message_ids, limits.message_id_seconds)
         self.dropped = 0
-        """Messages dropped by the overflow policy that some queue had yet to pull."""
+        """Messages dropped by overflow or age that some queue had yet to have acknowledged."""
         self._memory = memory
         self._history = min(limits.history, options.max_messages)
+        self._ages: deque[tuple[int, float]] = deque()
+        """Where each publish ended, and when it was, as far as ages are limited."""
         self._arrivals: Condition | None = None
 
     @property
     def unread(self) -> int:
-        """Messages that at least one queue has yet to pull."""
-        return self.log.end - max(self.readers.lowest(self.log.end), self.log.start)
+        """Messages that at least one queue has yet to have acknowledged."""
+        return self.log.end - self._unread_from()
 
-    def append(self, values: Sequence[bytes], size: int) -> int:
+    def append(self, values: Sequence[bytes], size: int, now: float) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
         Raises `TopicFull` or `TooLarge` by the topic's overflow policy, and `MemoryFull`.
         """
-        excess = self.unread + len(values) - self.options.max_messages if self.queues else 0
+        excess = self.unread + len(values) - self.options.max_messages if self.subscribers else 0
         if excess > 0 and self.options.overflow == "reject":
             raise self._overflow(len(values))
         self._memory.reserve(size)
         offset = self.log.append(values, size)
+        if self.options.max_age is not None:
+            self._ages.append((self.log.end, now))
         if excess > 0:
-            self.dropped += excess
-            self._memory.free(self.log, self.log.end - self.options.max_messages)
+            self._drop(self.log.end - self.options.max_messages)
         self.free_pulled()
         self.wake()
         return offset
+
+    def expire(self, now: float) -> None:
+        """Drop the messages that are older than the topic's `max_age`."""
+        start = 0
+        while self._ages and self.next_expiry() <= now:
+            start, _ = self._ages.popleft()
+        if start > self.log.start:
+            self._drop(start)
+            self.free_pulled()
+            self.wake()
+
+    def next_expiry(self) -> float:
+        """A time before which no message grows too old."""
+        if self.options.max_age is None or not self._ages:
+            return NEVER
+        return self._ages[0][1] + self.options.max_age
 
     def position(self, start: From) -> int:
         """The offset that `start` means now; one that is not given yet means the next message."""
@@ -101,7 +128,15 @@ class Topic:
     def view(self) -> TopicView:
         """The topic as it stands."""
         return TopicView(
-            self.name, *self.options, self.log.start, self.log.end, self.unread, self.dropped, len(self.queues)
+            topic=self.name,
+            max_messages=self.options.max_messages,
+            overflow=self.options.overflow,
+            max_age=self.options.max_age,
+            first_offset=self.log.start,
+            next_offset=self.log.end,
+            unread=self.unread,
+            dropped=self.dropped,
+            subscribers=len(self.subscribers),
         )
 
     def free_pulled(self) -> None:
@@ -109,6 +144,13 @@ class Topic:
         pulled = self.readers.lowest(self.log.end)
         self._memory.free(self.log, pulled - self._history)
         self._memory.keep_history(self.log, pulled)
+
+    def _unread_from(self) -> int:
+        return max(self.readers.lowest(self.log.end), self.log.start)
+
+    def _drop(self, start: int) -> None:
+        self.dropped += max(0, start - self._unread_from())
+        self._memory.free(self.log, start)
 
     def _overflow(self, count: int) -> TopicFull | TooLarge:
         limit = self.options.max_messages

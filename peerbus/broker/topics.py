@@ -5,6 +5,7 @@ from peerbus.broker.memory import Memory
 from peerbus.broker.names import page
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
+from peerbus.views import TopicView
 
 
 class Topics:
@@ -27,7 +28,13 @@ class Topics:
             raise TopicNotFound(f"Topic '{name}' does not exist. POST /create_topic first.")
         return topic
 
-    def create(self, name: str, max_messages: int | None, overflow: Overflow | None) -> bool:
+    def create(
+        self,
+        name: str,
+        max_messages: int | None = None,
+        overflow: Overflow | None = None,
+        max_age: float | None = None,
+    ) -> bool:
         """Create a topic, or compare the options named with those it has; say whether it is new.
 
         Raises `TopicExists`, `TooManyTopics`, and `BadRequest` for an option beyond the server's limit.
@@ -38,15 +45,16 @@ class Topics:
         existing = self._topics.get(name)
         if existing is not None:
             options = existing.options
-            if max_messages not in (None, options.max_messages) or overflow not in (None, options.overflow):
-                raise TopicExists(
-                    f"Topic '{name}' exists with other options: "
-                    f"max_messages {options.max_messages}, overflow {options.overflow}."
-                )
+            for named, value in zip((max_messages, overflow, max_age), options, strict=True):
+                if named not in (None, value):
+                    raise TopicExists(
+                        f"Topic '{name}' exists with other options: max_messages {options.max_messages}, "
+                        f"overflow {options.overflow}, max_age {options.max_age}."
+                    )
             return False
         if len(self._topics) >= self._limits.max_topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
-        options = TopicOptions(max_messages or limit, overflow or "reject")
+        options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
         self._topics[name] = Topic(name, options, self._limits, self.memory)
         return True
 
@@ -55,9 +63,9 @@ class Topics:
         del self._topics[topic.name]
         self.memory.forget(topic.log)
 
-    def page(self, limit: int, after: str) -> list[Topic]:
-        """The first `limit` topics by name that come after `after`."""
-        return [self._topics[name] for name in page(self._topics, limit, after)]
+    def view(self, limit: int, after: str) -> list[TopicView]:
+        """The first `limit` topics by name that come after `after`, as they stand."""
+        return [self._topics[name].view() for name in page(self._topics, limit, after)]
 
     def wake_all(self) -> None:
         """Wake whoever waits for a message of any topic."""

@@ -12,7 +12,7 @@ from peerbus.web import Door, answering, create_app
 
 log = logging.getLogger(__name__)
 
-LEASE_CHECK_SECONDS = 60.0
+TEND_SECONDS = 60.0
 
 
 class IndexingServer:
@@ -24,14 +24,14 @@ class IndexingServer:
         self.broker = Broker(limits, on_topic_deleted=self._notifier.topic_deleted)
         routes = {endpoint: answering(endpoint, self.broker, max_body) for endpoint in (*ENDPOINTS, *HEALTH)}
         self._server = Server(Door(create_app(routes), routes), listener, threads, before_stop=self.broker.close)
-        self._leases = threading.Thread(target=self._watch_leases, name="leases", daemon=True)
+        self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url
         self.stop = self._server.stop
         self.stop_on_signals = self._server.stop_on_signals
 
     def start(self) -> None:
         """Begin to serve."""
-        self._leases.start()
+        self._tending.start()
         self._server.start()
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
 
@@ -39,11 +39,11 @@ class IndexingServer:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
-        self._leases.join()
+        self._tending.join()
         log.info("The indexing server stopped.")
         return clean
 
-    def _watch_leases(self) -> None:
+    def _tend(self) -> None:
         while not self.broker.closing:
-            for peer_id in self.broker.expire_leases(wait=LEASE_CHECK_SECONDS):
+            for peer_id in self.broker.tend(wait=TEND_SECONDS):
                 log.info("Peer '%s' is removed: its lease ran out.", peer_id)

@@ -31,8 +31,8 @@ def test_every_subscriber_gets_every_message_once_and_in_each_publishers_order(w
         pulled: list[list[tuple[int, bytes]]] = []
         while True:
             batch = broker.pull(peer_id, "news", 7, wait)
-            pulled.append(list(enumerate(batch.values, batch.offset)))
-            if batch.offset + len(batch.values) == PUBLISHERS * MESSAGES:
+            pulled.append(list(zip(batch.offsets, batch.values, strict=True)))
+            if batch.next_offset == PUBLISHERS * MESSAGES:
                 broker.close()
                 return pulled
 

@@ -26,7 +26,7 @@ def test_a_subscriber_gets_what_is_published_after_it_subscribed_once_and_in_ord
     assert news.publish("news", [b"1", b"2"], "b").offset == 1
     news.publish("news", [b"3"], "b")
     pulled = news.pull("a", "news", 2)
-    assert (pulled.offset, pulled.values, pulled.remaining) == (1, [b"1", b"2"], 1)
+    assert (pulled.offsets, pulled.values, pulled.remaining) == ([1, 2], [b"1", b"2"], 1)
     assert news.pull("a", "news").values == [b"3"]
     assert news.pull("a", "news").values == []
 

@@ -34,9 +34,9 @@ def test_a_peer_that_falls_silent_is_removed_with_its_subscriptions(broker: Brok
     broker.create_topic("news")
     broker.subscribe("silent", "news")
     clock.advance(9.9)
-    assert broker.expire_leases() == []
+    assert broker.tend() == []
     clock.advance(0.1)
-    assert broker.expire_leases() == ["silent"]
+    assert broker.tend() == ["silent"]
     assert broker.query_peers("news").peers == []
     with pytest.raises(PeerNotFound):
         broker.pull("silent", "news")
@@ -61,9 +61,9 @@ def test_any_call_of_a_peer_renews_its_lease(broker: Broker, clock: Clock, call:
     clock.advance(9.0)
     call(broker)
     clock.advance(9.0)
-    assert broker.expire_leases() == []
+    assert broker.tend() == []
     clock.advance(1.0)
-    assert broker.expire_leases() == ["p"]
+    assert broker.tend() == ["p"]
 
 
 def test_a_lease_made_shorter_or_longer_counts_from_then(broker: Broker, clock: Clock) -> None:
@@ -72,9 +72,9 @@ def test_a_lease_made_shorter_or_longer_counts_from_then(broker: Broker, clock: 
     broker.register_peer("shorter", lease_seconds=5.0)
     broker.register_peer("longer", lease_seconds=1000.0)
     clock.advance(5.0)
-    assert broker.expire_leases() == ["shorter"]
+    assert broker.tend() == ["shorter"]
     clock.advance(995.0)
-    assert broker.expire_leases() == ["longer"]
+    assert broker.tend() == ["longer"]
 
 
 def test_peers_that_come_and_go_leave_nothing_behind(broker: Broker, clock: Clock) -> None:
@@ -84,9 +84,9 @@ def test_peers_that_come_and_go_leave_nothing_behind(broker: Broker, clock: Cloc
         broker.unregister_peer("p")
     broker.register_peer("p", lease_seconds=10.0)
     clock.advance(10.0)
-    assert broker.expire_leases() == ["p"]
+    assert broker.tend() == ["p"]
     clock.advance(100_000.0)
-    assert broker.expire_leases() == []
+    assert broker.tend() == []
 
 
 def test_the_messages_of_a_removed_peer_are_freed(make_broker: MakeBroker) -> None:

@@ -102,7 +102,7 @@ def test_a_peer_that_waits_is_alive(broker: Broker) -> None:
     pull = waiting_pull(broker)
     expired: list[str] = []
     while "silent" not in expired:
-        expired += broker.expire_leases(wait=DEADLINE)
+        expired += broker.tend(wait=DEADLINE)
     assert expired == ["silent"]
     broker.publish("news", [b"1"])
     assert pull.result(DEADLINE).values == [b"1"]
@@ -110,7 +110,7 @@ def test_a_peer_that_waits_is_alive(broker: Broker) -> None:
 
 def test_waiting_for_leases_ends_when_one_runs_out_or_the_broker_closes(broker: Broker) -> None:
     broker.register_peer("brief", lease_seconds=0.01)
-    assert broker.expire_leases(wait=DEADLINE) == ["brief"]
-    watch = in_background(lambda: broker.expire_leases(wait=2 * DEADLINE))
+    assert broker.tend(wait=DEADLINE) == ["brief"]
+    watch = in_background(lambda: broker.tend(wait=2 * DEADLINE))
     broker.close()
     assert watch.result(DEADLINE) == []

@@ -1,0 +1,75 @@
+"""Things that fall due."""
+
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Generic, TypeVar
+
+NEVER = float("inf")
+STALE_ENTRIES = 64
+"""Entries that no longer count, beyond one a key, before they are swept out."""
+
+Key = TypeVar("Key")
+
+
+class Schedule(Generic[Key]):
+    """Keys by the time they fall due, the ones with the same time in the order they were set.
+
+    Setting a later time and discarding are constant time: the heap still has the old time, and is corrected
+    when that comes up. Setting an earlier time, and taking a key, cost the logarithm of their number.
+    """
+
+    __slots__ = ("_entries", "_heap", "_order", "_times")
+
+    def __init__(self) -> None:
+        self._times: dict[Key, float] = {}
+        self._entries: dict[Key, float] = {}
+        self._heap: list[tuple[float, int, Key]] = []
+        self._order = count()
+
+    def set(self, key: Key, time: float) -> None:
+        """Let `key` fall due at `time`, and no longer at another."""
+        self._times[key] = time
+        entry = self._entries.get(key)
+        if entry is None or time < entry:
+            self._push(key, time)
+            if len(self._heap) > 2 * len(self._times) + STALE_ENTRIES:
+                self._rebuild()
+
+    def discard(self, key: Key) -> None:
+        """Let `key` not fall due at all."""
+        self._times.pop(key, None)
+
+    def time(self, key: Key) -> float:
+        """When `key` falls due, or `NEVER`."""
+        return self._times.get(key, NEVER)
+
+    def next(self) -> float:
+        """A time before which nothing falls due; `NEVER` when nothing is set."""
+        return self._heap[0][0] if self._heap else NEVER
+
+    def take(self, now: float) -> list[Key]:
+        """Remove and return the keys that are due by `now`."""
+        due = []
+        while self._heap and self._heap[0][0] <= now:
+            entry, _, key = heappop(self._heap)
+            if self._entries.get(key) != entry:
+                continue
+            del self._entries[key]
+            time = self._times.get(key)
+            if time is None:
+                continue
+            if time > now:
+                self._push(key, time)
+            else:
+                del self._times[key]
+                due.append(key)
+        return due
+
+    def _push(self, key: Key, time: float) -> None:
+        self._entries[key] = time
+        heappush(self._heap, (time, next(self._order), key))
+
+    def _rebuild(self) -> None:
+        self._entries = dict(self._times)
+        self._heap = [(time, next(self._order), key) for key, time in self._times.items()]
+        heapify(self._heap)

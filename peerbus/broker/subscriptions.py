@@ -1,0 +1,88 @@
+"""Subscriptions: which peer reads which topic, through which message queue."""
+
+from typing import Any
+
+from peerbus.broker.limits import Limits
+from peerbus.broker.message_queue import MessageQueue, QueueOptions
+from peerbus.broker.peers import Peer
+from peerbus.broker.topic import From, Topic
+from peerbus.errors import BadRequest, SubscriptionExists, TooManySubscriptions
+
+
+class Subscriptions:
+    """Begins and ends subscriptions, and counts them."""
+
+    __slots__ = ("_count", "_limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def begin(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
+        """Subscribe `peer`, or change what is named of its subscription; says whether it is new.
+
+        `named` are the `QueueOptions` to set; a group's members share them, and their position.
+        Raises `SubscriptionExists`, `TooManySubscriptions` and `BadRequest`.
+        """
+        queue = peer.queues.get(topic.name)
+        if queue is None:
+            return self._join(peer, topic, start, group, named)
+        if group is not None and topic.groups.get(group) is not queue:
+            raise SubscriptionExists(
+                f"Peer '{peer.peer_id}' is subscribed to topic '{topic.name}' outside of group '{group}'. "
+                "Unsubscribe first."
+            )
+        queue.options = _options(queue.options, named)
+        if start is not None:
+            queue.seek(topic.position(start))
+            topic.wake()
+        return False
+
+    def end(self, peer: Peer, topic: Topic, now: float) -> MessageQueue:
+        """End the subscription of `peer`, and give what it has not acknowledged back to its group."""
+        queue = peer.queues.pop(topic.name)
+        del topic.subscribers[peer.peer_id]
+        self._count -= 1
+        queue.leave(peer.peer_id, now)
+        if not queue.members and queue.group is not None:
+            del topic.groups[queue.group]
+        topic.wake()
+        return queue
+
+    def end_all(self, topic: Topic, peers: list[Peer]) -> None:
+        """End all subscriptions to a topic that is deleted, and note for each peer that it was."""
+        for peer in peers:
+            peer.topic_deleted(topic.name)
+        self._count -= len(peers)
+        topic.wake()
+
+    def _join(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
+        if self._count >= self._limits.max_subscriptions:
+            raise TooManySubscriptions(f"{self._count} subscriptions exist, which is as many as the server takes.")
+        queue = topic.groups.get(group) if group is not None else None
+        options = _options(queue.options if queue else QueueOptions(), named)
+        if queue is None:
+            position = topic.position("latest" if start is None else start)
+            queue = MessageQueue(topic, position, options, self._limits, group)
+            if group is not None:
+                topic.groups[group] = queue
+        elif start is not None:
+            queue.seek(topic.position(start))
+        queue.options = options
+        queue.members[peer.peer_id] = None
+        topic.subscribers[peer.peer_id] = peer.queues[topic.name] = queue
+        peer.deleted_topics.pop(topic.name, None)
+        self._count += 1
+        return True
+
+
+def _options(options: QueueOptions, named: dict[str, Any]) -> QueueOptions:
+    changed = options._replace(**named)
+    if not changed.explicit and named.keys() - {"explicit"}:
+        raise BadRequest(
+            f"{', '.join(sorted(named.keys() - {'explicit'}))} only mean something with ack: explicit - at $.ack"
+        )
+    return changed
