@@ -47,6 +47,11 @@ class Schedule(Generic[Key]):
         """A time before which nothing falls due; `NEVER` when nothing is set."""
         return self._heap[0][0] if self._heap else NEVER
 
+    @property
+    def entries(self) -> int:
+        """Places taken up, by what is set and by what no longer counts."""
+        return len(self._heap)
+
     def take(self, now: float) -> list[Key]:
         """Remove and return the keys that are due by `now`."""
         due = []

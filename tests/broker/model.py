@@ -1,0 +1,327 @@
+"""A naive broker: it keeps every message for ever, scans instead of indexing, and shares nothing."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from peerbus.broker import Limits
+
+NEVER = float("inf")
+
+
+@dataclass
+class Handed:
+    """A message that was handed over and is not acknowledged; without a `due` it is to be handed over again."""
+
+    member: str
+    attempt: int
+    due: float | None
+    order: int
+    problem: str = "not acknowledged in time"
+
+
+@dataclass
+class Queue:
+    """What one group has of a topic."""
+
+    cursor: int
+    group: str | None
+    explicit: bool = False
+    ack_deadline: float = 30.0
+    max_attempts: int | None = None
+    dead_letter_topic: str | None = None
+    members: list[str] = field(default_factory=list)
+    handed: dict[int, Handed] = field(default_factory=dict)
+    dropped: int = 0
+
+    @property
+    def position(self) -> int:
+        return min([*self.handed, self.cursor])
+
+    def again(self) -> list[int]:
+        """Offsets to be handed over again, in the order they came back."""
+        return sorted(
+            (o for o, handed in self.handed.items() if handed.due is None), key=lambda o: self.handed[o].order
+        )
+
+
+@dataclass
+class Topic:
+    """Every message ever published, and who has read how far."""
+
+    name: str
+    max_messages: int
+    overflow: str
+    max_age: float | None
+    values: list[Any] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    start: int = 0
+    queues: list[Queue] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        return len(self.values)
+
+    @property
+    def unread(self) -> int:
+        return self.end - max(min([queue.position for queue in self.queues], default=self.end), self.start)
+
+    def queue_of(self, peer: str) -> Queue | None:
+        return next((queue for queue in self.queues if peer in queue.members), None)
+
+    def position(self, start: Any) -> int:
+        return {"latest": self.end, "earliest": self.start}.get(
+            start, min(start, self.end) if start in (0, 2, 1000) else 0
+        )
+
+
+class Model:
+    """The broker's calls, each answering what the broker should, an error by its code."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.now = 1000.0
+        self.order = 0
+        self.leases: dict[str, float | None] = {}
+        self.expiries: dict[str, float] = {}
+        self.told: dict[str, set[str]] = {}
+        self.topics: dict[str, Topic] = {}
+
+    def alive(self, peer: str) -> bool:
+        lease = self.leases.get(peer)
+        if lease is not None:
+            self.expiries[peer] = self.now + lease
+        return peer in self.leases
+
+    def register(self, peer: str, lease: float | None) -> bool:
+        created = peer not in self.leases
+        self.leases[peer] = lease
+        self.expiries.pop(peer, None)
+        if created:
+            self.told[peer] = set()
+        self.alive(peer)
+        return created
+
+    def remove(self, peer: str) -> None:
+        del self.leases[peer]
+        self.expiries.pop(peer, None)
+        for topic in list(self.topics.values()):
+            if topic.queue_of(peer):
+                self.leave(peer, topic)
+
+    def leave(self, peer: str, topic: Topic) -> None:
+        queue = topic.queue_of(peer)
+        assert queue
+        queue.members.remove(peer)
+        if not queue.members:
+            topic.queues.remove(queue)
+            self.free(topic)
+            return
+        for handed in (queue.handed[o] for o in sorted(queue.handed) if queue.handed[o].member == peer):
+            handed.due, handed.problem = self.now, "its peer left"
+            handed.order = self.next_order()
+        self.settle(topic, queue)
+
+    def next_order(self) -> int:
+        self.order += 1
+        return self.order
+
+    def create(self, name: str, max_messages: int, overflow: str, max_age: float | None) -> bool | str:
+        known = self.topics.get(name)
+        if known is None:
+            self.topics[name] = Topic(name, max_messages, overflow, max_age)
+            return True
+        same = (known.max_messages, known.overflow) == (max_messages, overflow) and max_age in (None, known.max_age)
+        return False if same else "topic_exists"
+
+    def delete(self, name: str) -> int | str:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        del self.topics[name]
+        for peer in (member for queue in topic.queues for member in queue.members):
+            self.told[peer].add(name)
+        return topic.unread
+
+    def publish(self, name: str, values: list[Any]) -> int | str:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        excess = topic.unread + len(values) - topic.max_messages
+        if topic.queues and excess > 0:
+            if topic.overflow == "reject":
+                return "too_large" if len(values) > topic.max_messages else "topic_full"
+            topic.start = max(topic.start, topic.end + len(values) - topic.max_messages)
+        offset = topic.end
+        topic.values += values
+        topic.times += [self.now] * len(values)
+        self.free(topic)
+        return offset
+
+    def free(self, topic: Topic) -> None:
+        pulled = topic.end - topic.unread
+        topic.start = max(topic.start, pulled - min(self.limits.history, topic.max_messages))
+
+    def age(self, topic: Topic) -> None:
+        """Drop what is too old."""
+        if topic.max_age is not None:
+            fresh = [o for o, time in enumerate(topic.times) if time + topic.max_age > self.now]
+            topic.start = max(topic.start, min(fresh, default=topic.end))
+            self.free(topic)
+
+    def settle(self, topic: Topic, queue: Queue) -> None:
+        """Take back what is overdue, and bury what of it is exhausted."""
+        overdue = [o for o, handed in queue.handed.items() if handed.due is not None and handed.due <= self.now]
+        for offset in sorted(overdue, key=lambda o: (queue.handed[o].due, queue.handed[o].order)):
+            handed = queue.handed[offset]
+            if offset < topic.start:
+                del queue.handed[offset]
+                queue.dropped += 1
+            elif queue.max_attempts is not None and handed.attempt >= queue.max_attempts:
+                self.bury(topic, queue, offset)
+            else:
+                handed.due, handed.order = None, self.next_order()
+        self.free(topic)
+
+    def bury(self, topic: Topic, queue: Queue, offset: int) -> None:
+        handed = queue.handed[offset]
+        if queue.dead_letter_topic is None:
+            queue.dropped += 1
+        else:
+            limit = self.limits.max_messages
+            self.topics.setdefault(queue.dead_letter_topic, Topic(queue.dead_letter_topic, limit, "reject", None))
+            letter = (topic.values[offset], topic.name, offset, handed.attempt, handed.member, handed.problem)
+            if isinstance(self.publish(queue.dead_letter_topic, [letter]), str):
+                handed.due, handed.order = self.now + queue.ack_deadline, self.next_order()
+                return
+        del queue.handed[offset]
+
+    def subscription(self, peer: str, name: str) -> tuple[Topic, Queue] | str:
+        """What a call of a peer on its subscription meets: the queue, settled, or an error."""
+        if not self.alive(peer):
+            return "peer_not_found"
+        if name in self.told[peer]:
+            self.told[peer].discard(name)
+            return "topic_deleted"
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        queue = topic.queue_of(peer)
+        if queue is None:
+            return "not_subscribed"
+        self.age(topic)
+        self.settle(topic, queue)
+        return topic, queue
+
+    def subscribe(self, peer: str, name: str, start: Any, group: str | None, options: dict[str, Any]) -> Any:
+        if not self.alive(peer):
+            return "peer_not_found"
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        queue = topic.queue_of(peer)
+        created = queue is None
+        if queue is None:
+            queue = next((q for q in topic.queues if group is not None and q.group == group), None)
+        elif group not in (None, queue.group):
+            return "subscription_exists"
+        if not options.get("explicit", queue.explicit if queue else False) and options.keys() - {"explicit"}:
+            return "bad_request"
+        if queue is None:
+            queue = Queue(topic.position("latest" if start is None else start), group)
+            topic.queues.append(queue)
+        elif start is not None:
+            queue.cursor = topic.position(start)
+            queue.handed.clear()
+        for option, value in options.items():
+            setattr(queue, option, value)
+        if created:
+            queue.members.append(peer)
+            self.told[peer].discard(name)
+        self.free(topic)
+        return created, queue.cursor, len(queue.members)
+
+    def unsubscribe(self, peer: str, name: str) -> int | str:
+        found = self.subscription(peer, name)
+        if isinstance(found, str):
+            return found
+        topic, queue = found
+        left = topic.end - max(queue.cursor, topic.start) + sum(offset >= topic.start for offset in queue.handed)
+        alone = len(queue.members) == 1
+        self.leave(peer, topic)
+        return left if alone else 0
+
+    def pull(self, peer: str, name: str, count: int) -> Any:
+        found = self.subscription(peer, name)
+        if isinstance(found, str):
+            return found
+        topic, queue = found
+        count = min(count, self.limits.max_pull)
+        offsets: list[int] = []
+        for offset in queue.again():
+            if len(offsets) == count:
+                break
+            if offset < topic.start:
+                del queue.handed[offset]
+                queue.dropped += 1
+            else:
+                offsets.append(offset)
+        missed = max(0, topic.start - queue.cursor) + queue.dropped
+        queue.dropped, queue.cursor = 0, max(queue.cursor, topic.start)
+        room = self.limits.max_unacknowledged - len(queue.handed)
+        new = list(range(queue.cursor, topic.end))[: max(0, min(count - len(offsets), room))]
+        queue.cursor += len(new)
+        attempts = [self.hand_over(queue, peer, offset) for offset in offsets + new]
+        self.free(topic)
+        offsets += new
+        remaining = topic.end - queue.cursor + len(queue.again())
+        values = [topic.values[offset] for offset in offsets]
+        return offsets, values, attempts if queue.explicit else None, missed, remaining, queue.position
+
+    def hand_over(self, queue: Queue, peer: str, offset: int) -> int:
+        before = queue.handed.pop(offset, None)
+        attempt = before.attempt + 1 if before else 1
+        if queue.explicit:
+            queue.handed[offset] = Handed(peer, attempt, self.now + queue.ack_deadline, self.next_order())
+        return attempt
+
+    def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None) -> Any:
+        """Acknowledge, or with a `delay` reject, what is claimed."""
+        found = self.subscription(peer, name)
+        if isinstance(found, str):
+            return found
+        topic, queue = found
+        if isinstance(claims, int):
+            claims = [(o, None) for o in sorted(queue.handed) if o <= claims and queue.handed[o].member == peer]
+        valid, stale = dict[int, None](), []
+        for offset, attempt in claims:
+            handed = queue.handed.get(offset)
+            if handed and handed.member == peer and attempt in (None, handed.attempt):
+                valid[offset] = None
+            else:
+                stale.append(offset)
+        for offset in valid:
+            if delay is None:
+                del queue.handed[offset]
+            else:
+                handed = queue.handed[offset]
+                handed.due, handed.problem, handed.order = self.now + delay, "rejected", self.next_order()
+        if delay is not None:
+            self.settle(topic, queue)
+        self.free(topic)
+        return len(valid), stale
+
+    def time_passes(self, seconds: float) -> set[str]:
+        """Move on, and say which peers were silent for too long."""
+        self.now += seconds
+        silent = {peer for peer, expiry in self.expiries.items() if expiry <= self.now}
+        for peer in sorted(silent):
+            self.remove(peer)
+        for topic in list(self.topics.values()):
+            self.age(topic)
+            for queue in topic.queues:
+                if queue.max_attempts is not None:
+                    self.settle(topic, queue)
+        return silent

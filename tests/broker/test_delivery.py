@@ -1,0 +1,243 @@
+"""Explicit acknowledgement: redelivery, rejection, stale claims, dead letters."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from peerbus.broker import Broker
+from peerbus.errors import BadRequest
+from tests.support import Clock
+
+MakeBroker = Callable[..., Broker]
+
+
+def explicit(broker: Broker, *peers: str, **options: Any) -> Broker:
+    """The topic `news`, and peers subscribed to it with explicit acknowledgement."""
+    broker.create_topic("news")
+    for peer_id in peers or ("a",):
+        broker.register_peer(peer_id)
+        broker.subscribe(peer_id, "news", explicit=True, ack_deadline=10.0, **options)
+    return broker
+
+
+def publish(broker: Broker, count: int) -> None:
+    broker.publish("news", [b"%d" % number for number in range(count)])
+
+
+def test_what_is_not_acknowledged_in_time_is_handed_over_again_with_its_attempt_counted(
+    broker: Broker, clock: Clock
+) -> None:
+    explicit(broker)
+    publish(broker, 2)
+    first = broker.pull("a", "news")
+    assert (first.offsets, first.attempts, first.position) == ([0, 1], [1, 1], 0)
+    assert broker.acknowledge("a", "news", [(0, None)]).count == 1
+    clock.advance(9.9)
+    assert broker.pull("a", "news").values == []
+    clock.advance(0.1)
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.values, again.attempts) == ([1], [b"1"], [2])
+    assert broker.acknowledge("a", "news", 1).count == 1
+    clock.advance(100.0)
+    assert broker.pull("a", "news").values == []
+    assert broker.stats().acknowledged == 2
+    assert broker.stats().redelivered == 1
+
+
+def test_an_acknowledgement_after_the_redelivery_is_stale_and_changes_nothing(broker: Broker, clock: Clock) -> None:
+    explicit(broker)
+    publish(broker, 1)
+    broker.pull("a", "news")
+    clock.advance(10.0)
+    broker.pull("a", "news")
+    late = broker.acknowledge("a", "news", [(0, 1)])
+    assert (late.count, late.stale) == (0, [0])
+    clock.advance(10.0)
+    assert broker.pull("a", "news").attempts == [3]
+
+
+def test_an_acknowledgement_after_the_deadline_counts_as_long_as_nobody_has_it_again(
+    broker: Broker, clock: Clock
+) -> None:
+    explicit(broker)
+    publish(broker, 1)
+    broker.pull("a", "news")
+    clock.advance(11.0)
+    assert broker.acknowledge("a", "news", [(0, 1)]).count == 1
+    assert broker.pull("a", "news").values == []
+
+
+def test_acknowledging_twice_or_what_was_never_handed_over_is_stale(broker: Broker) -> None:
+    explicit(broker)
+    publish(broker, 3)
+    broker.pull("a", "news", 2)
+    assert broker.acknowledge("a", "news", [(0, None), (0, None), (2, None), (99, None)]).stale == [2, 99]
+    assert broker.acknowledge("a", "news", [(0, None)]).stale == [0]
+
+
+def test_rejecting_hands_over_again_at_once_or_after_a_delay(broker: Broker, clock: Clock) -> None:
+    explicit(broker)
+    publish(broker, 2)
+    broker.pull("a", "news")
+    assert broker.reject("a", "news", [(0, None)]).count == 1
+    assert broker.reject("a", "news", [(1, None)], delay=3.0).count == 1
+    assert broker.pull("a", "news").offsets == [0]
+    clock.advance(3.0)
+    assert broker.pull("a", "news").offsets == [1]
+
+
+def test_a_rejection_with_delay_extends_the_deadline(broker: Broker, clock: Clock) -> None:
+    explicit(broker)
+    publish(broker, 1)
+    broker.pull("a", "news")
+    clock.advance(9.0)
+    broker.reject("a", "news", 0, delay=30.0)
+    clock.advance(29.0)
+    assert broker.pull("a", "news").values == []
+    assert broker.acknowledge("a", "news", 0).count == 1
+
+
+@pytest.mark.parametrize(
+    ("give_up", "reason"),
+    [
+        (lambda broker, clock: clock.advance(10.0), "not acknowledged in time"),
+        (lambda broker, _: broker.reject("a", "news", 0), "rejected"),
+        (lambda broker, _: broker.unregister_peer("a"), "its peer left"),
+    ],
+)
+def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
+    broker: Broker, clock: Clock, give_up: Callable[[Broker, Clock], object], reason: str
+) -> None:
+    explicit(broker, "a", "b", max_attempts=1, dead_letter_topic="dead", group="g")
+    broker.publish("news", [b'{"n": 1.0}'])
+    broker.pull("a", "news")
+    give_up(broker, clock)
+    broker.tend()
+    broker.subscribe("b", "dead", "earliest")
+    (letter,) = broker.pull("b", "dead").values
+    assert letter.startswith(b'{"message":{"n": 1.0},')
+    origin = {"topic": "news", "offset": 0, "attempts": 1, "peer_id": "a", "reason": reason}
+    assert json.loads(letter) == {"message": {"n": 1.0}, **origin}
+    assert broker.pull("b", "news").values == []
+    assert broker.stats().dead_lettered == 1
+
+
+def test_without_a_dead_letter_topic_it_is_counted_as_missed(broker: Broker, clock: Clock) -> None:
+    explicit(broker, max_attempts=2)
+    publish(broker, 2)
+    for _ in range(2):
+        broker.pull("a", "news", 1)
+        broker.reject("a", "news", 0)
+    pulled = broker.pull("a", "news")
+    assert (pulled.offsets, pulled.missed) == ([1], 1)
+
+
+def test_a_dead_letter_that_finds_no_room_stays_and_is_tried_again(broker: Broker, clock: Clock) -> None:
+    explicit(broker, max_attempts=1, dead_letter_topic="dead")
+    broker.create_topic("dead", max_messages=1)
+    broker.subscribe("a", "dead")
+    publish(broker, 2)
+    broker.pull("a", "news")
+    clock.advance(10.0)
+    broker.tend()
+    assert broker.pull("a", "dead").values != []
+    assert broker.list_topics(2)[1].unread == 1
+    clock.advance(10.0)
+    broker.tend()
+    assert broker.pull("a", "dead").values != []
+    assert broker.list_topics(2)[1].unread == 0
+    assert broker.pull("a", "news").missed == 0
+
+
+def test_unacknowledged_messages_count_as_waiting_and_are_kept(make_broker: MakeBroker) -> None:
+    broker = explicit(make_broker(history=0))
+    publish(broker, 3)
+    broker.pull("a", "news")
+    broker.acknowledge("a", "news", [(1, None), (2, None)])
+    assert broker.list_topics(1)[0].unread == 3
+    assert broker.delete_topic("news").discarded == 3
+
+
+def test_what_overflow_drops_before_it_can_be_handed_over_again_is_missed(broker: Broker, clock: Clock) -> None:
+    broker.create_topic("news", max_messages=2, overflow="drop_oldest")
+    explicit_options = {"explicit": True, "ack_deadline": 10.0}
+    broker.register_peer("a")
+    broker.subscribe("a", "news", None, None, **explicit_options)
+    publish(broker, 2)
+    broker.pull("a", "news")
+    publish(broker, 1)
+    clock.advance(5.0)
+    assert broker.acknowledge("a", "news", [(0, None)]).count == 1, "it was handed over all the same"
+    broker.reject("a", "news", [(1, None)])
+    publish(broker, 2)
+    pulled = broker.pull("a", "news")
+    assert (pulled.offsets, pulled.missed) == ([3, 4], 2)
+
+
+def test_only_so_many_may_be_unacknowledged(make_broker: MakeBroker) -> None:
+    broker = explicit(make_broker(max_unacknowledged=2))
+    publish(broker, 5)
+    assert broker.pull("a", "news").offsets == [0, 1]
+    blocked = broker.pull("a", "news")
+    assert (blocked.values, blocked.remaining, blocked.unacknowledged) == ([], 3, 2)
+    broker.acknowledge("a", "news", [(0, None)])
+    assert broker.pull("a", "news").offsets == [2]
+
+
+def test_subscribing_again_changes_the_options_that_are_named(broker: Broker, clock: Clock) -> None:
+    explicit(broker)
+    broker.subscribe("a", "news", ack_deadline=20.0)
+    publish(broker, 1)
+    broker.pull("a", "news")
+    clock.advance(19.0)
+    assert broker.pull("a", "news").values == []
+    broker.subscribe("a", "news", explicit=False)
+    clock.advance(1.0)
+    last = broker.pull("a", "news")
+    assert (last.values, last.attempts, last.unacknowledged) == ([b"0"], None, 0)
+
+
+def test_options_that_mean_nothing_are_refused(broker: Broker) -> None:
+    broker.create_topic("news")
+    broker.register_peer("a")
+    with pytest.raises(BadRequest, match="explicit"):
+        broker.subscribe("a", "news", max_attempts=3)
+    with pytest.raises(BadRequest, match="dead_letter_topic"):
+        broker.subscribe("a", "news", explicit=True, dead_letter_topic="news")
+    assert broker.query_peers("news").peers == []
+
+
+def test_moving_the_position_forgets_what_was_handed_over(broker: Broker, clock: Clock) -> None:
+    explicit(broker)
+    publish(broker, 3)
+    broker.pull("a", "news")
+    broker.subscribe("a", "news", 1)
+    assert broker.acknowledge("a", "news", [(0, None), (1, None)]).stale == [0, 1]
+    assert broker.pull("a", "news").attempts == [1, 1]
+    clock.advance(10.0)
+    assert broker.pull("a", "news").offsets == [1, 2]
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_messages_that_are_too_old_are_dropped_and_counted(broker: Broker, clock: Clock, missing: int) -> None:
+    broker.create_topic("news", max_age=5.0)
+    broker.register_peer("a")
+    broker.subscribe("a", "news")
+    publish(broker, 2)
+    clock.advance(3.0)
+    publish(broker, 1)
+    assert broker.pull("a", "news", 2 - missing).missed == 0
+    clock.advance(2.0)
+    pulled = broker.pull("a", "news")
+    assert (pulled.values, pulled.missed) == ([b"0"], missing)
+    assert broker.stats().memory_bytes == 65
+
+
+def test_memory_of_messages_that_are_too_old_returns_though_nobody_calls(broker: Broker, clock: Clock) -> None:
+    broker.create_topic("news", max_age=5.0)
+    publish(broker, 1000)
+    clock.advance(5.0)
+    broker.tend()
+    assert broker.stats().memory_bytes == 0

@@ -1,0 +1,147 @@
+"""Groups: several peers share one message queue."""
+
+import pytest
+
+from peerbus.broker import Broker
+from peerbus.errors import SubscriptionExists
+from tests.support import DEADLINE, Clock, eventually, in_background
+
+
+@pytest.fixture
+def group(broker: Broker) -> Broker:
+    """The topic `news`, with `a` and `b` in one group, acknowledging explicitly within 10 seconds."""
+    broker.create_topic("news")
+    for peer_id in "ab":
+        broker.register_peer(peer_id, lease_seconds=100.0)
+        broker.subscribe(peer_id, "news", group="g", explicit=True, ack_deadline=10.0)
+    return broker
+
+
+def test_each_message_goes_to_one_member(group: Broker) -> None:
+    group.publish("news", [b"0", b"1", b"2"])
+    assert group.pull("a", "news", 2).offsets == [0, 1]
+    assert group.pull("b", "news", 2).offsets == [2]
+
+
+def test_only_the_member_that_has_a_message_can_settle_it(group: Broker, clock: Clock) -> None:
+    group.publish("news", [b"0"])
+    group.pull("a", "news")
+    assert group.acknowledge("b", "news", [(0, None)]).stale == [0]
+    clock.advance(10.0)
+    assert group.pull("b", "news").attempts == [2]
+    assert group.acknowledge("a", "news", [(0, None)]).stale == [0]
+    assert group.reject("a", "news", [(0, None)]).stale == [0]
+    assert group.acknowledge("a", "news", 0).count == 0
+    assert group.acknowledge("b", "news", 0).count == 1
+
+
+@pytest.mark.parametrize("how", ["unregister", "unsubscribe", "lease"])
+def test_a_member_that_vanishes_gives_back_at_once(group: Broker, clock: Clock, how: str) -> None:
+    group.publish("news", [b"0", b"1"])
+    group.pull("a", "news", 1)
+    if how == "unregister":
+        group.unregister_peer("a")
+    elif how == "unsubscribe":
+        assert group.unsubscribe("a", "news") == 0
+    else:
+        group.register_peer("a", lease_seconds=1.0)
+        clock.advance(1.0)
+        group.tend()
+    again = group.pull("b", "news")
+    assert (again.offsets, again.attempts) == ([0, 1], [2, 1])
+
+
+def test_a_member_that_vanishes_wakes_one_that_waits() -> None:
+    broker = Broker()
+    broker.create_topic("news")
+    for peer_id in "ab":
+        broker.register_peer(peer_id)
+        broker.subscribe(peer_id, "news", group="g", explicit=True)
+    broker.publish("news", [b"0"])
+    broker.pull("a", "news")
+    waiting = in_background(lambda: broker.pull("b", "news", wait=60.0))
+    eventually(lambda: broker.stats().waiting_pulls == 1)
+    broker.unregister_peer("a")
+    assert waiting.result(DEADLINE).attempts == [2]
+
+
+@pytest.mark.parametrize("how", ["deadline", "delay"])
+def test_a_waiting_pull_wakes_when_a_redelivery_falls_due(how: str) -> None:
+    broker = Broker()
+    broker.create_topic("news")
+    broker.register_peer("a")
+    broker.subscribe("a", "news", explicit=True, ack_deadline=0.05 if how == "deadline" else 3600.0)
+    broker.publish("news", [b"0"])
+    broker.pull("a", "news")
+    if how == "delay":
+        broker.reject("a", "news", 0, delay=0.05)
+    assert broker.pull("a", "news", wait=60.0).attempts == [2]
+
+
+def test_a_waiting_pull_learns_of_a_deadline_set_after_it_began_to_wait() -> None:
+    broker = Broker()
+    broker.create_topic("news")
+    broker.register_peer("a")
+    broker.subscribe("a", "news", explicit=True, ack_deadline=3600.0)
+    broker.publish("news", [b"0"])
+    broker.pull("a", "news")
+    waiting = in_background(lambda: broker.pull("a", "news", wait=60.0))
+    eventually(lambda: broker.stats().waiting_pulls == 1)
+    broker.reject("a", "news", 0, delay=0.05)
+    assert waiting.result(DEADLINE).attempts == [2]
+
+
+def test_exhausted_messages_are_buried_though_nobody_pulls() -> None:
+    broker = Broker()
+    broker.create_topic("news")
+    broker.create_topic("dead")
+    broker.register_peer("a")
+    broker.subscribe("a", "dead")
+    broker.subscribe("a", "news", explicit=True, ack_deadline=0.05, max_attempts=1, dead_letter_topic="dead")
+    broker.publish("news", [b"0"])
+    broker.pull("a", "news")
+    waiting = in_background(lambda: broker.pull("a", "dead", wait=60.0))
+    while not waiting.done():
+        broker.tend(wait=0.1)
+    assert len(waiting.result(DEADLINE).values) == 1
+
+
+def test_the_last_member_takes_the_queue_with_it(group: Broker) -> None:
+    group.publish("news", [b"0"])
+    for peer_id in "ab":
+        group.unsubscribe(peer_id, "news")
+    assert group.list_topics(1)[0].unread == 0
+    assert group.subscribe("a", "news", group="g").next_offset == 1
+
+
+def test_a_new_member_joins_where_the_group_stands(group: Broker) -> None:
+    group.publish("news", [b"0", b"1"])
+    group.pull("a", "news", 1)
+    group.register_peer("c")
+    joined = group.subscribe("c", "news", group="g")
+    assert (joined.created, joined.next_offset, joined.members) == (True, 1, 3)
+    assert group.pull("c", "news").offsets == [1]
+
+
+def test_a_group_and_a_peer_of_the_same_name_are_apart(group: Broker) -> None:
+    group.register_peer("g")
+    group.subscribe("g", "news")
+    group.publish("news", [b"0"])
+    assert group.pull("a", "news").values == group.pull("g", "news").values == [b"0"]
+
+
+def test_a_subscription_stays_in_its_group(group: Broker) -> None:
+    group.register_peer("c")
+    group.subscribe("c", "news")
+    assert not group.subscribe("a", "news").created
+    for peer_id, other in (("a", "h"), ("c", "g")):
+        with pytest.raises(SubscriptionExists, match="Unsubscribe first"):
+            group.subscribe(peer_id, "news", group=other)
+
+
+def test_all_members_are_told_that_the_topic_is_deleted(group: Broker) -> None:
+    assert group.query_peers("news").peers == ["a", "b"]
+    group.delete_topic("news")
+    assert group.stats().subscriptions == 0
+    group.create_topic("news")
+    assert group.subscribe("a", "news", group="g").members == 1

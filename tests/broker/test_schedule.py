@@ -1,0 +1,43 @@
+"""The schedule against a plain dictionary of times."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerbus.broker.schedule import NEVER, Schedule
+
+STEPS = st.lists(st.tuples(st.sampled_from(["set", "set", "discard", "take"]), st.integers(0, 5), st.integers(0, 30)))
+
+
+@given(STEPS)
+def test_it_takes_what_is_due_and_nothing_else(steps: list[tuple[str, int, int]]) -> None:
+    schedule: Schedule[int] = Schedule()
+    times: dict[int, int] = {}
+    for step, key, time in steps:
+        if step == "set":
+            schedule.set(key, time)
+            times[key] = time
+        elif step == "discard":
+            schedule.discard(key)
+            times.pop(key, None)
+        else:
+            due = {key for key, due_at in times.items() if due_at <= time}
+            assert set(schedule.take(time)) == due
+            for taken in due:
+                del times[taken]
+        assert schedule.next() <= min(times.values(), default=NEVER)
+        assert all(schedule.time(key) == times.get(key, NEVER) for key in range(6))
+
+
+def test_what_is_due_at_once_comes_in_the_order_it_was_set() -> None:
+    schedule: Schedule[str] = Schedule()
+    for key in "cab":
+        schedule.set(key, 1.0)
+    assert schedule.take(1.0) == ["c", "a", "b"]
+
+
+def test_keys_that_come_and_go_leave_nothing_behind() -> None:
+    schedule: Schedule[int] = Schedule()
+    for key in range(10_000):
+        schedule.set(key, 1e9)
+        schedule.discard(key)
+    assert schedule.entries < 200
