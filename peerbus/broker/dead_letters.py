@@ -3,7 +3,7 @@
 from msgspec import Raw, Struct, json
 
 from peerbus.broker.log import size_of
-from peerbus.broker.message_queue import Delivery, MessageQueue
+from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.errors import MemoryFull, TooLarge, TooManyTopics, TopicFull, TopicNotFound
@@ -20,25 +20,23 @@ class DeadLetter(Struct):
     reason: str
 
 
-def settle(queue: MessageQueue, topics: Topics, now: float) -> int:
-    """Take back what is overdue in `queue`, and bury what of it is exhausted; returns how many those were.
+def bury(queue: MessageQueue, offset: int, topics: Topics, now: float) -> bool:
+    """Take an exhausted message out of `queue`; says whether it moved to the queue's dead-letter topic.
 
-    They move to the queue's dead-letter topic, which is created where it is absent, or else count as missed.
-    One that the dead-letter topic has no room for stays, and is tried again after a deadline: it is not lost.
+    That is created where it is absent. Without one, the message counts as missed. One that the dead-letter
+    topic has no room for stays, and is tried again after a deadline: it is not lost.
     """
-    exhausted = queue.settle(now)
-    for offset, delivery in exhausted:
-        if queue.options.dead_letter_topic is None:
-            queue.drop(offset)
-            continue
-        letter = _letter(queue, offset, delivery)
-        try:
-            _topic_for(queue.options.dead_letter_topic, topics).append([letter], size_of([letter]), now)
-        except (TopicFull, TooLarge, MemoryFull, TooManyTopics):
-            queue.postpone(offset, now + queue.options.ack_deadline)
-        else:
-            queue.discard(offset)
-    return len(exhausted)
+    if queue.options.dead_letter_topic is None:
+        queue.drop(offset)
+        return False
+    letter = _letter(queue, offset)
+    try:
+        _topic_for(queue.options.dead_letter_topic, topics).append([letter], size_of([letter]), now)
+    except (TopicFull, TooLarge, MemoryFull, TooManyTopics):
+        queue.postpone(offset, now + queue.options.ack_deadline)
+        return False
+    queue.discard(offset)
+    return True
 
 
 def _topic_for(name: str, topics: Topics) -> Topic:
@@ -49,7 +47,8 @@ def _topic_for(name: str, topics: Topics) -> Topic:
         return topics.get(name)
 
 
-def _letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes:
+def _letter(queue: MessageQueue, offset: int) -> bytes:
+    delivery = queue.delivery(offset)
     (value,) = queue.topic.log.read(offset, 1, 0)
     return json.encode(
         DeadLetter(Raw(value), queue.topic.name, offset, delivery.attempt, delivery.member, delivery.problem)

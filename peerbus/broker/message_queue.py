@@ -127,18 +127,21 @@ class MessageQueue:
         """A time before which no deadline passes."""
         return self._deadlines.next()
 
-    def settle(self, now: float) -> list[tuple[int, Delivery]]:
-        """Take back what is overdue by `now`, and return what of it is exhausted, which stays until `discard`."""
+    def settle(self, now: float) -> list[int]:
+        """Take back what is overdue by `now`; returns the offsets of what is exhausted, to be buried now."""
         exhausted = []
         for offset in self._deadlines.take(now):
-            delivery = self._unacknowledged[offset]
             if offset < self.topic.log.start:
                 self.drop(offset)
-            elif self.options.max_attempts is not None and delivery.attempt >= self.options.max_attempts:
-                exhausted.append((offset, delivery))
+            elif self._exhausted(offset):
+                exhausted.append(offset)
             else:
                 self._again[offset] = None
         return exhausted
+
+    def delivery(self, offset: int) -> Delivery:
+        """In whose hands a message is or was, that is not acknowledged."""
+        return self._unacknowledged[offset]
 
     def pull(self, member: str, count: int, now: float) -> Batch:
         """Hand over up to `count` messages within the limits of a pull, those to be handed over again first.
@@ -227,6 +230,10 @@ class MessageQueue:
     @property
     def _room(self) -> int:
         return self._limits.max_unacknowledged - len(self._unacknowledged)
+
+    def _exhausted(self, offset: int) -> bool:
+        allowed = self.options.max_attempts
+        return allowed is not None and self._unacknowledged[offset].attempt >= allowed
 
     def _take_again(self, count: int, max_bytes: int) -> tuple[list[int], list[bytes]]:
         offsets: list[int] = []

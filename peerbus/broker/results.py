@@ -46,7 +46,7 @@ class Pulled(Struct):
     remaining: int
     unacknowledged: int
     earlier: int
-    closing: bool
+    closing: bool = False
 
 
 class Settled(Struct):

@@ -27,7 +27,10 @@ class Schedule(Generic[Key]):
         self._order = count()
 
     def set(self, key: Key, time: float) -> None:
-        """Let `key` fall due at `time`, and no longer at another."""
+        """Let `key` fall due at `time`, and no longer at another; at `NEVER`, not at all."""
+        if time == NEVER:
+            self.discard(key)
+            return
         self._times[key] = time
         entry = self._entries.get(key)
         if entry is None or time < entry:

@@ -6,6 +6,7 @@ from peerbus.broker.limits import Limits
 from peerbus.broker.message_queue import MessageQueue, QueueOptions
 from peerbus.broker.peers import Peer
 from peerbus.broker.topic import From, Topic
+from peerbus.broker.topics import Topics
 from peerbus.errors import BadRequest, SubscriptionExists, TooManySubscriptions
 
 
@@ -40,6 +41,12 @@ class Subscriptions:
             queue.seek(topic.position(start))
             topic.wake()
         return False
+
+    def find(self, peer: Peer, topics: Topics, name: str) -> MessageQueue:
+        """The message queue of a subscription; raises `TopicNotFound`, `NotSubscribed` and `TopicDeleted`."""
+        if not peer.knows(name):
+            topics.get(name)
+        return peer.queue(name)
 
     def end(self, peer: Peer, topic: Topic, now: float) -> MessageQueue:
         """End the subscription of `peer`, and give what it has not acknowledged back to its group."""

@@ -1,0 +1,163 @@
+"""The broker's state, and the steps its calls are made of."""
+
+from collections.abc import Callable
+from threading import Condition
+from uuid import uuid4
+
+from msgspec import Struct, structs
+
+from peerbus.broker.limits import Limits
+from peerbus.broker.message_queue import MessageQueue
+from peerbus.broker.peers import Peer, Peers
+from peerbus.broker.results import Pulled, Subscribers
+from peerbus.broker.schedule import NEVER
+from peerbus.broker.subscriptions import Subscriptions
+from peerbus.broker.topic import Topic
+from peerbus.broker.topics import Topics
+from peerbus.broker.upkeep import Upkeep
+from peerbus.views import Stats
+
+
+class Totals(Struct):
+    """What was done since the epoch began."""
+
+    published: int = 0
+    pulled: int = 0
+    missed: int = 0
+    acknowledged: int = 0
+    redelivered: int = 0
+    expired_peers: int = 0
+
+
+class State:
+    """All that the broker's lock guards; whoever calls holds it.
+
+    A peer that is looked up has given a sign of life; a topic or a queue that is looked up is up to date.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float], tended: Condition) -> None:
+        """`tended` is what the call that tends waits on; it is notified when something falls due sooner."""
+        self.limits = limits
+        self.clock = clock
+        self.peers = Peers(limits.max_peers)
+        self.topics = Topics(limits)
+        self.subscriptions = Subscriptions(limits)
+        self.upkeep = Upkeep(self.topics)
+        self.totals = Totals()
+        self.waiting = 0
+        """Pulls that wait."""
+        self.epoch = uuid4().hex
+        self.began = clock()
+        self.tend_by = NEVER
+        """When the call that tends means to look again, if it waits."""
+        self._tended = tended
+
+    def peer(self, peer_id: str) -> Peer:
+        """The peer, its lease renewed; raises `PeerNotFound`."""
+        return self.peers.renewed(peer_id, self.clock())
+
+    def topic(self, name: str) -> Topic:
+        """The topic, without what is too old; raises `TopicNotFound`."""
+        return self.refreshed(self.topics.get(name))
+
+    def queue(self, peer_id: str, topic: str) -> MessageQueue:
+        """The message queue of a subscription, what is overdue taken back, and the peer's lease renewed.
+
+        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
+        """
+        queue = self.subscriptions.find(self.peer(peer_id), self.topics, topic)
+        self.refreshed(queue.topic)
+        return self.settled(queue)
+
+    def refreshed(self, topic: Topic) -> Topic:
+        """The topic without what is too old."""
+        if topic.options.max_age is not None:
+            self.upkeep.refresh(topic, self.clock())
+            self.hurry()
+        return topic
+
+    def settled(self, queue: MessageQueue) -> MessageQueue:
+        """The queue with what is overdue taken back."""
+        if queue.unacknowledged:
+            self.upkeep.settle(queue, self.clock())
+            self.hurry()
+        return queue
+
+    def subscribers(self, topic: Topic) -> Subscribers:
+        """Who is subscribed to a topic, and where."""
+        addresses = {peer_id: self.peers[peer_id].address for peer_id in topic.subscribers}
+        return Subscribers(list(addresses), {peer_id: url for peer_id, url in addresses.items() if url})
+
+    def end_subscription(self, peer: Peer, topic: str) -> None:
+        """End a subscription; in a group, the others get back what the peer had."""
+        queue = self.subscriptions.end(peer, self.topics.get(topic), self.clock())
+        if queue.members:
+            self.settled(queue)
+        else:
+            self.upkeep.forget(queue)
+
+    def remove_peer(self, peer: Peer) -> None:
+        """Remove a peer with its subscriptions."""
+        for topic in list(peer.queues):
+            self.end_subscription(peer, topic)
+        self.peers.remove(peer)
+
+    def delete(self, topic: Topic) -> None:
+        """Delete a topic with its messages and subscriptions."""
+        for gone in topic.subscribers.values():
+            self.upkeep.forget(gone)
+        self.upkeep.forget(topic)
+        self.topics.remove(topic)
+        self.subscriptions.end_all(topic, [self.peers[peer_id] for peer_id in topic.subscribers])
+
+    def pull(self, queue: MessageQueue, peer_id: str, max_messages: int) -> Pulled:
+        """Hand over messages of `queue` to one of its members."""
+        offsets, values, attempts, missed = queue.pull(peer_id, max_messages, self.clock())
+        self.totals.pulled += len(values)
+        self.totals.redelivered += sum(attempt > 1 for attempt in attempts)
+        self.totals.missed += missed
+        self.upkeep.watch(queue)
+        self.hurry()
+        return Pulled(
+            offsets=offsets,
+            values=values,
+            attempts=attempts if queue.options.explicit else None,
+            next_offset=queue.cursor,
+            position=queue.position,
+            missed=missed,
+            remaining=queue.remaining,
+            unacknowledged=queue.unacknowledged,
+            earlier=queue.earlier,
+        )
+
+    def tend(self, now: float) -> list[str]:
+        """Do what time alone brings about by `now`, and return the ids of the peers whose lease ran out."""
+        expired = self.peers.take_expired(now)
+        for peer in expired:
+            self.remove_peer(peer)
+        self.totals.expired_peers += len(expired)
+        self.upkeep.ring(now)
+        return [peer.peer_id for peer in expired]
+
+    def stats(self) -> Stats:
+        """Totals and what is held now."""
+        return Stats(
+            epoch=self.epoch,
+            uptime_seconds=self.clock() - self.began,
+            peers=len(self.peers),
+            topics=len(self.topics),
+            subscriptions=len(self.subscriptions),
+            memory_bytes=self.topics.memory.used,
+            waiting_pulls=self.waiting,
+            dead_lettered=self.upkeep.dead_lettered,
+            **structs.asdict(self.totals),
+        )
+
+    def next_due(self) -> float:
+        """A time before which there is nothing to tend to."""
+        return min(self.peers.next_expiry(), self.upkeep.next_alarm())
+
+    def hurry(self) -> None:
+        """Wake the call that tends, if something falls due before it means to look again."""
+        if self.tend_by != NEVER and self.next_due() < self.tend_by:
+            self._tended.notify()
