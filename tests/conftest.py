@@ -1,0 +1,49 @@
+"""Fixtures: brokers on a clock the test moves, real servers on free ports, real processes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from peerbus.broker import Broker, Limits
+from tests.support import Api, Clock, Process, start_index
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make_broker(clock: Clock) -> Callable[..., Broker]:
+    """Brokers on the test's clock, with limits of its own."""
+    return lambda **limits: Broker(Limits(**limits), clock=clock)
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., Broker]) -> Broker:
+    return make_broker()
+
+
+@pytest.fixture
+def index() -> Iterator[Api]:
+    """An indexing server in this process, empty, on a free port."""
+    with start_index() as api:
+        yield api
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts a command line of the project as a process of its own, which is killed after the test."""
+    processes: list[Process] = []
+
+    def start(script: str, *arguments: str, **environment: str) -> Process:
+        log_dir = str(tmp_path / "logs")
+        defaults = {"PEERBUS_LOG_DIR": log_dir, "PEERBUS_NODE_LOG_DIR": log_dir}
+        process = Process(script, *arguments, **defaults | environment)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
