@@ -2,7 +2,9 @@
 
 import logging
 import logging.handlers
+import textwrap
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 FILE_BYTES = 10 << 20
@@ -15,10 +17,14 @@ class LogFolderError(Exception):
 
 
 class _OneLine(logging.Formatter):
-    """Keeps control characters that a caller sent from writing lines of their own."""
+    """Keeps control characters that a caller sent from writing lines of their own; indents traces."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name the base class gives it
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().formatMessage(record))
+        line = super().formatMessage(record)
+        return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # the name the base class gives it
+        return textwrap.indent(super().formatException(ei), "    ")
 
 
 def log_to(folder: Path, name: str, level: str) -> Path:

@@ -5,6 +5,7 @@ way to wake blocked requests before it stops; the worker is what that launcher r
 """
 
 import asyncio
+import os
 import signal
 import socket
 import threading
@@ -44,7 +45,9 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
-        raise BindError(f"Cannot listen on {host} port {port}: {reason}.") from None
+    except UnicodeError:
+        reason = "not a host name"
+    raise BindError(f"Cannot listen on {host} port {port}: {reason}.")
 
 
 def url_of(listener: socket.socket) -> str:
@@ -64,18 +67,22 @@ class Server:
         threads: int,
         before_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        """`before_stop` is called once when stopping begins, to let blocked requests end."""
+        """Takes the socket over: it is closed when the server stops.
+
+        `before_stop` is called once when stopping begins, to let blocked requests end.
+        """
         self.url = url_of(listener)
-        self._listener = listener
         self._before_stop = before_stop
         self._stop = threading.Event()
         self._stopped = threading.Event()
         self._signal = _granian.WorkerSignal()
         self._signal.add_cb(self._stopped.set)
-        self._scheduler = _new_scheduler(asyncio.new_event_loop(), _callback_wrapper(app, {}, None), impl_asyncio=True)
+        loop = asyncio.new_event_loop()
+        loop.close()  # granian asks for one, and runs nothing of a WSGI application in it
+        self._scheduler = _new_scheduler(loop, _callback_wrapper(app, {}, None), impl_asyncio=True)
         self._worker = _Worker(
             1,
-            (None, _SocketHolder(listener.fileno(), False, BACKLOG)),
+            (None, _SocketHolder(listener.detach(), False, BACKLOG)),
             None,
             RUST_THREADS,
             RUST_THREADS,
@@ -111,6 +118,18 @@ class Server:
         return self._stopped.wait(STOP_SECONDS)
 
     def stop_on_signals(self) -> None:
-        """Stop on SIGTERM and Ctrl-C."""
+        """Stop on SIGTERM and Ctrl-C.
+
+        The system may hand a signal to any thread, and Python's handlers then wait for the main thread, which
+        sleeps. The byte that Python writes at once, from whichever thread, wakes one that does nothing else.
+        """
+        arrived, arriving = os.pipe()
+        os.set_blocking(arriving, False)
+        signal.set_wakeup_fd(arriving, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, lambda *_: None)
+        threading.Thread(target=self._stop_after, args=(arrived,), name="signals", daemon=True).start()
+
+    def _stop_after(self, arrived: int) -> None:
+        os.read(arrived, 1)
+        self.stop()

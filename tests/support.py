@@ -3,12 +3,13 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,12 +75,23 @@ class Api:
         ):
             assert self.post(path, **fields).status == 200
 
+    def events(self) -> list[str]:
+        """What a peer node noted, by name."""
+        return [event["event"] for event in self.get("/events").body["events"]]
+
     def in_background(self, method: str, path: str, **fields: Any) -> "Future[Reply]":
         """Make a call from another thread, on a connection of its own."""
         return in_background(lambda: Api(self.url).send(method, path, json=fields))
 
     def close(self) -> None:
         self.session.close()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def in_background(work: Callable[[], Any]) -> "Future[Any]":
@@ -146,11 +158,16 @@ class Process:
         """The URLs of the `count` services it starts, once they serve, in the order of their ports."""
         assert self._process.stdout
         found: list[str] = []
-        while len(found) < count:
-            line = self._process.stdout.readline()
-            if not line:
-                raise AssertionError(f"ended before it served: {self.finish()}")
-            found += re.findall(r"http://[0-9.]+:[0-9]+", line)[:1]
+        too_late = threading.Timer(DEADLINE, os.killpg, (self.pid, signal.SIGKILL))
+        too_late.start()
+        try:
+            while len(found) < count:
+                line = self._process.stdout.readline()
+                if not line:
+                    raise AssertionError(f"ended before it served: {self.finish()}")
+                found += re.findall(r"http://[0-9.]+:[0-9]+", line)[:1]
+        finally:
+            too_late.cancel()
         return sorted(found, key=lambda url: int(url.rsplit(":", 1)[1]))
 
     def signal(self, number: signal.Signals) -> None:
@@ -165,14 +182,32 @@ class Process:
         out, err = self._process.communicate(timeout=DEADLINE)
         return self._process.returncode, out, err
 
+    def error_line(self) -> str:
+        """The next line on standard error."""
+        assert self._process.stderr
+        return self._process.stderr.readline()
+
     @property
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def children(self) -> list[int]:
+        """The process ids of the processes it started."""
+        pairs = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+        return [int(pid) for pid, parent in map(str.split, pairs.splitlines()) if int(parent) == self.pid]
+
+    @property
+    def left_running(self) -> bool:
+        """Whether it, or a process that it started, still exists."""
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
     def kill(self) -> None:
         """End it and all its children, whatever they do."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.communicate()

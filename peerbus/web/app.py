@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import NotFound
 
 from peerbus.endpoints import Endpoint
 from peerbus.web.handlers import Handler
@@ -15,6 +16,7 @@ def create_app(routes: Mapping[Endpoint[Any, Any], Handler]) -> Flask:
     app = Flask("peerbus", static_folder=None)
     app.url_map.merge_slashes = False
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.before_request(_refuse_leading_slashes)
     for endpoint, handler in routes.items():
         app.add_url_rule(
             endpoint.path,
@@ -31,8 +33,15 @@ def _view(handler: Handler) -> Any:
     return lambda: _response(handler(request.environ))
 
 
+def _refuse_leading_slashes() -> None:
+    """Flask takes `//publish` for `/publish`."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise NotFound
+
+
 def _call() -> str:
-    return f"{request.method} {request.path}"
+    path = request.environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+    return f"{request.method} {path}"
 
 
 def _response(reply: Reply) -> Response:

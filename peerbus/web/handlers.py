@@ -9,7 +9,7 @@ import msgspec
 from peerbus.endpoints import Endpoint
 from peerbus.protocol import Request
 from peerbus.web.reply import Reply, success
-from peerbus.web.request import Environ, check_media_type, decode_body, decode_query, read_body
+from peerbus.web.request import Environ, check_media_type, check_no_query, decode_body, decode_query, read_body
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ def answering(endpoint: Endpoint[Target, RequestT], target: Target, max_body: in
         body = read_body(environ, max_body)
         if body:
             check_media_type(environ)
+            check_no_query(environ)
             request = decode_body(body, decoder)
         elif needs_body:
             request = decode_body(b"{}", decoder)

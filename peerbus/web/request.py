@@ -16,7 +16,8 @@ Environ = dict[str, Any]
 def read_body(environ: Environ, max_bytes: int) -> bytes:
     """The whole body, empty if there is none; raises `TooLarge` without reading more than `max_bytes`.
 
-    A chunked body has no declared length and is read until it ends or is too large.
+    A chunked body has no declared length and is read until it ends or is too large. Raises `BadRequest` for a
+    body that ends before its declared length.
     """
     declared = environ.get("CONTENT_LENGTH")
     if declared:
@@ -30,6 +31,8 @@ def read_body(environ: Environ, max_bytes: int) -> bytes:
     body: bytes = environ["wsgi.input"].read(length)
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
+    if declared and len(body) < length:
+        raise BadRequest(f"The body ended after {len(body)} of {length} bytes.")
     return body
 
 
@@ -40,6 +43,12 @@ def check_media_type(environ: Environ) -> None:
         raise UnsupportedMediaType(
             "The body must say that it is JSON: add the header 'Content-Type: application/json'."
         )
+
+
+def check_no_query(environ: Environ) -> None:
+    """Raise `BadRequest` if there are fields in the query string too, which nobody would read."""
+    if environ["QUERY_STRING"]:
+        raise BadRequest("Expected all fields in the body, got some in the query string - at $")
 
 
 def decode_body(body: bytes, decoder: msgspec.json.Decoder[R]) -> R:
@@ -70,7 +79,9 @@ def decode_query(query: str, request: type[R]) -> R:
 
 
 def _fault(error: msgspec.ValidationError) -> str:
-    return str(error).replace("`", "")
+    """What is wrong and where; msgspec leaves the path out where that is the request as a whole."""
+    fault = str(error) if " - at `$" in str(error) else f"{error} - at $"
+    return fault.replace("`", "")
 
 
 def _too_large(max_bytes: int) -> TooLarge:

@@ -1,0 +1,133 @@
+"""The two ways to an endpoint, a valid request for each row of the table, and connections that carry any bytes."""
+
+import http.client
+import json
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from peerbus.broker import Broker, Limits
+from peerbus.endpoints import ENDPOINTS, HEALTH, Endpoint
+from peerbus.serving import Server, bind
+from peerbus.web import Door, Handler, answering, create_app
+from tests.support import DEADLINE, MAX_BODY, Api, serving
+
+Row = Endpoint[Broker, Any]
+Routes = Mapping[Endpoint[Any, Any], Handler]
+
+ROWS: tuple[Row, ...] = (*ENDPOINTS, *HEALTH)
+WAYS: dict[str, Callable[[Routes], Any]] = {
+    "door": lambda routes: Door(create_app(routes), routes),
+    "flask": create_app,
+}
+JSON = {"Content-Type": "application/json"}
+
+
+class Example(NamedTuple):
+    """A valid request, once a peer is subscribed as `prepare` does, and the fields of its answer."""
+
+    fields: dict[str, Any]
+    answer: set[str]
+
+
+PEER = {"peer_id": "peer1"}
+TOPIC = {"topic": "news"}
+EXAMPLES = {
+    "/register_peer_node": Example(
+        PEER | {"address": "http://127.0.0.1:9/peer1", "lease_seconds": 60.5}, {"peer_id", "created", "epoch"}
+    ),
+    "/unregister_peer_node": Example(PEER, {"peer_id"}),
+    "/create_topic": Example({"topic": "sport", "max_messages": 5, "overflow": "drop_oldest"}, {"topic", "created"}),
+    "/delete_topic": Example(TOPIC, {"topic", "notified", "discarded"}),
+    "/publish": Example(
+        PEER | TOPIC | {"message": {"any": ["JSON"]}, "message_id": "once"}, {"topic", "offset", "count", "duplicate"}
+    ),
+    "/subscribe": Example(PEER | TOPIC | {"from": "earliest"}, {"topic", "peer_id", "created", "next_offset"}),
+    "/unsubscribe": Example(PEER | TOPIC, {"topic", "peer_id", "discarded"}),
+    "/pull_messages": Example(
+        PEER | TOPIC | {"max_messages": 10, "wait": 0}, {"messages", "offsets", "next_offset", "remaining", "missed"}
+    ),
+    "/query_peers": Example(TOPIC, {"topic", "peers", "addresses"}),
+    "/topics": Example({"limit": 10, "after": "m"}, {"topics"}),
+    "/peers": Example({"limit": 10, "after": "p"}, {"peers"}),
+    "/stats": Example({}, {"stats"}),
+    "/livez": Example({}, set()),
+    "/readyz": Example({}, set()),
+}
+"""One for each row; a row without its example fails the tests."""
+
+
+def prepare(api: Api) -> None:
+    api.subscriber("peer1", "news")
+
+
+def name_of(value: object) -> str | None:
+    """Names the row in the id of a parametrised test."""
+    return value.name if isinstance(value, Endpoint) else None
+
+
+@contextmanager
+def serve(way: str, *more: Row, broker: Broker | None = None, max_body: int = MAX_BODY, **limits: Any) -> Iterator[Api]:
+    """All rows, and `more` of them, served one way over a broker of its own."""
+    target = broker or Broker(Limits(**limits))
+    routes = {row: answering(row, target, max_body) for row in (*ROWS, *more)}
+    yield from serving(Server(WAYS[way](routes), bind("127.0.0.1", 0), 64, before_stop=target.close))
+
+
+class RawReply(NamedTuple):
+    """An answer as its bytes say it; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Connection:
+    """One connection, on which a test sends the very bytes of its requests, one after the other."""
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        self._socket = socket.create_connection((address.hostname, address.port), timeout=DEADLINE)
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def end_sending(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reply(self, method: str = "GET") -> RawReply:
+        with http.client.HTTPResponse(self._socket, method=method) as response:
+            response.begin()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return RawReply(response.status, headers, response.read())
+
+    def call(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = JSON) -> RawReply:
+        self.send(request(method, path, body, headers))
+        return self.reply(method)
+
+
+def request(
+    method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = JSON, length: int | None = None
+) -> bytes:
+    """The bytes of a request; `length` is declared in place of the body's own."""
+    declared = len(body) if length is None else length
+    fields = {"Host": "localhost", "Content-Length": str(declared), **headers}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def call(api: Api, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = JSON) -> RawReply:
+    """One request on a connection of its own."""
+    with Connection(api.url) as connection:
+        return connection.call(method, path, body, headers)

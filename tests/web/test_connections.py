@@ -1,0 +1,89 @@
+"""What goes over one connection, and what odd or broken clients can do."""
+
+import pytest
+
+from tests.support import Api
+from tests.web.support import ROWS, Connection, Row, call, name_of, prepare, request
+
+ODD_PATHS = {
+    "odd bytes": b"/%ff%fe%00",
+    "line breaks": b"/%0d%0a2030-01-01%2000:00:00,000%20INFO%20forged%0aforged",
+    "separators": b"/%e2%80%a8forged%c2%85forged%0b%0cforged",
+    "terminal controls": b"/%1b[31m%1b]0;forged%07%08",
+    "percent signs": b"/%25s%25d%",
+    "very long": b"/" + b"a" * 30_000,
+    "dots": b"/../../etc/passwd",
+    "only slashes": b"//////",
+    "not ASCII": b"/%f0%9f%98%80",
+}
+
+
+def test_a_connection_serves_one_request_after_the_other(index: Api) -> None:
+    with Connection(index.url) as connection:
+        created = [connection.call("POST", "/create_topic", b'{"topic": "news"}').json()["created"] for _ in range(3)]
+        statuses = [
+            connection.call("GET", "/topics").status,
+            connection.call("GET", "/nothing").status,
+            connection.call("POST", "/publish", b"[]").status,
+            connection.call("HEAD", "/topics").status,
+            connection.call("PUT", "/publish", b"{}").status,
+            connection.call("GET", "/livez").status,
+        ]
+    assert created == [True, False, False]
+    assert statuses == [200, 404, 400, 200, 405, 200]
+
+
+def test_a_request_may_come_in_pieces(index: Api) -> None:
+    data = request("POST", "/create_topic", b'{"topic": "news"}')
+    with Connection(index.url) as connection:
+        for position in range(len(data)):
+            connection.send(data[position : position + 1])
+        assert connection.reply().json()["created"]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.method == "GET"], ids=name_of)
+def test_head_answers_the_headers_of_get(index: Api, row: Row) -> None:
+    prepare(index)
+    path = f"{row.path}?topic=news" if row.path == "/query_peers" else row.path
+    with Connection(index.url) as connection:
+        head, get = connection.call("HEAD", path), connection.call("GET", path)
+    assert (head.status, get.status) == (200, 200)
+    assert (head.body, head.headers["content-type"]) == (b"", get.headers["content-type"])
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'{"topic": ', b'{"topic": "half"}'], ids=["nothing", "a part", "all that counts"]
+)
+def test_a_body_that_ends_before_its_declared_length_is_not_acted_on(index: Api, body: bytes) -> None:
+    with Connection(index.url) as connection:
+        connection.send(request("POST", "/create_topic", body, length=100))
+        connection.end_sending()
+        reply = connection.reply()
+    assert (reply.status, reply.json()["code"]) == (400, "bad_request")
+    assert f"{len(body)} of 100 bytes" in reply.json()["message"]
+    assert index.get("/topics").body["topics"] == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /publ",
+        request("POST", "/create_topic", b'{"topic": "half"}', length=100),
+        b"\x16\x03\x01\x00\xff\r\n\r\n",
+    ],
+    ids=["nothing", "half a line", "half a body", "another protocol"],
+)
+def test_clients_that_go_away_harm_nobody(index: Api, sent: bytes) -> None:
+    for _ in range(200):  # more than the server has threads
+        with Connection(index.url) as connection:
+            connection.send(sent)
+    assert index.post("/create_topic", topic="news").status == 200
+    assert [topic["topic"] for topic in index.get("/topics").body["topics"]] == ["news"]
+
+
+@pytest.mark.parametrize("name", ODD_PATHS)
+def test_an_odd_path_is_unknown(prepared: Api, name: str) -> None:
+    reply = call(prepared, "GET", ODD_PATHS[name].decode("latin-1"))
+    assert (reply.status, reply.headers["content-type"]) == (404, "application/json")
+    assert reply.json()["code"] == "not_found"

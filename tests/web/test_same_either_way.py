@@ -1,0 +1,51 @@
+"""A conversation goes the same through the indexing server, through the door alone and through Flask alone."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+from tests.support import Api, start_index
+from tests.web.support import EXAMPLES, JSON, ROWS, RawReply, Row, call, serve
+from tests.web.test_contract import EIGHT_CALLS
+
+Call = tuple[str, str, bytes, dict[str, str]]
+
+
+def conversation() -> Iterator[Call]:
+    """The eight calls, then every row called well and badly, then what no row knows."""
+    for method, path, fields, _ in EIGHT_CALLS:
+        yield method, path, b"" if fields is None else json.dumps(fields).encode(), JSON
+    for row in ROWS:
+        if row.path != "/stats":  # which tells the time
+            yield from calls_of(row)
+    yield "GET", "/", b"", {}
+    yield "POST", "/nothing", b"{}", JSON
+
+
+def calls_of(row: Row) -> Iterator[Call]:
+    good = json.dumps(EXAMPLES[row.path].fields).encode()
+    for body in (b"", b"[]", b'{"x": 1}', b"{", b"\xff", good, good):
+        yield row.method, row.path, body, JSON
+    for path in (f"{row.path}?x=1", f"{row.path}/", f"/{row.path}"):
+        yield row.method, path, b"", {}
+    for method in ("PUT", "OPTIONS", "HEAD"):
+        yield method, row.path, b"", {}
+    yield row.method, row.path, good, {}
+
+
+def replies_of(server: AbstractContextManager[Api]) -> list[RawReply]:
+    with server as api:
+        return [comparable(call(api, *each)) for each in conversation()]
+
+
+def comparable(reply: RawReply) -> RawReply:
+    """Without what differs from one life of a server to the next."""
+    headers = {name: value for name, value in reply.headers.items() if name != "date"}
+    return RawReply(reply.status, headers, re.sub(rb'"epoch":"[0-9a-f]+"', b'"epoch"', reply.body))
+
+
+def test_a_conversation_is_answered_the_same_by_server_door_and_flask() -> None:
+    servers = (start_index(), serve("door"), serve("flask"))
+    for made, *replies in zip(conversation(), *map(replies_of, servers), strict=True):
+        assert replies[0] == replies[1] == replies[2], made
