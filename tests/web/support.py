@@ -39,16 +39,28 @@ EXAMPLES = {
         PEER | {"address": "http://127.0.0.1:9/peer1", "lease_seconds": 60.5}, {"peer_id", "created", "epoch"}
     ),
     "/unregister_peer_node": Example(PEER, {"peer_id"}),
-    "/create_topic": Example({"topic": "sport", "max_messages": 5, "overflow": "drop_oldest"}, {"topic", "created"}),
+    "/create_topic": Example(
+        {"topic": "sport", "max_messages": 5, "overflow": "drop_oldest", "max_age": 60.5}, {"topic", "created"}
+    ),
     "/delete_topic": Example(TOPIC, {"topic", "notified", "discarded"}),
     "/publish": Example(
         PEER | TOPIC | {"message": {"any": ["JSON"]}, "message_id": "once"}, {"topic", "offset", "count", "duplicate"}
     ),
-    "/subscribe": Example(PEER | TOPIC | {"from": "earliest"}, {"topic", "peer_id", "created", "next_offset"}),
+    "/subscribe": Example(
+        PEER
+        | TOPIC
+        | {"from": "earliest", "ack": "explicit", "ack_deadline": 30.5}
+        | {"max_attempts": 3, "dead_letter_topic": "dead"},
+        {"topic", "peer_id", "created", "next_offset", "members"},
+    ),
     "/unsubscribe": Example(PEER | TOPIC, {"topic", "peer_id", "discarded"}),
     "/pull_messages": Example(
         PEER | TOPIC | {"max_messages": 10, "wait": 0}, {"messages", "offsets", "next_offset", "remaining", "missed"}
     ),
+    "/ack_messages": Example(
+        PEER | TOPIC | {"offsets": [0], "attempts": [1]}, {"topic", "peer_id", "acknowledged", "stale"}
+    ),
+    "/nack_messages": Example(PEER | TOPIC | {"up_to": 0, "delay": 0.5}, {"topic", "peer_id", "rejected", "stale"}),
     "/query_peers": Example(TOPIC, {"topic", "peers", "addresses"}),
     "/topics": Example({"limit": 10, "after": "m"}, {"topics"}),
     "/peers": Example({"limit": 10, "after": "p"}, {"peers"}),
