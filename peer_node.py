@@ -1,7 +1,9 @@
 """Run peer nodes: `python peer_node.py --help`."""
 
+import math
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -13,17 +15,32 @@ from peerbus.protocol import Address, Name
 from peerbus.serving import bind
 
 DEFAULTS = NodeOptions()
+LAST_PORT = 65_535
+
+
+class Seconds(click.FloatRange):
+    """A time between a tenth of a second and a day."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0.1, max=86_400)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; what is none, NaN, is within no range."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 def peer_ids(first: str, count: int) -> list[str]:
     """`count` ids from `first` on, counting up the number it ends with."""
     if count == 1:
         return [first]
-    match = re.fullmatch(r"(.*?)(\d+)", first)
+    match = re.fullmatch(r"(.*?)([0-9]{1,9})", first)
     if match is None:
-        raise click.UsageError(f"--peer-id '{first}' must end with a number to count {count} peers from.")
+        raise click.UsageError(f"--peer-id {first!r} must end with a number to count {count} peers from.")
     stem, number = match.groups()
-    return [f"{stem}{int(number) + i}" for i in range(count)]
+    return [f"{stem}{int(number) + i:0{len(number)}}" for i in range(count)]
 
 
 @options.command("PEERBUS_NODE")
@@ -34,13 +51,13 @@ def peer_ids(first: str, count: int) -> list[str]:
 @click.option("--index-url", default=DEFAULTS.index_url, help="URL of the indexing server.")
 @click.option(
     "--index-timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(),
     default=DEFAULTS.index_timeout,
     help="Seconds the indexing server may take to answer, beside what a pull waits.",
 )
 @click.option(
     "--lease-seconds",
-    type=click.FloatRange(min=0.1, max=86_400),
+    type=Seconds(),
     default=DEFAULTS.lease_seconds,
     help="Seconds after which a peer that fell silent is removed.",
 )
@@ -63,11 +80,13 @@ def main(
 ) -> int:
     """Run one peer node, or several on consecutive ports."""
     ids = peer_ids(peer_id, count)
+    if port and port + count - 1 > LAST_PORT:
+        raise click.UsageError(f"--port {port} leaves no ports for {count} peers: {LAST_PORT} is the last there is.")
     for value, kind, flag in ((ids[-1], Name, "--peer-id"), (index_url, Address, "--index-url")):
         try:
             msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            raise click.UsageError(f"{flag} '{value}': {error}.") from None
+            raise click.UsageError(f"{flag} {value!r}: {error}.") from None
     places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
     node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_body)
     return run_nodes(places, node_options, Logging(log_dir, log_level))

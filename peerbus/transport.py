@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import pycurl
 
+SIZE_OF_KEPT_BODY = 1 << 16
+"""A connection holds on to the body it sent last; a larger one is let go of."""
+
 
 class Unreachable(Exception):
     """No connection, or it broke before an answer came."""
@@ -39,18 +42,20 @@ class Transport:
     def send(self, method: str, url: str, body: bytes, headers: Sequence[str], timeout: float) -> Received:
         """Send one request and return its answer; `timeout` is in seconds, for all of it.
 
-        Raises `Unreachable` and `TimedOut`.
+        Raises `Unreachable`, for a URL that cannot be one too, and `TimedOut`.
         """
+        if "\0" in url:
+            raise Unreachable("the URL has a null character in it")
         try:
             curl = self._idle.pop()
         except IndexError:
             curl = self._connect()
         received: list[bytes] = []
         header_lines: list[bytes] = []
-        curl.setopt(pycurl.URL, url)
+        curl.setopt(pycurl.URL, url.encode())
         curl.setopt(pycurl.CUSTOMREQUEST, method)
         curl.setopt(pycurl.POSTFIELDS, body)
-        curl.setopt(pycurl.HTTPHEADER, [*headers, "Expect:"])
+        curl.setopt(pycurl.HTTPHEADER, [*(header.encode() for header in headers), b"Expect:"])
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
         curl.setopt(pycurl.WRITEFUNCTION, received.append)
         curl.setopt(pycurl.HEADERFUNCTION, header_lines.append)
@@ -63,6 +68,8 @@ class Transport:
             raise (TimedOut if code == pycurl.E_OPERATION_TIMEDOUT and asked else Unreachable)(reason) from None
         answer = Received(curl.getinfo(pycurl.RESPONSE_CODE), b"".join(received), _parsed(header_lines))
         received.clear()
+        if len(body) > SIZE_OF_KEPT_BODY:
+            curl.setopt(pycurl.POSTFIELDS, b"")
         self._idle.append(curl)
         return answer
 

@@ -36,7 +36,7 @@ class _Delivery(NamedTuple):
 class Notifier:
     """Posts notices to peer nodes, each with a few tries; a peer that does not answer costs no other peer its turn.
 
-    What waits for a retry waits in a queue and not in a thread, and every first try goes before it.
+    What waits for a retry waits in a queue and not in a thread.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Notifier:
         notice = Notice(event="topic_deleted", topic=topic, message=f"Topic '{topic}' was deleted.")
         body = msgspec.json.encode(notice)
         for peer_id, address in addresses.items():
-            self._submit(_Delivery(0.0, next(self._numbers), peer_id, f"{address.rstrip('/')}/notify", body, 0))
+            self._take(_Delivery(0.0, next(self._numbers), peer_id, f"{address.rstrip('/')}/notify", body, 0))
 
     def close(self) -> None:
         """Give up what has not been sent."""
@@ -65,15 +65,14 @@ class Notifier:
         self._retrying.join()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self, delivery: _Delivery) -> None:
+    def _take(self, delivery: _Delivery) -> None:
         with self._changed:
             full = self._pending >= MAX_PENDING
-            if full or self._closing:
-                reason = "too many notices are waiting" if full else "the server is stopping"
-            else:
+            if not full and not self._closing:
                 self._pending += 1
                 self._workers.submit(self._try, delivery)
                 return
+        reason = "too many notices are waiting" if full else "the server is stopping"
         log.warning("Peer '%s' is not notified: %s.", delivery.peer_id, reason)
 
     def _try(self, delivery: _Delivery) -> None:
@@ -83,12 +82,13 @@ class Notifier:
         except (Unreachable, TimedOut) as error:
             problem = str(error)
         with self._changed:
-            self._pending -= 1
             again = problem is not None and delivery.tries < len(RETRY_AFTER_SECONDS) and not self._closing
             if again:
                 due = time.monotonic() + RETRY_AFTER_SECONDS[delivery.tries]
                 heapq.heappush(self._retries, delivery._replace(due=due, tries=delivery.tries + 1))
                 self._changed.notify()
+            else:
+                self._pending -= 1
         if problem is None:
             log.info("Peer '%s' is notified at %s.", delivery.peer_id, delivery.url)
         elif not again:
@@ -101,5 +101,4 @@ class Notifier:
                     self._changed.wait(self._retries[0].due - time.monotonic() if self._retries else None)
                 if self._closing:
                     return
-                delivery = heapq.heappop(self._retries)
-            self._submit(delivery)
+                self._workers.submit(self._try, heapq.heappop(self._retries))

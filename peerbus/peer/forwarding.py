@@ -1,7 +1,10 @@
 """Forwarding: an application's call to its peer node becomes the same call to the indexing server."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from string import punctuation
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
@@ -10,15 +13,15 @@ from peerbus.endpoints import Endpoint
 from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound
 from peerbus.peer.index import JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Membership
-from peerbus.protocol import RegisterRequest
+from peerbus.protocol import RegisterAnswer, RegisterRequest
 from peerbus.transport import Received
 from peerbus.web import Environ, Handler, Reply, read_body
 
 Fields = dict[str, Raw]
 """A request's fields by name, their values as they came."""
 
-_decode_fields = msgspec.json.Decoder(Fields).decode
-_encode = msgspec.json.Encoder().encode
+LONGEST_WAIT = 86_400.0
+"""The most that is added to the time an answer may take; what a pull may wait is for the server to say."""
 PASSED_ON = {"content-type": "Content-Type", "retry-after": "Retry-After", "allow": "Allow"}
 """The headers of an answer that are the caller's too."""
 
@@ -29,10 +32,9 @@ class NextOffset(msgspec.Struct):
     next_offset: int
 
 
-class Epoch(msgspec.Struct):
-    """The part of an answer that says which life of the server it is."""
-
-    epoch: str
+_decode_fields = msgspec.json.Decoder(Fields).decode
+_decode_next_offset = msgspec.json.Decoder(NextOffset).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def forwarding(endpoint: Endpoint[Any, Any], index: Index, membership: Membership, max_body: int) -> Handler:
@@ -43,23 +45,23 @@ def forwarding(endpoint: Endpoint[Any, Any], index: Index, membership: Membershi
     """
     names_peer = endpoint.has_peer_id
     observe = OBSERVERS.get(endpoint.name)
+    guard = membership.unchanging if endpoint.name in CHANGES_MEMBERSHIP else nullcontext()
 
     def handle(environ: Environ) -> Reply:
         body = read_body(environ, max_body)
-        query = environ["QUERY_STRING"]
-        path = f"{endpoint.path}?{query}" if query else endpoint.path
+        path = _path(endpoint, environ["QUERY_STRING"])
         headers = _headers(environ, body)
         fields = _fields(body, headers) if names_peer else None
         wait = 0.0
         if fields is not None:
-            _fill_in(endpoint, fields, membership)
-            body = _encode(fields)
+            body = _filled_in(endpoint, body, fields, membership)
             wait = _seconds(fields.get("wait"))
-        received = index.send(endpoint.method, path, body, headers, wait)
-        if received.status == 404 and fields is not None and _mend(endpoint, received, fields, membership):
+        with guard:
             received = index.send(endpoint.method, path, body, headers, wait)
-        if observe:
-            observe(membership, fields or {}, received)
+            if received.status == 404 and fields is not None and _mend(endpoint, received, fields, membership):
+                received = index.send(endpoint.method, path, body, headers, wait)
+            if observe and fields is not None:
+                _learn(observe, index, membership, fields, received)
         return Reply(
             received.status,
             received.body,
@@ -69,11 +71,17 @@ def forwarding(endpoint: Endpoint[Any, Any], index: Index, membership: Membershi
     return handle
 
 
+def _path(endpoint: Endpoint[Any, Any], query: str) -> str:
+    if not query:
+        return endpoint.path
+    return f"{endpoint.path}?{query if query.isascii() else quote(query, safe=punctuation, encoding='latin-1')}"
+
+
 def _headers(environ: Environ, body: bytes) -> tuple[str, ...]:
+    if not body:
+        return JSON_HEADERS
     content_type = environ.get("CONTENT_TYPE")
-    if content_type:
-        return (f"Content-Type: {content_type}",)
-    return ("Content-Type:",) if body else JSON_HEADERS
+    return (f"Content-Type: {content_type}",) if content_type else ("Content-Type:",)
 
 
 def _fields(body: bytes, headers: tuple[str, ...]) -> Fields | None:
@@ -81,26 +89,41 @@ def _fields(body: bytes, headers: tuple[str, ...]) -> Fields | None:
     if "application/json" not in headers[0].lower():
         return None
     try:
-        return _decode_fields(body or b"{}")
+        return _decode_fields(body if body.isascii() else body.decode()) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def _fill_in(endpoint: Endpoint[Any, Any], fields: Fields, membership: Membership) -> None:
-    own = Raw(_encode(membership.peer_id))
-    if bytes(fields.setdefault("peer_id", own)) != bytes(own):
+def _filled_in(endpoint: Endpoint[Any, Any], body: bytes, fields: Fields, membership: Membership) -> bytes:
+    """The body with what the node knows itself; what came stays as it came, byte for byte."""
+    known: dict[str, Any] = {"peer_id": membership.peer_id}
+    if endpoint.request is RegisterRequest:
+        known = msgspec.to_builtins(membership.registration)
+    if "peer_id" in fields and _names_another(fields["peer_id"], membership.peer_id):
         raise PeerMismatch(
             f"This peer node acts for peer '{membership.peer_id}' alone. "
             "Leave `peer_id` out, or call the node of that peer."
         )
-    if endpoint.request is RegisterRequest:
-        for name, value in msgspec.to_builtins(membership.registration).items():
-            fields.setdefault(name, Raw(_encode(value)))
+    missing = {name: Raw(_encode(value)) for name, value in known.items() if name not in fields}
+    if not missing:
+        return body
+    separator = b"," if fields else b""
+    fields.update(missing)
+    return (body.rstrip()[:-1] or b"{") + separator + _encode(missing)[1:]
+
+
+def _names_another(value: Raw, peer_id: str) -> bool:
+    """Whether a `peer_id` is not this peer's; one of a wrong type is for the server to refuse."""
+    try:
+        given = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return given is None or (isinstance(given, str) and given != peer_id)
 
 
 def _seconds(value: Raw | None) -> float:
     try:
-        return max(0.0, msgspec.json.decode(value, type=float)) if value else 0.0
+        return min(max(0.0, msgspec.json.decode(value, type=float)), LONGEST_WAIT) if value else 0.0
     except msgspec.DecodeError:
         return 0.0
 
@@ -118,10 +141,23 @@ def _topic(fields: Fields) -> str:
     return str(msgspec.json.decode(fields["topic"]))
 
 
+def _learn(
+    observe: Callable[[Membership, Fields, Received], None],
+    index: Index,
+    membership: Membership,
+    fields: Fields,
+    received: Received,
+) -> None:
+    try:
+        observe(membership, fields, received)
+    except msgspec.DecodeError:
+        raise index.not_ours() from None
+
+
 def _registered(membership: Membership, fields: Fields, received: Received) -> None:
     if received.status == 200:
-        registration = msgspec.convert(msgspec.json.decode(_encode(fields)), RegisterRequest)
-        membership.joined(registration, msgspec.json.decode(received.body, type=Epoch).epoch)
+        registration = msgspec.json.decode(_encode(fields), type=RegisterRequest)
+        membership.joined(registration, msgspec.json.decode(received.body, type=RegisterAnswer))
 
 
 def _unregistered(membership: Membership, _: Fields, received: Received) -> None:
@@ -131,7 +167,7 @@ def _unregistered(membership: Membership, _: Fields, received: Received) -> None
 
 def _subscribed(membership: Membership, fields: Fields, received: Received) -> None:
     if received.status == 200:
-        membership.subscribed(_topic(fields), msgspec.json.decode(received.body, type=NextOffset).next_offset)
+        membership.subscribed(_topic(fields), _decode_next_offset(received.body).next_offset)
 
 
 def _unsubscribed(membership: Membership, fields: Fields, received: Received) -> None:
@@ -141,7 +177,7 @@ def _unsubscribed(membership: Membership, fields: Fields, received: Received) ->
 
 def _pulled(membership: Membership, fields: Fields, received: Received) -> None:
     if received.status == 200:
-        membership.pulled(_topic(fields), msgspec.json.decode(received.body, type=NextOffset).next_offset)
+        membership.pulled(_topic(fields), _decode_next_offset(received.body).next_offset)
     elif received.status == 410:
         membership.unsubscribed(_topic(fields))
 
@@ -154,3 +190,6 @@ OBSERVERS: dict[str, Callable[[Membership, Fields, Received], None]] = {
     "pull_messages": _pulled,
 }
 """What the node learns from the answers to these calls."""
+
+CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
+"""The calls that no renewal may overtake."""

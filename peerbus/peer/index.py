@@ -12,6 +12,8 @@ from peerbus.transport import Received, TimedOut, Transport, Unreachable
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 CONNECT_SECONDS = 2.0
+STATUSES = {200} | {error.status for error in CATALOGUE.values()}
+"""What the indexing server answers with, and nothing else."""
 JSON_HEADERS = ("Content-Type: application/json",)
 _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 
@@ -28,7 +30,7 @@ class Index:
     def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Received:
         """Send a call as it is and return the answer as it came; `wait` is how long the call itself waits.
 
-        Raises `IndexUnreachable` and `IndexTimeout`.
+        Raises `IndexUnreachable`, also where something else answers in its place, and `IndexTimeout`.
         """
         return self._send(method, path, body, headers, wait + self._timeout)
 
@@ -37,19 +39,33 @@ class Index:
         body = msgspec.json.encode(request)
         received = self._send("POST", path, body, JSON_HEADERS, self._timeout if timeout is None else timeout)
         if received.status == 200:
-            return msgspec.json.decode(received.body, type=answer)
+            try:
+                return msgspec.json.decode(received.body, type=answer)
+            except msgspec.DecodeError:
+                raise self.not_ours() from None
         error = error_in(received)
         raise CATALOGUE.get(error.code, InternalError)(error.message)
 
+    def close(self) -> None:
+        """Close the connections that no call is using."""
+        self._transport.close()
+
     def _send(self, method: str, path: str, body: bytes, headers: Sequence[str], timeout: float) -> Received:
         try:
-            return self._transport.send(method, self.url + path, body, headers, timeout)
+            received = self._transport.send(method, self.url + path, body, headers, timeout)
         except TimedOut:
             raise IndexTimeout(
                 f"The indexing server at {self.url} did not answer within {timeout:g} seconds."
             ) from None
         except Unreachable as error:
             raise IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.") from None
+        if received.status not in STATUSES or received.headers.get("content-type") != "application/json":
+            raise self.not_ours()
+        return received
+
+    def not_ours(self) -> IndexUnreachable:
+        """The error for an answer that no indexing server gives."""
+        return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
 
 
 def error_in(received: Received) -> ErrorAnswer:

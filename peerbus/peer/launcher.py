@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +45,8 @@ def _run_node(place: Place, options: NodeOptions, logs: Logging, lifeline: int |
     if lifeline is not None:
         threading.Thread(target=_stop_at_end_of, args=(lifeline, node), daemon=True).start()
     node.start()
-    print(f"{node.peer_id} serves at {node.url}", flush=True)
+    sys.stdout.write(f"{node.peer_id} serves at {node.url}\n")  # one write: the line of another node must not split it
+    sys.stdout.flush()
     node.wait()
     return 0
 
@@ -69,6 +71,7 @@ class _Family:
 
     def run(self) -> int:
         """Fork the nodes and wait for them; returns the exit code, in the parent and in each child."""
+        log_to(self._logs.folder, self._places[0].peer_id, self._logs.level)  # fails once here, not in each child
         lifeline, hold = os.pipe()
         gc.freeze()
         for place in self._places:
@@ -97,7 +100,8 @@ class _Family:
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in list(self._pids):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _wait(self) -> int:
         failed = 0

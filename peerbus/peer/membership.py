@@ -2,7 +2,9 @@
 
 import logging
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import Enum
 
 from peerbus.errors import PeerbusError, PeerNotFound, TopicNotFound
 from peerbus.peer.events import Events
@@ -15,21 +17,27 @@ RENEWALS_PER_LEASE = 3
 CHECK_SECONDS = 10.0
 """How often a peer without a lease looks whether the server still knows it."""
 RETRY_SECONDS = 1.0
+START_SECONDS = 1.0
+"""How long starting waits for the first registration before it goes on without."""
 UNREGISTER_SECONDS = 1.0
 """How long leaving may take; a server that does not answer then will find the lease run out."""
 
 
+class Standing(Enum):
+    """Whether the server has a subscription, as far as this node can tell."""
+
+    HELD = "the server has it"
+    IN_DOUBT = "a renewal went unanswered, and may have found the lease run out"
+    LOST = "the server does not have it"
+
+
 @dataclass(slots=True)
 class Subscription:
-    """A subscription as this node knows it.
-
-    `next_offset` is where its next pull begins, in the life `epoch` of the server; `lost` says that the
-    server does not have it at present.
-    """
+    """A subscription as this node knows it; its next pull begins at `next_offset`, in the server's life `epoch`."""
 
     next_offset: int
     epoch: str | None
-    lost: bool = False
+    standing: Standing = Standing.HELD
 
 
 class Membership:
@@ -51,6 +59,7 @@ class Membership:
         self._subscriptions: dict[str, Subscription] = {}
         self._stopping = False
         self._hurry = threading.Event()
+        self._tried = threading.Event()
         self._renewals = threading.Thread(target=self._renew_until_stopped, name="renewals", daemon=True)
 
     @property
@@ -68,10 +77,15 @@ class Membership:
         """Whether the last registration or renewal went through, and none since was undone."""
         return self._wanted and self._reachable and self._epoch is not None
 
+    @property
+    def unchanging(self) -> AbstractContextManager[object]:
+        """Held, no renewal is under way."""
+        return self._lock
+
     def start(self) -> None:
-        """Register, and keep the lease; a server that cannot be reached yet is tried again."""
-        self.renew()
+        """Register, and keep the lease; a server that cannot be reached yet is tried again in the background."""
         self._renewals.start()
+        self._tried.wait(START_SECONDS)
 
     def stop(self) -> None:
         """Stop renewing and unregister, as far as the server can be reached at once."""
@@ -80,6 +94,63 @@ class Membership:
         wanted, self._wanted = self._wanted, False
         if not wanted:
             return
+        if not self._lock.acquire(timeout=UNREGISTER_SECONDS):
+            log.warning("Peer '%s' could not unregister: the indexing server does not answer.", self.peer_id)
+            return
+        try:
+            self._unregister()
+        finally:
+            self._lock.release()
+
+    def renew(self) -> bool:
+        """Register or renew, and restore lost subscriptions; false when the server did not do it."""
+        with self._lock:
+            if not self._wanted:
+                return True
+            try:
+                self._settle(self._index.call("/register_peer_node", self._registration, RegisterAnswer))
+            except PeerbusError as error:
+                self._doubt(error)
+                return False
+            return True
+
+    # What the calls forwarded for the application change
+
+    def joined(self, registration: RegisterRequest, answer: RegisterAnswer) -> None:
+        """The application registered the peer itself; renewals keep to what it named."""
+        with self._lock:
+            self._registration = registration
+            self._wanted = True
+            try:
+                self._settle(answer)
+            except PeerbusError as error:
+                self._doubt(error)
+        self._hurry.set()
+
+    def left(self) -> None:
+        """The application unregistered the peer; it stays so until the application registers it."""
+        self._wanted, self._epoch = False, None
+        self._subscriptions.clear()
+        self._events.note("unregistered", f"Peer '{self.peer_id}' is unregistered.")
+
+    def subscribed(self, topic: str, next_offset: int) -> None:
+        """The subscription exists, and its next pull begins at `next_offset`."""
+        self._subscriptions[topic] = Subscription(next_offset, self._epoch)
+
+    def pulled(self, topic: str, next_offset: int) -> None:
+        """A pull went through; answers of pulls made at once may come in any order."""
+        subscription = self._subscriptions.setdefault(topic, Subscription(next_offset, self._epoch))
+        subscription.next_offset = max(next_offset, subscription.next_offset)
+
+    def unsubscribed(self, topic: str) -> None:
+        """The subscription, or its topic, is gone."""
+        self._subscriptions.pop(topic, None)
+
+    def can_restore(self, topic: str | None) -> bool:
+        """Whether the peer, or its subscription to `topic`, should be there although the server says it is not."""
+        return self._wanted and (topic is None or topic in self._subscriptions)
+
+    def _unregister(self) -> None:
         request = PeerRequest(peer_id=self.peer_id)
         try:
             self._index.call("/unregister_peer_node", request, PeerAnswer, UNREGISTER_SECONDS)
@@ -90,87 +161,62 @@ class Membership:
         else:
             self._events.note("unregistered", f"Peer '{self.peer_id}' is unregistered.")
 
-    def renew(self) -> bool:
-        """Register or renew, and restore lost subscriptions; false when the server did not do it."""
-        with self._lock:
-            if not self._wanted:
-                return True
-            try:
-                answer = self._index.call("/register_peer_node", self._registration, RegisterAnswer)
-                self._registered(answer)
-            except PeerbusError as error:
-                if self._reachable:
-                    self._events.note("index_lost", f"Peer '{self.peer_id}' is not renewed: {error}")
-                self._reachable = False
-                return False
-            if not self._reachable:
-                self._events.note("index_back", f"The indexing server at {self._index.url} answers again.")
-            self._reachable = True
-            return True
-
-    # What the calls forwarded for the application change
-
-    def joined(self, registration: RegisterRequest, epoch: str) -> None:
-        """The application registered the peer itself; renewals keep to what it named."""
-        with self._lock:
-            self._registration = registration
-            self._wanted, self._epoch = True, epoch
-        self._hurry.set()
-
-    def left(self) -> None:
-        """The application unregistered the peer; it stays so until the application registers it."""
-        self._wanted = False
-        self._subscriptions.clear()
-
-    def subscribed(self, topic: str, next_offset: int) -> None:
-        """The subscription exists, and its next pull begins at `next_offset`."""
-        self._subscriptions[topic] = Subscription(next_offset, self._epoch)
-
-    def pulled(self, topic: str, next_offset: int) -> None:
-        """A pull went through."""
-        subscription = self._subscriptions.get(topic)
-        if subscription:
-            subscription.next_offset = next_offset
-
-    def unsubscribed(self, topic: str) -> None:
-        """The subscription, or its topic, is gone."""
-        self._subscriptions.pop(topic, None)
-
-    def can_restore(self, topic: str | None) -> bool:
-        """Whether the peer, or its subscription to `topic`, should be there although the server says it is not."""
-        return self._wanted and (topic is None or topic in self._subscriptions)
-
-    def _registered(self, answer: RegisterAnswer) -> None:
-        restarted = self._epoch is not None and answer.epoch != self._epoch
-        if restarted:
+    def _settle(self, answer: RegisterAnswer) -> None:
+        """Take in what a registration was answered with, and restore what the server turns out to have lost."""
+        before, self._epoch = self._epoch, answer.epoch
+        restarted = before is not None and before != answer.epoch
+        if before is None:
+            self._events.note("registered", f"Peer '{self.peer_id}' is registered at {self._index.url}.")
+        elif restarted:
             self._events.note(
                 "index_restarted", f"The indexing server restarted; peer '{self.peer_id}' is registered again."
             )
-        elif answer.created and self._epoch is not None:
+        elif answer.created:
             self._events.note("lease_lost", f"The lease of peer '{self.peer_id}' ran out; it is registered again.")
-        elif self._epoch is None:
-            self._events.note("registered", f"Peer '{self.peer_id}' is registered at {self._index.url}.")
-        self._epoch = answer.epoch
+        if restarted or answer.created:
+            for subscription in list(self._subscriptions.values()):
+                subscription.standing = Standing.LOST
         for topic, subscription in list(self._subscriptions.items()):
-            subscription.lost |= restarted or answer.created
-            if subscription.lost:
+            if subscription.standing is not Standing.HELD:
                 self._restore(topic, subscription)
+        if not self._reachable:
+            self._events.note("index_back", f"The indexing server at {self._index.url} answers again.")
+        self._reachable = True
+
+    def _doubt(self, error: PeerbusError) -> None:
+        """Take in that a registration or what follows from it went wrong."""
+        if self._reachable:
+            self._events.note("index_lost", f"Peer '{self.peer_id}' is not renewed: {error}")
+        self._reachable = False
+        for subscription in list(self._subscriptions.values()):
+            if subscription.standing is Standing.HELD:
+                subscription.standing = Standing.IN_DOUBT
 
     def _restore(self, topic: str, subscription: Subscription) -> None:
         same_life = subscription.epoch == self._epoch
-        start = subscription.next_offset if same_life else 0
-        request = SubscribeRequest(peer_id=self.peer_id, topic=topic, start=start)
         try:
-            answer = self._index.call("/subscribe", request, SubscribeAnswer)
+            if subscription.standing is Standing.IN_DOUBT:
+                answer = self._subscribe(topic, None)
+                if not answer.created:
+                    self.subscribed(topic, answer.next_offset)
+                    return
+                subscription.standing = Standing.LOST
+            answer = self._subscribe(topic, subscription.next_offset if same_life else 0)
         except TopicNotFound:
             if same_life:
                 self.unsubscribed(topic)
-                self._events.note("topic_deleted", f"Topic '{topic}' was deleted while the lease was lost.", topic)
+                self._events.note("topic_deleted", f"Topic '{topic}' was deleted.", topic)
         else:
             self.subscribed(topic, answer.next_offset)
             self._events.note("resubscribed", f"Peer '{self.peer_id}' is subscribed to topic '{topic}' again.", topic)
 
+    def _subscribe(self, topic: str, start: int | None) -> SubscribeAnswer:
+        request = SubscribeRequest(peer_id=self.peer_id, topic=topic, start=start)
+        return self._index.call("/subscribe", request, SubscribeAnswer)
+
     def _renew_until_stopped(self) -> None:
+        self.renew()
+        self._tried.set()
         while not self._stopping:
             lease = self._registration.lease_seconds
             pause = lease / RENEWALS_PER_LEASE if isinstance(lease, float) else CHECK_SECONDS

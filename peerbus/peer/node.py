@@ -31,7 +31,7 @@ class PeerNode:
     """One peer, served over HTTP on a bound socket."""
 
     def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
-        index = Index(options.index_url, options.index_timeout)
+        index = self._index = Index(options.index_url, options.index_timeout)
         self.peer_id = peer_id
         self.events = Events()
         self._membership = Membership(index, peer_id, url_of(listener), options.lease_seconds, self.events)
@@ -65,5 +65,6 @@ class PeerNode:
     def wait(self) -> bool:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
+        self._index.close()
         log.info("Peer '%s' stopped.", self.peer_id)
         return clean

@@ -1,0 +1,86 @@
+"""The calls a peer node answers itself."""
+
+from typing import Any
+
+import pytest
+
+from peerbus.peer.events import KEPT
+from tests.support import Api, eventually, start_node
+
+DELETED = {"event": "topic_deleted", "topic": "news", "message": "Topic 'news' was deleted."}
+
+
+def test_a_notice_is_noted_among_the_events(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        assert node.post("/notify", **DELETED).status == 200
+        noted = node.get("/events").body
+    assert noted["message"] == "2 events."
+    assert {key: noted["events"][1][key] for key in DELETED} == DELETED
+
+
+def test_deleting_a_topic_is_noted_by_each_subscriber(index: Api) -> None:
+    with start_node("peer1", index.url) as one, start_node("peer2", index.url) as two:
+        one.post("/create_topic", topic="news")
+        for node in (one, two):
+            assert node.post("/subscribe", topic="news").status == 200
+        assert sorted(one.delete("/delete_topic", topic="news").body["notified"]) == ["peer1", "peer2"]
+        eventually(lambda: [node.events()[1:] for node in (one, two)] == [["topic_deleted"]] * 2)
+
+
+def test_only_the_latest_events_are_kept(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        for number in range(KEPT + 1):
+            node.post("/notify", **DELETED | {"message": str(number)})
+        kept = [event["message"] for event in node.get("/events").body["events"]]
+    assert kept == [str(number) for number in range(1, KEPT + 1)]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {},
+        {"event": "topic_deleted"},
+        DELETED | {"event": "party"},
+        DELETED | {"topic": "a b"},
+        DELETED | {"topic": 5},
+        DELETED | {"more": 1},
+    ],
+)
+def test_junk_is_no_notice(index: Api, junk: dict[str, Any]) -> None:
+    with start_node("peer1", index.url) as node:
+        reply = node.post("/notify", **junk)
+        assert (reply.status, reply.body["code"]) == (400, "bad_request")
+        assert node.events() == ["registered"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/notify", b"{", 400),
+        ("POST", "/notify", b"", 400),
+        ("GET", "/notify", b"", 405),
+        ("POST", "/events", b"", 405),
+        ("POST", "/exit_peer", b'{"now": true}', 400),
+        ("GET", "/exit_peer", b"", 405),
+        ("GET", "/events?limit=1", b"", 400),
+    ],
+)
+def test_a_wrong_call_is_refused_and_changes_nothing(
+    index: Api, method: str, path: str, body: bytes, status: int
+) -> None:
+    with start_node("peer1", index.url) as node:
+        assert node.send(method, path, data=body, headers={"Content-Type": "application/json"}).status == status
+        assert node.get("/readyz").status == 200
+        assert node.events() == ["registered"]
+
+
+def test_a_peer_that_exits_is_answered_and_unregistered(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        assert node.post("/exit_peer").body == {"message": "Peer 'peer1' is leaving.", "peer_id": "peer1"}
+        assert index.get("/peers").body["peers"] == []
+
+
+def test_a_peer_that_was_unregistered_can_exit(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        assert node.post("/unregister_peer_node").status == 200
+        assert node.post("/exit_peer").status == 200
