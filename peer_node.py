@@ -1,9 +1,7 @@
 """Run peer nodes: `python peer_node.py --help`."""
 
-import math
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -16,20 +14,6 @@ from peerbus.serving import bind
 
 DEFAULTS = NodeOptions()
 LAST_PORT = 65_535
-
-
-class Seconds(click.FloatRange):
-    """A time between a tenth of a second and a day."""
-
-    def __init__(self) -> None:
-        super().__init__(min=0.1, max=86_400)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; what is none, NaN, is within no range."""
-        seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail(f"{value} is not a number of seconds.", param, ctx)
-        return seconds
 
 
 def peer_ids(first: str, count: int) -> list[str]:
@@ -51,16 +35,17 @@ def peer_ids(first: str, count: int) -> list[str]:
 @click.option("--index-url", default=DEFAULTS.index_url, help="URL of the indexing server.")
 @click.option(
     "--index-timeout",
-    type=Seconds(),
+    type=options.Seconds(0.1, 86_400),
     default=DEFAULTS.index_timeout,
     help="Seconds the indexing server may take to answer, beside what a pull waits.",
 )
 @click.option(
     "--lease-seconds",
-    type=Seconds(),
+    type=options.Seconds(0.1, 86_400),
     default=DEFAULTS.lease_seconds,
     help="Seconds after which a peer that fell silent is removed.",
 )
+@click.option("--advertise", default=None, help="Host that others reach these peers at, if not --host.")
 @click.option("--threads", type=click.IntRange(min=2), default=DEFAULTS.threads, help="Calls served at once, a peer.")
 @options.MAX_BODY
 @options.LOG_DIR
@@ -73,6 +58,7 @@ def main(
     index_url: str,
     index_timeout: float,
     lease_seconds: float,
+    advertise: str | None,
     threads: int,
     max_body: int,
     log_dir: Path,
@@ -88,7 +74,7 @@ def main(
         except msgspec.ValidationError as error:
             raise click.UsageError(f"{flag} {value!r}: {error}.") from None
     places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
-    node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_body)
+    node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_body, advertise)
     return run_nodes(places, node_options, Logging(log_dir, log_level))
 
 

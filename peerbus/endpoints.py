@@ -158,7 +158,14 @@ def ack_messages(broker: Broker, r: wire.ClaimRequest) -> wire.AckAnswer:
     """Acknowledge pulled messages: they are settled for good."""
     done = broker.acknowledge(r.peer_id, r.topic, r.claims())
     sentence = f"{counted(done.count, 'message')} acknowledged." + _stale(done)
-    return wire.AckAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, acknowledged=done.count, stale=done.stale)
+    return wire.AckAnswer(
+        message=sentence,
+        topic=r.topic,
+        peer_id=r.peer_id,
+        acknowledged=done.count,
+        stale=done.stale,
+        resume_from=done.position,
+    )
 
 
 def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.NackAnswer:

@@ -3,12 +3,14 @@
 import logging
 import logging.handlers
 import textwrap
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 FILE_BYTES = 10 << 20
 OLD_FILES = 3
+LONGEST_NAME = 128
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -33,7 +35,7 @@ def log_to(folder: Path, name: str, level: str) -> Path:
     Warnings and errors go to standard error as well. The file is kept to `FILE_BYTES`, with `OLD_FILES` older
     ones beside it. Raises `LogFolderError` when it cannot be written.
     """
-    path = folder / f"{quote(name, safe='')}.log"
+    path = folder / f"{_file_name(name)}.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = logging.handlers.RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8")
@@ -51,3 +53,9 @@ def log_to(folder: Path, name: str, level: str) -> Path:
     root.setLevel(level.upper())
     logging.getLogger("_granian").setLevel(logging.WARNING)
     return path
+
+
+def _file_name(name: str) -> str:
+    """`name` as a file can be called, a long one cut and told from its like by a digest."""
+    quoted = quote(name, safe="")
+    return quoted if len(quoted) <= LONGEST_NAME else f"{quoted[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"

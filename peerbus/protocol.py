@@ -12,18 +12,16 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from peerbus.errors import BadRequest
 from peerbus.views import Event, PeerView, Stats, TopicView
 
-Name = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=128,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$(?!\n)",
-        description="A letter or digit, then letters, digits and . _ : / - (128 characters at most).",
-    ),
-]
-Address = Annotated[
-    str, Meta(pattern=r"^https?://[^\s/]+", max_length=2048, description="The URL of a peer's own peer node.")
-]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$(?!\n)"
+URL = r"^https?://[^\s/]+"
+MEANINGS = {
+    NAME: "a name that begins with a letter or digit and goes on with letters, digits and . _ : / or -",
+    URL: "a URL that begins with http:// or https://",
+}
+"""What the patterns stand for, to be said to who did not meet them."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=NAME, description=MEANINGS[NAME])]
+Address = Annotated[str, Meta(pattern=URL, max_length=2048, description=MEANINGS[URL])]
 Lease = Annotated[float, Meta(gt=0, le=86_400, description="Seconds the peer may stay silent.")]
 Offset = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -34,7 +32,7 @@ Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a mess
 PageSize = Annotated[int, Meta(ge=1, le=1000)]
 
 
-class Request(Struct, kw_only=True, forbid_unknown_fields=True):
+class Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of what a caller sends."""
 
 
@@ -126,10 +124,10 @@ class PublishRequest(Request):
         """The messages as bytes of their own, no longer views of the request."""
         if self.messages is UNSET:
             if not self.message:
-                raise BadRequest("Object missing required field `message` (or `messages`, for several) - at $")
+                raise BadRequest("Object missing required field message (or messages, for several) - at $")
             return [bytes(self.message)]
         if self.message:
-            raise BadRequest("Expected `message` or `messages`, got both - at $")
+            raise BadRequest("Expected message or messages, got both - at $")
         if not self.messages:
             raise BadRequest("Expected at least one message - at $.messages")
         return [bytes(message) for message in self.messages]
@@ -227,7 +225,7 @@ class ClaimRequest(Request):
     def claims(self) -> list[tuple[int, int | None]] | int:
         """Offsets with their attempts, or the offset up to which; raises `BadRequest`."""
         if (self.offsets is None) == (self.up_to is None):
-            raise BadRequest("Expected either `offsets` or `up_to` - at $")
+            raise BadRequest("Expected either offsets or up_to - at $")
         if self.up_to is not None:
             return self.up_to
         offsets = self.offsets or []
@@ -244,12 +242,16 @@ class NackRequest(ClaimRequest):
 
 
 class AckAnswer(Answer):
-    """`acknowledged` counts; the `stale` offsets were not this peer's to acknowledge, or no longer."""
+    """`acknowledged` counts; the `stale` offsets were not this peer's to acknowledge, or no longer.
+
+    Before `resume_from` every message is acknowledged.
+    """
 
     topic: str
     peer_id: str
     acknowledged: int
     stale: list[int]
+    resume_from: int
 
 
 class NackAnswer(Answer):

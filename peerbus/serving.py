@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 from granian import _granian
 from granian._futures import _new_cbscheduler
 from granian.http import HTTP1Settings
-from granian.wsgi import _callback_wrapper
 
 # granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
 _Worker: Any = _granian.WSGIWorker
@@ -30,6 +30,16 @@ RUST_THREADS = 1
 NO_STATIC_FILES = None
 NO_TLS: tuple[Any, ...] = (False, None, None, None, "tls1.3", None, [], False)
 NO_METRICS = (None, None)
+REQUEST_CONSTANTS = {
+    "SCRIPT_NAME": "",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": False,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+"""What PEP 3333 asks for beside what the request brings."""
 
 Application = Callable[..., Any]
 
@@ -50,11 +60,34 @@ def bind(host: str, port: int) -> socket.socket:
     raise BindError(f"Cannot listen on {host} port {port}: {reason}.")
 
 
-def url_of(listener: socket.socket) -> str:
-    """The URL that a listening socket is reached at from this machine."""
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+def url_of(listener: socket.socket, host: str | None = None) -> str:
+    """The URL that a listening socket is reached at: under `host`, or else from this machine."""
+    bound, port = listener.getsockname()[:2]
+    host = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104  # compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Response:
+    """Takes the status and the headers of one response."""
+
+    __slots__ = ("headers", "status")
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+        self.status = int(status[:3])
+        self.headers = headers
+
+
+def _callback(app: Application) -> Callable[[Any, dict[str, Any]], int]:
+    """What granian calls for a request: WSGI, without the process's environment variables in each request."""
+
+    def serve(protocol: Any, environ: dict[str, Any]) -> int:
+        environ.update(REQUEST_CONSTANTS)
+        response = _Response()
+        body = app(environ, response)
+        protocol.response_bytes(response.status, response.headers, b"".join(body))
+        return response.status
+
+    return serve
 
 
 class Server:
@@ -79,7 +112,7 @@ class Server:
         self._signal.add_cb(self._stopped.set)
         loop = asyncio.new_event_loop()
         loop.close()  # granian asks for one, and runs nothing of a WSGI application in it
-        self._scheduler = _new_scheduler(loop, _callback_wrapper(app, {}, None), impl_asyncio=True)
+        self._scheduler = _new_scheduler(loop, _callback(app), impl_asyncio=True)
         self._worker = _Worker(
             1,
             (None, _SocketHolder(listener.detach(), False, BACKLOG)),

@@ -1,6 +1,7 @@
 """What tests start and speak to."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -88,10 +89,11 @@ class Api:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nothing listens on, nor will: not one of those that connections get from the system."""
+    while True:
+        port = random.randint(10_000, 30_000)  # noqa: S311  # guards nothing
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def in_background(work: Callable[[], Any]) -> "Future[Any]":

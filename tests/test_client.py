@@ -17,7 +17,7 @@ from peerbus.errors import (
     TopicFull,
     TopicNotFound,
 )
-from tests.support import Api, start_index, start_node
+from tests.support import Api, free_port, start_index, start_node
 
 
 @pytest.fixture(params=["server", "node"])
@@ -116,8 +116,8 @@ def test_following_goes_on_where_it_stood_after_the_lease_was_lost(index: Api) -
 
 
 def test_following_goes_on_after_the_server_restarted() -> None:
-    with start_index() as first:
-        port = int(first.url.rsplit(":", 1)[1])
+    port = free_port()
+    with start_index(port) as first:
         client = Client(first.url, "a", patience=20.0)
         client.register()
         client.create_topic("news")

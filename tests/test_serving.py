@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peerbus.serving import BindError, Server, bind
-from tests.support import Api, serving
+from tests.support import Api, free_port, serving
 
 ANSWER = b'{"message": "Hello."}'
 
@@ -39,8 +39,8 @@ def test_a_server_takes_its_socket_over_and_closes_it_once() -> None:
 
 
 def test_a_port_is_free_again_once_its_server_stopped() -> None:
-    with serve(Server(application, bind("127.0.0.1", 0), 2)) as api:
-        port = int(api.url.rpartition(":")[2])
+    port = free_port()
+    with serve(Server(application, bind("127.0.0.1", port), 2)) as api:
         api.get("/")
     with serve(Server(application, bind("127.0.0.1", port), 2)) as api:
         assert api.get("/").status == 200

@@ -203,7 +203,7 @@ class Broker:
             queue = self._state.queue(peer_id, topic)
             count, stale = queue.acknowledge(peer_id, _claims(queue, peer_id, claims))
             self._state.totals.acknowledged += count
-            return Settled(count, stale, queue.options.explicit)
+            return Settled(count, stale, queue.position, queue.options.explicit)
 
     def reject(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0) -> Settled:
         """Let the messages claimed be handed over again in `delay` seconds, if not acknowledged until then.
@@ -216,7 +216,7 @@ class Broker:
             count, stale = queue.reject(peer_id, _claims(queue, peer_id, claims), due)
             self._state.settled(queue)
             queue.topic.wake()
-            return Settled(count, stale, queue.options.explicit)
+            return Settled(count, stale, queue.position, queue.options.explicit)
 
     # Views
 

@@ -52,11 +52,13 @@ class Pulled(Struct):
 class Settled(Struct):
     """How many messages were acknowledged or rejected, and the offsets that were not the peer's to settle (any more).
 
-    `explicit` is whether the subscription acknowledges explicitly at all.
+    Before `position` every message is acknowledged. `explicit` is whether the subscription acknowledges
+    explicitly at all.
     """
 
     count: int
     stale: list[int]
+    position: int
     explicit: bool
 
 

@@ -13,7 +13,7 @@ from peerbus.endpoints import Endpoint
 from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound
 from peerbus.peer.index import JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Membership
-from peerbus.protocol import RegisterAnswer, RegisterRequest
+from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
 from peerbus.transport import Received
 from peerbus.web import Environ, Handler, Reply, read_body
 
@@ -26,14 +26,22 @@ PASSED_ON = {"content-type": "Content-Type", "retry-after": "Retry-After", "allo
 """The headers of an answer that are the caller's too."""
 
 
-class NextOffset(msgspec.Struct):
-    """The part of an answer that says where the next pull begins."""
+class Pulled(msgspec.Struct):
+    """The part of a pull's answer that says where a subscription would go on that was lost now."""
 
     next_offset: int
+    resume_from: int | None = None
+
+
+class Acknowledged(msgspec.Struct):
+    """The same part of an acknowledgement's answer."""
+
+    resume_from: int
 
 
 _decode_fields = msgspec.json.Decoder(Fields).decode
-_decode_next_offset = msgspec.json.Decoder(NextOffset).decode
+_decode_pulled = msgspec.json.Decoder(Pulled).decode
+_decode_acknowledged = msgspec.json.Decoder(Acknowledged).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -167,7 +175,9 @@ def _unregistered(membership: Membership, _: Fields, received: Received) -> None
 
 def _subscribed(membership: Membership, fields: Fields, received: Received) -> None:
     if received.status == 200:
-        membership.subscribed(_topic(fields), _decode_next_offset(received.body).next_offset)
+        answer = msgspec.json.decode(received.body, type=SubscribeAnswer)
+        named = {name: msgspec.json.decode(value) for name, value in fields.items() if name not in ("peer_id", "topic")}
+        membership.subscribed(answer.topic, answer.next_offset, named, answer.created)
 
 
 def _unsubscribed(membership: Membership, fields: Fields, received: Received) -> None:
@@ -177,7 +187,16 @@ def _unsubscribed(membership: Membership, fields: Fields, received: Received) ->
 
 def _pulled(membership: Membership, fields: Fields, received: Received) -> None:
     if received.status == 200:
-        membership.pulled(_topic(fields), _decode_next_offset(received.body).next_offset)
+        pulled = _decode_pulled(received.body)
+        position = pulled.next_offset if pulled.resume_from is None else pulled.resume_from
+        membership.moved_on(_topic(fields), position)
+    elif received.status == 410:
+        membership.unsubscribed(_topic(fields))
+
+
+def _acknowledged(membership: Membership, fields: Fields, received: Received) -> None:
+    if received.status == 200:
+        membership.moved_on(_topic(fields), _decode_acknowledged(received.body).resume_from)
     elif received.status == 410:
         membership.unsubscribed(_topic(fields))
 
@@ -188,6 +207,7 @@ OBSERVERS: dict[str, Callable[[Membership, Fields, Received], None]] = {
     "subscribe": _subscribed,
     "unsubscribe": _unsubscribed,
     "pull_messages": _pulled,
+    "ack_messages": _acknowledged,
 }
 """What the node learns from the answers to these calls."""
 

@@ -1,11 +1,12 @@
 """A peer node's line to the indexing server."""
 
+import threading
 from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 
-from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError
+from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError, TooManyWaiting
 from peerbus.protocol import Answer, ErrorAnswer, Request
 from peerbus.transport import Received, TimedOut, Transport, Unreachable
 
@@ -21,18 +22,33 @@ _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 class Index:
     """Sends calls to the indexing server over kept connections."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        """`timeout` is how long an answer may take, in seconds, beside what a call itself waits."""
+    def __init__(self, url: str, timeout: float, max_waiting: int) -> None:
+        """`timeout` is how long an answer may take, in seconds, beside what a call itself waits.
+
+        `max_waiting` calls may wait at once.
+        """
         self.url = url.rstrip("/")
+        self._max_waiting = max_waiting
+        self._waiting = threading.BoundedSemaphore(max_waiting)
         self._timeout = timeout
         self._transport = Transport(CONNECT_SECONDS)
 
     def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Received:
         """Send a call as it is and return the answer as it came; `wait` is how long the call itself waits.
 
-        Raises `IndexUnreachable`, also where something else answers in its place, and `IndexTimeout`.
+        Raises `IndexUnreachable`, also where something else answers in its place, `IndexTimeout`, and
+        `TooManyWaiting`.
         """
-        return self._send(method, path, body, headers, wait + self._timeout)
+        if not wait:
+            return self._send(method, path, body, headers, self._timeout)
+        if not self._waiting.acquire(blocking=False):
+            raise TooManyWaiting(
+                f"{self._max_waiting} pulls are waiting, which is as many as this peer node takes. Pull without `wait`."
+            )
+        try:
+            return self._send(method, path, body, headers, wait + self._timeout)
+        finally:
+            self._waiting.release()
 
     def call(self, path: str, request: Request, answer: type[AnswerT], timeout: float | None = None) -> AnswerT:
         """Make a call of the peer node's own; an error of the server's is raised as its class."""

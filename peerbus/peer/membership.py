@@ -5,6 +5,9 @@ import threading
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
+
+import msgspec
 
 from peerbus.errors import PeerbusError, PeerNotFound, TopicNotFound
 from peerbus.peer.events import Events
@@ -33,10 +36,14 @@ class Standing(Enum):
 
 @dataclass(slots=True)
 class Subscription:
-    """A subscription as this node knows it; its next pull begins at `next_offset`, in the server's life `epoch`."""
+    """A subscription as this node knows it, with the options the application named.
 
-    next_offset: int
+    Before `resume_from`, in the server's life `epoch`, nothing is left to pull or to acknowledge.
+    """
+
+    resume_from: int
     epoch: str | None
+    options: dict[str, Any]
     standing: Standing = Standing.HELD
 
 
@@ -45,7 +52,8 @@ class Membership:
 
     A server that restarted has another epoch and new topics: everything retained in them is new to this
     peer, so its subscriptions begin with the first offset; a topic that is not there yet is tried again. A
-    server that let the lease run out still has the topics: the subscriptions go on where they stood.
+    server that let the lease run out still has the topics: the subscriptions go on where they stood. A group
+    that still has members has kept its position.
     """
 
     def __init__(self, index: Index, peer_id: str, address: str, lease_seconds: float, events: Events) -> None:
@@ -133,14 +141,18 @@ class Membership:
         self._subscriptions.clear()
         self._events.note("unregistered", f"Peer '{self.peer_id}' is unregistered.")
 
-    def subscribed(self, topic: str, next_offset: int) -> None:
-        """The subscription exists, and its next pull begins at `next_offset`."""
-        self._subscriptions[topic] = Subscription(next_offset, self._epoch)
+    def subscribed(self, topic: str, next_offset: int, named: dict[str, Any], created: bool) -> None:
+        """The subscription exists; a new one, or one whose position was named, goes on at `next_offset`."""
+        before = self._subscriptions.get(topic)
+        options = {**(before.options if before and not created else {}), **named}
+        moved = options.pop("from", None) is not None
+        resume_from = before.resume_from if before and not created and not moved else next_offset
+        self._subscriptions[topic] = Subscription(resume_from, self._epoch, options)
 
-    def pulled(self, topic: str, next_offset: int) -> None:
-        """A pull went through; answers of pulls made at once may come in any order."""
-        subscription = self._subscriptions.setdefault(topic, Subscription(next_offset, self._epoch))
-        subscription.next_offset = max(next_offset, subscription.next_offset)
+    def moved_on(self, topic: str, resume_from: int) -> None:
+        """Messages were pulled or acknowledged; answers of calls made at once may come in any order."""
+        subscription = self._subscriptions.setdefault(topic, Subscription(resume_from, self._epoch, {}))
+        subscription.resume_from = max(resume_from, subscription.resume_from)
 
     def unsubscribed(self, topic: str) -> None:
         """The subscription, or its topic, is gone."""
@@ -169,7 +181,9 @@ class Membership:
             self._events.note("registered", f"Peer '{self.peer_id}' is registered at {self._index.url}.")
         elif restarted:
             self._events.note(
-                "index_restarted", f"The indexing server restarted; peer '{self.peer_id}' is registered again."
+                "index_restarted",
+                f"The indexing server restarted, and what was not pulled from it is gone; "
+                f"peer '{self.peer_id}' is registered again.",
             )
         elif answer.created:
             self._events.note("lease_lost", f"The lease of peer '{self.peer_id}' ran out; it is registered again.")
@@ -194,24 +208,25 @@ class Membership:
 
     def _restore(self, topic: str, subscription: Subscription) -> None:
         same_life = subscription.epoch == self._epoch
+        begin = {"from": subscription.resume_from if same_life else 0}
+        may_stand = subscription.standing is Standing.IN_DOUBT or "group" in subscription.options
         try:
-            if subscription.standing is Standing.IN_DOUBT:
-                answer = self._subscribe(topic, None)
-                if not answer.created:
-                    self.subscribed(topic, answer.next_offset)
-                    return
-                subscription.standing = Standing.LOST
-            answer = self._subscribe(topic, subscription.next_offset if same_life else 0)
+            answer = self._subscribe(topic, subscription.options if may_stand else subscription.options | begin)
+            if may_stand and answer.created and answer.members == 1:
+                self._subscribe(topic, begin)
         except TopicNotFound:
+            subscription.standing = Standing.LOST
             if same_life:
                 self.unsubscribed(topic)
                 self._events.note("topic_deleted", f"Topic '{topic}' was deleted.", topic)
         else:
-            self.subscribed(topic, answer.next_offset)
-            self._events.note("resubscribed", f"Peer '{self.peer_id}' is subscribed to topic '{topic}' again.", topic)
+            self._subscriptions[topic] = Subscription(begin["from"], self._epoch, subscription.options)
+            if answer.created:
+                sentence = f"Peer '{self.peer_id}' is subscribed to topic '{topic}' again."
+                self._events.note("resubscribed", sentence, topic)
 
-    def _subscribe(self, topic: str, start: int | None) -> SubscribeAnswer:
-        request = SubscribeRequest(peer_id=self.peer_id, topic=topic, start=start)
+    def _subscribe(self, topic: str, named: dict[str, Any]) -> SubscribeAnswer:
+        request = msgspec.convert({"peer_id": self.peer_id, "topic": topic, **named}, SubscribeRequest)
         return self._index.call("/subscribe", request, SubscribeAnswer)
 
     def _renew_until_stopped(self) -> None:

@@ -25,16 +25,22 @@ class NodeOptions:
     index_timeout: float = 10.0
     threads: int = 64
     max_body: int = 16 << 20
+    advertise: str | None = None
+    """The host that others reach a node at, where that is not the one it listens on."""
 
 
 class PeerNode:
     """One peer, served over HTTP on a bound socket."""
 
     def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
-        index = self._index = Index(options.index_url, options.index_timeout)
+        index = self._index = Index(
+            options.index_url, options.index_timeout, max_waiting=max(1, options.threads * 3 // 4)
+        )
         self.peer_id = peer_id
         self.events = Events()
-        self._membership = Membership(index, peer_id, url_of(listener), options.lease_seconds, self.events)
+        self._membership = Membership(
+            index, peer_id, url_of(listener, options.advertise), options.lease_seconds, self.events
+        )
         forwarded = {
             endpoint: forwarding(endpoint, index, self._membership, options.max_body) for endpoint in ENDPOINTS
         }

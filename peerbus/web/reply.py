@@ -13,6 +13,8 @@ from peerbus.protocol import Answer, ErrorAnswer
 log = logging.getLogger(__name__)
 
 Headers = list[tuple[str, str]]
+LONGEST_CALL = 200
+"""Characters of a call's method and path that are told and logged."""
 JSON: Headers = [("Content-Type", "application/json")]
 _encode = msgspec.json.Encoder().encode
 
@@ -36,6 +38,7 @@ def failure(error: Exception, call: str) -> Reply:
     An error of the catalogue is the caller's to read. Anything else is a fault of ours: its trace goes to
     the log, and none of it to the caller.
     """
+    call = call[:LONGEST_CALL]
     known = _in_catalogue(error, call)
     if known.status == InternalError.status:
         log.error("%s failed", call, exc_info=error)

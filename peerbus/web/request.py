@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from peerbus.errors import BadRequest, TooLarge, UnsupportedMediaType
-from peerbus.protocol import Request
+from peerbus.protocol import MEANINGS, Request
 
 R = TypeVar("R", bound=Request)
 Environ = dict[str, Any]
@@ -81,6 +81,8 @@ def decode_query(query: str, request: type[R]) -> R:
 def _fault(error: msgspec.ValidationError) -> str:
     """What is wrong and where; msgspec leaves the path out where that is the request as a whole."""
     fault = str(error) if " - at `$" in str(error) else f"{error} - at $"
+    for pattern, meaning in MEANINGS.items():
+        fault = fault.replace(f"`str` matching regex {pattern!r}", meaning)
     return fault.replace("`", "")
 
 

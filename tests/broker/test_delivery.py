@@ -102,7 +102,7 @@ def test_a_rejection_with_delay_extends_the_deadline(broker: Broker, clock: Cloc
 @pytest.mark.parametrize(
     ("give_up", "reason"),
     [
-        (lambda broker, clock: clock.advance(10.0), "not acknowledged in time"),
+        (lambda _, clock: clock.advance(10.0), "not acknowledged in time"),
         (lambda broker, _: broker.reject("a", "news", 0), "rejected"),
         (lambda broker, _: broker.unregister_peer("a"), "its peer left"),
     ],
@@ -124,7 +124,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
     assert broker.stats().dead_lettered == 1
 
 
-def test_without_a_dead_letter_topic_it_is_counted_as_missed(broker: Broker, clock: Clock) -> None:
+def test_without_a_dead_letter_topic_it_is_counted_as_missed(broker: Broker) -> None:
     explicit(broker, max_attempts=2)
     publish(broker, 2)
     for _ in range(2):

@@ -47,6 +47,16 @@ CALLS: list[tuple[str, dict[str, Any], int]] = [
     ("/pull_messages", {"topic": "news", "wait": 1e300}, 400),
     ("/pull_messages", {"topic": "news", "wait": -1}, 400),
     ("/pull_messages", {"topic": "news", "wait": "long"}, 400),
+    ("/subscribe", {"topic": "full", "ack": "explicit", "group": "g", "max_attempts": 3}, 200),
+    ("/subscribe", {"topic": "news", "group": "g"}, 409),
+    ("/subscribe", {"topic": "full", "max_attempts": 3}, 400),
+    ("/ack_messages", {"topic": "news", "offsets": [0], "attempts": [1]}, 200),
+    ("/ack_messages", {"topic": "news", "up_to": 5}, 200),
+    ("/ack_messages", {"topic": "news"}, 400),
+    ("/ack_messages", {"topic": "gone", "up_to": 5}, 410),
+    ("/nack_messages", {"topic": "news", "offsets": [0, 1], "delay": 1}, 200),
+    ("/nack_messages", {"topic": "news", "offsets": [0], "attempts": []}, 400),
+    ("/nack_messages", {"topic": "full", "up_to": 0}, 404),
     ("/query_peers", {"topic": "news"}, 200),
     ("/query_peers", {"topic": "none"}, 404),
     ("/topics", {}, 200),
@@ -70,7 +80,7 @@ def test_a_node_answers_as_the_server_does(twins: Twins, path: str, fields: dict
 
 @pytest.mark.parametrize("path", [path for path in METHOD if CALLER[path]])
 def test_the_own_id_in_a_body_changes_nothing(twins: Twins, path: str) -> None:
-    fields = {"topic": "news", "message": 1}
+    fields = {"topic": "news", "message": 1, "up_to": 0}
     known = next(endpoint for endpoint in ENDPOINTS if endpoint.path == path).request.__struct_encode_fields__
     body = {"peer_id": "peer1"} | {name: value for name, value in fields.items() if name in known}
     directly, through_node = twins.both(METHOD[path], path, json=body)

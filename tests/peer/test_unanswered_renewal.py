@@ -20,7 +20,7 @@ def registered(created: bool) -> bytes:
 
 
 def subscribed(created: bool, next_offset: int) -> bytes:
-    return answer(topic="news", created=created, next_offset=next_offset)
+    return answer(topic="news", created=created, next_offset=next_offset, members=1)
 
 
 def request(fake: FakeServer) -> tuple[str, dict[str, Any]]:
@@ -49,7 +49,7 @@ def doubtful(*afterwards: bytes) -> Iterator[tuple[Api, FakeServer]]:
 
 def test_a_subscription_that_is_still_there_is_left_where_it_stands() -> None:
     with doubtful(registered(False), subscribed(False, 9), registered(False)) as (_, fake):
-        assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news", "from": None})
+        assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news"})
         assert request(fake)[0] == "/register_peer_node"
 
 
@@ -58,6 +58,6 @@ def test_a_subscription_that_is_gone_goes_on_where_it_stood(created: bool) -> No
     answers = [registered(created), *[subscribed(True, 12)] * (not created), subscribed(False, 7), registered(False)]
     with doubtful(*answers) as (_, fake):
         if not created:
-            assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news", "from": None})
+            assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news"})
         assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news", "from": 7})
         assert request(fake)[0] == "/register_peer_node"

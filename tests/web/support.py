@@ -58,7 +58,7 @@ EXAMPLES = {
         PEER | TOPIC | {"max_messages": 10, "wait": 0}, {"messages", "offsets", "next_offset", "remaining", "missed"}
     ),
     "/ack_messages": Example(
-        PEER | TOPIC | {"offsets": [0], "attempts": [1]}, {"topic", "peer_id", "acknowledged", "stale"}
+        PEER | TOPIC | {"offsets": [0], "attempts": [1]}, {"topic", "peer_id", "acknowledged", "stale", "resume_from"}
     ),
     "/nack_messages": Example(PEER | TOPIC | {"up_to": 0, "delay": 0.5}, {"topic", "peer_id", "rejected", "stale"}),
     "/query_peers": Example(TOPIC, {"topic", "peers", "addresses"}),

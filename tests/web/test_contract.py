@@ -21,7 +21,7 @@ EIGHT_CALLS: list[tuple[str, str, dict[str, Any] | None, dict[str, Any]]] = [
         "POST",
         "/subscribe",
         {"peer_id": "peer1", "topic": "news"},
-        {"topic": "news", "peer_id": "peer1", "created": True, "next_offset": 1},
+        {"topic": "news", "peer_id": "peer1", "created": True, "next_offset": 1, "members": 1},
     ),
     (
         "POST",
