@@ -39,6 +39,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     topics: int
     subscriptions: int
     memory_bytes: int
+    freed_bytes: int
     waiting_pulls: int
     published: int
     pulled: int

@@ -59,6 +59,13 @@ class Log:
         fitting = sum(1 for _ in takewhile(lambda total: total <= max_bytes, accumulate(map(len, values))))
         return values[: max(1, fitting)]
 
+    def take_all(self) -> list[bytes | None]:
+        """Take all values out of the log, for the caller to let go of where that harms nobody."""
+        values, self._values = self._values, []
+        self._base = self.start = self._base + len(values)
+        self.size = 0
+        return values
+
     def free(self, start: int) -> int:
         """Free what comes before `start` and return the bytes given back. Freeing twice does nothing."""
         start = min(start, self.end)

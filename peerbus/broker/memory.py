@@ -13,11 +13,13 @@ class Memory:
     way of a new message.
     """
 
-    __slots__ = ("_history", "_limit", "used")
+    __slots__ = ("_history", "_limit", "freed", "used")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.used = 0
+        self.freed = 0
+        """Bytes of messages let go of since the beginning."""
         self._history: OrderedDict[Log, int] = OrderedDict()
 
     def reserve(self, size: int) -> None:
@@ -36,7 +38,7 @@ class Memory:
 
     def free(self, log: Log, start: int) -> None:
         """Free the messages of `log` before `start`."""
-        self.used -= log.free(start)
+        self._give_back(log.free(start))
 
     def keep_history(self, log: Log, pulled: int) -> None:
         """Note that every subscriber has pulled what comes before `pulled`."""
@@ -45,7 +47,12 @@ class Memory:
         else:
             self._history.pop(log, None)
 
-    def forget(self, log: Log) -> None:
-        """Stop counting `log`, which nobody will read again."""
+    def forget(self, log: Log) -> list[bytes | None]:
+        """Stop counting `log`, which nobody will read again; returns its values, for the caller to let go of."""
         self._history.pop(log, None)
-        self.used -= log.size
+        self._give_back(log.size)
+        return log.take_all()
+
+    def _give_back(self, size: int) -> None:
+        self.used -= size
+        self.freed += size

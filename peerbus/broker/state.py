@@ -102,13 +102,13 @@ class State:
             self.end_subscription(peer, topic)
         self.peers.remove(peer)
 
-    def delete(self, topic: Topic) -> None:
-        """Delete a topic with its messages and subscriptions."""
+    def delete(self, topic: Topic) -> list[bytes | None]:
+        """Delete a topic with its subscriptions; returns its messages, to be let go of without the lock."""
         for gone in topic.subscribers.values():
             self.upkeep.forget(gone)
         self.upkeep.forget(topic)
-        self.topics.remove(topic)
         self.subscriptions.end_all(topic, [self.peers[peer_id] for peer_id in topic.subscribers])
+        return self.topics.remove(topic)
 
     def pull(self, queue: MessageQueue, peer_id: str, max_messages: int) -> Pulled:
         """Hand over messages of `queue` to one of its members."""
@@ -148,6 +148,7 @@ class State:
             topics=len(self.topics),
             subscriptions=len(self.subscriptions),
             memory_bytes=self.topics.memory.used,
+            freed_bytes=self.topics.memory.freed,
             waiting_pulls=self.waiting,
             dead_lettered=self.upkeep.dead_lettered,
             **structs.asdict(self.totals),

@@ -58,10 +58,10 @@ class Topics:
         self._topics[name] = Topic(name, options, self._limits, self.memory)
         return True
 
-    def remove(self, topic: Topic) -> None:
-        """Forget a topic and the memory its messages held."""
+    def remove(self, topic: Topic) -> list[bytes | None]:
+        """Forget a topic; returns its messages, for the caller to let go of."""
         del self._topics[topic.name]
-        self.memory.forget(topic.log)
+        return self.memory.forget(topic.log)
 
     def view(self, limit: int, after: str) -> list[TopicView]:
         """The first `limit` topics by name that come after `after`, as they stand."""

@@ -6,13 +6,16 @@ import threading
 
 from peerbus.broker import Broker, Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH
+from peerbus.index import heap
 from peerbus.index.notifier import Notifier
 from peerbus.serving import Server
 from peerbus.web import Door, answering, create_app
 
 log = logging.getLogger(__name__)
 
-TEND_SECONDS = 60.0
+TEND_SECONDS = 5.0
+TRIM_BYTES = 16 << 20
+"""Bytes of messages freed after which the heap is trimmed."""
 
 
 class IndexingServer:
@@ -44,6 +47,11 @@ class IndexingServer:
         return clean
 
     def _tend(self) -> None:
+        trimmed = 0
         while not self.broker.closing:
             for peer_id in self.broker.tend(wait=TEND_SECONDS):
                 log.info("Peer '%s' is removed: its lease ran out.", peer_id)
+            freed = self.broker.stats().freed_bytes
+            if freed - trimmed >= TRIM_BYTES:
+                heap.trim()
+                trimmed = freed
