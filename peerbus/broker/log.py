@@ -10,9 +10,9 @@ COMPACT_FROM = 1024
 """Freed slots below which the log does not bother to give them back."""
 
 
-def size_of(values: Sequence[bytes | None]) -> int:
+def size_of(values: Sequence[bytes]) -> int:
     """The bytes that `values` are counted as."""
-    return sum(len(value) for value in values if value is not None) + MESSAGE_OVERHEAD * len(values)
+    return sum(map(len, values)) + MESSAGE_OVERHEAD * len(values)
 
 
 class Log:
@@ -22,18 +22,13 @@ class Log:
     given. Appending and freeing are amortised constant time a message; reading costs what it returns.
     """
 
-    __slots__ = ("_base", "_values", "size", "start")
+    __slots__ = ("_base", "_values", "end", "size", "start")
 
     def __init__(self) -> None:
         self._values: list[bytes | None] = []
         self._base = 0
-        self.start = 0
+        self.start = self.end = 0
         self.size = 0
-
-    @property
-    def end(self) -> int:
-        """The offset the next message will get."""
-        return self._base + len(self._values)
 
     @property
     def slots(self) -> int:
@@ -44,6 +39,7 @@ class Log:
         """Add `values`, counted as `size` bytes, and return the offset of the first."""
         offset = self.end
         self._values.extend(values)
+        self.end += len(values)
         self.size += size
         return offset
 
@@ -62,7 +58,7 @@ class Log:
     def take_all(self) -> list[bytes | None]:
         """Take all values out of the log, for the caller to let go of where that harms nobody."""
         values, self._values = self._values, []
-        self._base = self.start = self._base + len(values)
+        self._base = self.start = self.end
         self.size = 0
         return values
 
@@ -72,7 +68,7 @@ class Log:
         if start <= self.start:
             return 0
         first, last = self.start - self._base, start - self._base
-        freed = size_of(self._values[first:last])
+        freed = size_of(self._values[first:last])  # type: ignore[arg-type]  # retained until now
         self._values[first:last] = [None] * (last - first)
         self.start = start
         self.size -= freed

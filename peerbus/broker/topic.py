@@ -142,7 +142,8 @@ class Topic:
     def free_pulled(self) -> None:
         """Free what every queue has pulled, but for the history."""
         pulled = self.readers.lowest(self.log.end)
-        self._memory.free(self.log, pulled - self._history)
+        if pulled - self._history > self.log.start:
+            self._memory.free(self.log, pulled - self._history)
         self._memory.keep_history(self.log, pulled)
 
     def _unread_from(self) -> int:
