@@ -210,6 +210,7 @@ class Process:
 
     def kill(self) -> None:
         """End it and all its children, whatever they do."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.poll() is None or self.left_running:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()

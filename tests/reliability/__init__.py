@@ -1,0 +1,1 @@
+"""Real processes under real failures, their history checked."""
