@@ -16,7 +16,7 @@ from peerbus.serving import bind
 def limit_options(command: Any) -> Any:
     """One option for each of the broker's limits."""
     for limit in reversed(fields(Limits)):
-        bounds = click.IntRange(min=limit.metadata["least"]) if limit.type is int else options.Seconds(min=0.0)
+        bounds = click.IntRange(min=limit.metadata["least"]) if limit.type is int else options.Seconds(0, 86_400)
         flag = f"--{limit.name.replace('_', '-')}"
         command = click.option(flag, type=bounds, default=limit.default, help=limit.metadata["help"])(command)
     return command

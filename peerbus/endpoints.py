@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=wire.Request)
-QUEUE_OPTIONS = ("ack_deadline", "max_attempts", "dead_letter_topic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,7 @@ def counted(number: int, noun: str) -> str:
 
 def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
     """Register a peer, or renew its lease."""
-    named = {key: value for key in ("address", "lease_seconds") if (value := getattr(r, key)) is not UNSET}
-    done = broker.register_peer(r.peer_id, **named)
+    done = broker.register_peer(r.peer_id, r.address, r.lease_seconds)
     sentence = f"Peer '{r.peer_id}' is registered." if done.created else f"Peer '{r.peer_id}' stays registered."
     return wire.RegisterAnswer(message=sentence, peer_id=r.peer_id, created=done.created, epoch=done.epoch)
 
@@ -97,10 +95,16 @@ def publish(broker: Broker, r: wire.PublishRequest) -> wire.PublishAnswer:
 
 def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
     """Subscribe a peer to a topic."""
-    options = {name: value for name in QUEUE_OPTIONS if (value := getattr(r, name)) is not None}
-    if r.ack is not None:
-        options["explicit"] = r.ack == "explicit"
-    done = broker.subscribe(r.peer_id, r.topic, r.start, r.group, **options)
+    done = broker.subscribe(
+        r.peer_id,
+        r.topic,
+        r.start,
+        r.group,
+        explicit=None if r.ack is None else r.ack == "explicit",
+        ack_deadline=r.ack_deadline,
+        max_attempts=r.max_attempts,
+        dead_letter_topic=r.dead_letter_topic,
+    )
     verb = "is" if done.created else "stays"
     return wire.SubscribeAnswer(
         message=f"Peer '{r.peer_id}' {verb} subscribed to topic '{r.topic}'.",

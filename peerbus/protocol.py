@@ -27,7 +27,7 @@ Offset = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 Age = Annotated[float, Meta(gt=0)]
-Deadline = Annotated[float, Meta(gt=0, le=43_200, description="Seconds to acknowledge a message in.")]
+Deadline = Annotated[float, Meta(ge=0.001, le=43_200, description="Seconds to acknowledge a message in.")]
 Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is handed over again.")]
 PageSize = Annotated[int, Meta(ge=1, le=1000)]
 

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Lock
-from typing import Any
+
+from msgspec import UNSET, UnsetType
 
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
@@ -14,13 +15,6 @@ from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
 from peerbus.errors import BadRequest, TooManyWaiting
 from peerbus.views import PeerView, Stats, TopicView
-
-
-class Unset:
-    """The type of `UNSET`: an option the caller did not name, where None has a meaning of its own."""
-
-
-UNSET = Unset()
 
 
 class Broker:
@@ -53,8 +47,8 @@ class Broker:
     def register_peer(
         self,
         peer_id: str,
-        address: str | Unset | None = UNSET,
-        lease_seconds: float | Unset | None = UNSET,
+        address: str | UnsetType | None = UNSET,
+        lease_seconds: float | UnsetType | None = UNSET,
     ) -> Registered:
         """Register a peer or renew its lease; keeps the address and the lease of a known peer where not named.
 
@@ -63,9 +57,9 @@ class Broker:
         with self._lock:
             known = self._state.peers.find(peer_id)
             peer = known or self._state.peers.add(peer_id)
-            if not isinstance(address, Unset):
+            if address is not UNSET:
                 peer.address = address
-            if not isinstance(lease_seconds, Unset):
+            if lease_seconds is not UNSET:
                 peer.lease_seconds = lease_seconds
             self._state.peers.renew(peer, self._clock())
             self._state.hurry()
@@ -133,36 +127,55 @@ class Broker:
         """
         size = size_of(values)
         with self._lock:
-            log = self._state.topic(topic)
+            found = self._state.topic(topic)
             if peer_id is not None:
                 self._state.peer(peer_id)
             if message_id is not None:
-                seen = log.message_ids.find(message_id, self._clock())
+                seen = found.message_ids.find(message_id, self._clock())
                 if seen is not None:
                     return Published(seen, len(values), duplicate=True)
-            offset = log.append(values, size, self._clock())
-            self._state.refreshed(log)
+            offset = found.append(values, size, self._clock())
             if message_id is not None:
-                log.message_ids.add(message_id, offset, self._clock())
+                found.message_ids.add(message_id, offset, self._clock())
+            self._state.refreshed(found)
             self._state.totals.published += len(values)
             return Published(offset, len(values), duplicate=False)
 
     def subscribe(
-        self, peer_id: str, topic: str, start: From | None = None, group: str | None = None, **options: Any
+        self,
+        peer_id: str,
+        topic: str,
+        start: From | None = None,
+        group: str | None = None,
+        *,
+        explicit: bool | None = None,
+        ack_deadline: float | None = None,
+        max_attempts: int | None = None,
+        dead_letter_topic: str | None = None,
     ) -> Subscribed:
-        """Give a peer a message queue on a topic, or its group's, beginning at `start`: by default the next message.
+        """Give a peer a message queue on a topic, beginning at `start`: by default with the next message.
 
-        A queue that exists keeps its position, unless `start` is named, which moves it there, and its
-        `QueueOptions`, unless they are named in `options`. An offset that is freed already counts as missed;
-        one not yet given means the next message. Raises `PeerNotFound`, `TopicNotFound`,
-        `SubscriptionExists`, `TooManySubscriptions`, and `BadRequest` for options that contradict each other.
+        With a `group` it is the group's, and `start` counts for its first member only. A subscription that
+        exists keeps its position, unless `start` is named, which moves it there, and its `QueueOptions`, unless
+        they are named. An offset that is freed already counts as missed; one not yet given means the next
+        message. Raises `PeerNotFound`, `TopicNotFound`, `SubscriptionExists`, `TooManySubscriptions`, and
+        `BadRequest` for options that contradict each other.
         """
-        if options.get("dead_letter_topic") == topic:
+        if dead_letter_topic == topic:
             raise BadRequest("Expected another topic than the subscription's own - at $.dead_letter_topic")
+        options = {
+            "explicit": explicit,
+            "ack_deadline": ack_deadline,
+            "max_attempts": max_attempts,
+            "dead_letter_topic": dead_letter_topic,
+        }
+        named = {name: value for name, value in options.items() if value is not None}
         with self._lock:
             peer = self._state.peer(peer_id)
-            created = self._state.subscriptions.begin(peer, self._state.topic(topic), start, group, options)
+            created = self._state.subscriptions.begin(peer, self._state.topic(topic), start, group, named)
             queue = peer.queues[topic]
+            self._state.upkeep.watch(queue)
+            self._state.hurry()
             return Subscribed(created, queue.cursor, len(queue.members))
 
     def unsubscribe(self, peer_id: str, topic: str) -> int:
@@ -215,7 +228,7 @@ class Broker:
             queue = self._state.queue(peer_id, topic)
             due = self._clock() + delay
             count, stale = queue.reject(peer_id, _claims(queue, peer_id, claims), due)
-            self._state.settled(queue)
+            self._state.up_to_date(queue)
             queue.topic.wake()
             return Settled(count, stale, queue.position, queue.options.explicit)
 

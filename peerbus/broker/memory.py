@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 from peerbus.broker.log import Log
-from peerbus.errors import MemoryFull
+from peerbus.errors import MemoryFull, TooLarge
 
 
 class Memory:
@@ -25,8 +25,11 @@ class Memory:
     def reserve(self, size: int) -> None:
         """Count `size` bytes more, dropping the longest kept histories until they fit.
 
-        Raises `MemoryFull`, and counts nothing, when what subscribers have yet to pull leaves no room.
+        Raises `MemoryFull`, and counts nothing, when what subscribers have yet to pull leaves no room, and
+        `TooLarge` when there can never be enough.
         """
+        if size > self._limit:
+            raise TooLarge(f"The server keeps {self._limit} bytes of messages, and never so many at once as these.")
         while self.used + size > self._limit and self._history:
             self.free(*self._history.popitem(last=False))
         if self.used + size > self._limit:

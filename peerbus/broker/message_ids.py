@@ -2,29 +2,51 @@
 
 from collections import OrderedDict
 
+from peerbus.broker.memory import Memory
+from peerbus.broker.schedule import NEVER
+
+ID_SIZE = 300
+"""Bytes counted for a message id: CPython's string and tuple of it, and its place in the window."""
+
 
 class MessageIds:
     """Remembers which offset each message id was published at, within a window of count and time."""
 
-    __slots__ = ("_limit", "_seconds", "_seen")
+    __slots__ = ("_limit", "_memory", "_seconds", "_seen")
 
-    def __init__(self, limit: int, seconds: float) -> None:
+    def __init__(self, limit: int, seconds: float, memory: Memory) -> None:
         self._limit = limit
         self._seconds = seconds
+        self._memory = memory
         self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def find(self, message_id: str, now: float) -> int | None:
         """The offset that `message_id` was published at, if that is still remembered."""
-        self._forget(now)
+        self.expire(now)
         seen = self._seen.get(message_id)
         return seen and seen[0]
 
     def add(self, message_id: str, offset: int, now: float) -> None:
         """Remember that `message_id` was published at `offset`."""
         self._seen[message_id] = offset, now
+        self._memory.used += ID_SIZE
         if len(self._seen) > self._limit:
-            self._seen.popitem(last=False)
+            self._forget_oldest()
 
-    def _forget(self, now: float) -> None:
-        while self._seen and next(iter(self._seen.values()))[1] <= now - self._seconds:
-            self._seen.popitem(last=False)
+    def expire(self, now: float) -> None:
+        """Forget what lies before the window."""
+        while self.next_expiry() <= now:
+            self._forget_oldest()
+
+    def next_expiry(self) -> float:
+        """When the oldest id is forgotten."""
+        return next(iter(self._seen.values()))[1] + self._seconds if self._seen else NEVER
+
+    def clear(self) -> None:
+        """Forget all."""
+        while self._seen:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self._seen.popitem(last=False)
+        self._memory.used -= ID_SIZE

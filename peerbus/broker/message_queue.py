@@ -86,6 +86,7 @@ class MessageQueue:
         self._held = cursor
         self._limits = limits
         topic.readers.add(cursor)
+        topic.free_pulled()
 
     @property
     def position(self) -> int:
@@ -124,13 +125,13 @@ class MessageQueue:
         return bool(self._again or self._dropped or (self._room and self.topic.log.end > self.cursor))
 
     def next_deadline(self) -> float:
-        """A time before which no deadline passes."""
+        """When the next deadline passes."""
         return self._deadlines.next()
 
-    def settle(self, now: float) -> list[int]:
-        """Take back what is overdue by `now`; returns the offsets of what is exhausted, to be buried now."""
+    def take_back(self, now: float, limit: int) -> list[int]:
+        """Take back up to `limit` messages overdue by `now`; returns those that are exhausted, to be buried now."""
         exhausted = []
-        for offset in self._deadlines.take(now):
+        for offset in self._deadlines.take(now, limit):
             if offset < self.topic.log.start:
                 self.drop(offset)
             elif self._exhausted(offset):

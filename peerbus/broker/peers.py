@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peerbus.broker.names import page
+from peerbus.broker.pages import page
 from peerbus.broker.schedule import NEVER, Schedule
 from peerbus.errors import NotSubscribed, PeerNotFound, TooManyPeers, TopicDeleted
 from peerbus.views import PeerView
@@ -103,7 +103,7 @@ class Peers:
             self._leases.set(peer.peer_id, now + peer.lease_seconds)
 
     def next_expiry(self) -> float:
-        """A time before which no lease runs out."""
+        """When the next lease runs out."""
         return self._leases.next()
 
     def take_expired(self, now: float) -> list[Peer]:

@@ -15,7 +15,7 @@ class Schedule(Generic[Key]):
     """Keys by the time they fall due, the ones with the same time in the order they were set.
 
     Setting a later time and discarding are constant time: the heap still has the old time, and is corrected
-    when that comes up. Setting an earlier time, and taking a key, cost the logarithm of their number.
+    when that is the first. Setting an earlier time, and taking a key, cost the logarithm of their number.
     """
 
     __slots__ = ("_entries", "_heap", "_order", "_times")
@@ -47,31 +47,36 @@ class Schedule(Generic[Key]):
         return self._times.get(key, NEVER)
 
     def next(self) -> float:
-        """A time before which nothing falls due; `NEVER` when nothing is set."""
-        return self._heap[0][0] if self._heap else NEVER
+        """When the first key falls due; `NEVER` when nothing is set."""
+        while self._heap:
+            entry, _, key = self._heap[0]
+            if self._times.get(key) == entry:
+                return entry
+            self._correct()
+        return NEVER
 
     @property
     def entries(self) -> int:
         """Places taken up, by what is set and by what no longer counts."""
         return len(self._heap)
 
-    def take(self, now: float) -> list[Key]:
-        """Remove and return the keys that are due by `now`."""
-        due = []
-        while self._heap and self._heap[0][0] <= now:
-            entry, _, key = heappop(self._heap)
-            if self._entries.get(key) != entry:
-                continue
+    def take(self, now: float, limit: int | None = None) -> list[Key]:
+        """Remove and return the keys that are due by `now`, up to `limit` of them."""
+        due: list[Key] = []
+        while self.next() <= now and len(due) != limit:
+            _, _, key = heappop(self._heap)
             del self._entries[key]
-            time = self._times.get(key)
-            if time is None:
-                continue
-            if time > now:
-                self._push(key, time)
-            else:
-                del self._times[key]
-                due.append(key)
+            del self._times[key]
+            due.append(key)
         return due
+
+    def _correct(self) -> None:
+        """Take out the first entry, whose key is not due then, and put in the time it is due."""
+        entry, _, key = heappop(self._heap)
+        if self._entries.get(key) == entry:
+            del self._entries[key]
+            if key in self._times:
+                self._push(key, self._times[key])
 
     def _push(self, key: Key, time: float) -> None:
         self._entries[key] = time

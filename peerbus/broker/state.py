@@ -37,7 +37,6 @@ class State:
 
     def __init__(self, limits: Limits, clock: Callable[[], float], tended: Condition) -> None:
         """`tended` is what the call that tends waits on; it is notified when something falls due sooner."""
-        self.limits = limits
         self.clock = clock
         self.peers = Peers(limits.max_peers)
         self.topics = Topics(limits)
@@ -65,21 +64,24 @@ class State:
 
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
-        queue = self.subscriptions.find(self.peer(peer_id), self.topics, topic)
+        peer = self.peer(peer_id)
+        if not peer.knows(topic):
+            self.topics.get(topic)
+        queue = peer.queue(topic)
         self.refreshed(queue.topic)
-        return self.settled(queue)
+        return self.up_to_date(queue)
 
     def refreshed(self, topic: Topic) -> Topic:
         """The topic without what is too old."""
-        if topic.options.max_age is not None:
+        if topic.next_expiry() != NEVER:
             self.upkeep.refresh(topic, self.clock())
             self.hurry()
         return topic
 
-    def settled(self, queue: MessageQueue) -> MessageQueue:
+    def up_to_date(self, queue: MessageQueue) -> MessageQueue:
         """The queue with what is overdue taken back."""
         if queue.unacknowledged:
-            self.upkeep.settle(queue, self.clock())
+            self.upkeep.take_back(queue, self.clock())
             self.hurry()
         return queue
 
@@ -92,7 +94,7 @@ class State:
         """End a subscription; in a group, the others get back what the peer had."""
         queue = self.subscriptions.end(peer, self.topics.get(topic), self.clock())
         if queue.members:
-            self.settled(queue)
+            self.up_to_date(queue)
         else:
             self.upkeep.forget(queue)
 
@@ -155,7 +157,7 @@ class State:
         )
 
     def next_due(self) -> float:
-        """A time before which there is nothing to tend to."""
+        """When there is something to tend to."""
         return min(self.peers.next_expiry(), self.upkeep.next_alarm())
 
     def hurry(self) -> None:

@@ -6,7 +6,6 @@ from peerbus.broker.limits import Limits
 from peerbus.broker.message_queue import MessageQueue, QueueOptions
 from peerbus.broker.peers import Peer
 from peerbus.broker.topic import From, Topic
-from peerbus.broker.topics import Topics
 from peerbus.errors import BadRequest, SubscriptionExists, TooManySubscriptions
 
 
@@ -25,7 +24,8 @@ class Subscriptions:
     def begin(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
         """Subscribe `peer`, or change what is named of its subscription; says whether it is new.
 
-        `named` are the `QueueOptions` to set; a group's members share them, and their position.
+        `named` are the `QueueOptions` to set; a group's members share them, and their position, which `start`
+        moves for who has a subscription already: who joins takes it as it is.
         Raises `SubscriptionExists`, `TooManySubscriptions` and `BadRequest`.
         """
         queue = peer.queues.get(topic.name)
@@ -41,12 +41,6 @@ class Subscriptions:
             queue.seek(topic.position(start))
             topic.wake()
         return False
-
-    def find(self, peer: Peer, topics: Topics, name: str) -> MessageQueue:
-        """The message queue of a subscription; raises `TopicNotFound`, `NotSubscribed` and `TopicDeleted`."""
-        if not peer.knows(name):
-            topics.get(name)
-        return peer.queue(name)
 
     def end(self, peer: Peer, topic: Topic, now: float) -> MessageQueue:
         """End the subscription of `peer`, and give what it has not acknowledged back to its group."""
@@ -76,8 +70,6 @@ class Subscriptions:
             queue = MessageQueue(topic, position, options, self._limits, group)
             if group is not None:
                 topic.groups[group] = queue
-        elif start is not None:
-            queue.seek(topic.position(start))
         queue.options = options
         queue.members[peer.peer_id] = None
         topic.subscribers[peer.peer_id] = peer.queues[topic.name] = queue

@@ -58,7 +58,7 @@ class Topic:
         self.subscribers: dict[str, MessageQueue] = {}
         """The message queue of each subscribed peer; the members of a group have the same."""
         self.groups: dict[str, MessageQueue] = {}
-        self.message_ids = MessageIds(limits.message_ids, limits.message_id_seconds)
+        self.message_ids = MessageIds(limits.message_ids, limits.message_id_seconds, memory)
         self.dropped = 0
         """Messages dropped by overflow or age that some queue had yet to have acknowledged."""
         self._memory = memory
@@ -91,9 +91,10 @@ class Topic:
         return offset
 
     def expire(self, now: float) -> None:
-        """Drop the messages that are older than the topic's `max_age`."""
+        """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
+        self.message_ids.expire(now)
         start = 0
-        while self._ages and self.next_expiry() <= now:
+        while self._next_age() <= now:
             start, _ = self._ages.popleft()
         if start > self.log.start:
             self._drop(start)
@@ -101,10 +102,8 @@ class Topic:
             self.wake()
 
     def next_expiry(self) -> float:
-        """A time before which no message grows too old."""
-        if self.options.max_age is None or not self._ages:
-            return NEVER
-        return self._ages[0][1] + self.options.max_age
+        """When the next message grows too old, or the next message id is forgotten."""
+        return min(self._next_age(), self.message_ids.next_expiry())
 
     def position(self, start: From) -> int:
         """The offset that `start` means now; one that is not given yet means the next message."""
@@ -145,6 +144,11 @@ class Topic:
         if pulled - self._history > self.log.start:
             self._memory.free(self.log, pulled - self._history)
         self._memory.keep_history(self.log, pulled)
+
+    def _next_age(self) -> float:
+        if self.options.max_age is None or not self._ages:
+            return NEVER
+        return self._ages[0][1] + self.options.max_age
 
     def _unread_from(self) -> int:
         return max(self.readers.lowest(self.log.end), self.log.start)

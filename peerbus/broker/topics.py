@@ -2,7 +2,7 @@
 
 from peerbus.broker.limits import Limits
 from peerbus.broker.memory import Memory
-from peerbus.broker.names import page
+from peerbus.broker.pages import page
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
 from peerbus.views import TopicView
@@ -27,6 +27,12 @@ class Topics:
         if topic is None:
             raise TopicNotFound(f"Topic '{name}' does not exist. POST /create_topic first.")
         return topic
+
+    def get_or_create(self, name: str) -> Topic:
+        """The topic, created with the server's own options where it is absent; raises `TooManyTopics`."""
+        if name not in self._topics:
+            self.create(name)
+        return self._topics[name]
 
     def create(
         self,
@@ -61,6 +67,7 @@ class Topics:
     def remove(self, topic: Topic) -> list[bytes | None]:
         """Forget a topic; returns its messages, for the caller to let go of."""
         del self._topics[topic.name]
+        topic.message_ids.clear()
         return self.memory.forget(topic.log)
 
     def view(self, limit: int, after: str) -> list[TopicView]:

@@ -1,10 +1,15 @@
 """What time brings about: deliveries fall due, messages grow too old, whether anybody calls or not."""
 
-from peerbus.broker.dead_letters import bury
+from peerbus.broker.dead_letters import letter
+from peerbus.broker.log import size_of
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.schedule import Schedule
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
+from peerbus.errors import MemoryFull, TooLarge, TooManyTopics, TopicFull
+
+SLICE = 1000
+"""Messages taken back in one go, so that nobody waits long for the lock; the rest is due at once again."""
 
 
 class Upkeep:
@@ -31,19 +36,18 @@ class Upkeep:
             if isinstance(due, Topic):
                 self.refresh(due, now)
             else:
-                self.settle(due, now)
+                self.take_back(due, now)
 
     def refresh(self, topic: Topic, now: float) -> None:
-        """Drop the messages of `topic` that are too old."""
-        if topic.options.max_age is not None:
-            topic.expire(now)
-            self._alarms.set(topic, topic.next_expiry())
+        """Drop what of `topic` is too old."""
+        topic.expire(now)
+        self._alarms.set(topic, topic.next_expiry())
 
-    def settle(self, queue: MessageQueue, now: float) -> None:
-        """Take back what is overdue in `queue`, and bury what of it is exhausted."""
+    def take_back(self, queue: MessageQueue, now: float) -> None:
+        """Take back what is overdue in `queue`, and bury what of it is exhausted; a slice of it, where it is much."""
         if queue.next_deadline() <= now:
-            exhausted = queue.settle(now)
-            self.dead_lettered += sum(bury(queue, offset, self._topics, now) for offset in exhausted)
+            for offset in queue.take_back(now, SLICE):
+                self._bury(queue, offset, now)
         self.watch(queue)
 
     def watch(self, queue: MessageQueue) -> None:
@@ -54,3 +58,24 @@ class Upkeep:
     def forget(self, gone: MessageQueue | Topic) -> None:
         """Set no alarm for what is gone."""
         self._alarms.discard(gone)
+
+    def _bury(self, queue: MessageQueue, offset: int, now: float) -> None:
+        """Move an exhausted message to the dead-letter topic, or count it as missed where there is none.
+
+        The topic is created where it is absent. A message that it has no room for stays, and is tried again
+        after a deadline: it is not lost.
+        """
+        if queue.options.dead_letter_topic is None:
+            queue.drop(offset)
+            return
+        letters = [letter(queue, offset)]
+        try:
+            topic = self._topics.get_or_create(queue.options.dead_letter_topic)
+            self.refresh(topic, now)
+            topic.append(letters, size_of(letters), now)
+        except (TopicFull, TooLarge, MemoryFull, TooManyTopics):
+            queue.postpone(offset, now + queue.options.ack_deadline)
+        else:
+            self._alarms.set(topic, topic.next_expiry())
+            queue.discard(offset)
+            self.dead_lettered += 1

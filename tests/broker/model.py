@@ -232,7 +232,7 @@ class Model:
         if queue is None:
             queue = Queue(topic.position("latest" if start is None else start), group)
             topic.queues.append(queue)
-        elif start is not None:
+        elif start is not None and not created:
             queue.cursor = topic.position(start)
             queue.handed.clear()
         for option, value in options.items():

@@ -162,9 +162,8 @@ def test_unacknowledged_messages_count_as_waiting_and_are_kept(make_broker: Make
 
 def test_what_overflow_drops_before_it_can_be_handed_over_again_is_missed(broker: Broker, clock: Clock) -> None:
     broker.create_topic("news", max_messages=2, overflow="drop_oldest")
-    explicit_options = {"explicit": True, "ack_deadline": 10.0}
     broker.register_peer("a")
-    broker.subscribe("a", "news", None, None, **explicit_options)
+    broker.subscribe("a", "news", explicit=True, ack_deadline=10.0)
     publish(broker, 2)
     broker.pull("a", "news")
     publish(broker, 1)
