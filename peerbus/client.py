@@ -21,12 +21,15 @@ from peerbus.errors import (
     NotSubscribed,
     PeerbusError,
     PeerNotFound,
+    TopicNotFound,
 )
 
 AnswerT = TypeVar("AnswerT", bound=wire.Answer)
 
 BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
+TOPIC_PAUSE_SECONDS = 1.0
+"""Pause before looking again whether a topic is there that a restarted server does not have yet."""
 NOTHING_WAS_DONE = (429, 503)
 """Statuses by which a server says that it did not do what was asked, so that asking again is always safe."""
 OUTCOME_UNKNOWN = (502, 504)
@@ -34,7 +37,10 @@ OUTCOME_UNKNOWN = (502, 504)
 
 
 class Message(NamedTuple):
-    """A message as it was pulled; `attempt` counts how often it was handed over, if that is acknowledged."""
+    """A message as it was pulled; `attempt` counts how often it was handed over, if that is acknowledged.
+
+    A value that Python cannot hold, such as 1e999, stays the JSON it came as: a `msgspec.Raw`.
+    """
 
     topic: str
     offset: int
@@ -70,7 +76,11 @@ class Client:
         self._timeout = timeout
         self._patience = patience
         self._session = requests.Session()
+        self._session.trust_env = False
+        self._registered: dict[str, Any] = {}
         self._epoch: str | None = None
+        self._positions: dict[str, int] = {}
+        """Where a subscription would go on that was lost now, by topic."""
 
     def __enter__(self) -> Client:
         return self
@@ -84,7 +94,8 @@ class Client:
 
     def register(self, **options: Any) -> wire.RegisterAnswer:
         """Register the peer, or renew its lease; options are `address` and `lease_seconds`."""
-        answer = self._post("/register_peer_node", wire.RegisterAnswer, options)
+        self._registered |= options
+        answer = self._post("/register_peer_node", wire.RegisterAnswer, self._registered)
         self._epoch = answer.epoch
         return answer
 
@@ -125,7 +136,7 @@ class Client:
         """Pull messages; `repeat` if the answer got lost, which loses messages unless they are acknowledged."""
         fields = {"topic": topic, "max_messages": max_messages, "wait": wait}
         answer = self._post("/pull_messages", wire.PullAnswer, fields, repeat=repeat, wait=wait)
-        values = msgspec.json.decode(answer.messages)
+        values = [_value(raw) for raw in msgspec.json.decode(answer.messages, type=list[msgspec.Raw])]
         attempts = [None] * len(values) if answer.attempts is msgspec.UNSET else answer.attempts
         found = zip(answer.offsets, values, attempts, strict=True)
         messages = [Message(topic, offset, value, attempt) for offset, value, attempt in found]
@@ -163,39 +174,51 @@ class Client:
 
         Subscribes with explicit acknowledgement, and pulls up to `batch` messages at once, waiting up to `wait`
         seconds; `options` are those of `subscribe`. A message whose handling raised, or that the loop was left
-        with, is handed over again, as is the rest of its batch. A subscription that the server lost is made again
-        where it stood, in a server that restarted from the first message. `TopicDeleted` ends it.
+        with, is handed over again, as is the rest of its batch. A `start` counts for a new message queue only.
+        A subscription that the server lost is made again where it stood; in a server that restarted from the
+        first message, once the topic is there. `TopicDeleted` ends it.
         """
         options = {**options, "ack": "explicit"}
         if self._epoch is None:
             self.register()
-        resume_from = self.subscribe(topic, **options).next_offset
+        self._join(topic, options.pop("start", None), options)
         while True:
             try:
                 pulled = self.pull(topic, batch, wait, repeat=True)
-                resume_from = pulled.resume_from
+                self._positions[topic] = pulled.resume_from
                 yield from self._acknowledging(pulled.messages)
             except (PeerNotFound, NotSubscribed):
-                self._rejoin(topic, resume_from, options)
+                self._rejoin(topic, options)
 
     def _acknowledging(self, messages: list[Message]) -> Generator[Message, None, None]:
         try:
             while messages:
                 yield messages[0]
-                self.ack(messages[0])
+                self._positions[messages[0].topic] = self.ack(messages[0]).resume_from
                 del messages[0]
         finally:
             if messages:
                 with suppress(PeerbusError):  # their deadline does the same, later
                     self._post("/nack_messages", wire.NackAnswer, _claims(messages), repeat=False)
 
-    def _rejoin(self, topic: str, resume_from: int, options: dict[str, Any]) -> None:
-        """Subscribe again; the position is only set where no other member of the group has kept it."""
-        epoch = self._epoch
-        begin = resume_from if self.register().epoch == epoch else 0
-        options = {name: value for name, value in options.items() if name != "start"}
-        if self.subscribe(topic, **options).members == 1:
-            self.subscribe(topic, begin)
+    def _join(self, topic: str, start: Literal["latest", "earliest"] | int | None, options: dict[str, Any]) -> None:
+        """Subscribe; `start` is where a message queue begins that nobody had before."""
+        joined = self.subscribe(topic, **options)
+        if joined.created and joined.members == 1 and start is not None:
+            joined = self.subscribe(topic, start)
+        self._positions[topic] = joined.next_offset
+
+    def _rejoin(self, topic: str, options: dict[str, Any]) -> None:
+        """Subscribe again; in a server that restarted, once the topic is there again."""
+        epoch, position = self._epoch, self._positions[topic]
+        restarted = self.register().epoch != epoch
+        while True:
+            try:
+                return self._join(topic, 0 if restarted else position, options)
+            except TopicNotFound:
+                if not restarted:
+                    raise
+                time.sleep(TOPIC_PAUSE_SECONDS)
 
     def _post(
         self, path: str, answer: type[AnswerT], fields: dict[str, Any], *, repeat: bool = True, wait: float = 0.0
@@ -228,7 +251,7 @@ class Client:
                 again = response.status_code in (NOTHING_WAS_DONE + OUTCOME_UNKNOWN if repeat else NOTHING_WAS_DONE)
                 if not again or time.monotonic() > give_up:
                     raise error
-                asked_for = float(response.headers.get("Retry-After", 0))
+                asked_for = _seconds(response.headers.get("Retry-After", ""))
             time.sleep(asked_for + random.uniform(0, pause))  # noqa: S311  # spreads load, guards nothing
             pause = min(2 * pause, MAX_BACKOFF_SECONDS)
 
@@ -247,12 +270,23 @@ class Client:
             raise IndexUnreachable(f"{self._url} cannot be reached: {error}") from None
 
 
+def _value(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return raw
+
+
 def _claims(messages: Sequence[Message]) -> dict[str, Any]:
     topic = messages[0].topic
     if any(message.topic != topic for message in messages):
         raise ValueError("messages of one topic at a time")
     offsets = [message.offset for message in messages]
     return {"topic": topic, "offsets": offsets, "attempts": [message.attempt or 1 for message in messages]}
+
+
+def _seconds(retry_after: str) -> float:
+    return float(retry_after) if retry_after.isdigit() else 0.0
 
 
 def _error_in(response: requests.Response) -> Exception:

@@ -22,11 +22,13 @@ MEANINGS = {
 
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=NAME, description=MEANINGS[NAME])]
 Address = Annotated[str, Meta(pattern=URL, max_length=2048, description=MEANINGS[URL])]
-Lease = Annotated[float, Meta(gt=0, le=86_400, description="Seconds the peer may stay silent.")]
+Lease = Annotated[float, Meta(ge=0.001, le=86_400, description="Seconds the peer may stay silent.")]
 Offset = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
+Many = Meta(max_length=100_000)
+"""What one call names at most: decoding more would keep others waiting."""
 Seconds = Annotated[float, Meta(ge=0)]
-Age = Annotated[float, Meta(gt=0)]
+Age = Annotated[float, Meta(ge=0.001)]
 Deadline = Annotated[float, Meta(ge=0.001, le=43_200, description="Seconds to acknowledge a message in.")]
 Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is handed over again.")]
 PageSize = Annotated[int, Meta(ge=1, le=1000)]
@@ -116,7 +118,7 @@ class PublishRequest(Request):
 
     topic: Name
     message: Raw = Raw()
-    messages: list[Raw] | UnsetType = UNSET
+    messages: Annotated[list[Raw], Many] | UnsetType = UNSET
     peer_id: Name | None = None
     message_id: Name | None = None
 
@@ -218,8 +220,8 @@ class ClaimRequest(Request):
 
     peer_id: Name
     topic: Name
-    offsets: list[Offset] | None = None
-    attempts: list[Count] | None = None
+    offsets: Annotated[list[Offset], Many] | None = None
+    attempts: Annotated[list[Count], Many] | None = None
     up_to: Offset | None = None
 
     def claims(self) -> list[tuple[int, int | None]] | int:

@@ -23,6 +23,8 @@ _SocketHolder: Any = _granian.SocketHolder
 _new_scheduler: Any = _new_cbscheduler
 
 BACKLOG = 2048
+MAX_CONNECTIONS = 20_000
+"""Connections open at once; more wait to be accepted."""
 STOP_SECONDS = 3.0
 """How long requests under way may take to end after `stop`."""
 IDLE_THREAD_SECONDS = 30
@@ -121,7 +123,7 @@ class Server:
             RUST_THREADS,
             threads,
             IDLE_THREAD_SECONDS,
-            BACKLOG,
+            MAX_CONNECTIONS,
             "1",
             HTTP1Settings(),
             None,

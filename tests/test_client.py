@@ -17,7 +17,7 @@ from peerbus.errors import (
     TopicFull,
     TopicNotFound,
 )
-from tests.support import Api, free_port, start_index, start_node
+from tests.support import DEADLINE, Api, eventually, free_port, in_background, start_index, start_node
 
 
 @pytest.fixture(params=["server", "node"])
@@ -107,11 +107,13 @@ def test_following_goes_on_where_it_stood_after_the_lease_was_lost(index: Api) -
         client.register()
         client.create_topic("news")
         client.publish_batch("news", [0, 1, 2])
-        followed = client.messages("news", batch=1, start="earliest")
+        client.register(lease_seconds=60)
+        followed = client.messages("news", start="earliest")
         assert [next(followed).value, next(followed).value] == [0, 1]
         index.post("/unregister_peer_node", peer_id="a")
         index.post("/publish", topic="news", message=3)
         assert [next(followed).value for _ in range(3)] == [1, 2, 3], "1 was not acknowledged when the lease was lost"
+        assert index.get("/peers").body["peers"][0]["lease_seconds"] == 60.0
         followed.close()
 
 
@@ -126,9 +128,11 @@ def test_following_goes_on_after_the_server_restarted() -> None:
         client.publish("news", "before")
         assert next(followed).value == "before"
     with start_index(port) as second:
+        after = in_background(lambda: next(followed).value)
+        eventually(lambda: second.get("/peers").body["peers"])
         second.post("/create_topic", topic="news")
         second.post("/publish", topic="news", message="after")
-        assert next(followed).value == "after"
+        assert after.result(DEADLINE) == "after"
         followed.close()
         client.close()
 
@@ -211,3 +215,24 @@ def test_an_answer_of_somebody_else_is_an_error(script: tuple[str, type[Script]]
     server.answers[:] = [(418, {}, b"teapot")]
     with Client(url, "a") as client, pytest.raises(InternalError, match="418"):
         client.publish("t", 1)
+
+
+def test_a_start_counts_for_a_new_message_queue_only(index: Api) -> None:
+    with Client(index.url, "a") as client:
+        client.register()
+        client.create_topic("news")
+        client.publish_batch("news", [0, 1])
+        for expected in (0, 1):
+            followed = client.messages("news", start="earliest")
+            assert next(followed).value == expected
+            client.publish("news", 2)
+            next(followed)
+            followed.close()
+
+
+def test_a_value_that_python_cannot_hold_stops_nobody(client: Client) -> None:
+    client.subscribe("news")
+    body = b'{"topic": "news", "peer_id": "a", "messages": [1, 1e999, 2]}'
+    client._session.post(f"{client._url}/publish", data=body, headers={"Content-Type": "application/json"})
+    values = [message.value for message in client.pull("news").messages]
+    assert (values[0], bytes(values[1]), values[2]) == (1, b"1e999", 2)

@@ -133,10 +133,10 @@ class Broker:
             if message_id is not None:
                 seen = found.message_ids.find(message_id, self._clock())
                 if seen is not None:
-                    return Published(seen, len(values), duplicate=True)
+                    return Published(*seen, duplicate=True)
             offset = found.append(values, size, self._clock())
             if message_id is not None:
-                found.message_ids.add(message_id, offset, self._clock())
+                found.message_ids.add(message_id, offset, len(values), self._clock())
             self._state.refreshed(found)
             self._state.totals.published += len(values)
             return Published(offset, len(values), duplicate=False)
@@ -279,8 +279,10 @@ class Broker:
             while not queue.ready and not self._closing and (left := deadline - self._clock()) > 0:
                 peer = state.peers[peer_id]
                 peer.waiting += 1
-                queue.topic.wait(self._lock, min(left, queue.next_deadline() - self._clock()))
-                peer.waiting -= 1
+                try:
+                    queue.topic.wait(self._lock, min(left, queue.next_deadline() - self._clock()))
+                finally:
+                    peer.waiting -= 1
                 queue = state.queue(peer_id, topic)
             return queue
         finally:

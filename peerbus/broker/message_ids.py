@@ -10,7 +10,7 @@ ID_SIZE = 300
 
 
 class MessageIds:
-    """Remembers which offset each message id was published at, within a window of count and time."""
+    """Remembers what was published with each message id, within a window of count and time."""
 
     __slots__ = ("_limit", "_memory", "_seconds", "_seen")
 
@@ -18,17 +18,17 @@ class MessageIds:
         self._limit = limit
         self._seconds = seconds
         self._memory = memory
-        self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._seen: OrderedDict[str, tuple[int, int, float]] = OrderedDict()
 
-    def find(self, message_id: str, now: float) -> int | None:
-        """The offset that `message_id` was published at, if that is still remembered."""
+    def find(self, message_id: str, now: float) -> tuple[int, int] | None:
+        """The offset and count of the messages published with `message_id`, if that is still remembered."""
         self.expire(now)
         seen = self._seen.get(message_id)
-        return seen and seen[0]
+        return seen and seen[:2]
 
-    def add(self, message_id: str, offset: int, now: float) -> None:
-        """Remember that `message_id` was published at `offset`."""
-        self._seen[message_id] = offset, now
+    def add(self, message_id: str, offset: int, count: int, now: float) -> None:
+        """Remember that `count` messages from `offset` on were published with `message_id`."""
+        self._seen[message_id] = offset, count, now
         self._memory.used += ID_SIZE
         if len(self._seen) > self._limit:
             self._forget_oldest()
@@ -40,7 +40,7 @@ class MessageIds:
 
     def next_expiry(self) -> float:
         """When the oldest id is forgotten."""
-        return next(iter(self._seen.values()))[1] + self._seconds if self._seen else NEVER
+        return next(iter(self._seen.values()))[2] + self._seconds if self._seen else NEVER
 
     def clear(self) -> None:
         """Forget all."""

@@ -12,6 +12,8 @@ from peerbus.views import PeerView
 if TYPE_CHECKING:
     from peerbus.broker.message_queue import MessageQueue
 
+LOOK_AGAIN_SECONDS = 1.0
+"""How soon a peer that waits in a pull is looked at again, at the earliest."""
 DELETED_TOPICS_REMEMBERED = 1000
 """Deleted topics a peer is still to be told of; beyond it the oldest is forgotten."""
 
@@ -112,7 +114,7 @@ class Peers:
         for peer_id in self._leases.take(now):
             peer = self._peers[peer_id]
             if peer.waiting:
-                self.renew(peer, now)
+                self._leases.set(peer_id, now + max(peer.lease_seconds or 0.0, LOOK_AGAIN_SECONDS))
             else:
                 expired.append(peer)
         return expired

@@ -8,6 +8,8 @@ from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.errors import MemoryFull, TooLarge, TooManyTopics, TopicFull
 
+NO_ROOM_SECONDS = 1.0
+"""How long an exhausted message at least stays that found no room in the dead-letter topic: it is not lost."""
 SLICE = 1000
 """Messages taken back in one go, so that nobody waits long for the lock; the rest is due at once again."""
 
@@ -46,8 +48,11 @@ class Upkeep:
     def take_back(self, queue: MessageQueue, now: float) -> None:
         """Take back what is overdue in `queue`, and bury what of it is exhausted; a slice of it, where it is much."""
         if queue.next_deadline() <= now:
+            room = True
             for offset in queue.take_back(now, SLICE):
-                self._bury(queue, offset, now)
+                room = room and self._bury(queue, offset, now)
+                if not room:
+                    queue.postpone(offset, now + max(queue.options.ack_deadline, NO_ROOM_SECONDS))
         self.watch(queue)
 
     def watch(self, queue: MessageQueue) -> None:
@@ -59,23 +64,22 @@ class Upkeep:
         """Set no alarm for what is gone."""
         self._alarms.discard(gone)
 
-    def _bury(self, queue: MessageQueue, offset: int, now: float) -> None:
+    def _bury(self, queue: MessageQueue, offset: int, now: float) -> bool:
         """Move an exhausted message to the dead-letter topic, or count it as missed where there is none.
 
-        The topic is created where it is absent. A message that it has no room for stays, and is tried again
-        after a deadline: it is not lost.
+        The topic is created where it is absent; false when it has no room.
         """
         if queue.options.dead_letter_topic is None:
             queue.drop(offset)
-            return
+            return True
         letters = [letter(queue, offset)]
         try:
             topic = self._topics.get_or_create(queue.options.dead_letter_topic)
             self.refresh(topic, now)
             topic.append(letters, size_of(letters), now)
         except (TopicFull, TooLarge, MemoryFull, TooManyTopics):
-            queue.postpone(offset, now + queue.options.ack_deadline)
-        else:
-            self._alarms.set(topic, topic.next_expiry())
-            queue.discard(offset)
-            self.dead_lettered += 1
+            return False
+        self._alarms.set(topic, topic.next_expiry())
+        queue.discard(offset)
+        self.dead_lettered += 1
+        return True

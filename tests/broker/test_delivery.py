@@ -240,3 +240,38 @@ def test_memory_of_messages_that_are_too_old_returns_though_nobody_calls(broker:
     clock.advance(5.0)
     broker.tend()
     assert broker.stats().memory_bytes == 0
+
+
+def test_max_attempts_named_later_counts_for_what_is_out_already(broker: Broker, clock: Clock) -> None:
+    explicit(broker)
+    publish(broker, 1)
+    broker.pull("a", "news")
+    broker.subscribe("a", "news", max_attempts=1, dead_letter_topic="dead")
+    clock.advance(10.0)
+    broker.tend()
+    assert broker.stats().dead_lettered == 1
+
+
+def test_dead_letters_grow_too_old_like_other_messages(broker: Broker, clock: Clock) -> None:
+    explicit(broker, max_attempts=1, dead_letter_topic="dead")
+    broker.create_topic("dead", max_age=5.0)
+    publish(broker, 1)
+    broker.pull("a", "news")
+    clock.advance(10.0)
+    broker.tend()
+    assert broker.list_topics(1)[0].first_offset == 0
+    clock.advance(5.0)
+    broker.tend()
+    assert broker.list_topics(1)[0].first_offset == 1
+
+
+def test_very_many_exhausted_messages_are_buried_in_slices(broker: Broker, clock: Clock) -> None:
+    explicit(broker, max_attempts=1, dead_letter_topic="dead")
+    publish(broker, 2500)
+    broker.pull("a", "news", 2500)
+    clock.advance(10.0)
+    buried = []
+    while broker.list_topics(2)[-1].unread:
+        broker.tend()
+        buried.append(broker.stats().dead_lettered)
+    assert buried == [1000, 2000, 2500]

@@ -3,7 +3,7 @@
 import pytest
 
 from peerbus.broker import Broker
-from peerbus.errors import SubscriptionExists
+from peerbus.errors import SubscriptionExists, TopicDeleted, TopicNotFound
 from tests.support import DEADLINE, Clock, eventually, in_background
 
 
@@ -120,7 +120,10 @@ def test_a_new_member_joins_where_the_group_stands(group: Broker) -> None:
     group.register_peer("c")
     joined = group.subscribe("c", "news", group="g")
     assert (joined.created, joined.next_offset, joined.members) == (True, 1, 3)
+    group.register_peer("d")
+    assert group.subscribe("d", "news", "earliest", group="g").next_offset == 1, "joining moves nobody"
     assert group.pull("c", "news").offsets == [1]
+    assert group.acknowledge("a", "news", [(0, None)]).count == 1
 
 
 def test_a_group_and_a_peer_of_the_same_name_are_apart(group: Broker) -> None:
@@ -143,5 +146,10 @@ def test_all_members_are_told_that_the_topic_is_deleted(group: Broker) -> None:
     assert group.query_peers("news").peers == ["a", "b"]
     group.delete_topic("news")
     assert group.stats().subscriptions == 0
+    for peer_id in "ab":
+        with pytest.raises(TopicDeleted):
+            group.pull(peer_id, "news")
+        with pytest.raises(TopicNotFound):
+            group.pull(peer_id, "news")
     group.create_topic("news")
     assert group.subscribe("a", "news", group="g").members == 1

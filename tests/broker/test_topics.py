@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from peerbus.broker import Broker
+from peerbus.broker.message_ids import ID_SIZE
 from peerbus.errors import (
     BadRequest,
     MemoryFull,
@@ -18,6 +19,7 @@ from peerbus.errors import (
     TopicFull,
     TopicNotFound,
 )
+from tests.support import Clock
 
 MakeBroker = Callable[..., Broker]
 
@@ -159,3 +161,39 @@ def test_history_gives_way_to_new_messages_when_memory_is_full(make_broker: Make
     broker.pull("a", "news", 1)
     broker.publish("news", [b"x" * 400])
     assert broker.pull("a", "news").missed == 0
+
+
+def test_what_a_new_subscriber_is_to_pull_is_no_longer_history(make_broker: MakeBroker) -> None:
+    broker = make_broker(max_bytes=1000)
+    broker.create_topic("news")
+    broker.publish("news", [b"x" * 436])
+    subscribed(broker, "b", topic="other")
+    broker.register_peer("a")
+    broker.subscribe("a", "news", "earliest")
+    broker.publish("other", [b"x" * 436])
+    with pytest.raises(MemoryFull):
+        broker.publish("other", [b"x"])
+    assert broker.pull("a", "news").missed == 0
+
+
+def test_messages_that_can_never_fit_into_memory_are_refused_for_good(make_broker: MakeBroker) -> None:
+    broker = make_broker(max_bytes=1000)
+    broker.create_topic("news")
+    broker.publish("news", [b"kept"])
+    with pytest.raises(TooLarge, match="1000 bytes"):
+        broker.publish("news", [b"x" * 1000])
+    assert broker.list_topics(1)[0].first_offset == 0, "the history is not given up for nothing"
+
+
+def test_message_ids_are_counted_as_memory_until_they_are_forgotten(make_broker: MakeBroker, clock: Clock) -> None:
+    broker = make_broker(history=0, message_id_seconds=10.0)
+    broker.create_topic("news")
+    for number in range(5):
+        broker.publish("news", [b"x"], message_id=f"id{number}")
+    assert broker.stats().memory_bytes == 5 * ID_SIZE
+    clock.advance(10.0)
+    broker.tend()
+    assert broker.stats().memory_bytes == 0
+    broker.publish("news", [b"x"], message_id="again")
+    broker.delete_topic("news")
+    assert broker.stats().memory_bytes == 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from time import monotonic
 
 import pytest
 
@@ -114,3 +115,33 @@ def test_waiting_for_leases_ends_when_one_runs_out_or_the_broker_closes(broker: 
     watch = in_background(lambda: broker.tend(wait=2 * DEADLINE))
     broker.close()
     assert watch.result(DEADLINE) == []
+
+
+def test_a_wait_sleeps_although_deadlines_of_acknowledged_messages_pass() -> None:
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return monotonic()
+
+    broker = Broker(clock=clock)
+    broker.create_topic("news")
+    broker.register_peer("a")
+    broker.subscribe("a", "news", explicit=True, ack_deadline=0.001)
+    broker.publish("news", [b"1"])
+    broker.acknowledge("a", "news", broker.pull("a", "news").offsets[-1])
+    looks = 0
+    assert broker.pull("a", "news", wait=0.3).values == []
+    assert looks < 100
+
+
+def test_a_waiting_peer_with_a_tiny_lease_is_not_looked_at_all_the_time(broker: Broker) -> None:
+    broker.register_peer("a", lease_seconds=0.001)
+    pull = waiting_pull(broker)
+    began = monotonic()
+    for _ in range(3):
+        broker.tend(wait=DEADLINE)
+    assert monotonic() - began > 0.5, "each look is a second after the one before"
+    broker.close()
+    pull.result(DEADLINE)
