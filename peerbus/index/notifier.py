@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from peerbus.transport import TimedOut, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
-WORKERS = 16
+WORKERS = 64
 TIMEOUT_SECONDS = 2.0
 RETRY_AFTER_SECONDS = (1.0, 5.0, 20.0)
 """Pauses before the second, third and last try."""
@@ -34,9 +35,10 @@ class _Delivery(NamedTuple):
 
 
 class Notifier:
-    """Posts notices to peer nodes, each with a few tries; a peer that does not answer costs no other peer its turn.
+    """Posts notices to peer nodes, each with a few tries.
 
-    What waits for a retry waits in a queue and not in a thread.
+    A peer that does not answer holds one of `WORKERS` for `TIMEOUT_SECONDS` a try; what waits for a retry waits in a
+    queue and not in a thread.
     """
 
     def __init__(self) -> None:
@@ -53,7 +55,10 @@ class Notifier:
     def topic_deleted(self, topic: str, addresses: Mapping[str, str]) -> None:
         """Tell each peer at its address that `topic` is gone. Returns at once."""
         notice = Notice(event="topic_deleted", topic=topic, message=f"Topic '{topic}' was deleted.")
-        body = msgspec.json.encode(notice)
+        with suppress(RuntimeError):  # closing: there is nobody left to be told by
+            self._workers.submit(self._announce, msgspec.json.encode(notice), addresses)
+
+    def _announce(self, body: bytes, addresses: Mapping[str, str]) -> None:
         for peer_id, address in addresses.items():
             self._take(_Delivery(0.0, next(self._numbers), peer_id, f"{address.rstrip('/')}/notify", body, 0))
 

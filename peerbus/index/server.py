@@ -14,6 +14,8 @@ from peerbus.web import Door, answering, create_app
 log = logging.getLogger(__name__)
 
 TEND_SECONDS = 5.0
+PAUSE_SECONDS = 1.0
+"""Pause after a fault of ours, which must not end the tending."""
 TRIM_BYTES = 16 << 20
 """Bytes of messages freed after which the heap is trimmed."""
 
@@ -27,6 +29,7 @@ class IndexingServer:
         self.broker = Broker(limits, on_topic_deleted=self._notifier.topic_deleted)
         routes = {endpoint: answering(endpoint, self.broker, max_body) for endpoint in (*ENDPOINTS, *HEALTH)}
         self._server = Server(Door(create_app(routes), routes), listener, threads, before_stop=self.broker.close)
+        self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url
         self.stop = self._server.stop
@@ -49,8 +52,12 @@ class IndexingServer:
     def _tend(self) -> None:
         trimmed = 0
         while not self.broker.closing:
-            for peer_id in self.broker.tend(wait=TEND_SECONDS):
-                log.info("Peer '%s' is removed: its lease ran out.", peer_id)
+            try:
+                for peer_id in self.broker.tend(wait=TEND_SECONDS):
+                    log.info("Peer '%s' is removed: its lease ran out.", peer_id)
+            except Exception:
+                log.exception("Tending leases and deadlines failed")
+                self._pause.wait(PAUSE_SECONDS)
             freed = self.broker.stats().freed_bytes
             if freed - trimmed >= TRIM_BYTES:
                 heap.trim()

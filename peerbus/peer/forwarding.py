@@ -1,9 +1,10 @@
 """Forwarding: an application's call to its peer node becomes the same call to the indexing server."""
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from string import punctuation
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -12,10 +13,12 @@ from msgspec import Raw
 from peerbus.endpoints import Endpoint
 from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound
 from peerbus.peer.index import JSON_HEADERS, Index, error_in
-from peerbus.peer.membership import Membership
+from peerbus.peer.membership import Membership, Subscription
 from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
 from peerbus.transport import Received
 from peerbus.web import Environ, Handler, Reply, read_body
+
+log = logging.getLogger(__name__)
 
 Fields = dict[str, Raw]
 """A request's fields by name, their values as they came."""
@@ -26,22 +29,15 @@ PASSED_ON = {"content-type": "Content-Type", "retry-after": "Retry-After", "allo
 """The headers of an answer that are the caller's too."""
 
 
-class Pulled(msgspec.Struct):
-    """The part of a pull's answer that says where a subscription would go on that was lost now."""
+class Position(msgspec.Struct):
+    """The part of an answer that says where a subscription would go on that was lost now."""
 
-    next_offset: int
+    next_offset: int | None = None
     resume_from: int | None = None
 
 
-class Acknowledged(msgspec.Struct):
-    """The same part of an acknowledgement's answer."""
-
-    resume_from: int
-
-
 _decode_fields = msgspec.json.Decoder(Fields).decode
-_decode_pulled = msgspec.json.Decoder(Pulled).decode
-_decode_acknowledged = msgspec.json.Decoder(Acknowledged).decode
+_decode_position = msgspec.json.Decoder(Position).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,7 +49,7 @@ def forwarding(endpoint: Endpoint[Any, Any], index: Index, membership: Membershi
     """
     names_peer = endpoint.has_peer_id
     observe = OBSERVERS.get(endpoint.name)
-    guard = membership.unchanging if endpoint.name in CHANGES_MEMBERSHIP else nullcontext()
+    guard = membership.unchanging if endpoint.name in CHANGES_MEMBERSHIP else nullcontext
 
     def handle(environ: Environ) -> Reply:
         body = read_body(environ, max_body)
@@ -64,12 +60,13 @@ def forwarding(endpoint: Endpoint[Any, Any], index: Index, membership: Membershi
         if fields is not None:
             body = _filled_in(endpoint, body, fields, membership)
             wait = _seconds(fields.get("wait"))
-        with guard:
+        before = _subscription(fields, membership) if observe and fields is not None else None
+        with guard():
             received = index.send(endpoint.method, path, body, headers, wait)
             if received.status == 404 and fields is not None and _mend(endpoint, received, fields, membership):
                 received = index.send(endpoint.method, path, body, headers, wait)
             if observe and fields is not None:
-                _learn(observe, index, membership, fields, received)
+                _learn(observe, index, Answered(membership, before, fields, received))
         return Reply(
             received.status,
             received.body,
@@ -149,65 +146,73 @@ def _topic(fields: Fields) -> str:
     return str(msgspec.json.decode(fields["topic"]))
 
 
-def _learn(
-    observe: Callable[[Membership, Fields, Received], None],
-    index: Index,
-    membership: Membership,
-    fields: Fields,
-    received: Received,
-) -> None:
+def _subscription(fields: Fields, membership: Membership) -> Subscription | None:
+    topic = fields.get("topic")
+    return membership.find(bytes(topic)[1:-1].decode()) if topic else None
+
+
+class Answered(NamedTuple):
+    """A call that was answered; `before` is the subscription it was about, as it stood before the call."""
+
+    membership: Membership
+    before: Subscription | None
+    fields: Fields
+    received: Received
+
+
+def _learn(observe: Callable[[Answered], None], index: Index, answered: Answered) -> None:
     try:
-        observe(membership, fields, received)
+        observe(answered)
     except msgspec.DecodeError:
         raise index.not_ours() from None
+    except RecursionError:
+        log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
 
 
-def _registered(membership: Membership, fields: Fields, received: Received) -> None:
+def _registered(answered: Answered) -> None:
+    membership, _, fields, received = answered
     if received.status == 200:
         registration = msgspec.json.decode(_encode(fields), type=RegisterRequest)
         membership.joined(registration, msgspec.json.decode(received.body, type=RegisterAnswer))
 
 
-def _unregistered(membership: Membership, _: Fields, received: Received) -> None:
-    if received.status == 200:
-        membership.left()
+def _unregistered(answered: Answered) -> None:
+    if answered.received.status == 200:
+        answered.membership.left()
 
 
-def _subscribed(membership: Membership, fields: Fields, received: Received) -> None:
+def _subscribed(answered: Answered) -> None:
+    membership, _, fields, received = answered
     if received.status == 200:
         answer = msgspec.json.decode(received.body, type=SubscribeAnswer)
         named = {name: msgspec.json.decode(value) for name, value in fields.items() if name not in ("peer_id", "topic")}
         membership.subscribed(answer.topic, answer.next_offset, named, answer.created)
 
 
-def _unsubscribed(membership: Membership, fields: Fields, received: Received) -> None:
-    if received.status in (200, 410):
-        membership.unsubscribed(_topic(fields))
+def _unsubscribed(answered: Answered) -> None:
+    if answered.received.status in (200, 410):
+        answered.membership.unsubscribed(_topic(answered.fields))
 
 
-def _pulled(membership: Membership, fields: Fields, received: Received) -> None:
+def _moved_on(answered: Answered) -> None:
+    membership, before, fields, received = answered
     if received.status == 200:
-        pulled = _decode_pulled(received.body)
-        position = pulled.next_offset if pulled.resume_from is None else pulled.resume_from
-        membership.moved_on(_topic(fields), position)
+        position = _decode_position(received.body)
+        resume_from = position.next_offset if position.resume_from is None else position.resume_from
+        if resume_from is None:
+            raise msgspec.DecodeError("no position")
+        membership.moved_on(_topic(fields), before, resume_from)
     elif received.status == 410:
         membership.unsubscribed(_topic(fields))
 
 
-def _acknowledged(membership: Membership, fields: Fields, received: Received) -> None:
-    if received.status == 200:
-        membership.moved_on(_topic(fields), _decode_acknowledged(received.body).resume_from)
-    elif received.status == 410:
-        membership.unsubscribed(_topic(fields))
-
-
-OBSERVERS: dict[str, Callable[[Membership, Fields, Received], None]] = {
+OBSERVERS: dict[str, Callable[[Answered], None]] = {
     "register_peer_node": _registered,
     "unregister_peer_node": _unregistered,
     "subscribe": _subscribed,
     "unsubscribe": _unsubscribed,
-    "pull_messages": _pulled,
-    "ack_messages": _acknowledged,
+    "pull_messages": _moved_on,
+    "ack_messages": _moved_on,
 }
 """What the node learns from the answers to these calls."""
 

@@ -30,7 +30,7 @@ class Index:
         self.url = url.rstrip("/")
         self._max_waiting = max_waiting
         self._waiting = threading.BoundedSemaphore(max_waiting)
-        self._timeout = timeout
+        self.timeout = timeout
         self._transport = Transport(CONNECT_SECONDS)
 
     def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Received:
@@ -40,20 +40,20 @@ class Index:
         `TooManyWaiting`.
         """
         if not wait:
-            return self._send(method, path, body, headers, self._timeout)
+            return self._send(method, path, body, headers, self.timeout)
         if not self._waiting.acquire(blocking=False):
             raise TooManyWaiting(
                 f"{self._max_waiting} pulls are waiting, which is as many as this peer node takes. Pull without `wait`."
             )
         try:
-            return self._send(method, path, body, headers, wait + self._timeout)
+            return self._send(method, path, body, headers, wait + self.timeout)
         finally:
             self._waiting.release()
 
     def call(self, path: str, request: Request, answer: type[AnswerT], timeout: float | None = None) -> AnswerT:
         """Make a call of the peer node's own; an error of the server's is raised as its class."""
         body = msgspec.json.encode(request)
-        received = self._send("POST", path, body, JSON_HEADERS, self._timeout if timeout is None else timeout)
+        received = self._send("POST", path, body, JSON_HEADERS, self.timeout if timeout is None else timeout)
         if received.status == 200:
             try:
                 return msgspec.json.decode(received.body, type=answer)

@@ -2,14 +2,15 @@
 
 import logging
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import msgspec
 
-from peerbus.errors import PeerbusError, PeerNotFound, TopicNotFound
+from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError, PeerNotFound, TopicNotFound
 from peerbus.peer.events import Events
 from peerbus.peer.index import Index
 from peerbus.protocol import PeerAnswer, PeerRequest, RegisterAnswer, RegisterRequest, SubscribeAnswer, SubscribeRequest
@@ -20,6 +21,7 @@ RENEWALS_PER_LEASE = 3
 CHECK_SECONDS = 10.0
 """How often a peer without a lease looks whether the server still knows it."""
 RETRY_SECONDS = 1.0
+EXPLICIT_OPTIONS = {"ack_deadline", "max_attempts", "dead_letter_topic"}
 START_SECONDS = 1.0
 """How long starting waits for the first registration before it goes on without."""
 UNREGISTER_SECONDS = 1.0
@@ -66,6 +68,8 @@ class Membership:
         self._reachable = True
         self._subscriptions: dict[str, Subscription] = {}
         self._stopping = False
+        self._renewals_done = 0
+        """Tells who waited for a renewal of another's that it may be spared its own."""
         self._hurry = threading.Event()
         self._tried = threading.Event()
         self._renewals = threading.Thread(target=self._renew_until_stopped, name="renewals", daemon=True)
@@ -85,10 +89,15 @@ class Membership:
         """Whether the last registration or renewal went through, and none since was undone."""
         return self._wanted and self._reachable and self._epoch is not None
 
-    @property
-    def unchanging(self) -> AbstractContextManager[object]:
-        """Held, no renewal is under way."""
-        return self._lock
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """While this is held, no renewal is under way; raises `IndexTimeout` when one takes too long."""
+        if not self._lock.acquire(timeout=self._index.timeout):
+            raise IndexTimeout(f"The indexing server at {self._index.url} keeps a renewal waiting.")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def start(self) -> None:
         """Register, and keep the lease; a server that cannot be reached yet is tried again in the background."""
@@ -112,11 +121,15 @@ class Membership:
 
     def renew(self) -> bool:
         """Register or renew, and restore lost subscriptions; false when the server did not do it."""
-        with self._lock:
+        renewals = self._renewals_done
+        with self.unchanging():
             if not self._wanted:
                 return True
+            if self._renewals_done != renewals:
+                return self._reachable
+            self._renewals_done += 1
             try:
-                self._settle(self._index.call("/register_peer_node", self._registration, RegisterAnswer))
+                self._take_in(self._index.call("/register_peer_node", self._registration, RegisterAnswer))
             except PeerbusError as error:
                 self._doubt(error)
                 return False
@@ -130,7 +143,7 @@ class Membership:
             self._registration = registration
             self._wanted = True
             try:
-                self._settle(answer)
+                self._take_in(answer)
             except PeerbusError as error:
                 self._doubt(error)
         self._hurry.set()
@@ -145,13 +158,23 @@ class Membership:
         """The subscription exists; a new one, or one whose position was named, goes on at `next_offset`."""
         before = self._subscriptions.get(topic)
         options = {**(before.options if before and not created else {}), **named}
+        if options.get("ack") == "auto":
+            options = {name: value for name, value in options.items() if name not in EXPLICIT_OPTIONS}
         moved = options.pop("from", None) is not None
         resume_from = before.resume_from if before and not created and not moved else next_offset
         self._subscriptions[topic] = Subscription(resume_from, self._epoch, options)
 
-    def moved_on(self, topic: str, resume_from: int) -> None:
-        """Messages were pulled or acknowledged; answers of calls made at once may come in any order."""
-        subscription = self._subscriptions.setdefault(topic, Subscription(resume_from, self._epoch, {}))
+    def find(self, topic: str) -> Subscription | None:
+        """A subscription as it stands, to be told to `moved_on` when a call about it is answered."""
+        return self._subscriptions.get(topic)
+
+    def moved_on(self, topic: str, subscription: Subscription | None, resume_from: int) -> None:
+        """Messages were pulled or acknowledged; answers of calls made at once may come in any order.
+
+        `subscription` is what `find` gave before the call: one that was ended or moved since stays so.
+        """
+        if subscription is None:
+            subscription = self._subscriptions.setdefault(topic, Subscription(resume_from, self._epoch, {}))
         subscription.resume_from = max(resume_from, subscription.resume_from)
 
     def unsubscribed(self, topic: str) -> None:
@@ -173,7 +196,7 @@ class Membership:
         else:
             self._events.note("unregistered", f"Peer '{self.peer_id}' is unregistered.")
 
-    def _settle(self, answer: RegisterAnswer) -> None:
+    def _take_in(self, answer: RegisterAnswer) -> None:
         """Take in what a registration was answered with, and restore what the server turns out to have lost."""
         before, self._epoch = self._epoch, answer.epoch
         restarted = before is not None and before != answer.epoch
@@ -192,7 +215,7 @@ class Membership:
                 subscription.standing = Standing.LOST
         for topic, subscription in list(self._subscriptions.items()):
             if subscription.standing is not Standing.HELD:
-                self._restore(topic, subscription)
+                self._restore_if_possible(topic, subscription)
         if not self._reachable:
             self._events.note("index_back", f"The indexing server at {self._index.url} answers again.")
         self._reachable = True
@@ -205,6 +228,16 @@ class Membership:
         for subscription in list(self._subscriptions.values()):
             if subscription.standing is Standing.HELD:
                 subscription.standing = Standing.IN_DOUBT
+
+    def _restore_if_possible(self, topic: str, subscription: Subscription) -> None:
+        """Restore a subscription; one that the server refuses does not keep the others from it."""
+        try:
+            self._restore(topic, subscription)
+        except (IndexUnreachable, IndexTimeout):
+            raise
+        except PeerbusError as error:
+            sentence = f"The subscription of peer '{self.peer_id}' to topic '{topic}' is not restored: {error}"
+            self._events.note("not_resubscribed", sentence, topic)
 
     def _restore(self, topic: str, subscription: Subscription) -> None:
         same_life = subscription.epoch == self._epoch
@@ -220,7 +253,8 @@ class Membership:
                 self.unsubscribed(topic)
                 self._events.note("topic_deleted", f"Topic '{topic}' was deleted.", topic)
         else:
-            self._subscriptions[topic] = Subscription(begin["from"], self._epoch, subscription.options)
+            if self._subscriptions.get(topic) is subscription:
+                self._subscriptions[topic] = Subscription(begin["from"], self._epoch, subscription.options)
             if answer.created:
                 sentence = f"Peer '{self.peer_id}' is subscribed to topic '{topic}' again."
                 self._events.note("resubscribed", sentence, topic)
@@ -234,7 +268,14 @@ class Membership:
         self._tried.set()
         while not self._stopping:
             lease = self._registration.lease_seconds
-            pause = lease / RENEWALS_PER_LEASE if isinstance(lease, float) else CHECK_SECONDS
+            pause = min(lease / RENEWALS_PER_LEASE, CHECK_SECONDS) if isinstance(lease, int | float) else CHECK_SECONDS
             if not self._hurry.wait(pause if self._reachable else min(RETRY_SECONDS, pause)):
-                self.renew()
+                self._renew_whatever_comes()
             self._hurry.clear()
+
+    def _renew_whatever_comes(self) -> None:
+        """Renew; a fault of ours must not end the renewals."""
+        try:
+            self.renew()
+        except Exception:
+            log.exception("Renewing the lease of peer '%s' failed", self.peer_id)

@@ -112,3 +112,30 @@ def test_a_process_that_was_paused_longer_than_the_lease(run: Callable[..., Proc
     assert noted
     for api in (node, index):
         api.close()
+
+
+def test_a_subscription_that_the_server_refuses_keeps_no_other_from_coming_back(server: Restartable) -> None:
+    server.start()
+    with start_node("peer1", server.url) as node:
+        for topic in ("first", "second"):
+            node.post("/create_topic", topic=topic)
+        node.post("/subscribe", topic="first", group="g")
+        node.post("/subscribe", topic="second")
+        index = server.restart()
+        for topic in ("first", "second"):
+            index.post("/create_topic", topic=topic)
+        index.post("/register_peer_node", peer_id="peer1")
+        index.post("/subscribe", peer_id="peer1", topic="first", group="another")
+        index.post("/publish", topic="second", message="new")
+        assert node.post("/pull_messages", topic="second").body["messages"] == ["new"]
+        assert "not_resubscribed" in node.events()
+        assert node.get("/readyz").status == 200
+
+
+def test_acknowledging_automatically_again_is_restored_as_such(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        subscribe(node, ack="explicit", ack_deadline=5)
+        node.post("/subscribe", topic="news", ack="auto")
+        lose_lease(index, "peer1")
+        node.post("/publish", topic="news", message=1)
+        assert pull(node) == ([1], None)
