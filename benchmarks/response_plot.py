@@ -7,6 +7,9 @@ from matplotlib.figure import Figure
 from benchmarks.canvas import BLUE, ORANGE, figure, legend, save, tidy
 from benchmarks.table import Table
 
+FEW = 30
+"""Points that have room for large markers."""
+
 
 def draw(table: Table, path: Path) -> Path:
     """Draw the average and the 95th percentile of the response time by number of peers; returns the path."""
@@ -23,9 +26,10 @@ def _figure(table: Table) -> Figure:
         4.8,
     )
     axes = made.subplots()
-    axes.plot(counts, [row.mean_ms for row in rows], "o-", color=BLUE, label="average", markersize=4)
+    size = 4 if len(counts) <= FEW else 2
+    axes.plot(counts, [row.mean_ms for row in rows], "o-", color=BLUE, label="average", markersize=size)
     axes.plot(
-        counts, [row.p95_ms for row in rows], "s--", color=ORANGE, label="p95: one in twenty is slower", markersize=4
+        counts, [row.p95_ms for row in rows], "s--", color=ORANGE, label="p95: one in twenty is slower", markersize=size
     )
     tidy(axes)
     axes.set_ylim(bottom=0)

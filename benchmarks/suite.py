@@ -1,5 +1,6 @@
 """Running measurements against real processes, with a progress bar."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,7 +21,11 @@ QUERIED = "queried"
 
 @contextmanager
 def started(peers: int) -> Iterator[Services]:
-    """Services to measure; what goes wrong with them ends the command with one line."""
+    """Services to measure; what goes wrong with them ends the command with one line.
+
+    SIGTERM becomes what Ctrl-C is, so that it stops them too.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with services(peers) as running:
             yield running
