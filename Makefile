@@ -1,6 +1,6 @@
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run-server run-peers demo test check clean
+.PHONY: help install run-server run-peers demo test check benchmark clean
 
 PYTHON ?= python3
 N ?= 3
@@ -35,8 +35,12 @@ test: install ## Run all tests
 check: install ## Lint, check the format and the types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy peerbus tests indexing_server.py peer_node.py test_p2p.py
+	@$(BIN)/mypy peerbus benchmarks tests *.py
 
-clean: ## Remove the virtual environment, caches and logs
-	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log*
+benchmark: install ## Measure and plot latency and throughput of each call (ARGS="--quick")
+	@$(BIN)/python api_benchmark.py $(ARGS)
+	@$(BIN)/python response_time_test.py $(ARGS)
+
+clean: ## Remove the virtual environment, caches, logs and benchmark results
+	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache logs/*.log* results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -38,11 +38,15 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-def command(prefix: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command whose options are also read from environment variables `<prefix>_<OPTION>`."""
+def command(prefix: str, example: str = "--log-level") -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose options are also read from environment variables `<prefix>_<OPTION>`.
+
+    `example` is the option that the help shows this with.
+    """
+    variable = f"{prefix}_{example.strip('-').upper().replace('-', '_')}"
     return click.command(
         context_settings={"auto_envvar_prefix": prefix, "show_default": True, "max_content_width": 110},
-        epilog=f"Every option is also an environment variable: --log-level is {prefix}_LOG_LEVEL.",
+        epilog=f"Every option is also an environment variable: {example} is {variable}.",
     )
 
 

@@ -19,6 +19,8 @@ FORBIDDEN = {
     "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests"},
     "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "pycurl"},
     "peerbus.index": {"peerbus.peer", "requests"},
+    "api_benchmark": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
+    "response_time_test": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
 }
 
 

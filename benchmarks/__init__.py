@@ -1,0 +1,1 @@
+"""The benchmarks' parts: load generation, processes, statistics, the CSV and the plots."""

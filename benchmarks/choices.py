@@ -1,0 +1,70 @@
+"""What the benchmarks' command lines share."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import table
+from benchmarks.table import Table
+
+MOST_PEERS = 500
+FULL_REQUESTS = 10_000
+QUICK_REQUESTS = 5000
+
+
+class Counts(click.ParamType[list[int]]):
+    """Numbers of peers, such as `1,2,5` or `1-10,20`: rising, each once."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """The numbers as a list."""
+        if isinstance(value, list):
+            return value
+        numbers: set[int] = set()
+        try:
+            for part in str(value).split(","):
+                first, _, last = part.partition("-")
+                numbers.update(range(int(first), int(last or first) + 1))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 1,2,5 or 1-10,20.", param, ctx)
+        if not numbers or min(numbers) < 1 or max(numbers) > MOST_PEERS:
+            self.fail(f"{value!r} has numbers of peers that are not from 1 to {MOST_PEERS}.", param, ctx)
+        return sorted(numbers)
+
+
+PEERS = click.option(
+    "--peers",
+    type=Counts(),
+    default=None,
+    help="Numbers of peers to measure with: 1,2,5 or 1-10.",
+)
+REQUESTS = click.option(
+    "--requests",
+    type=click.IntRange(1, 100_000),
+    default=None,
+    help="Requests of a measurement, shared out among the peers.  [default: 10000; with --quick 5000]",
+)
+RESULTS = click.option(
+    "--results", type=click.Path(file_okay=False, path_type=Path), default="results", help="Folder for CSV and plots."
+)
+QUICK = click.option("--quick", is_flag=True, help="Less of everything that is not named.")
+PLOT_ONLY = click.option("--plot-only", is_flag=True, help="Draw the plots again from the CSV, measuring nothing.")
+
+
+def read(path: Path) -> Table:
+    """Read a table that is to be drawn; one without measurements, or that is none, ends the command with one line."""
+    try:
+        found = table.read(path)
+    except table.TableError as error:
+        raise click.ClickException(str(error)) from None
+    if not found.rows:
+        raise click.ClickException(f"{path} has no measurements.")
+    return found
+
+
+def report(path: Path, plots: list[Path]) -> None:
+    """Say what was written, and whether there were errors in it."""
+    errors = sum(row.errors for row in table.read(path).rows)
+    click.echo(f"{path}: {errors} errors.\nPlots: {', '.join(map(str, plots))}")

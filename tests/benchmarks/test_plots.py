@@ -1,0 +1,43 @@
+"""The plots are drawn from a CSV."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import api_plots, response_plot, table
+from benchmarks.measurement import Measurement, measured
+from benchmarks.table import Table
+from tests.benchmarks.support import NOTES, a_load, a_measurement, measurements
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def written(folder: Path, rows: list[Measurement]) -> Table:
+    path = folder / "table.csv"
+    table.write(path, NOTES, rows)
+    return table.read(path)
+
+
+@pytest.mark.parametrize("counts", [(1,), (1, 2, 5)])
+def test_every_plot_of_the_calls_is_drawn(tmp_path: Path, counts: tuple[int, ...]) -> None:
+    plots = api_plots.draw_all(written(tmp_path, measurements(*counts)), tmp_path)
+    assert {plot.stem for plot in plots} == {
+        "api_latency",
+        "api_throughput",
+        "api_distribution",
+        "api_direct",
+        "api_batches",
+    }
+    assert all(plot.read_bytes().startswith(PNG) for plot in plots)
+
+
+def test_the_response_time_is_drawn(tmp_path: Path) -> None:
+    found = written(tmp_path, [a_measurement("query_peers", "peer", peers) for peers in range(1, 30)])
+    assert response_plot.draw(found, tmp_path / "plot.png").read_bytes().startswith(PNG)
+
+
+def test_a_call_without_a_good_answer_leaves_its_place_empty(tmp_path: Path) -> None:
+    rows = [row for row in measurements(1, 2) if row.call != "publish"]
+    rows.append(measured(a_load("publish", errors=1), "publish", "peer", 1, 1))
+    plots = api_plots.draw_all(written(tmp_path, rows), tmp_path)
+    assert all(plot.read_bytes().startswith(PNG) for plot in plots)
