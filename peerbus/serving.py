@@ -29,6 +29,8 @@ STOP_SECONDS = 3.0
 """How long requests under way may take to end after `stop`."""
 IDLE_THREAD_SECONDS = 30
 RUST_THREADS = 1
+RUST_BLOCKING_THREADS = 512
+"""granian's own default; they are started when needed."""
 NO_STATIC_FILES = None
 NO_TLS: tuple[Any, ...] = (False, None, None, None, "tls1.3", None, [], False)
 NO_METRICS = (None, None)
@@ -120,7 +122,7 @@ class Server:
             (None, _SocketHolder(listener.detach(), False, BACKLOG)),
             None,
             RUST_THREADS,
-            RUST_THREADS,
+            RUST_BLOCKING_THREADS,
             threads,
             IDLE_THREAD_SECONDS,
             MAX_CONNECTIONS,
