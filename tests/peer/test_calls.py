@@ -84,3 +84,17 @@ def test_a_peer_that_was_unregistered_can_exit(index: Api) -> None:
     with start_node("peer1", index.url) as node:
         assert node.post("/unregister_peer_node").status == 200
         assert node.post("/exit_peer").status == 200
+
+
+def test_a_node_keeps_threads_free_of_pulls_that_wait(index: Api) -> None:
+    with start_node("peer1", index.url, threads=4) as node:
+        node.post("/create_topic", topic="news")
+        node.post("/subscribe", topic="news")
+        held = [node.in_background("POST", "/pull_messages", topic="news", wait=60) for _ in range(3)]
+        eventually(lambda: index.get("/stats").body["stats"]["waiting_pulls"] == 3)
+        refused = node.post("/pull_messages", topic="news", wait=60)
+        assert (refused.status, refused.body["code"]) == (503, "too_many_waiting")
+        assert refused.headers["Retry-After"] == "1"
+        assert node.post("/pull_messages", topic="news").status == 200
+        node.delete("/delete_topic", topic="news")
+        assert sorted(pull.result().status for pull in held) == [404, 404, 410]

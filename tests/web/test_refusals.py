@@ -8,7 +8,20 @@ import msgspec
 import pytest
 
 from tests.support import Api
-from tests.web.support import EXAMPLES, JSON, ROWS, Connection, RawReply, Row, call, name_of, request, serve
+from tests.web.support import (
+    EXAMPLES,
+    JSON,
+    PEER,
+    ROWS,
+    TOPIC,
+    Connection,
+    RawReply,
+    Row,
+    call,
+    name_of,
+    request,
+    serve,
+)
 
 SMALL_BODY = 1000
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -217,3 +230,17 @@ def test_a_body_declared_too_large_is_refused_before_it_is_sent(way: str) -> Non
     with serve(way, max_body=SMALL_BODY) as api, Connection(api.url) as connection:
         connection.send(request("POST", "/publish", length=SMALL_BODY + 1))
         assert str(SMALL_BODY) in refusal(connection.reply(), 413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/publish", {"topic": "news", "messages": [1] * 100_001}),
+        ("/ack_messages", PEER | TOPIC | {"offsets": [1] * 100_001}),
+        ("/nack_messages", PEER | TOPIC | {"offsets": [0], "attempts": [1] * 100_001}),
+    ],
+)
+def test_one_call_names_only_so_many(prepared: Api, path: str, fields: dict[str, Any]) -> None:
+    reply = prepared.post(path, **fields)
+    assert (reply.status, reply.body["code"]) == (400, "bad_request")
+    assert "length <= 100000" in reply.body["message"]
