@@ -122,7 +122,7 @@ class Broker:
     ) -> Published:
         """Append all of `values` to a topic, or none, and wake the pulls waiting for them.
 
-        A `message_id` that the topic remembers publishes nothing and answers with the offset it had.
+        A `message_id` that the topic remembers publishes nothing and answers with the offset and count it had.
         Raises `TopicNotFound`, `PeerNotFound`, `TopicFull`, `TooLarge` and `MemoryFull`.
         """
         size = size_of(values)

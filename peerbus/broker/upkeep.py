@@ -18,7 +18,7 @@ class Upkeep:
     """Brings queues and topics up to date: at each call that looks at them, and when their alarm rings.
 
     An alarm is set for what others would notice although nobody calls: a queue that exhausts messages, and a
-    topic whose messages grow too old.
+    topic whose messages grow too old or whose message ids are forgotten.
     """
 
     __slots__ = ("_alarms", "_topics", "dead_lettered")
@@ -29,7 +29,7 @@ class Upkeep:
         self.dead_lettered = 0
 
     def next_alarm(self) -> float:
-        """A time before which `ring` has nothing to do."""
+        """When `ring` has something to do."""
         return self._alarms.next()
 
     def ring(self, now: float) -> None:

@@ -64,6 +64,7 @@ def forwarding(endpoint: Endpoint[Any, Any], index: Index, membership: Membershi
         with guard():
             received = index.send(endpoint.method, path, body, headers, wait)
             if received.status == 404 and fields is not None and _mend(endpoint, received, fields, membership):
+                before = _subscription(fields, membership) if observe else None
                 received = index.send(endpoint.method, path, body, headers, wait)
             if observe and fields is not None:
                 _learn(observe, index, Answered(membership, before, fields, received))
@@ -147,6 +148,7 @@ def _topic(fields: Fields) -> str:
 
 
 def _subscription(fields: Fields, membership: Membership) -> Subscription | None:
+    """What the node knows of the subscription that a call is about, before it is made."""
     topic = fields.get("topic")
     return membership.find(bytes(topic)[1:-1].decode()) if topic else None
 

@@ -139,3 +139,12 @@ def test_acknowledging_automatically_again_is_restored_as_such(index: Api) -> No
         lose_lease(index, "peer1")
         node.post("/publish", topic="news", message=1)
         assert pull(node) == ([1], None)
+
+
+def test_a_pull_that_met_a_lost_lease_counts_when_the_lease_is_lost_again(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        subscribe(node)
+        for message in (0, 1):
+            lose_lease(index, "peer1")
+            index.post("/publish", topic="news", message=message)
+            assert pull(node) == ([message], None)
