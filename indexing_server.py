@@ -25,15 +25,13 @@ def limit_options(command: Any) -> Any:
 @options.command("PEERBUS")
 @options.HOST
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, help="Port to listen on; 0 takes a free one.")
-@click.option("--threads", type=click.IntRange(min=2), default=256, help="Requests served at once.")
+@click.option("--threads", type=click.IntRange(min=2), default=256, help="Bodies that may come slowly at once.")
 @options.MAX_BODY
 @options.LOG_DIR
 @options.LOG_LEVEL
 @limit_options
 def main(host: str, port: int, threads: int, max_body: int, log_dir: Path, log_level: str, **limits: Any) -> None:
     """Run the peerbus indexing server."""
-    if limits["max_waiting"] >= threads:
-        raise click.UsageError(f"--max-waiting {limits['max_waiting']} must be less than --threads {threads}.")
     log_file = log_to(log_dir, "indexing_server", log_level)
     server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body)
     server.stop_on_signals()

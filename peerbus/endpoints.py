@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,11 +16,14 @@ from msgspec import UNSET, Raw
 
 from peerbus import protocol as wire
 from peerbus.errors import NotReady
+from peerbus.later import then
 
 if TYPE_CHECKING:
     from peerbus.broker import Broker
     from peerbus.broker.results import Pulled, Settled
 
+Result = wire.Answer | Future[wire.Answer]
+"""What a call answers, now or later."""
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=wire.Request)
 
@@ -31,7 +35,7 @@ class Endpoint(Generic[Target, RequestT]):
     method: str
     path: str
     request: type[RequestT]
-    call: Callable[[Target, RequestT], wire.Answer]
+    call: Callable[[Target, RequestT], Result]
     level: int = logging.INFO
 
     @property
@@ -123,12 +127,18 @@ def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.Unsubscribe
     return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
 
 
-def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.PullAnswer:
+def pull_messages(broker: Broker, r: wire.PullRequest) -> Result:
     """Take the next messages from a peer's message queue."""
-    done = broker.pull(r.peer_id, r.topic, r.max_messages, r.wait)
+    if not r.wait:
+        return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
+    done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
+    return then(done, lambda pulled: _pull_answer(r.topic, pulled))
+
+
+def _pull_answer(topic: str, done: Pulled) -> wire.Answer:
     explicit = done.attempts is not None
     return wire.PullAnswer(
-        message=_pulled(r.topic, done),
+        message=_pulled(topic, done),
         messages=Raw(b"[" + b",".join(done.values) + b"]"),
         offsets=done.offsets,
         next_offset=done.next_offset,

@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 from granian import _granian
 from granian._futures import _new_cbscheduler
 from granian.http import HTTP1Settings
+
+from peerbus.crew import Crew
 
 # granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
 _Worker: Any = _granian.WSGIWorker
@@ -27,25 +28,21 @@ MAX_CONNECTIONS = 20_000
 """Connections open at once; more wait to be accepted."""
 STOP_SECONDS = 3.0
 """How long requests under way may take to end after `stop`."""
-IDLE_THREAD_SECONDS = 30
+NEVER_SECONDS = 10**9
+"""After which an idle thread would end."""
 RUST_THREADS = 1
 RUST_BLOCKING_THREADS = 512
 """granian's own default; they are started when needed."""
 NO_STATIC_FILES = None
 NO_TLS: tuple[Any, ...] = (False, None, None, None, "tls1.3", None, [], False)
 NO_METRICS = (None, None)
-REQUEST_CONSTANTS = {
-    "SCRIPT_NAME": "",
-    "wsgi.errors": sys.stderr,
-    "wsgi.input_terminated": True,
-    "wsgi.multiprocess": False,
-    "wsgi.multithread": True,
-    "wsgi.run_once": False,
-    "wsgi.version": (1, 0),
-}
-"""What PEP 3333 asks for beside what the request brings."""
-
-Application = Callable[..., Any]
+Environ = dict[str, Any]
+"""A request as WSGI gives it."""
+Headers = list[tuple[str, str]]
+Respond = Callable[[int, Headers, bytes], None]
+"""Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored."""
+Application = Callable[[Environ, Respond], None]
+"""Takes one request and sees to it that it is answered, now or later."""
 
 
 class BindError(Exception):
@@ -71,31 +68,8 @@ def url_of(listener: socket.socket, host: str | None = None) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Response:
-    """Takes the status and the headers of one response."""
-
-    __slots__ = ("headers", "status")
-
-    def __call__(self, status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
-        self.status = int(status[:3])
-        self.headers = headers
-
-
-def _callback(app: Application) -> Callable[[Any, dict[str, Any]], int]:
-    """What granian calls for a request: WSGI, without the process's environment variables in each request."""
-
-    def serve(protocol: Any, environ: dict[str, Any]) -> int:
-        environ.update(REQUEST_CONSTANTS)
-        response = _Response()
-        body = app(environ, response)
-        protocol.response_bytes(response.status, response.headers, b"".join(body))
-        return response.status
-
-    return serve
-
-
 class Server:
-    """One HTTP/1.1 server on a bound socket, with a pool of threads that each serve one request at a time."""
+    """One HTTP/1.1 server on a bound socket, with a pool of threads: one works, and others when that is blocked."""
 
     def __init__(
         self,
@@ -116,7 +90,8 @@ class Server:
         self._signal.add_cb(self._stopped.set)
         loop = asyncio.new_event_loop()
         loop.close()  # granian asks for one, and runs nothing of a WSGI application in it
-        self._scheduler = _new_scheduler(loop, _callback(app), impl_asyncio=True)
+        self._crew = Crew(threads)
+        self._scheduler = _new_scheduler(loop, self._crew.serving(app), impl_asyncio=True)
         self._worker = _Worker(
             1,
             (None, _SocketHolder(listener.detach(), False, BACKLOG)),
@@ -124,7 +99,7 @@ class Server:
             RUST_THREADS,
             RUST_BLOCKING_THREADS,
             threads,
-            IDLE_THREAD_SECONDS,
+            NEVER_SECONDS,
             MAX_CONNECTIONS,
             "1",
             HTTP1Settings(),
@@ -136,6 +111,7 @@ class Server:
 
     def start(self) -> None:
         """Begin to serve, on threads of its own."""
+        self._crew.start()
         self._worker.serve_mtr(self._scheduler, None, self._signal)
 
     def stop(self) -> None:
@@ -151,6 +127,7 @@ class Server:
         """Wait for `stop` to be called, then for the requests under way."""
         self._stop.wait()
         self._before_stop()
+        self._crew.close()
         self._signal.set()
         return self._stopped.wait(STOP_SECONDS)
 

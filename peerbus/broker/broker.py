@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from threading import Condition, Lock
 
 from msgspec import UNSET, UnsetType
@@ -13,14 +14,14 @@ from peerbus.broker.results import Deleted, Published, Pulled, Registered, Settl
 from peerbus.broker.schedule import NEVER
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
-from peerbus.errors import BadRequest, TooManyWaiting
+from peerbus.errors import BadRequest
 from peerbus.views import PeerView, Stats, TopicView
 
 
 class Broker:
     """Every public method is one atomic step: it takes the lock once, and what it returns is the caller's own.
 
-    Only `pull` and `tend` block, and only when told to wait. Message values are opaque bytes.
+    Only `tend` blocks, and only when told to wait. Message values are opaque bytes.
     """
 
     def __init__(
@@ -40,7 +41,6 @@ class Broker:
         self._lock = Lock()
         self._tended = Condition(self._lock)
         self._state = State(self._limits, clock, self._tended)
-        self._closing = False
 
     # Peers
 
@@ -71,18 +71,26 @@ class Broker:
             self._state.remove_peer(self._state.peer(peer_id))
 
     def tend(self, wait: float = 0.0) -> list[str]:
-        """Do what time alone brings about, and return the ids of the peers removed because their lease ran out.
+        """Do what nobody calls for, and return the ids of the peers removed because their lease ran out.
 
-        Exhausted messages are buried and messages that are too old dropped. Waits up to `wait` seconds for
-        something to do, less when what is due changes or the broker closes.
+        Waiting pulls are answered, exhausted messages are buried and messages that are too old dropped. Waits up
+        to `wait` seconds for something to do, less when what is due changes or the broker closes.
         """
         with self._lock:
             state = self._state
             state.tend_by = min(state.next_due(), self._clock() + wait)
-            if not self._closing and (left := state.tend_by - self._clock()) > 0:
+            if not state.closing and (left := state.tend_by - self._clock()) > 0:
                 self._tended.wait(left)
             state.tend_by = NEVER
-            return state.tend(self._clock())
+            now = self._clock()
+            expired = state.tend(now)
+            answers = state.answer_waiting(now)
+        for answer, outcome in answers:
+            if isinstance(outcome, Pulled):
+                answer.set_result(outcome)
+            else:
+                answer.set_exception(outcome)
+        return expired
 
     # Topics
 
@@ -190,22 +198,28 @@ class Broker:
             self._state.end_subscription(self._state.peers[peer_id], topic)
             return left
 
-    def pull(self, peer_id: str, topic: str, max_messages: int = 1000, wait: float = 0.0) -> Pulled:
-        """Take up to `max_messages` from the peer's message queue, waiting up to `wait` seconds for the first.
+    def pull(self, peer_id: str, topic: str, max_messages: int = 1000) -> Pulled:
+        """Take up to `max_messages` from the peer's message queue.
 
-        Waiting lets go of the lock; taking is one step with finding them. The peer's lease stands while it
-        waits. Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed`, `TopicDeleted` (also while waiting),
-        `TooManyWaiting`, and `BadRequest` when `wait` is over the limit.
+        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
+        """
+        with self._lock:
+            return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages)
+
+    def pull_waiting(self, peer_id: str, topic: str, max_messages: int, wait: float) -> Pulled | Future[Pulled]:
+        """Like `pull`, but where there is nothing yet, `tend` brings the answer: within `wait` seconds, or empty.
+
+        Taking is one step with finding; of several that wait for one queue, the first is served first. The peer's
+        lease stands while it waits. What ends the subscription ends the waiting, with the error `pull` would raise.
+        Raises those, `TooManyWaiting`, and `BadRequest` when `wait` is over the limit.
         """
         if wait > self._limits.max_wait:
             raise BadRequest(f"Expected seconds <= {self._limits.max_wait:g} - at $.wait")
         with self._lock:
             queue = self._state.queue(peer_id, topic)
-            if wait and not queue.ready:
-                queue = self._wait_until_ready(peer_id, topic, wait)
-            pulled = self._state.pull(queue, peer_id, max_messages)
-            pulled.closing = self._closing
-            return pulled
+            if queue.ready or self._state.closing:
+                return self._state.pull(queue, peer_id, max_messages)
+            return self._state.pull_when_ready(queue, peer_id, max_messages, wait)
 
     def acknowledge(self, peer_id: str, topic: str, claims: Sequence[Claim] | int) -> Settled:
         """Settle for good the messages claimed, or all in the peer's hands up to the offset given.
@@ -217,6 +231,7 @@ class Broker:
             queue = self._state.queue(peer_id, topic)
             count, stale = queue.acknowledge(peer_id, _claims(queue, peer_id, claims))
             self._state.totals.acknowledged += count
+            queue.topic.wake()
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def reject(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0) -> Settled:
@@ -257,36 +272,15 @@ class Broker:
     @property
     def closing(self) -> bool:
         """Whether `close` was called."""
-        return self._closing
+        return self._state.closing
 
     def close(self) -> None:
         """End all waiting, now and from now on: a pull answers with what there is. All else goes on."""
         with self._lock:
-            self._closing = True
-            self._tended.notify_all()
-            self._state.topics.wake_all()
-
-    def _wait_until_ready(self, peer_id: str, topic: str, wait: float) -> MessageQueue:
-        state = self._state
-        if state.waiting >= self._limits.max_waiting:
-            raise TooManyWaiting(
-                f"{state.waiting} pulls are waiting, which is as many as the server takes. Pull without `wait`."
-            )
-        deadline = self._clock() + wait
-        state.waiting += 1
-        try:
-            queue = state.queue(peer_id, topic)
-            while not queue.ready and not self._closing and (left := deadline - self._clock()) > 0:
-                peer = state.peers[peer_id]
-                peer.waiting += 1
-                try:
-                    queue.topic.wait(self._lock, min(left, queue.next_deadline() - self._clock()))
-                finally:
-                    peer.waiting -= 1
-                queue = state.queue(peer_id, topic)
-            return queue
-        finally:
-            state.waiting -= 1
+            self._state.closing = True
+            self._state.waiting.end_all()
+        while self._state.waiting:
+            self.tend()
 
 
 def _claims(queue: MessageQueue, peer_id: str, claims: Sequence[Claim] | int) -> Sequence[Claim]:

@@ -27,7 +27,7 @@ class Limits:
     max_pull: int = _limit(10_000, "Messages one pull hands over.")
     max_pull_bytes: int = _limit(16 << 20, "Bytes of messages one pull hands over; one larger message still goes.")
     max_wait: float = _limit(60.0, "Seconds a pull may wait for a message.")
-    max_waiting: int = _limit(192, "Pulls waiting at once; each holds a thread, so keep it below the threads.", 0)
+    max_waiting: int = _limit(10_000, "Pulls waiting at once.", 0)
     history: int = _limit(1000, "Messages of a topic kept for replay after all subscribers have pulled them.", 0)
     message_ids: int = _limit(100_000, "Message ids a topic remembers, to recognise a repeated publish.")
     message_id_seconds: float = _limit(600.0, "Seconds a topic remembers a message id.")

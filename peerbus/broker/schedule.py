@@ -26,6 +26,9 @@ class Schedule(Generic[Key]):
         self._heap: list[tuple[float, int, Key]] = []
         self._order = count()
 
+    def __len__(self) -> int:
+        return len(self._times)
+
     def set(self, key: Key, time: float) -> None:
         """Let `key` fall due at `time`, and no longer at another; at `NEVER`, not at all."""
         if time == NEVER:

@@ -1,6 +1,7 @@
 """The broker's state, and the steps its calls are made of."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from threading import Condition
 from uuid import uuid4
 
@@ -15,7 +16,12 @@ from peerbus.broker.subscriptions import Subscriptions
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.upkeep import Upkeep
+from peerbus.broker.waiting import Waiter, Waiting
+from peerbus.errors import PeerbusError
 from peerbus.views import Stats
+
+ANSWERS_AT_ONCE = 100
+"""Waiting pulls answered in one go, so that nobody waits long for the lock."""
 
 
 class Totals(Struct):
@@ -39,12 +45,12 @@ class State:
         """`tended` is what the call that tends waits on; it is notified when something falls due sooner."""
         self.clock = clock
         self.peers = Peers(limits.max_peers)
-        self.topics = Topics(limits)
+        self.waiting = Waiting(limits.max_waiting, tended.notify)
+        self.topics = Topics(limits, self.waiting)
         self.subscriptions = Subscriptions(limits)
-        self.upkeep = Upkeep(self.topics)
+        self.upkeep = Upkeep(self.topics, self.waiting)
         self.totals = Totals()
-        self.waiting = 0
-        """Pulls that wait."""
+        self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
         self.tend_by = NEVER
@@ -92,6 +98,7 @@ class State:
 
     def end_subscription(self, peer: Peer, topic: str) -> None:
         """End a subscription; in a group, the others get back what the peer had."""
+        self.waiting.end(peer.queues[topic], peer)
         queue = self.subscriptions.end(peer, self.topics.get(topic), self.clock())
         if queue.members:
             self.up_to_date(queue)
@@ -108,6 +115,7 @@ class State:
         """Delete a topic with its subscriptions; returns its messages, to be let go of without the lock."""
         for gone in topic.subscribers.values():
             self.upkeep.forget(gone)
+            self.waiting.end(gone)
         self.upkeep.forget(topic)
         self.subscriptions.end_all(topic, [self.peers[peer_id] for peer_id in topic.subscribers])
         return self.topics.remove(topic)
@@ -130,7 +138,33 @@ class State:
             remaining=queue.remaining,
             unacknowledged=queue.unacknowledged,
             earlier=queue.earlier,
+            closing=self.closing,
         )
+
+    def pull_when_ready(self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float) -> Future[Pulled]:
+        """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
+        waiter = Waiter(self.peers[peer_id], queue, max_messages, self.clock() + wait)
+        self.waiting.add(waiter)
+        self.upkeep.watch(queue)
+        self.hurry()
+        return waiter.answer
+
+    def answer_waiting(self, now: float) -> list[tuple[Future[Pulled], Pulled | PeerbusError]]:
+        """Take the answers for a slice of the pulls that are to wait no longer."""
+        answers: list[tuple[Future[Pulled], Pulled | PeerbusError]] = []
+        while len(answers) < ANSWERS_AT_ONCE and (waiter := self.waiting.take(now)):
+            peer_id = waiter.peer.peer_id
+            try:
+                queue = self.queue(peer_id, waiter.queue.topic.name)
+            except PeerbusError as error:
+                answers.append((waiter.answer, error))
+                continue
+            if queue.ready or waiter.deadline <= now or self.closing:
+                answers.append((waiter.answer, self.pull(queue, peer_id, waiter.max_messages)))
+            else:
+                waiter.peer, waiter.queue = self.peers[peer_id], queue
+                self.waiting.add(waiter)
+        return answers
 
     def tend(self, now: float) -> list[str]:
         """Do what time alone brings about by `now`, and return the ids of the peers whose lease ran out."""
@@ -151,14 +185,14 @@ class State:
             subscriptions=len(self.subscriptions),
             memory_bytes=self.topics.memory.used,
             freed_bytes=self.topics.memory.freed,
-            waiting_pulls=self.waiting,
+            waiting_pulls=len(self.waiting),
             dead_lettered=self.upkeep.dead_lettered,
             **structs.asdict(self.totals),
         )
 
     def next_due(self) -> float:
         """When there is something to tend to."""
-        return min(self.peers.next_expiry(), self.upkeep.next_alarm())
+        return min(self.peers.next_expiry(), self.upkeep.next_alarm(), self.waiting.next_due())
 
     def hurry(self) -> None:
         """Wake the call that tends, if something falls due before it means to look again."""

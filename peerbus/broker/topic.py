@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Sequence
-from threading import Condition, Lock
 from typing import Literal, NamedTuple
 
 from peerbus.broker.limits import Limits
@@ -12,6 +11,7 @@ from peerbus.broker.memory import Memory
 from peerbus.broker.message_ids import MessageIds
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.schedule import NEVER
+from peerbus.broker.waiting import Waiting
 from peerbus.errors import TooLarge, TopicFull
 from peerbus.views import TopicView
 
@@ -37,9 +37,9 @@ class Topic:
 
     __slots__ = (
         "_ages",
-        "_arrivals",
         "_history",
         "_memory",
+        "_waiting",
         "dropped",
         "groups",
         "log",
@@ -50,7 +50,7 @@ class Topic:
         "subscribers",
     )
 
-    def __init__(self, name: str, options: TopicOptions, limits: Limits, memory: Memory) -> None:
+    def __init__(self, name: str, options: TopicOptions, limits: Limits, memory: Memory, waiting: Waiting) -> None:
         self.name = name
         self.options = options
         self.log = Log()
@@ -65,7 +65,7 @@ class Topic:
         self._history = min(limits.history, options.max_messages)
         self._ages: deque[tuple[int, float]] = deque()
         """Where each publish ended, and when it was, as far as ages are limited."""
-        self._arrivals: Condition | None = None
+        self._waiting = waiting
 
     @property
     def unread(self) -> int:
@@ -113,16 +113,9 @@ class Topic:
             return self.log.start
         return min(start, self.log.end)
 
-    def wait(self, lock: Lock, seconds: float) -> None:
-        """Let go of the broker's `lock` until `wake`, at most for `seconds`."""
-        if self._arrivals is None:
-            self._arrivals = Condition(lock)
-        self._arrivals.wait(seconds)
-
     def wake(self) -> None:
-        """Wake the pulls that wait for this topic, to look again."""
-        if self._arrivals is not None:
-            self._arrivals.notify_all()
+        """Let the pulls that wait for messages of this topic be looked at."""
+        self._waiting.stir(self)
 
     def view(self) -> TopicView:
         """The topic as it stands."""

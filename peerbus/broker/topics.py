@@ -4,6 +4,7 @@ from peerbus.broker.limits import Limits
 from peerbus.broker.memory import Memory
 from peerbus.broker.pages import page
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
+from peerbus.broker.waiting import Waiting
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
 from peerbus.views import TopicView
 
@@ -11,10 +12,11 @@ from peerbus.views import TopicView
 class Topics:
     """The topics by name, and the memory their messages share."""
 
-    __slots__ = ("_limits", "_topics", "memory")
+    __slots__ = ("_limits", "_topics", "_waiting", "memory")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, waiting: Waiting) -> None:
         self._limits = limits
+        self._waiting = waiting
         self._topics: dict[str, Topic] = {}
         self.memory = Memory(limits.max_bytes)
 
@@ -61,7 +63,7 @@ class Topics:
         if len(self._topics) >= self._limits.max_topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
         options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
-        self._topics[name] = Topic(name, options, self._limits, self.memory)
+        self._topics[name] = Topic(name, options, self._limits, self.memory, self._waiting)
         return True
 
     def remove(self, topic: Topic) -> list[bytes | None]:
@@ -73,8 +75,3 @@ class Topics:
     def view(self, limit: int, after: str) -> list[TopicView]:
         """The first `limit` topics by name that come after `after`, as they stand."""
         return [self._topics[name].view() for name in page(self._topics, limit, after)]
-
-    def wake_all(self) -> None:
-        """Wake whoever waits for a message of any topic."""
-        for topic in self._topics.values():
-            topic.wake()

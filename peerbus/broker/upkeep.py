@@ -6,6 +6,7 @@ from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.schedule import Schedule
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
+from peerbus.broker.waiting import Waiting
 from peerbus.errors import MemoryFull, TooLarge, TooManyTopics, TopicFull
 
 NO_ROOM_SECONDS = 1.0
@@ -17,14 +18,15 @@ SLICE = 1000
 class Upkeep:
     """Brings queues and topics up to date: at each call that looks at them, and when their alarm rings.
 
-    An alarm is set for what others would notice although nobody calls: a queue that exhausts messages, and a
-    topic whose messages grow too old or whose message ids are forgotten.
+    An alarm is set for what others would notice although nobody calls: a queue that exhausts messages, or
+    gets some back that a pull waits for, and a topic whose messages grow too old or whose message ids are forgotten.
     """
 
-    __slots__ = ("_alarms", "_topics", "dead_lettered")
+    __slots__ = ("_alarms", "_topics", "_waiting", "dead_lettered")
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, waiting: Waiting) -> None:
         self._topics = topics
+        self._waiting = waiting
         self._alarms: Schedule[MessageQueue | Topic] = Schedule()
         self.dead_lettered = 0
 
@@ -53,11 +55,12 @@ class Upkeep:
                 room = room and self._bury(queue, offset, now)
                 if not room:
                     queue.postpone(offset, now + max(queue.options.ack_deadline, NO_ROOM_SECONDS))
+            queue.topic.wake()
         self.watch(queue)
 
     def watch(self, queue: MessageQueue) -> None:
-        """Set the alarm for the next message of `queue` to be exhausted."""
-        if queue.options.max_attempts is not None:
+        """Set the alarm for the next message of `queue` to be exhausted, or to come back to a pull that waits."""
+        if queue.options.max_attempts is not None or self._waiting.awaits(queue):
             self._alarms.set(queue, queue.next_deadline())
 
     def forget(self, gone: MessageQueue | Topic) -> None:

@@ -24,7 +24,6 @@ class IndexingServer:
     """One broker served over HTTP on a bound socket."""
 
     def __init__(self, listener: socket.socket, limits: Limits, threads: int, max_body: int) -> None:
-        """Raises nothing; `threads` must be more than `limits.max_waiting`, which each hold one."""
         self._notifier = Notifier()
         self.broker = Broker(limits, on_topic_deleted=self._notifier.topic_deleted)
         routes = {endpoint: answering(endpoint, self.broker, max_body) for endpoint in (*ENDPOINTS, *HEALTH)}

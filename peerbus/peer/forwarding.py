@@ -15,8 +15,9 @@ from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound
 from peerbus.peer.index import JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Membership, Subscription
 from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
+from peerbus.serving import Environ
 from peerbus.transport import Received
-from peerbus.web import Environ, Handler, Reply, read_body
+from peerbus.web import Handler, Reply, read_body
 
 log = logging.getLogger(__name__)
 

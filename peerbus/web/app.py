@@ -1,6 +1,7 @@
 """The Flask application made from a table of endpoints."""
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from flask import Flask, Response, request
@@ -30,7 +31,11 @@ def create_app(routes: Mapping[Endpoint[Any, Any], Handler]) -> Flask:
 
 
 def _view(handler: Handler) -> Any:
-    return lambda: _response(handler(request.environ))
+    def view() -> Response:
+        reply = handler(request.environ)
+        return _response(reply.result() if isinstance(reply, Future) else reply)
+
+    return view
 
 
 def _refuse_leading_slashes() -> None:

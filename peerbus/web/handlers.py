@@ -2,19 +2,22 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 import msgspec
 
 from peerbus.endpoints import Endpoint
-from peerbus.protocol import Request
+from peerbus.later import then
+from peerbus.protocol import Answer, Request
+from peerbus.serving import Environ
 from peerbus.web.reply import Reply, success
-from peerbus.web.request import Environ, check_media_type, check_no_query, decode_body, decode_query, read_body
+from peerbus.web.request import check_media_type, check_no_query, decode_body, decode_query, read_body
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Environ], Reply]
-"""Answers a request, or raises what the caller did wrong."""
+Handler = Callable[[Environ], Reply | Future[Reply]]
+"""Answers a request, now or later, or raises what the caller did wrong."""
 
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=Request)
@@ -29,7 +32,12 @@ def answering(endpoint: Endpoint[Target, RequestT], target: Target, max_body: in
     call, request_type, level = endpoint.call, endpoint.request, endpoint.level
     needs_body = endpoint.method == "POST"
 
-    def handle(environ: Environ) -> Reply:
+    def finish(answer: Answer) -> Reply:
+        if log.isEnabledFor(level):
+            log.log(level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
+        return success(answer)
+
+    def handle(environ: Environ) -> Reply | Future[Reply]:
         body = read_body(environ, max_body)
         if body:
             check_media_type(environ)
@@ -39,9 +47,6 @@ def answering(endpoint: Endpoint[Target, RequestT], target: Target, max_body: in
             request = decode_body(b"{}", decoder)
         else:
             request = decode_query(environ["QUERY_STRING"], request_type)
-        answer = call(target, request)
-        if log.isEnabledFor(level):
-            log.log(level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
-        return success(answer)
+        return then(call(target, request), finish)
 
     return handle

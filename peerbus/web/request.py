@@ -1,17 +1,16 @@
 """Reading a request: what is refused at the door, and the body or query that is let in."""
 
 import re
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from peerbus.errors import BadRequest, TooLarge, UnsupportedMediaType
 from peerbus.protocol import MEANINGS, Request
+from peerbus.serving import Environ
 
 R = TypeVar("R", bound=Request)
-Environ = dict[str, Any]
-"""A request as WSGI gives it."""
 
 MAX_DEPTH = 200
 LONGEST_FAULT = 500

@@ -1,0 +1,31 @@
+"""Answering a request by a WSGI application."""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from peerbus.serving import Environ, Headers, Respond
+
+CONSTANTS = {
+    "SCRIPT_NAME": "",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": False,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+"""What PEP 3333 asks for beside what the request brings."""
+
+
+def respond_by(app: Callable[..., Iterable[bytes]], environ: Environ, respond: Respond) -> None:
+    """Let a WSGI application answer a request, in this thread."""
+    status = 500
+    headers: Headers = []
+
+    def start_response(line: str, fields: Headers, _: Any = None) -> None:
+        nonlocal status, headers
+        status, headers = int(line[:3]), fields
+
+    body = b"".join(app(environ | CONSTANTS, start_response))
+    respond(status, headers, body)
