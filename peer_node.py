@@ -46,7 +46,15 @@ def peer_ids(first: str, count: int) -> list[str]:
     help="Seconds after which a peer that fell silent is removed.",
 )
 @click.option("--advertise", default=None, help="Host that others reach these peers at, if not --host.")
-@click.option("--threads", type=click.IntRange(min=2), default=DEFAULTS.threads, help="Calls served at once, a peer.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=2),
+    default=DEFAULTS.threads,
+    help="Bodies that may come slowly at once, a peer.",
+)
+@click.option(
+    "--max-waiting", type=click.IntRange(min=0), default=DEFAULTS.max_waiting, help="Pulls waiting at once, a peer."
+)
 @options.MAX_BODY
 @options.LOG_DIR
 @options.LOG_LEVEL
@@ -60,6 +68,7 @@ def main(
     lease_seconds: float,
     advertise: str | None,
     threads: int,
+    max_waiting: int,
     max_body: int,
     log_dir: Path,
     log_level: str,
@@ -74,7 +83,7 @@ def main(
         except msgspec.ValidationError as error:
             raise click.UsageError(f"{flag} {value!r}: {error}.") from None
     places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
-    node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_body, advertise)
+    node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_waiting, max_body, advertise)
     return run_nodes(places, node_options, Logging(log_dir, log_level))
 
 

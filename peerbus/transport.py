@@ -1,15 +1,26 @@
 """HTTP calls to other peerbus processes, over connections that are kept."""
 
-from __future__ import annotations
-
+import selectors
+import socket
+import ssl
+import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
+from time import monotonic
+from urllib.parse import urlsplit
 
-import pycurl
+import httptools
 
-SIZE_OF_KEPT_BODY = 1 << 16
-"""A connection holds on to the body it sent last; a larger one is let go of."""
+from peerbus.connection import Connection, Exchange, Received
+
+CONNECTORS = 32
+"""Connections being made at once."""
+SWEEP_SECONDS = 0.1
+"""How late a timeout may be noticed."""
+PORTS = {"http": 80, "https": 443}
 
 
 class Unreachable(Exception):
@@ -20,73 +31,206 @@ class TimedOut(Exception):
     """Connected, but no whole answer in time."""
 
 
-class Received(NamedTuple):
-    """An answer as it came: header names in lower case."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-
-
 class Transport:
-    """Sends requests from any thread; as many at once as threads call, each on a connection of its own.
+    """Sends requests from any thread and brings the answers by one of its own, however many are under way.
 
-    libcurl carries them: it keeps connections, notices the ones the other side has closed, and lets go of
-    the interpreter lock meanwhile. Proxies in the environment are not used: the other side is ours.
+    A request goes out in the thread that sends it where a kept connection is free; connections are made by
+    threads that may block. Proxies in the environment are not used: the other side is ours.
     """
 
     def __init__(self, connect_timeout: float) -> None:
-        self._connect_timeout_ms = max(1, int(connect_timeout * 1000))
-        self._idle: deque[pycurl.Curl] = deque()
+        """`connect_timeout` is in seconds."""
+        self._connect_timeout = connect_timeout
+        self._lock = threading.Lock()
+        self._idle: dict[str, deque[Connection]] = {}
+        self._open: set[Connection] = set()
+        self._selector = selectors.DefaultSelector()
+        self._wake_up, self._woken = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._asleep = False
+        """Whether the reader waits for its sockets however long it takes."""
+        self._under_way = 0
+        """Exchanges on connections."""
+        self._closing = False
+        self._connectors = ThreadPoolExecutor(CONNECTORS, thread_name_prefix="connecting")
+        self._reader = threading.Thread(target=self._read, name="transport", daemon=True)
+        self._reader.start()
 
-    def send(self, method: str, url: str, body: bytes, headers: Sequence[str], timeout: float) -> Received:
-        """Send one request and return its answer; `timeout` is in seconds, for all of it.
+    def send(self, method: str, url: str, body: bytes, headers: Sequence[str], timeout: float) -> Future[Received]:
+        """Send one request; its answer comes within `timeout` seconds, or `TimedOut`.
 
-        Raises `Unreachable`, for a URL that cannot be one too, and `TimedOut`.
+        Or `Unreachable`, for a URL that cannot be one too. A request that a kept connection was closed on is sent
+        once more on a new one: the other side closes a connection that it has not begun to answer on when it is idle.
         """
-        if "\0" in url:
-            raise Unreachable("the URL has a null character in it")
-        try:
-            curl = self._idle.pop()
-        except IndexError:
-            curl = self._connect()
-        received: list[bytes] = []
-        header_lines: list[bytes] = []
-        curl.setopt(pycurl.URL, url.encode())
-        curl.setopt(pycurl.CUSTOMREQUEST, method)
-        curl.setopt(pycurl.POSTFIELDS, body)
-        curl.setopt(pycurl.HTTPHEADER, [*(header.encode() for header in headers), b"Expect:"])
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
-        curl.setopt(pycurl.WRITEFUNCTION, received.append)
-        curl.setopt(pycurl.HEADERFUNCTION, header_lines.append)
-        try:
-            curl.perform()
-        except pycurl.error as error:
-            code, reason = error.args
-            asked = curl.getinfo(pycurl.REQUEST_SIZE) > 0
-            curl.close()
-            raise (TimedOut if code == pycurl.E_OPERATION_TIMEDOUT and asked else Unreachable)(reason) from None
-        answer = Received(curl.getinfo(pycurl.RESPONSE_CODE), b"".join(received), _parsed(header_lines))
-        received.clear()
-        if len(body) > SIZE_OF_KEPT_BODY:
-            curl.setopt(pycurl.POSTFIELDS, b"")
-        self._idle.append(curl)
-        return answer
+        scheme, _, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        lines = [f"{method} {slash or '/'}{path} HTTP/1.1", f"Host: {authority}", f"Content-Length: {len(body)}"]
+        head = "\r\n".join([*lines, *headers, "", ""])
+        exchange = Exchange(f"{scheme}://{authority}", head.encode("latin-1", "replace") + body, timeout)
+        if not (url.isascii() and url.isprintable()) or " " in url:
+            exchange.answer.set_exception(Unreachable("the URL has characters that none may have"))
+            return exchange.answer
+        with self._lock:
+            idle = self._idle.get(exchange.origin)
+            connection = idle.pop() if idle else None
+            if connection:
+                self._begin(connection, exchange)
+        if connection:
+            self._start(connection)
+        else:
+            self._connect(exchange)
+        return exchange.answer
 
     def close(self) -> None:
-        """Close the idle connections."""
-        while self._idle:
-            self._idle.pop().close()
+        """Close the connections; what is under way is `Unreachable`."""
+        self._closing = True
+        self._wake()
+        self._reader.join()
+        self._connectors.shutdown(wait=False, cancel_futures=True)
+        for connection in list(self._open):
+            self._end(connection, Unreachable("the process is stopping"))
+        for own in (self._wake_up, self._woken):
+            own.close()
 
-    def _connect(self) -> pycurl.Curl:
-        curl = pycurl.Curl()
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.PROXY, "")
-        curl.setopt(pycurl.TCP_NODELAY, 1)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, self._connect_timeout_ms)
-        return curl
+    def _connect(self, exchange: Exchange) -> None:
+        try:
+            self._connectors.submit(self._start_anew, exchange)
+        except RuntimeError:
+            exchange.answer.set_exception(Unreachable("the process is stopping"))
+
+    def _start_anew(self, exchange: Exchange) -> None:
+        try:
+            sock = _connected(exchange.origin, min(self._connect_timeout, exchange.timeout))
+        except (OSError, ValueError) as error:
+            exchange.answer.set_exception(Unreachable(getattr(error, "strerror", None) or str(error)))
+            return
+        connection = Connection(exchange.origin, sock)
+        with self._lock:
+            self._begin(connection, exchange)
+            self._open.add(connection)
+            self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        self._start(connection)
+
+    def _begin(self, connection: Connection, exchange: Exchange) -> None:
+        connection.begin(exchange)
+        self._under_way += 1
+
+    def _finish(self, connection: Connection) -> Exchange | None:
+        exchange, connection.exchange = connection.exchange, None
+        self._under_way -= exchange is not None
+        return exchange
+
+    def _start(self, connection: Connection) -> None:
+        """Send what `connection` has begun; the reader does the rest."""
+        try:
+            connection.send()
+        except OSError as error:
+            self._end(connection, error)
+            return
+        if connection.unsent:
+            self._listen(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        if self._asleep:
+            self._wake()
+
+    def _listen(self, connection: Connection, events: int) -> None:
+        with self._lock:
+            if connection in self._open:
+                self._selector.modify(connection.socket, events, connection)
+
+    def _wake(self) -> None:
+        with suppress(OSError):
+            self._wake_up.send(b"\0")
+
+    def _read(self) -> None:
+        swept = 0.0
+        while not self._closing:
+            ready = self._selector.select(SWEEP_SECONDS) or self._sleep()
+            for key, events in ready:
+                if key.data is None:
+                    self._woken.recv(1024)
+                else:
+                    self._serve(key.data, events)
+            if monotonic() - swept >= SWEEP_SECONDS:
+                swept = monotonic()
+                self._sweep(swept)
+
+    def _sleep(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for the next thing to happen, if nothing is under way."""
+        self._asleep = True
+        try:
+            return [] if self._under_way else self._selector.select()
+        finally:
+            self._asleep = False
+
+    def _serve(self, connection: Connection, events: int) -> None:
+        try:
+            if events & selectors.EVENT_WRITE:
+                connection.send()
+                if not connection.unsent:
+                    self._listen(connection, selectors.EVENT_READ)
+            is_open = connection.receive() if events & selectors.EVENT_READ else True
+            if connection.exchange is None:
+                raise ConnectionError("nothing was asked")
+        except (OSError, httptools.HttpParserError) as error:
+            self._end(connection, error)
+            return
+        received = connection.received(closed=not is_open)
+        if received:
+            self._answer(connection, received, is_open)
+        elif not is_open:
+            self._end(connection, Unreachable("the connection was closed before the answer was whole"))
+
+    def _answer(self, connection: Connection, received: Received, is_open: bool) -> None:
+        with self._lock:
+            exchange = self._finish(connection)
+            connection.used = True
+            keep = is_open and connection.reusable and exchange is not None
+            if keep:
+                self._idle.setdefault(connection.origin, deque()).append(connection)
+        if not keep:
+            self._end(connection, Unreachable("closed"))
+        if exchange:
+            exchange.answer.set_result(received)
+
+    def _end(self, connection: Connection, error: Exception) -> None:
+        """Close a connection; what it carried is sent again, or fails."""
+        with self._lock:
+            exchange = self._finish(connection)
+            if connection in self._open:
+                self._open.remove(connection)
+                self._selector.unregister(connection.socket)
+                connection.socket.close()
+            with suppress(KeyError, ValueError):
+                self._idle[connection.origin].remove(connection)
+        if exchange is None:
+            return
+        if connection.used and not connection.answered and not isinstance(error, TimedOut) and not self._closing:
+            self._connect(exchange)
+            return
+        known = error if isinstance(error, Unreachable | TimedOut) else Unreachable(str(error))
+        exchange.answer.set_exception(known)
+
+    def _sweep(self, now: float) -> None:
+        for connection in list(self._open):
+            exchange = connection.exchange
+            if exchange and exchange.deadline <= now:
+                self._end(connection, TimedOut(f"no answer within {exchange.timeout:g} seconds"))
 
 
-def _parsed(lines: list[bytes]) -> dict[str, str]:
-    pairs = (line.decode("latin-1").partition(":") for line in lines if b":" in line)
-    return {name.lower(): value.strip() for name, _, value in pairs}
+def _connected(origin: str, timeout: float) -> socket.socket:
+    """A new connection, non-blocking; raises `OSError` and `ValueError`."""
+    address = _address(origin)
+    sock = socket.create_connection(address[1:], timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if address[0] == "https":
+        sock = ssl.create_default_context().wrap_socket(sock, server_hostname=address[1])
+    sock.setblocking(False)
+    return sock
+
+
+@lru_cache
+def _address(origin: str) -> tuple[str, str, int]:
+    parts = urlsplit(origin)
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise ValueError(f"{origin} is not a URL")
+    return parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme]

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from peerbus.transport import Received, TimedOut, Transport, Unreachable
+from peerbus.connection import Received
+from peerbus.transport import CONNECTORS, TimedOut, Transport, Unreachable
 from tests.fakes import HANG_UP, SILENCE, FakeServer, fake_server, http
 from tests.support import DEADLINE, free_port
 
@@ -21,12 +22,12 @@ def transport() -> Iterator[Transport]:
 
 
 def send(transport: Transport, url: str, body: bytes = b"", timeout: float = DEADLINE) -> Received:
-    return transport.send("POST", url, body, ["Content-Type: application/json"], timeout)
+    return transport.send("POST", url, body, ["Content-Type: application/json"], timeout).result()
 
 
 def test_a_request_arrives_as_it_was_given_and_its_answer_comes_back(transport: Transport) -> None:
     with fake_server(http(429, b"[1]", "application/json", "Retry-After:  1 ")) as fake:
-        received = transport.send("DELETE", f"{fake.url}/a?b=%20c", b'{"x": 1}', ["X-Own: yes"], DEADLINE)
+        received = transport.send("DELETE", f"{fake.url}/a?b=%20c", b'{"x": 1}', ["X-Own: yes"], DEADLINE).result()
         head, _, body = fake.next_request().partition(b"\r\n\r\n")
     assert (received.status, received.body, received.headers["retry-after"]) == (429, b"[1]", "1")
     assert (head.splitlines()[0], body) == (b"DELETE /a?b=%20c HTTP/1.1", b'{"x": 1}')
@@ -131,3 +132,44 @@ def test_proxies_of_the_environment_are_not_used(transport: Transport, monkeypat
         monkeypatch.delenv("NO_PROXY", raising=False)
         assert send(transport, fake.url).status == 200
         assert proxy.connections == 0
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nwh\r\n3\r\nole\r\n0\r\n\r\n"
+INFORMED = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
+
+
+@pytest.mark.parametrize("answer", [CHUNKED, INFORMED])
+def test_an_answer_in_any_form_is_taken_whole_and_the_connection_kept(transport: Transport, answer: bytes) -> None:
+    with fake_server(answer) as fake:
+        assert [send(transport, fake.url).body for _ in range(3)] == [b"whole"] * 3
+        assert fake.connections == 1
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_an_answer_without_a_length_ends_with_the_connection(transport: Transport, version: str) -> None:
+    answer = f"{version} 200 OK\r\nContent-Type: text/plain\r\n\r\nwhole".encode()
+    with fake_server(answer, hang_up_after_answer=True) as fake:
+        assert send(transport, fake.url).body == b"whole"
+
+
+def test_closing_fails_what_is_under_way_and_what_comes_after(transport: Transport) -> None:
+    with fake_server(SILENCE) as fake:
+        stuck = transport.send("GET", fake.url, b"", [], DEADLINE)
+        fake.next_request()
+        transport.close()
+        with pytest.raises(Unreachable, match="stopping"):
+            stuck.result(DEADLINE)
+        with pytest.raises(Unreachable, match="stopping"):
+            send(transport, fake.url)
+
+
+def test_hundreds_of_requests_wait_without_a_thread_each(transport: Transport) -> None:
+    with fake_server(SILENCE) as fake:
+        before = threading.active_count()
+        sent = [transport.send("GET", fake.url, b"", [], DEADLINE) for _ in range(300)]
+        for _ in sent:
+            fake.next_request()
+        handlers = fake.connections
+        assert threading.active_count() - before - handlers <= CONNECTORS
+        fake.closing.set()
+        assert {type(each.exception(DEADLINE)) for each in sent} == {Unreachable}

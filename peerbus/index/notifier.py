@@ -4,28 +4,30 @@ import heapq
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future
 from itertools import count
 from typing import NamedTuple
 
 import msgspec
 
+from peerbus.connection import Received
 from peerbus.protocol import Notice
 from peerbus.transport import TimedOut, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
-WORKERS = 64
+UNDER_WAY = 1000
+"""Notices sent and not yet answered."""
 TIMEOUT_SECONDS = 2.0
 RETRY_AFTER_SECONDS = (1.0, 5.0, 20.0)
 """Pauses before the second, third and last try."""
 MAX_PENDING = 100_000
-HEADERS = ["Content-Type: application/json"]
+HEADERS = ["Content-Type: application/json", "Connection: close"]
 
 
-class _Delivery(NamedTuple):
+class _Notice(NamedTuple):
     due: float
     number: int
     peer_id: str
@@ -35,75 +37,82 @@ class _Delivery(NamedTuple):
 
 
 class Notifier:
-    """Posts notices to peer nodes, each with a few tries.
-
-    A peer that does not answer holds one of `WORKERS` for `TIMEOUT_SECONDS` a try; what waits for a retry waits in a
-    queue and not in a thread.
-    """
+    """Posts notices to peer nodes, each with a few tries; a peer that does not answer holds no thread."""
 
     def __init__(self) -> None:
         self._transport = Transport(connect_timeout=TIMEOUT_SECONDS)
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="notifier")
         self._changed = threading.Condition()
-        self._retries: list[_Delivery] = []
-        self._pending = 0
+        self._announced: deque[tuple[bytes, Mapping[str, str]]] = deque()
+        self._due: list[_Notice] = []
+        self._under_way = 0
         self._numbers = count()
         self._closing = False
-        self._retrying = threading.Thread(target=self._retry, name="notifier-retries", daemon=True)
-        self._retrying.start()
+        self._sending = threading.Thread(target=self._send_what_is_due, name="notifier", daemon=True)
+        self._sending.start()
 
     def topic_deleted(self, topic: str, addresses: Mapping[str, str]) -> None:
         """Tell each peer at its address that `topic` is gone. Returns at once."""
         notice = Notice(event="topic_deleted", topic=topic, message=f"Topic '{topic}' was deleted.")
-        with suppress(RuntimeError):  # closing: there is nobody left to be told by
-            self._workers.submit(self._announce, msgspec.json.encode(notice), addresses)
-
-    def _announce(self, body: bytes, addresses: Mapping[str, str]) -> None:
-        for peer_id, address in addresses.items():
-            self._take(_Delivery(0.0, next(self._numbers), peer_id, f"{address.rstrip('/')}/notify", body, 0))
+        with self._changed:
+            self._announced.append((msgspec.json.encode(notice), addresses))
+            self._changed.notify()
 
     def close(self) -> None:
         """Give up what has not been sent."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._retrying.join()
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._sending.join()
+        self._transport.close()
 
-    def _take(self, delivery: _Delivery) -> None:
-        with self._changed:
-            full = self._pending >= MAX_PENDING
-            if not full and not self._closing:
-                self._pending += 1
-                self._workers.submit(self._try, delivery)
-                return
-        reason = "too many notices are waiting" if full else "the server is stopping"
-        log.warning("Peer '%s' is not notified: %s.", delivery.peer_id, reason)
+    def _send_what_is_due(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closing and not self._announced and not self._may_send():
+                    self._changed.wait(self._due[0].due - time.monotonic() if self._due and not self._full() else None)
+                if self._closing:
+                    return
+                while self._announced:
+                    self._take(*self._announced.popleft())
+                notices = []
+                while self._may_send():
+                    notices.append(heapq.heappop(self._due))
+                    self._under_way += 1
+            for notice in notices:
+                self._send(notice)
 
-    def _try(self, delivery: _Delivery) -> None:
+    def _full(self) -> bool:
+        return self._under_way >= UNDER_WAY
+
+    def _may_send(self) -> bool:
+        return bool(self._due) and not self._full() and self._due[0].due <= time.monotonic()
+
+    def _take(self, body: bytes, addresses: Mapping[str, str]) -> None:
+        for peer_id, address in addresses.items():
+            if len(self._due) + self._under_way < MAX_PENDING:
+                url = f"{address.rstrip('/')}/notify"
+                heapq.heappush(self._due, _Notice(time.monotonic(), next(self._numbers), peer_id, url, body, 0))
+            else:
+                log.warning("Peer '%s' is not notified: too many notices are waiting.", peer_id)
+
+    def _send(self, notice: _Notice) -> None:
+        sent = self._transport.send("POST", notice.url, notice.body, HEADERS, TIMEOUT_SECONDS)
+        sent.add_done_callback(lambda done: self._sent(notice, done))
+
+    def _sent(self, notice: _Notice, sent: Future[Received]) -> None:
         try:
-            status = self._transport.send("POST", delivery.url, delivery.body, HEADERS, TIMEOUT_SECONDS).status
+            status = sent.result().status
             problem = None if status == 200 else f"status {status}"
         except (Unreachable, TimedOut) as error:
             problem = str(error)
         with self._changed:
-            again = problem is not None and delivery.tries < len(RETRY_AFTER_SECONDS) and not self._closing
+            again = problem is not None and notice.tries < len(RETRY_AFTER_SECONDS) and not self._closing
             if again:
-                due = time.monotonic() + RETRY_AFTER_SECONDS[delivery.tries]
-                heapq.heappush(self._retries, delivery._replace(due=due, tries=delivery.tries + 1))
-                self._changed.notify()
-            else:
-                self._pending -= 1
+                due = time.monotonic() + RETRY_AFTER_SECONDS[notice.tries]
+                heapq.heappush(self._due, notice._replace(due=due, tries=notice.tries + 1))
+            self._under_way -= 1
+            self._changed.notify()
         if problem is None:
-            log.info("Peer '%s' is notified at %s.", delivery.peer_id, delivery.url)
+            log.info("Peer '%s' is notified at %s.", notice.peer_id, notice.url)
         elif not again:
-            log.warning("Peer '%s' could not be notified at %s: %s.", delivery.peer_id, delivery.url, problem)
-
-    def _retry(self) -> None:
-        while True:
-            with self._changed:
-                while not self._closing and (not self._retries or self._retries[0].due > time.monotonic()):
-                    self._changed.wait(self._retries[0].due - time.monotonic() if self._retries else None)
-                if self._closing:
-                    return
-                self._workers.submit(self._try, heapq.heappop(self._retries))
+            log.warning("Peer '%s' could not be notified at %s: %s.", notice.peer_id, notice.url, problem)

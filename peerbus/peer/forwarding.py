@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
+from concurrent.futures import Executor, Future
 from string import punctuation
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -10,14 +10,14 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw
 
+from peerbus.connection import Received
 from peerbus.endpoints import Endpoint
 from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound
 from peerbus.peer.index import JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Membership, Subscription
 from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
 from peerbus.serving import Environ
-from peerbus.transport import Received
-from peerbus.web import Handler, Reply, read_body
+from peerbus.web import Reply, read_body
 
 log = logging.getLogger(__name__)
 
@@ -42,40 +42,115 @@ _decode_position = msgspec.json.Decoder(Position).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def forwarding(endpoint: Endpoint[Any, Any], index: Index, membership: Membership, max_body: int) -> Handler:
+class Call(NamedTuple):
+    """A call as it is sent on; `fields` are None where the body is for the server to refuse, or names no peer."""
+
+    path: str
+    body: bytes
+    headers: tuple[str, ...]
+    wait: float
+    fields: Fields | None
+
+
+class Forwarding:
     """The handler that forwards an endpoint's calls, with the peer's own id where the call has one.
 
     What the server answers goes back unchanged, also to a request it refuses. Where it says that this peer or
     its subscription is unknown, though it should not be, that is mended and the call made once more.
     """
-    names_peer = endpoint.has_peer_id
-    observe = OBSERVERS.get(endpoint.name)
-    guard = membership.unchanging if endpoint.name in CHANGES_MEMBERSHIP else nullcontext
 
-    def handle(environ: Environ) -> Reply:
-        body = read_body(environ, max_body)
-        path = _path(endpoint, environ["QUERY_STRING"])
+    def __init__(
+        self, endpoint: Endpoint[Any, Any], index: Index, membership: Membership, max_body: int, workers: Executor
+    ) -> None:
+        """`workers` do what may block."""
+        self._endpoint = endpoint
+        self._index = index
+        self._membership = membership
+        self._max_body = max_body
+        self._workers = workers
+        self._observe = OBSERVERS.get(endpoint.name)
+        self._alone = endpoint.name in CHANGES_MEMBERSHIP
+
+    def __call__(self, environ: Environ) -> Future[Reply]:
+        """Forward one call; raises what keeps it from being forwarded."""
+        call = self._call(environ)
+        if self._alone:
+            return self._workers.submit(self._forward_alone, call)
+        answer: Future[Reply] = Future()
+        before = self._subscription(call)
+        sent = self._send(call)
+        sent.add_done_callback(lambda done: self._come(answer, call, before, done))
+        return answer
+
+    def _call(self, environ: Environ) -> Call:
+        body = read_body(environ, self._max_body)
+        path = _path(self._endpoint, environ["QUERY_STRING"])
         headers = _headers(environ, body)
-        fields = _fields(body, headers) if names_peer else None
-        wait = 0.0
-        if fields is not None:
-            body = _filled_in(endpoint, body, fields, membership)
-            wait = _seconds(fields.get("wait"))
-        before = _subscription(fields, membership) if observe and fields is not None else None
-        with guard():
-            received = index.send(endpoint.method, path, body, headers, wait)
-            if received.status == 404 and fields is not None and _mend(endpoint, received, fields, membership):
-                before = _subscription(fields, membership) if observe else None
-                received = index.send(endpoint.method, path, body, headers, wait)
-            if observe and fields is not None:
-                _learn(observe, index, Answered(membership, before, fields, received))
-        return Reply(
-            received.status,
-            received.body,
-            [(name, received.headers[key]) for key, name in PASSED_ON.items() if key in received.headers],
-        )
+        fields = _fields(body, headers) if self._endpoint.has_peer_id else None
+        if fields is None:
+            return Call(path, body, headers, 0.0, None)
+        body = _filled_in(self._endpoint, body, fields, self._membership)
+        return Call(path, body, headers, _seconds(fields.get("wait")), fields)
 
-    return handle
+    def _send(self, call: Call) -> Future[Received]:
+        return self._index.send(self._endpoint.method, call.path, call.body, call.headers, call.wait)
+
+    def _come(self, answer: Future[Reply], call: Call, before: Subscription | None, sent: Future[Received]) -> None:
+        """Answer with what the server answered, in the thread that brought it, which must not block."""
+        try:
+            received = self._index.received(sent)
+            if self._can_mend(call, received):
+                self._workers.submit(_settle, answer, lambda: self._mend_and_repeat(call, before, received))
+            else:
+                answer.set_result(self._reply(call, before, received))
+        except Exception as error:  # noqa: BLE001  # whoever takes the answer meets it
+            answer.set_exception(error)
+
+    def _forward_alone(self, call: Call) -> Reply:
+        """Forward a call that no renewal may overtake."""
+        with self._membership.unchanging():
+            received = self._index.received(self._send(call))
+            if self._can_mend(call, received):
+                return self._mend_and_repeat(call, None, received)
+            return self._reply(call, None, received)
+
+    def _mend_and_repeat(self, call: Call, before: Subscription | None, received: Received) -> Reply:
+        if self._membership.renew():
+            before = self._subscription(call)
+            received = self._index.received(self._send(call))
+        return self._reply(call, before, received)
+
+    def _can_mend(self, call: Call, received: Received) -> bool:
+        """Whether what the server does not know should be there."""
+        if received.status != 404 or call.fields is None or self._endpoint.name == "unregister_peer_node":
+            return False
+        code = error_in(received).code
+        if code == PeerNotFound.code:
+            return self._membership.can_restore(None)
+        return code == NotSubscribed.code and self._membership.can_restore(_topic(call.fields))
+
+    def _subscription(self, call: Call) -> Subscription | None:
+        """What the node knows of the subscription that a call is about, before it is made."""
+        topic = call.fields.get("topic") if self._observe and call.fields else None
+        return self._membership.find(bytes(topic)[1:-1].decode()) if topic else None
+
+    def _reply(self, call: Call, before: Subscription | None, received: Received) -> Reply:
+        if self._observe and call.fields is not None:
+            try:
+                self._observe(Answered(self._membership, before, call.fields, received))
+            except msgspec.DecodeError:
+                raise self._index.not_ours() from None
+            except RecursionError:
+                log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
+        headers = [(name, received.headers[key]) for key, name in PASSED_ON.items() if key in received.headers]
+        return Reply(received.status, received.body, headers)
+
+
+def _settle(answer: Future[Reply], make: Callable[[], Reply]) -> None:
+    try:
+        answer.set_result(make())
+    except Exception as error:  # noqa: BLE001  # as above
+        answer.set_exception(error)
 
 
 def _path(endpoint: Endpoint[Any, Any], query: str) -> str:
@@ -135,23 +210,8 @@ def _seconds(value: Raw | None) -> float:
         return 0.0
 
 
-def _mend(endpoint: Endpoint[Any, Any], received: Received, fields: Fields, membership: Membership) -> bool:
-    if endpoint.name == "unregister_peer_node":
-        return False
-    code = error_in(received).code
-    if code == PeerNotFound.code:
-        return membership.can_restore(None) and membership.renew()
-    return code == NotSubscribed.code and membership.can_restore(_topic(fields)) and membership.renew()
-
-
 def _topic(fields: Fields) -> str:
     return str(msgspec.json.decode(fields["topic"]))
-
-
-def _subscription(fields: Fields, membership: Membership) -> Subscription | None:
-    """What the node knows of the subscription that a call is about, before it is made."""
-    topic = fields.get("topic")
-    return membership.find(bytes(topic)[1:-1].decode()) if topic else None
 
 
 class Answered(NamedTuple):
@@ -161,15 +221,6 @@ class Answered(NamedTuple):
     before: Subscription | None
     fields: Fields
     received: Received
-
-
-def _learn(observe: Callable[[Answered], None], index: Index, answered: Answered) -> None:
-    try:
-        observe(answered)
-    except msgspec.DecodeError:
-        raise index.not_ours() from None
-    except RecursionError:
-        log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
 
 
 def _registered(answered: Answered) -> None:

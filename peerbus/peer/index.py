@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TypeVar
 
 import msgspec
 
+from peerbus.connection import Received
 from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError, TooManyWaiting
 from peerbus.protocol import Answer, ErrorAnswer, Request
-from peerbus.transport import Received, TimedOut, Transport, Unreachable
+from peerbus.transport import TimedOut, Transport, Unreachable
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -33,27 +35,40 @@ class Index:
         self.timeout = timeout
         self._transport = Transport(CONNECT_SECONDS)
 
-    def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Received:
-        """Send a call as it is and return the answer as it came; `wait` is how long the call itself waits.
+    def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Future[Received]:
+        """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.
 
-        Raises `IndexUnreachable`, also where something else answers in its place, `IndexTimeout`, and
-        `TooManyWaiting`.
+        Raises `TooManyWaiting`.
         """
-        if not wait:
-            return self._send(method, path, body, headers, self.timeout)
-        if not self._waiting.acquire(blocking=False):
+        if wait and not self._waiting.acquire(blocking=False):
             raise TooManyWaiting(
                 f"{self._max_waiting} pulls are waiting, which is as many as this peer node takes. Pull without `wait`."
             )
+        sent = self._transport.send(method, self.url + path, body, headers, wait + self.timeout)
+        if wait:
+            sent.add_done_callback(lambda _: self._waiting.release())
+        return sent
+
+    def received(self, sent: Future[Received]) -> Received:
+        """The answer to what was sent, as it came, waiting for it.
+
+        Raises `IndexUnreachable`, also where something else answers in its place, and `IndexTimeout`.
+        """
         try:
-            return self._send(method, path, body, headers, wait + self.timeout)
-        finally:
-            self._waiting.release()
+            received = sent.result()
+        except TimedOut as error:
+            raise IndexTimeout(f"The indexing server at {self.url} gave {error}.") from None
+        except Unreachable as error:
+            raise IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.") from None
+        if received.status not in STATUSES or received.headers.get("content-type") != "application/json":
+            raise self.not_ours()
+        return received
 
     def call(self, path: str, request: Request, answer: type[AnswerT], timeout: float | None = None) -> AnswerT:
         """Make a call of the peer node's own; an error of the server's is raised as its class."""
         body = msgspec.json.encode(request)
-        received = self._send("POST", path, body, JSON_HEADERS, self.timeout if timeout is None else timeout)
+        timeout = self.timeout if timeout is None else timeout
+        received = self.received(self._transport.send("POST", self.url + path, body, JSON_HEADERS, timeout))
         if received.status == 200:
             try:
                 return msgspec.json.decode(received.body, type=answer)
@@ -63,21 +78,8 @@ class Index:
         raise CATALOGUE.get(error.code, InternalError)(error.message)
 
     def close(self) -> None:
-        """Close the connections that no call is using."""
+        """Close the connections; calls under way find the server unreachable."""
         self._transport.close()
-
-    def _send(self, method: str, path: str, body: bytes, headers: Sequence[str], timeout: float) -> Received:
-        try:
-            received = self._transport.send(method, self.url + path, body, headers, timeout)
-        except TimedOut:
-            raise IndexTimeout(
-                f"The indexing server at {self.url} did not answer within {timeout:g} seconds."
-            ) from None
-        except Unreachable as error:
-            raise IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.") from None
-        if received.status not in STATUSES or received.headers.get("content-type") != "application/json":
-            raise self.not_ours()
-        return received
 
     def not_ours(self) -> IndexUnreachable:
         """The error for an answer that no indexing server gives."""

@@ -2,18 +2,22 @@
 
 import logging
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from peerbus.endpoints import ENDPOINTS
 from peerbus.peer.calls import OWN_CALLS
 from peerbus.peer.events import Events
-from peerbus.peer.forwarding import forwarding
+from peerbus.peer.forwarding import Forwarding
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.serving import Server, url_of
 from peerbus.web import Door, answering, create_app
 
 log = logging.getLogger(__name__)
+
+WORKERS = 8
+"""Calls at once that wait for a renewal, or keep one waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class NodeOptions:
     index_url: str = "http://127.0.0.1:5000"
     lease_seconds: float = 30.0
     index_timeout: float = 10.0
-    threads: int = 64
+    threads: int = 16
+    max_waiting: int = 1000
     max_body: int = 16 << 20
     advertise: str | None = None
     """The host that others reach a node at, where that is not the one it listens on."""
@@ -33,16 +38,16 @@ class PeerNode:
     """One peer, served over HTTP on a bound socket."""
 
     def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
-        index = self._index = Index(
-            options.index_url, options.index_timeout, max_waiting=max(1, options.threads * 3 // 4)
-        )
+        index = self._index = Index(options.index_url, options.index_timeout, options.max_waiting)
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
         self.peer_id = peer_id
         self.events = Events()
         self._membership = Membership(
             index, peer_id, url_of(listener, options.advertise), options.lease_seconds, self.events
         )
         forwarded = {
-            endpoint: forwarding(endpoint, index, self._membership, options.max_body) for endpoint in ENDPOINTS
+            endpoint: Forwarding(endpoint, index, self._membership, options.max_body, self._workers)
+            for endpoint in ENDPOINTS
         }
         routes = forwarded | {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
         self._server = Server(
@@ -71,6 +76,7 @@ class PeerNode:
     def wait(self) -> bool:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
+        self._workers.shutdown(wait=False, cancel_futures=True)
         self._index.close()
         log.info("Peer '%s' stopped.", self.peer_id)
         return clean

@@ -86,8 +86,8 @@ def test_a_peer_that_was_unregistered_can_exit(index: Api) -> None:
         assert node.post("/exit_peer").status == 200
 
 
-def test_a_node_keeps_threads_free_of_pulls_that_wait(index: Api) -> None:
-    with start_node("peer1", index.url, threads=4) as node:
+def test_only_so_many_pulls_wait_at_a_node_and_they_hold_no_threads(index: Api) -> None:
+    with start_node("peer1", index.url, threads=2, max_waiting=3) as node:
         node.post("/create_topic", topic="news")
         node.post("/subscribe", topic="news")
         held = [node.in_background("POST", "/pull_messages", topic="news", wait=60) for _ in range(3)]

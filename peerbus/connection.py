@@ -1,0 +1,119 @@
+"""One kept connection of a transport, and the exchange it carries."""
+
+import socket
+import ssl
+from concurrent.futures import Future
+from time import monotonic
+from typing import NamedTuple
+
+import httptools
+
+RECEIVED_AT_ONCE = 1 << 16
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Received(NamedTuple):
+    """An answer as it came: header names in lower case."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class Exchange:
+    """A request on its way, until `deadline` at most, and who waits for its answer."""
+
+    __slots__ = ("answer", "data", "deadline", "origin", "timeout")
+
+    def __init__(self, origin: str, data: bytes, timeout: float) -> None:
+        self.origin = origin
+        self.data = data
+        self.timeout = timeout
+        self.deadline = monotonic() + timeout
+        self.answer: Future[Received] = Future()
+
+
+class Connection:
+    """A non-blocking socket that carries one exchange at a time, read by httptools' parser (llhttp, in C)."""
+
+    def __init__(self, origin: str, sock: socket.socket) -> None:
+        self.origin = origin
+        self.socket = sock
+        self.exchange: Exchange | None = None
+        self.used = False
+        """Whether it has carried an exchange before this one."""
+        self.unsent = b""
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._complete = False
+        self._keep_alive = False
+
+    def begin(self, exchange: Exchange) -> None:
+        """Take on an exchange; what is left `unsent` is to be sent."""
+        self.exchange = exchange
+        self.unsent = exchange.data
+        self._headers = {}
+        self._body = []
+        self._complete = False
+
+    def send(self) -> None:
+        """Send what the socket takes; raises `OSError`."""
+        try:
+            sent = self.socket.send(self.unsent)
+        except WOULD_BLOCK:
+            return
+        self.unsent = self.unsent[sent:] if sent < len(self.unsent) else b""
+
+    def receive(self) -> bool:
+        """Take in what has come, and say whether the connection is still open.
+
+        Raises `OSError`, and `httptools.HttpParserError` for what is not HTTP.
+        """
+        while True:
+            try:
+                data = self.socket.recv(RECEIVED_AT_ONCE)
+            except WOULD_BLOCK:
+                return True
+            if not data:
+                return False
+            self._parser.feed_data(data)
+            if len(data) < RECEIVED_AT_ONCE and not isinstance(self.socket, ssl.SSLSocket):
+                return True
+
+    def received(self, closed: bool = False) -> Received | None:
+        """The answer, if it is whole; one without a length is when the connection is `closed`."""
+        if self._complete or (closed and self._ends_with_connection):
+            return Received(self._parser.get_status_code(), b"".join(self._body), self._headers)
+        return None
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything of an answer has come."""
+        return bool(self._headers)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether it can carry another exchange."""
+        return self._keep_alive and not self.unsent
+
+    @property
+    def _ends_with_connection(self) -> bool:
+        return bool(self._headers) and not self._headers.keys() & {"content-length", "transfer-encoding"}
+
+    # What the parser calls
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header came."""
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body came."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole, unless it is one of those that only announce it."""
+        self._complete = self._parser.get_status_code() >= 200
+        self._keep_alive = self._parser.should_keep_alive()
+        if not self._complete:
+            self._headers = {}
