@@ -8,7 +8,7 @@ from pathlib import Path
 
 from peerbus import __version__
 
-LIBRARIES = ("granian", "Flask", "msgspec", "pycurl")
+LIBRARIES = ("granian", "Flask", "msgspec", "httptools")
 
 
 def describe(**parameters: object) -> dict[str, str]:

@@ -20,6 +20,9 @@ class MessageIds:
         self._memory = memory
         self._seen: OrderedDict[str, tuple[int, int, float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._seen)
+
     def find(self, message_id: str, now: float) -> tuple[int, int] | None:
         """The offset and count of the messages published with `message_id`, if that is still remembered."""
         self.expire(now)

@@ -79,7 +79,7 @@ class State:
 
     def refreshed(self, topic: Topic) -> Topic:
         """The topic without what is too old."""
-        if topic.next_expiry() != NEVER:
+        if topic.expires:
             self.upkeep.refresh(topic, self.clock())
             self.hurry()
         return topic

@@ -68,6 +68,11 @@ class Topic:
         self._waiting = waiting
 
     @property
+    def expires(self) -> bool:
+        """Whether time alone changes it: messages grow too old, or message ids are forgotten."""
+        return self.options.max_age is not None or bool(self.message_ids)
+
+    @property
     def unread(self) -> int:
         """Messages that at least one queue has yet to have acknowledged."""
         return self.log.end - self._unread_from()
