@@ -152,5 +152,11 @@ class IndexTimeout(PeerbusError):
     code, status, retry_after = "index_timeout", 504, 1
 
 
+class StorageFull(PeerbusError):
+    """The disk that the server keeps its state on has no room for what the call changes."""
+
+    code, status, retry_after = "storage_full", 507, 10
+
+
 CATALOGUE: dict[str, type[PeerbusError]] = {error.code: error for error in PeerbusError.__subclasses__()}
 """Every error by its code, so that a client raises the same class the server did."""

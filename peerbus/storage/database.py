@@ -1,0 +1,101 @@
+"""The database file: created whole or not at all, checked before it is used."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+from peerbus.storage.failure import StorageError, unopened, unsound, unusable
+from peerbus.storage.folder import DataFolder
+from peerbus.storage.tables import SCHEMA, SCHEMA_VERSION
+
+APPLICATION_ID = int.from_bytes(b"pbus")
+"""Tells the database from those of other programs."""
+WAL_BYTES = 64 << 20
+"""What the write-ahead log keeps of the disk after a transaction that was larger."""
+
+
+def open_database(folder: DataFolder) -> sqlite3.Connection:
+    """The database of `folder`, created where there is none, in whole: its structure and its relations are checked.
+
+    Raises `StorageError`, and then has changed nothing.
+    """
+    path = folder.database
+    try:
+        if not path.exists():
+            if folder.wal.exists():
+                raise unsound(path, f"it is missing, and {folder.wal.name} is there")
+            _create(path)
+        with path.open("rb+"):  # SQLite would open it for reading only, and fail later
+            pass
+        _check(path)
+        return _open(path)
+    except OSError as error:
+        raise unusable(path.parent, f"{error.filename}: {error.strerror}") from None
+    except sqlite3.Error as error:
+        raise unopened(path, error) from None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = _connect(path, "rw")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        # Without this, freeing a backlog writes every freed page once more, as zeros.
+        connection.execute("PRAGMA secure_delete = OFF")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    # The thread that opens the database is not the one that writes to it.
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+    )
+
+
+def _create(path: Path) -> None:
+    """Create the database under another name, so that one that is empty or in part was never ours."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    draft.touch(0o600)
+    with closing(_connect(draft, "rw")) as connection:
+        connection.executescript(
+            f"PRAGMA journal_mode = OFF; PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA}"
+        )
+        connection.execute("INSERT INTO meta VALUES (?)", (uuid4().hex,))
+        connection.execute("PRAGMA journal_mode = WAL")
+    _flush(draft)
+    draft.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _check(path: Path) -> None:
+    """Raise `StorageError` unless the database is ours and sound; reads it only, so that a bad one stays as it is."""
+    with closing(_connect(path, "ro")) as connection:
+        ((application,),) = connection.execute("PRAGMA application_id")
+        if application != APPLICATION_ID:
+            raise unsound(path, "it is not a database of this program")
+        ((version,),) = connection.execute("PRAGMA user_version")
+        if version != SCHEMA_VERSION:
+            raise StorageError(
+                f"{path} has version {version} of the schema, and this program reads version {SCHEMA_VERSION}: "
+                "start the release that wrote it, or name another folder."
+            )
+        for pragma in ("quick_check", "foreign_key_check"):
+            for problem in connection.execute(f"PRAGMA {pragma}"):
+                if problem != ("ok",):
+                    raise unsound(path, ", ".join(map(str, problem)).replace("\n", " "))

@@ -1,0 +1,48 @@
+"""The folder that holds the data, for one server at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from peerbus.storage.failure import StorageError, unusable
+
+
+class DataFolder:
+    """A folder locked until `close`, or until the process ends, however that comes about."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the folder where its parent exists, and lock it.
+
+        A missing parent is not created: it may be a disk that is not mounted. Raises `StorageError`.
+        """
+        self.database = path / "peerbus.db"
+        self.wal = path / "peerbus.db-wal"
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+            self._lock = os.fdopen(os.open(path / "peerbus.lock", os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise unusable(path, f"{error.filename}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            if not isinstance(error, BlockingIOError):
+                raise unusable(path, f"it cannot be locked: {error.strerror}") from None
+            raise StorageError(
+                f"Another server keeps its data in {path}: stop that one first, or name another folder."
+            ) from None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the database takes up."""
+        return sum(file.stat().st_size for file in (self.database, self.wal) if file.exists())
+
+    @property
+    def free(self) -> int:
+        """Bytes that this process may still write to the folder's file system."""
+        room = os.statvfs(self.database.parent)
+        return room.f_bavail * room.f_frsize
+
+    def close(self) -> None:
+        """Unlock the folder."""
+        self._lock.close()

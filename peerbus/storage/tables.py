@@ -1,0 +1,143 @@
+"""The tables, and how records become rows and rows records."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from zlib import crc32
+
+from msgspec import json, msgpack
+from msgspec.structs import astuple
+
+from peerbus.broker.records import PeerRecord, QueueRecord, Segment
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE meta (epoch TEXT NOT NULL);
+CREATE TABLE peers (
+    peer_id TEXT PRIMARY KEY NOT NULL,
+    address TEXT,
+    lease_seconds REAL,
+    deleted_topics TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE topics (
+    number INTEGER PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL,
+    max_messages INTEGER NOT NULL,
+    overflow TEXT NOT NULL,
+    max_age REAL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    dropped INTEGER NOT NULL,
+    first_id INTEGER NOT NULL
+);
+CREATE TABLE queues (
+    number INTEGER PRIMARY KEY NOT NULL,
+    topic INTEGER NOT NULL REFERENCES topics,
+    "group" TEXT,
+    explicit INTEGER NOT NULL,
+    ack_deadline REAL NOT NULL,
+    max_attempts INTEGER,
+    dead_letter_topic TEXT,
+    cursor INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    dropped INTEGER NOT NULL,
+    members TEXT NOT NULL
+);
+CREATE TABLE deliveries (
+    queue INTEGER NOT NULL REFERENCES queues,
+    "offset" INTEGER NOT NULL,
+    member TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    problem TEXT NOT NULL,
+    due REAL,
+    PRIMARY KEY (queue, "offset")
+) WITHOUT ROWID;
+-- With row ids, unlike the others: rows are large, and appended in the order in which they are read again.
+CREATE TABLE segments (
+    topic INTEGER NOT NULL REFERENCES topics,
+    until INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (topic, until)
+);
+CREATE TABLE message_ids (
+    topic INTEGER NOT NULL REFERENCES topics,
+    serial INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    "offset" INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    seen_at REAL NOT NULL,
+    PRIMARY KEY (topic, serial)
+) WITHOUT ROWID;
+"""
+ROW_BYTES = 1 << 20
+"""Bytes of messages from which on a row of segments gets no further segment: a row is freed as a whole."""
+Run = list[tuple[float, Sequence[bytes]]]
+
+_encode = msgpack.Encoder().encode
+_decode = msgpack.Decoder(list[tuple[float, list[bytes]]]).decode
+_names = json.Decoder(list[str]).decode
+
+
+def peer_row(record: PeerRecord) -> tuple[Any, ...]:
+    """The row of a peer."""
+    return record.peer_id, record.address, record.lease_seconds, _text(record.deleted_topics)
+
+
+def peer_record(row: tuple[Any, ...]) -> PeerRecord:
+    """The peer of a row."""
+    peer_id, address, lease_seconds, deleted_topics = row
+    return PeerRecord(peer_id, address, lease_seconds, _names(deleted_topics))
+
+
+def queue_row(record: QueueRecord) -> tuple[Any, ...]:
+    """The row of a message queue."""
+    *values, members = astuple(record)
+    return *values, _text(members)
+
+
+def queue_record(row: tuple[Any, ...]) -> QueueRecord:
+    """The message queue of a row."""
+    number, topic, group, explicit, *options, members = row
+    values = number, topic, group, bool(explicit), *options, _names(members)
+    return QueueRecord(*values)
+
+
+def segment_rows(segments: Iterable[Segment]) -> Iterator[tuple[int, int, bytes, int]]:
+    """A row for each run of segments of one topic without a gap, as far as it does not get too large.
+
+    `until` is where the run ends, and `data` has the time and the values of each segment.
+    """
+    by_topic: dict[int, list[Segment]] = {}
+    for segment in segments:
+        by_topic.setdefault(segment.topic, []).append(segment)
+    for topic, those in by_topic.items():
+        run: Run = []
+        size = until = 0
+        for segment in those:
+            if run and (segment.offset != until or size >= ROW_BYTES):
+                yield _segment_row(topic, until, run)
+                run, size = [], 0
+            run.append((segment.published_at, segment.values))
+            size += sum(map(len, segment.values))
+            until = segment.offset + len(segment.values)
+        yield _segment_row(topic, until, run)
+
+
+def row_segments(topic: int, until: int, data: bytes, checksum: int) -> Iterator[Segment]:
+    """The segments of a row; raises `ValueError` where the data is not what was written."""
+    if crc32(data) != checksum:
+        raise ValueError(f"messages of topic {topic} before offset {until} are not as they were written")
+    run = _decode(data)
+    offset = until - sum(len(values) for _, values in run)
+    for published_at, values in run:
+        yield Segment(topic, offset, values, published_at)
+        offset += len(values)
+
+
+def _segment_row(topic: int, until: int, run: Run) -> tuple[int, int, bytes, int]:
+    data = _encode(run)
+    return topic, until, data, crc32(data)
+
+
+def _text(names: Sequence[str]) -> str:
+    return json.encode(names).decode()
