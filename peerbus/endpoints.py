@@ -37,6 +37,8 @@ class Endpoint(Generic[Target, RequestT]):
     request: type[RequestT]
     call: Callable[[Target, RequestT], Result]
     level: int = logging.INFO
+    changes: bool = True
+    """Whether it changes the target's state."""
 
     @property
     def name(self) -> str:
@@ -250,13 +252,13 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
     Endpoint("POST", "/pull_messages", wire.PullRequest, pull_messages, logging.DEBUG),
     Endpoint("POST", "/ack_messages", wire.ClaimRequest, ack_messages, logging.DEBUG),
     Endpoint("POST", "/nack_messages", wire.NackRequest, nack_messages, logging.DEBUG),
-    Endpoint("GET", "/query_peers", wire.TopicRequest, query_peers, logging.DEBUG),
-    Endpoint("GET", "/topics", wire.ListRequest, topics, logging.DEBUG),
-    Endpoint("GET", "/peers", wire.ListRequest, peers, logging.DEBUG),
-    Endpoint("GET", "/stats", wire.EmptyRequest, stats, logging.DEBUG),
+    Endpoint("GET", "/query_peers", wire.TopicRequest, query_peers, logging.DEBUG, changes=False),
+    Endpoint("GET", "/topics", wire.ListRequest, topics, logging.DEBUG, changes=False),
+    Endpoint("GET", "/peers", wire.ListRequest, peers, logging.DEBUG, changes=False),
+    Endpoint("GET", "/stats", wire.EmptyRequest, stats, logging.DEBUG, changes=False),
 )
 
 HEALTH: tuple[Endpoint[Broker, Any], ...] = (
-    Endpoint("GET", "/livez", wire.EmptyRequest, livez, logging.DEBUG),
-    Endpoint("GET", "/readyz", wire.EmptyRequest, readyz, logging.DEBUG),
+    Endpoint("GET", "/livez", wire.EmptyRequest, livez, logging.DEBUG, changes=False),
+    Endpoint("GET", "/readyz", wire.EmptyRequest, readyz, logging.DEBUG, changes=False),
 )

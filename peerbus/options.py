@@ -12,6 +12,7 @@ import click
 
 from peerbus.logs import LEVELS, LogFolderError
 from peerbus.serving import BindError
+from peerbus.storage import StorageError
 
 USAGE_ERROR = 2
 
@@ -56,7 +57,7 @@ def run(main: click.Command) -> NoReturn:
         code = main.main(standalone_mode=False)
     except click.ClickException as error:
         code = _failed(error.format_message())
-    except (BindError, LogFolderError) as error:
+    except (BindError, LogFolderError, StorageError) as error:
         code = _failed(str(error))
     except click.Abort:
         code = 1

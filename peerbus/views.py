@@ -40,6 +40,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     subscriptions: int
     memory_bytes: int
     freed_bytes: int
+    stored_bytes: int
     waiting_pulls: int
     published: int
     pulled: int

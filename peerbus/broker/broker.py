@@ -4,18 +4,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Condition, Lock
+from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from peerbus.broker.journal import Journal
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
 from peerbus.broker.message_queue import Claim, MessageQueue
+from peerbus.broker.records import Changes, Contents
+from peerbus.broker.restoring import restore
 from peerbus.broker.results import Deleted, Published, Pulled, Registered, Settled, Subscribed, Subscribers
 from peerbus.broker.schedule import NEVER
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
 from peerbus.errors import BadRequest
 from peerbus.views import PeerView, Stats, TopicView
+
+T = TypeVar("T")
 
 
 class Broker:
@@ -29,8 +35,10 @@ class Broker:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_topic_deleted: Callable[[str, Mapping[str, str]], None] | None = None,
+        journal: Journal | None = None,
+        contents: Contents | None = None,
     ) -> None:
-        """Begin empty, with a new epoch.
+        """Begin empty, with a new epoch, or with `contents`. `journal` is told of all that changes.
 
         `clock` gives the time in seconds for leases and windows. `on_topic_deleted` is told a deleted topic
         and the addresses of its subscribers by peer id, outside the lock; it must not block.
@@ -40,7 +48,9 @@ class Broker:
         self._clock = clock
         self._lock = Lock()
         self._tended = Condition(self._lock)
-        self._state = State(self._limits, clock, self._tended)
+        self._state = State(self._limits, clock, self._tended, journal or Journal())
+        if contents is not None:
+            restore(self._state, contents)
 
     # Peers
 
@@ -56,11 +66,15 @@ class Broker:
         """
         with self._lock:
             known = self._state.peers.find(peer_id)
+            if not known:
+                self._state.journal.check_room(0)
             peer = known or self._state.peers.add(peer_id)
             if address is not UNSET:
                 peer.address = address
             if lease_seconds is not UNSET:
                 peer.lease_seconds = lease_seconds
+            if (address, lease_seconds) != (UNSET, UNSET) or not known:
+                self._state.journal.peer_changed(peer)
             self._state.peers.renew(peer, self._clock())
             self._state.hurry()
             return Registered(known is None, self._state.epoch)
@@ -107,6 +121,7 @@ class Broker:
         `BadRequest` for an option beyond the server's own limit.
         """
         with self._lock:
+            self._state.journal.check_room(0)
             return self._state.topics.create(topic, max_messages, overflow, max_age)
 
     def delete_topic(self, topic: str) -> Deleted:
@@ -142,9 +157,10 @@ class Broker:
                 seen = found.message_ids.find(message_id, self._clock())
                 if seen is not None:
                     return Published(*seen, duplicate=True)
+            self._state.journal.check_room(size)
             offset = found.append(values, size, self._clock())
             if message_id is not None:
-                found.message_ids.add(message_id, offset, len(values), self._clock())
+                found.remember(message_id, offset, len(values), self._clock())
             self._state.refreshed(found)
             self._state.totals.published += len(values)
             return Published(offset, len(values), duplicate=False)
@@ -180,6 +196,7 @@ class Broker:
         named = {name: value for name, value in options.items() if value is not None}
         with self._lock:
             peer = self._state.peer(peer_id)
+            self._state.journal.check_room(0)
             created = self._state.subscriptions.begin(peer, self._state.topic(topic), start, group, named)
             queue = peer.queues[topic]
             self._state.upkeep.watch(queue)
@@ -273,6 +290,16 @@ class Broker:
     def closing(self) -> bool:
         """Whether `close` was called."""
         return self._state.closing
+
+    def written(self, changes: Changes) -> None:
+        """Changes that the journal was told of are on disk: let their messages be delivered."""
+        with self._lock:
+            self._state.topics.commit({number: topic.end for number, topic in changes.topics.items() if topic})
+
+    def locked(self, take: Callable[[], T]) -> T:
+        """What `take` returns, called while nothing changes."""
+        with self._lock:
+            return take()
 
     def close(self) -> None:
         """End all waiting, now and from now on: a pull answers with what there is. All else goes on."""

@@ -2,7 +2,7 @@
 
 from msgspec import Raw, Struct, json
 
-from peerbus.broker.message_queue import MessageQueue
+from peerbus.broker.message_queue import Delivery, MessageQueue
 
 
 class DeadLetter(Struct):
@@ -16,9 +16,8 @@ class DeadLetter(Struct):
     reason: str
 
 
-def letter(queue: MessageQueue, offset: int) -> bytes:
-    """The dead letter for an exhausted message of `queue`."""
-    delivery = queue.delivery(offset)
+def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes:
+    """The dead letter for an exhausted message of `queue`, which was delivered so at last."""
     (value,) = queue.topic.log.read(offset, 1, 0)
     return json.encode(
         DeadLetter(Raw(value), queue.topic.name, offset, delivery.attempt, delivery.member, delivery.problem)

@@ -30,6 +30,10 @@ class Log:
         self.start = self.end = 0
         self.size = 0
 
+    def begin_at(self, offset: int) -> None:
+        """Let the first message appended to an empty log have `offset`."""
+        self._base = self.start = self.end = offset
+
     @property
     def slots(self) -> int:
         """Places taken up, by retained messages and by freed ones not yet given back."""

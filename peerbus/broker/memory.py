@@ -1,9 +1,14 @@
 """What the messages of all topics hold together."""
 
-from collections import OrderedDict
+from __future__ import annotations
 
-from peerbus.broker.log import Log
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
 from peerbus.errors import MemoryFull, TooLarge
+
+if TYPE_CHECKING:
+    from peerbus.broker.topic import Topic
 
 
 class Memory:
@@ -20,7 +25,7 @@ class Memory:
         self.used = 0
         self.freed = 0
         """Bytes of messages let go of since the beginning."""
-        self._history: OrderedDict[Log, int] = OrderedDict()
+        self._history: OrderedDict[Topic, int] = OrderedDict()
 
     def reserve(self, size: int) -> None:
         """Count `size` bytes more, dropping the longest kept histories until they fit.
@@ -39,22 +44,22 @@ class Memory:
             )
         self.used += size
 
-    def free(self, log: Log, start: int) -> None:
-        """Free the messages of `log` before `start`."""
-        self._give_back(log.free(start))
+    def free(self, topic: Topic, start: int) -> None:
+        """Free the messages of `topic` before `start`."""
+        self._give_back(topic.free(start))
 
-    def keep_history(self, log: Log, pulled: int) -> None:
+    def keep_history(self, topic: Topic, pulled: int) -> None:
         """Note that every subscriber has pulled what comes before `pulled`."""
-        if log.start < pulled:
-            self._history[log] = pulled
+        if topic.log.start < pulled:
+            self._history[topic] = pulled
         else:
-            self._history.pop(log, None)
+            self._history.pop(topic, None)
 
-    def forget(self, log: Log) -> list[bytes | None]:
-        """Stop counting `log`, which nobody will read again; returns its values, for the caller to let go of."""
-        self._history.pop(log, None)
-        self._give_back(log.size)
-        return log.take_all()
+    def forget(self, topic: Topic) -> list[bytes | None]:
+        """Stop counting `topic`, which nobody will read again; returns its messages, for the caller to let go of."""
+        self._history.pop(topic, None)
+        self._give_back(topic.log.size)
+        return topic.log.take_all()
 
     def _give_back(self, size: int) -> None:
         self.used -= size

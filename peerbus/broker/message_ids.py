@@ -12,12 +12,14 @@ ID_SIZE = 300
 class MessageIds:
     """Remembers what was published with each message id, within a window of count and time."""
 
-    __slots__ = ("_limit", "_memory", "_seconds", "_seen")
+    __slots__ = ("_limit", "_memory", "_seconds", "_seen", "first")
 
     def __init__(self, limit: int, seconds: float, memory: Memory) -> None:
         self._limit = limit
         self._seconds = seconds
         self._memory = memory
+        self.first = 0
+        """The serial number of the oldest one remembered; they count up."""
         self._seen: OrderedDict[str, tuple[int, int, float]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -29,17 +31,24 @@ class MessageIds:
         seen = self._seen.get(message_id)
         return seen and seen[:2]
 
-    def add(self, message_id: str, offset: int, count: int, now: float) -> None:
-        """Remember that `count` messages from `offset` on were published with `message_id`."""
+    def get(self, message_id: str) -> tuple[int, int, float] | None:
+        """The offset, count and time of what was published with `message_id`, as far as it is remembered."""
+        return self._seen.get(message_id)
+
+    def add(self, message_id: str, offset: int, count: int, now: float) -> int:
+        """Remember that `count` messages from `offset` on were published with `message_id`; returns its serial."""
         self._seen[message_id] = offset, count, now
         self._memory.used += ID_SIZE
         if len(self._seen) > self._limit:
             self._forget_oldest()
+        return self.first + len(self._seen) - 1
 
-    def expire(self, now: float) -> None:
-        """Forget what lies before the window."""
+    def expire(self, now: float) -> bool:
+        """Forget what lies before the window; says whether there was anything."""
+        first = self.first
         while self.next_expiry() <= now:
             self._forget_oldest()
+        return self.first != first
 
     def next_expiry(self) -> float:
         """When the oldest id is forgotten."""
@@ -52,4 +61,5 @@ class MessageIds:
 
     def _forget_oldest(self) -> None:
         self._seen.popitem(last=False)
+        self.first += 1
         self._memory.used -= ID_SIZE

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from peerbus.broker.schedule import Schedule
 
 if TYPE_CHECKING:
-    from peerbus.broker.limits import Limits
     from peerbus.broker.topic import Topic
 
 
@@ -57,20 +56,23 @@ class MessageQueue:
     __slots__ = (
         "_again",
         "_deadlines",
-        "_dropped",
         "_held",
+        "_journal",
         "_limits",
         "_unacknowledged",
         "cursor",
+        "dropped",
         "group",
         "members",
+        "number",
         "options",
         "started",
         "topic",
     )
 
-    def __init__(self, topic: Topic, cursor: int, options: QueueOptions, limits: Limits, group: str | None) -> None:
+    def __init__(self, topic: Topic, cursor: int, options: QueueOptions, group: str | None, number: int) -> None:
         self.topic = topic
+        self.number = number
         self.options = options
         self.group = group
         self.members: dict[str, None] = {}
@@ -82,9 +84,11 @@ class MessageQueue:
         """Of those, the ones in a member's hands, by the end of their deadline."""
         self._again: OrderedDict[int, None] = OrderedDict()
         """Of those, the ones to be handed over again."""
-        self._dropped = 0
+        self.dropped = 0
+        """Messages given up after their last attempt, or dropped while handed over, since the last pull."""
         self._held = cursor
-        self._limits = limits
+        self._limits = topic.commons.limits
+        self._journal = topic.commons.journal
         topic.readers.add(cursor)
         topic.free_pulled()
 
@@ -101,7 +105,7 @@ class MessageQueue:
     @property
     def missed(self) -> int:
         """Messages lost since the last pull: freed while they were new, or dropped after their last attempt."""
-        return max(0, self.topic.log.start - self.cursor) + self._dropped
+        return max(0, self.topic.log.start - self.cursor) + self.dropped
 
     @property
     def unread(self) -> int:
@@ -112,7 +116,7 @@ class MessageQueue:
     @property
     def remaining(self) -> int:
         """Messages to hand over now, new or again."""
-        return self.topic.log.end - max(self.cursor, self.topic.log.start) + len(self._again)
+        return self._new + len(self._again)
 
     @property
     def earlier(self) -> int:
@@ -122,27 +126,39 @@ class MessageQueue:
     @property
     def ready(self) -> bool:
         """Whether a pull has anything to answer with."""
-        return bool(self._again or self._dropped or (self._room and self.topic.log.end > self.cursor))
+        return bool(self._again or self.dropped or (self._room and self.topic.committed > self.cursor))
 
     def next_deadline(self) -> float:
         """When the next deadline passes."""
         return self._deadlines.next()
 
-    def take_back(self, now: float, limit: int) -> list[int]:
+    def take_back(self, now: float, limit: int) -> list[tuple[int, Delivery]]:
         """Take back up to `limit` messages overdue by `now`; returns those that are exhausted, to be buried now."""
         exhausted = []
         for offset in self._deadlines.take(now, limit):
             if offset < self.topic.log.start:
                 self.drop(offset)
             elif self._exhausted(offset):
-                exhausted.append(offset)
+                exhausted.append((offset, self._unacknowledged[offset]))
             else:
                 self._again[offset] = None
         return exhausted
 
-    def delivery(self, offset: int) -> Delivery:
-        """In whose hands a message is or was, that is not acknowledged."""
-        return self._unacknowledged[offset]
+    def delivery(self, offset: int) -> Delivery | None:
+        """In whose hands a message is or was, as long as it is not acknowledged."""
+        return self._unacknowledged.get(offset)
+
+    def deadline(self, offset: int) -> float | None:
+        """When a message that was handed over comes back, or None where it did."""
+        return None if offset in self._again else self._deadlines.time(offset)
+
+    def restore(self, offset: int, delivery: Delivery, deadline: float | None) -> None:
+        """Put back what was handed over in an earlier life; in the order of offsets."""
+        self._unacknowledged[offset] = delivery
+        if deadline is None:
+            self._again[offset] = None
+        else:
+            self._deadlines.set(offset, deadline)
 
     def pull(self, member: str, count: int, now: float) -> Batch:
         """Hand over up to `count` messages within the limits of a pull, those to be handed over again first.
@@ -151,16 +167,21 @@ class MessageQueue:
         """
         count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
         offsets, values = self._take_again(count, room)
-        missed, self._dropped = self.missed, 0
+        missed, self.dropped = self.missed, 0
         self.cursor = max(self.cursor, self.topic.log.start)
-        count = min(count - len(values), self._room)
+        count = min(count - len(values), self._room, self._new)
         room -= sum(map(len, values))
         if count > 0 and room > 0:
             new = self.topic.log.read(self.cursor, count, room)
             offsets += range(self.cursor, self.cursor + len(new))
             values += new
             self.cursor += len(new)
-        attempts = [self._hand_over(offset, member, now) for offset in offsets] if self._tracks else []
+        attempts: list[int] = []
+        if self._tracks:
+            attempts = [self._hand_over(offset, member, now) for offset in offsets]
+            self._journal.deliveries_changed(self, offsets)
+        if values or missed:
+            self._journal.queue_changed(self)
         self._moved()
         return Batch(offsets, values, attempts, missed)
 
@@ -169,6 +190,7 @@ class MessageQueue:
         valid, stale = self._check(member, claims)
         for offset in valid:
             self._forget(offset)
+        self._journal.deliveries_changed(self, valid)
         self._moved()
         return len(valid), stale
 
@@ -180,6 +202,7 @@ class MessageQueue:
         valid, stale = self._check(member, claims)
         for offset in valid:
             self._come_back(offset, due, "rejected")
+        self._journal.deliveries_changed(self, valid)
         return len(valid), stale
 
     def in_hands_of(self, member: str, up_to: int) -> list[Claim]:
@@ -195,12 +218,14 @@ class MessageQueue:
     def discard(self, offset: int) -> None:
         """Forget a message that was handed over: acknowledged, or buried."""
         self._forget(offset)
+        self._journal.deliveries_changed(self, [offset])
         self._moved()
 
     def drop(self, offset: int) -> None:
         """Forget a message that was handed over in vain, and count it as missed."""
         self.discard(offset)
-        self._dropped += 1
+        self.dropped += 1
+        self._journal.queue_changed(self)
 
     def postpone(self, offset: int, due: float) -> None:
         """Look at an exhausted message again at `due`."""
@@ -209,6 +234,7 @@ class MessageQueue:
     def seek(self, cursor: int) -> None:
         """Go on from `cursor`, forwards or back, and forget what was handed over. What is freed counts as missed."""
         self.cursor = self.started = cursor
+        self._journal.deliveries_changed(self, self._unacknowledged)
         self._unacknowledged.clear()
         self._again.clear()
         self._deadlines = Schedule()
@@ -221,12 +247,18 @@ class MessageQueue:
             self.topic.readers.remove(self._held)
             self.topic.free_pulled()
             return
-        for offset, _ in self.in_hands_of(member, up_to=self.cursor):
+        had = [offset for offset, _ in self.in_hands_of(member, up_to=self.cursor)]
+        for offset in had:
             self._come_back(offset, now, "its peer left")
+        self._journal.deliveries_changed(self, had)
 
     @property
     def _tracks(self) -> bool:
         return self.options.explicit or bool(self._unacknowledged)
+
+    @property
+    def _new(self) -> int:
+        return max(0, self.topic.committed - max(self.cursor, self.topic.log.start))
 
     @property
     def _room(self) -> int:
@@ -243,7 +275,8 @@ class MessageQueue:
             offset, _ = self._again.popitem(last=False)
             if offset < self.topic.log.start:
                 self._forget(offset)
-                self._dropped += 1
+                self._journal.deliveries_changed(self, [offset])
+                self.dropped += 1
                 continue
             (value,) = self.topic.log.read(offset, 1, max_bytes)
             offsets.append(offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from peerbus.broker.journal import Journal
 from peerbus.broker.pages import page
 from peerbus.broker.schedule import NEVER, Schedule
 from peerbus.errors import NotSubscribed, PeerNotFound, TooManyPeers, TopicDeleted
@@ -21,9 +22,10 @@ DELETED_TOPICS_REMEMBERED = 1000
 class Peer:
     """A registered participant: its address, its lease and its subscriptions."""
 
-    __slots__ = ("address", "deleted_topics", "lease_seconds", "peer_id", "queues", "waiting")
+    __slots__ = ("_journal", "address", "deleted_topics", "lease_seconds", "peer_id", "queues", "waiting")
 
-    def __init__(self, peer_id: str) -> None:
+    def __init__(self, peer_id: str, journal: Journal) -> None:
+        self._journal = journal
         self.peer_id = peer_id
         self.address: str | None = None
         self.lease_seconds: float | None = None
@@ -38,6 +40,12 @@ class Peer:
         self.deleted_topics[topic] = None
         if len(self.deleted_topics) > DELETED_TOPICS_REMEMBERED:
             del self.deleted_topics[next(iter(self.deleted_topics))]
+        self._journal.peer_changed(self)
+
+    def subscribed_anew(self, topic: str) -> None:
+        """Nothing is left to be told of a deleted topic of that name."""
+        if self.deleted_topics.pop(topic, self) is None:
+            self._journal.peer_changed(self)
 
     def knows(self, topic: str) -> bool:
         """Whether the peer is subscribed to `topic`, or was until it was deleted and is still to be told."""
@@ -49,7 +57,7 @@ class Peer:
         if queue is not None:
             return queue
         if topic in self.deleted_topics:
-            del self.deleted_topics[topic]
+            self.subscribed_anew(topic)
             raise TopicDeleted(
                 f"Topic '{topic}' was deleted, with the subscription of peer '{self.peer_id}' to it. "
                 "If it is created again, subscribe again."
@@ -60,10 +68,11 @@ class Peer:
 class Peers:
     """All registered peers. Renewing a lease is constant time."""
 
-    __slots__ = ("_leases", "_limit", "_peers")
+    __slots__ = ("_journal", "_leases", "_limit", "_peers")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, journal: Journal) -> None:
         self._limit = limit
+        self._journal = journal
         self._peers: dict[str, Peer] = {}
         self._leases: Schedule[str] = Schedule()
 
@@ -89,13 +98,14 @@ class Peers:
         """Register a new peer; raises `TooManyPeers`."""
         if len(self._peers) >= self._limit:
             raise TooManyPeers(f"{self._limit} peers are registered, which is as many as the server takes.")
-        peer = self._peers[peer_id] = Peer(peer_id)
+        peer = self._peers[peer_id] = Peer(peer_id, self._journal)
         return peer
 
     def remove(self, peer: Peer) -> None:
         """Forget a peer."""
         del self._peers[peer.peer_id]
         self._leases.discard(peer.peer_id)
+        self._journal.peer_removed(peer)
 
     def renew(self, peer: Peer, now: float) -> None:
         """Begin the lease again at `now`, if the peer has one."""

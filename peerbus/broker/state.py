@@ -7,7 +7,10 @@ from uuid import uuid4
 
 from msgspec import Struct, structs
 
+from peerbus.broker.commons import Commons
+from peerbus.broker.journal import Journal
 from peerbus.broker.limits import Limits
+from peerbus.broker.memory import Memory
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.peers import Peer, Peers
 from peerbus.broker.results import Pulled, Subscribers
@@ -41,13 +44,16 @@ class State:
     A peer that is looked up has given a sign of life; a topic or a queue that is looked up is up to date.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float], tended: Condition) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float], tended: Condition, journal: Journal) -> None:
         """`tended` is what the call that tends waits on; it is notified when something falls due sooner."""
         self.clock = clock
-        self.peers = Peers(limits.max_peers)
+        self.journal = journal
+        self.memory = Memory(limits.max_bytes)
         self.waiting = Waiting(limits.max_waiting, tended.notify)
-        self.topics = Topics(limits, self.waiting)
-        self.subscriptions = Subscriptions(limits)
+        self.peers = Peers(limits.max_peers, journal)
+        commons = Commons(limits, self.memory, self.waiting, journal)
+        self.topics = Topics(commons)
+        self.subscriptions = Subscriptions(commons)
         self.upkeep = Upkeep(self.topics, self.waiting)
         self.totals = Totals()
         self.closing = False
@@ -183,9 +189,10 @@ class State:
             peers=len(self.peers),
             topics=len(self.topics),
             subscriptions=len(self.subscriptions),
-            memory_bytes=self.topics.memory.used,
-            freed_bytes=self.topics.memory.freed,
+            memory_bytes=self.memory.used,
+            freed_bytes=self.memory.freed,
             waiting_pulls=len(self.waiting),
+            stored_bytes=self.journal.stored_bytes,
             dead_lettered=self.upkeep.dead_lettered,
             **structs.asdict(self.totals),
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from peerbus.broker.limits import Limits
+from peerbus.broker.commons import Commons
 from peerbus.broker.message_queue import MessageQueue, QueueOptions
 from peerbus.broker.peers import Peer
 from peerbus.broker.topic import From, Topic
@@ -12,10 +12,10 @@ from peerbus.errors import BadRequest, SubscriptionExists, TooManySubscriptions
 class Subscriptions:
     """Begins and ends subscriptions, and counts them."""
 
-    __slots__ = ("_count", "_limits")
+    __slots__ = ("_commons", "_count")
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
         self._count = 0
 
     def __len__(self) -> int:
@@ -37,6 +37,7 @@ class Subscriptions:
                 "Unsubscribe first."
             )
         queue.options = _options(queue.options, named)
+        self._commons.journal.queue_changed(queue)
         if start is not None:
             queue.seek(topic.position(start))
             topic.wake()
@@ -51,31 +52,42 @@ class Subscriptions:
         if not queue.members and queue.group is not None:
             del topic.groups[queue.group]
         topic.wake()
+        if queue.members:
+            self._commons.journal.queue_changed(queue)
+        else:
+            self._commons.journal.queue_removed(queue)
         return queue
 
     def end_all(self, topic: Topic, peers: list[Peer]) -> None:
         """End all subscriptions to a topic that is deleted, and note for each peer that it was."""
         for peer in peers:
+            self._commons.journal.queue_removed(peer.queues[topic.name])
             peer.topic_deleted(topic.name)
         self._count -= len(peers)
         topic.wake()
 
     def _join(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
-        if self._count >= self._limits.max_subscriptions:
+        if self._count >= self._commons.limits.max_subscriptions:
             raise TooManySubscriptions(f"{self._count} subscriptions exist, which is as many as the server takes.")
         queue = topic.groups.get(group) if group is not None else None
         options = _options(queue.options if queue else QueueOptions(), named)
         if queue is None:
             position = topic.position("latest" if start is None else start)
-            queue = MessageQueue(topic, position, options, self._limits, group)
-            if group is not None:
-                topic.groups[group] = queue
+            queue = MessageQueue(topic, position, options, group, self._commons.journal.new_number())
         queue.options = options
+        self.add(peer, queue)
+        self._commons.journal.queue_changed(queue)
+        peer.subscribed_anew(topic.name)
+        return True
+
+    def add(self, peer: Peer, queue: MessageQueue) -> None:
+        """Make a peer a member of a message queue."""
+        topic = queue.topic
+        if queue.group is not None:
+            topic.groups[queue.group] = queue
         queue.members[peer.peer_id] = None
         topic.subscribers[peer.peer_id] = peer.queues[topic.name] = queue
-        peer.deleted_topics.pop(topic.name, None)
         self._count += 1
-        return True
 
 
 def _options(options: QueueOptions, named: dict[str, Any]) -> QueueOptions:

@@ -4,14 +4,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from peerbus.broker.limits import Limits
+from peerbus.broker.commons import Commons
 from peerbus.broker.log import Log
 from peerbus.broker.low_water import LowWaterMark
-from peerbus.broker.memory import Memory
 from peerbus.broker.message_ids import MessageIds
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.schedule import NEVER
-from peerbus.broker.waiting import Waiting
 from peerbus.errors import TooLarge, TopicFull
 from peerbus.views import TopicView
 
@@ -38,34 +36,43 @@ class Topic:
     __slots__ = (
         "_ages",
         "_history",
+        "_journal",
         "_memory",
         "_waiting",
+        "committed",
+        "commons",
         "dropped",
         "groups",
         "log",
         "message_ids",
         "name",
+        "number",
         "options",
         "readers",
         "subscribers",
     )
 
-    def __init__(self, name: str, options: TopicOptions, limits: Limits, memory: Memory, waiting: Waiting) -> None:
+    def __init__(self, name: str, options: TopicOptions, commons: Commons, number: int) -> None:
         self.name = name
+        self.number = number
+        self.commons = commons
         self.options = options
         self.log = Log()
+        self.committed = 0
+        """The offset before which messages may be delivered."""
         self.readers = LowWaterMark()
         self.subscribers: dict[str, MessageQueue] = {}
         """The message queue of each subscribed peer; the members of a group have the same."""
         self.groups: dict[str, MessageQueue] = {}
-        self.message_ids = MessageIds(limits.message_ids, limits.message_id_seconds, memory)
+        self.message_ids = MessageIds(commons.limits.message_ids, commons.limits.message_id_seconds, commons.memory)
         self.dropped = 0
         """Messages dropped by overflow or age that some queue had yet to have acknowledged."""
-        self._memory = memory
-        self._history = min(limits.history, options.max_messages)
+        self._memory = commons.memory
+        self._journal = commons.journal
+        self._history = min(commons.limits.history, options.max_messages)
         self._ages: deque[tuple[int, float]] = deque()
         """Where each publish ended, and when it was, as far as ages are limited."""
-        self._waiting = waiting
+        self._waiting = commons.waiting
 
     @property
     def expires(self) -> bool:
@@ -92,12 +99,28 @@ class Topic:
         if excess > 0:
             self._drop(self.log.end - self.options.max_messages)
         self.free_pulled()
-        self.wake()
+        self._journal.appended(self, values, now)
         return offset
+
+    def restore(self, values: Sequence[bytes], size: int, published_at: float) -> None:
+        """Add what was appended in an earlier life."""
+        self.log.append(values, size)
+        if self.options.max_age is not None:
+            self._ages.append((self.log.end, published_at))
+
+    def commit(self, end: int) -> None:
+        """Let the messages before `end` be delivered."""
+        self.committed = end
+        self.wake()
+
+    def remember(self, message_id: str, offset: int, count: int, now: float) -> None:
+        """Remember that `count` messages from `offset` on were published with `message_id`."""
+        self._journal.message_id_added(self, self.message_ids.add(message_id, offset, count, now), message_id)
 
     def expire(self, now: float) -> None:
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
-        self.message_ids.expire(now)
+        if self.message_ids.expire(now):
+            self._journal.topic_changed(self)
         start = 0
         while self._next_age() <= now:
             start, _ = self._ages.popleft()
@@ -140,8 +163,13 @@ class Topic:
         """Free what every queue has pulled, but for the history."""
         pulled = self.readers.lowest(self.log.end)
         if pulled - self._history > self.log.start:
-            self._memory.free(self.log, pulled - self._history)
-        self._memory.keep_history(self.log, pulled)
+            self._memory.free(self, pulled - self._history)
+        self._memory.keep_history(self, pulled)
+
+    def free(self, start: int) -> int:
+        """Free what comes before `start`, and return the bytes given back."""
+        self._journal.topic_changed(self)
+        return self.log.free(start)
 
     def _next_age(self) -> float:
         if self.options.max_age is None or not self._ages:
@@ -153,7 +181,7 @@ class Topic:
 
     def _drop(self, start: int) -> None:
         self.dropped += max(0, start - self._unread_from())
-        self._memory.free(self.log, start)
+        self._memory.free(self, start)
 
     def _overflow(self, count: int) -> TopicFull | TooLarge:
         limit = self.options.max_messages

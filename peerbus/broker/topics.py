@@ -1,24 +1,24 @@
 """All topics."""
 
-from peerbus.broker.limits import Limits
-from peerbus.broker.memory import Memory
+from collections.abc import Mapping
+
+from peerbus.broker.commons import Commons
 from peerbus.broker.pages import page
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
-from peerbus.broker.waiting import Waiting
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
 from peerbus.views import TopicView
 
 
 class Topics:
-    """The topics by name, and the memory their messages share."""
+    """The topics by name, and by number."""
 
-    __slots__ = ("_limits", "_topics", "_waiting", "memory")
+    __slots__ = ("_by_number", "_commons", "_limits", "_topics")
 
-    def __init__(self, limits: Limits, waiting: Waiting) -> None:
-        self._limits = limits
-        self._waiting = waiting
+    def __init__(self, commons: Commons) -> None:
+        self._commons = commons
+        self._limits = commons.limits
         self._topics: dict[str, Topic] = {}
-        self.memory = Memory(limits.max_bytes)
+        self._by_number: dict[int, Topic] = {}
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -63,14 +63,29 @@ class Topics:
         if len(self._topics) >= self._limits.max_topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
         options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
-        self._topics[name] = Topic(name, options, self._limits, self.memory, self._waiting)
+        self._commons.journal.topic_changed(self.add(name, options, self._commons.journal.new_number()))
         return True
+
+    def add(self, name: str, options: TopicOptions, number: int) -> Topic:
+        """A new topic."""
+        topic = self._topics[name] = self._by_number[number] = Topic(name, options, self._commons, number)
+        return topic
+
+    def numbered(self, number: int) -> Topic:
+        """The topic of a number; raises `KeyError`."""
+        return self._by_number[number]
+
+    def commit(self, ends: Mapping[int, int]) -> None:
+        """Let messages be delivered, before the end given for each topic's number; a topic gone has none."""
+        for number in ends.keys() & self._by_number.keys():
+            self._by_number[number].commit(ends[number])
 
     def remove(self, topic: Topic) -> list[bytes | None]:
         """Forget a topic; returns its messages, for the caller to let go of."""
-        del self._topics[topic.name]
+        del self._topics[topic.name], self._by_number[topic.number]
         topic.message_ids.clear()
-        return self.memory.forget(topic.log)
+        self._commons.journal.topic_removed(topic)
+        return self._commons.memory.forget(topic)
 
     def view(self, limit: int, after: str) -> list[TopicView]:
         """The first `limit` topics by name that come after `after`, as they stand."""

@@ -2,7 +2,7 @@
 
 from peerbus.broker.dead_letters import letter
 from peerbus.broker.log import size_of
-from peerbus.broker.message_queue import MessageQueue
+from peerbus.broker.message_queue import Delivery, MessageQueue
 from peerbus.broker.schedule import Schedule
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
@@ -51,8 +51,8 @@ class Upkeep:
         """Take back what is overdue in `queue`, and bury what of it is exhausted; a slice of it, where it is much."""
         if queue.next_deadline() <= now:
             room = True
-            for offset in queue.take_back(now, SLICE):
-                room = room and self._bury(queue, offset, now)
+            for offset, delivery in queue.take_back(now, SLICE):
+                room = room and self._bury(queue, offset, delivery, now)
                 if not room:
                     queue.postpone(offset, now + max(queue.options.ack_deadline, NO_ROOM_SECONDS))
             queue.topic.wake()
@@ -67,7 +67,7 @@ class Upkeep:
         """Set no alarm for what is gone."""
         self._alarms.discard(gone)
 
-    def _bury(self, queue: MessageQueue, offset: int, now: float) -> bool:
+    def _bury(self, queue: MessageQueue, offset: int, delivery: Delivery, now: float) -> bool:
         """Move an exhausted message to the dead-letter topic, or count it as missed where there is none.
 
         The topic is created where it is absent; false when it has no room.
@@ -75,7 +75,7 @@ class Upkeep:
         if queue.options.dead_letter_topic is None:
             queue.drop(offset)
             return True
-        letters = [letter(queue, offset)]
+        letters = [letter(queue, offset, delivery)]
         try:
             topic = self._topics.get_or_create(queue.options.dead_letter_topic)
             self.refresh(topic, now)

@@ -4,10 +4,11 @@ import logging
 import socket
 import threading
 
-from peerbus.broker import Broker, Limits
+from peerbus.broker import Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH
 from peerbus.index import heap
 from peerbus.index.notifier import Notifier
+from peerbus.journal import InMemory
 from peerbus.serving import Server
 from peerbus.web import Door, answering, create_app
 
@@ -23,10 +24,14 @@ TRIM_BYTES = 16 << 20
 class IndexingServer:
     """One broker served over HTTP on a bound socket."""
 
-    def __init__(self, listener: socket.socket, limits: Limits, threads: int, max_body: int) -> None:
+    def __init__(
+        self, listener: socket.socket, limits: Limits, threads: int, max_body: int, journal: InMemory | None = None
+    ) -> None:
+        """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
         self._notifier = Notifier()
-        self.broker = Broker(limits, on_topic_deleted=self._notifier.topic_deleted)
-        routes = {endpoint: answering(endpoint, self.broker, max_body) for endpoint in (*ENDPOINTS, *HEALTH)}
+        self._journal = journal or InMemory()
+        self.broker = self._journal.open(limits, self._notifier.topic_deleted)
+        routes = {row: answering(row, self.broker, max_body, self._journal.keep) for row in (*ENDPOINTS, *HEALTH)}
         self._server = Server(Door(create_app(routes), routes), listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
@@ -36,6 +41,7 @@ class IndexingServer:
 
     def start(self) -> None:
         """Begin to serve."""
+        self._journal.start()
         self._tending.start()
         self._server.start()
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
@@ -45,6 +51,7 @@ class IndexingServer:
         clean = self._server.wait()
         self._notifier.close()
         self._tending.join()
+        self._journal.close()
         log.info("The indexing server stopped.")
         return clean
 

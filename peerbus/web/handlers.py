@@ -19,23 +19,28 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Environ], Reply | Future[Reply]]
 """Answers a request, now or later, or raises what the caller did wrong."""
 
+Keep = Callable[[Reply], Reply | Future[Reply]]
+"""Holds a reply back until what it tells of is kept for good."""
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=Request)
 
 
-def answering(endpoint: Endpoint[Target, RequestT], target: Target, max_body: int) -> Handler:
+def answering(
+    endpoint: Endpoint[Target, RequestT], target: Target, max_body: int, keep: Keep = lambda reply: reply
+) -> Handler:
     """The handler that decodes a request, gives it to the endpoint's function, and logs what that answers.
 
     The fields come from the body; GET and DELETE take them from the query string where there is no body.
+    `keep` is given the replies of calls that change something.
     """
     decoder = msgspec.json.Decoder(endpoint.request)
     call, request_type, level = endpoint.call, endpoint.request, endpoint.level
-    needs_body = endpoint.method == "POST"
+    needs_body, changes = endpoint.method == "POST", endpoint.changes
 
-    def finish(answer: Answer) -> Reply:
+    def finish(answer: Answer) -> Reply | Future[Reply]:
         if log.isEnabledFor(level):
             log.log(level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
-        return success(answer)
+        return keep(success(answer)) if changes else success(answer)
 
     def handle(environ: Environ) -> Reply | Future[Reply]:
         body = read_body(environ, max_body)

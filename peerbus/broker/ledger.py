@@ -1,0 +1,196 @@
+"""What changed and is not on disk yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from time import time
+from typing import TYPE_CHECKING
+
+from peerbus.broker.journal import Journal
+from peerbus.broker.records import (
+    Changes,
+    DeliveryRecord,
+    MessageIdRecord,
+    PeerRecord,
+    QueueRecord,
+    Segment,
+    TopicRecord,
+)
+from peerbus.errors import StorageFull
+
+if TYPE_CHECKING:
+    from peerbus.broker.message_queue import MessageQueue
+    from peerbus.broker.peers import Peer
+    from peerbus.broker.topic import Topic
+
+
+class Ledger(Journal):
+    """Notes what changes, to be taken as records that one transaction writes.
+
+    Only what a thing is at the end counts: a cursor that moved a hundred times since the last taking is one record.
+    """
+
+    __slots__ = (
+        "_appended",
+        "_clock",
+        "_deliveries",
+        "_message_ids",
+        "_on_change",
+        "_peers",
+        "_queues",
+        "_topics",
+        "changed_in",
+        "room",
+        "stored",
+        "taking",
+    )
+
+    def __init__(self, clock: Callable[[], float], on_change: Callable[[], None]) -> None:
+        """`clock` is the broker's; `on_change` is called at the first change after each taking, under the lock."""
+        super().__init__()
+        self._clock = clock
+        self._on_change = on_change
+        self.taking = 1
+        """The number of the taking to come."""
+        self.changed_in = 0
+        """The number of the taking that the last change is in."""
+        self.room = 0
+        """Bytes that may still be appended."""
+        self.stored = 0
+        self._forget()
+
+    def take(self) -> Changes:
+        """What changed since the last taking, as it stands."""
+        wall = time() - self._clock()
+        changes = Changes(
+            peers={peer_id: _peer_record(peer) if peer else None for peer_id, peer in self._peers.items()},
+            topics={number: _topic_record(topic) if topic else None for number, topic in self._topics.items()},
+            queues={number: _queue_record(queue) if queue else None for number, queue in self._queues.items()},
+            deliveries={
+                (queue.number, offset): _delivery_record(queue, offset, wall)
+                for queue, offsets in self._deliveries.items()
+                if self._queues.get(queue.number, queue)
+                for offset in offsets
+            },
+            segments=[
+                Segment(topic.number, offset, values, now + wall)
+                for topic, offset, values, now in self._appended
+                if self._topics[topic.number]
+            ],
+            message_ids=[
+                MessageIdRecord(topic.number, serial, message_id, seen[0], seen[1], seen[2] + wall)
+                for topic, serial, message_id in self._message_ids
+                if self._topics.get(topic.number, topic) and (seen := topic.message_ids.get(message_id))
+            ],
+        )
+        self.taking += 1
+        self._forget()
+        return changes
+
+    @property
+    def stored_bytes(self) -> int:
+        """What is taken up on disk."""
+        return self.stored
+
+    def check_room(self, size: int) -> None:
+        """Raise `StorageFull` where there is no room for `size` bytes more."""
+        if size >= self.room:
+            raise StorageFull(
+                "There is no room left on the server's disk. Messages can be pulled and acknowledged, "
+                "and published again when there is room."
+            )
+        self.room -= size
+
+    def appended(self, topic: Topic, values: Sequence[bytes], now: float, /) -> None:
+        """Messages were appended to the end of a topic, and its record changed."""
+        self._appended.append((topic, topic.log.end - len(values), values, now))
+        self.topic_changed(topic)
+
+    def message_id_added(self, topic: Topic, serial: int, message_id: str) -> None:
+        """A topic remembers another message id."""
+        self._message_ids.append((topic, serial, message_id))
+        self.topic_changed(topic)
+
+    def topic_changed(self, topic: Topic) -> None:
+        """A topic was created, or its record changed."""
+        self._topics[topic.number] = topic
+        self._note()
+
+    def topic_removed(self, topic: Topic) -> None:
+        """A topic is gone, and its queues with it."""
+        self._topics[topic.number] = None
+        self._note()
+
+    def peer_changed(self, peer: Peer) -> None:
+        """A peer registered, or its record changed."""
+        self._peers[peer.peer_id] = peer
+        self._note()
+
+    def peer_removed(self, peer: Peer) -> None:
+        """A peer is gone."""
+        self._peers[peer.peer_id] = None
+        self._note()
+
+    def queue_changed(self, queue: MessageQueue) -> None:
+        """A queue was made, or its record changed."""
+        self._queues[queue.number] = queue
+        self._note()
+
+    def queue_removed(self, queue: MessageQueue) -> None:
+        """A queue is gone."""
+        self._queues[queue.number] = None
+        self._note()
+
+    def deliveries_changed(self, queue: MessageQueue, offsets: Iterable[int]) -> None:
+        """Messages of a queue were handed over, rejected, acknowledged or dropped."""
+        self._deliveries.setdefault(queue, set()).update(offsets)
+        self._note()
+
+    def _note(self) -> None:
+        if self.changed_in != self.taking:
+            self.changed_in = self.taking
+            self._on_change()
+
+    def _forget(self) -> None:
+        self._peers: dict[str, Peer | None] = {}
+        self._topics: dict[int, Topic | None] = {}
+        self._queues: dict[int, MessageQueue | None] = {}
+        self._deliveries: dict[MessageQueue, set[int]] = {}
+        self._appended: list[tuple[Topic, int, Sequence[bytes], float]] = []
+        self._message_ids: list[tuple[Topic, int, str]] = []
+
+
+def _peer_record(peer: Peer) -> PeerRecord:
+    return PeerRecord(peer.peer_id, peer.address, peer.lease_seconds, list(peer.deleted_topics))
+
+
+def _topic_record(topic: Topic) -> TopicRecord:
+    log = topic.log
+    return TopicRecord(
+        topic.number, topic.name, *topic.options, log.start, log.end, topic.dropped, topic.message_ids.first
+    )
+
+
+def _queue_record(queue: MessageQueue) -> QueueRecord:
+    return QueueRecord(
+        queue.number,
+        queue.topic.number,
+        queue.group,
+        *queue.options,
+        queue.cursor,
+        queue.started,
+        queue.dropped,
+        list(queue.members),
+    )
+
+
+def _delivery_record(queue: MessageQueue, offset: int, wall: float) -> DeliveryRecord | None:
+    delivery, deadline = queue.delivery(offset), queue.deadline(offset)
+    return delivery and DeliveryRecord(
+        queue.number,
+        offset,
+        delivery.member,
+        delivery.attempt,
+        delivery.problem,
+        None if deadline is None else deadline + wall,
+    )

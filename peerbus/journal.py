@@ -1,0 +1,143 @@
+"""How the broker's state is kept: in memory alone, or on disk before a call that changed it is answered."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+from peerbus.broker import Broker, Limits
+from peerbus.broker.ledger import Ledger
+from peerbus.broker.records import Changes
+from peerbus.errors import StorageFull
+from peerbus.storage import Storage, StorageError
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_SECONDS = 0.5
+"""How soon what could not be written is tried again, and how often the room left is looked at while there is none."""
+
+T = TypeVar("T")
+
+
+class _Held(NamedTuple):
+    """A value that is held back until a taking is on disk."""
+
+    taking: int
+    value: Any
+    future: "Future[Any]"
+
+
+class InMemory:
+    """Keeps nothing: what a call changed is as safe at once as it ever will be."""
+
+    def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
+        """A broker that begins empty."""
+        return Broker(limits, on_topic_deleted=on_topic_deleted)
+
+    def start(self) -> None:
+        """Nothing is to be written."""
+
+    def keep(self, value: T) -> "T | Future[T]":
+        """`value`, at once."""
+        return value
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class OnDisk(InMemory):
+    """Writes what a broker's ledger notes, all that has come together in one transaction.
+
+    While one is written the next gathers: so many callers share the cost of a flush, and one alone waits for its own.
+    """
+
+    def __init__(self, storage: Storage, reserve: int) -> None:
+        """Publishing is refused when less than `reserve` bytes are free, which pulls and acknowledgements may use."""
+        self._storage = storage
+        self._reserve = reserve
+        self._changed = threading.Event()
+        self._ledger = Ledger(monotonic, self._changed.set)
+        self._unwritten: Changes | None = None
+        """What was taken and could not be written yet."""
+        self._lock = threading.Lock()
+        self._written = 0
+        """The last taking that is on disk."""
+        self._held: deque[_Held] = deque()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
+        """The broker as it was when it was last written; raises `StorageError`."""
+        contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
+        self._look_at_disk()
+        self._broker = Broker(limits, monotonic, on_topic_deleted, self._ledger, contents)
+        log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
+        return self._broker
+
+    def start(self) -> None:
+        """Begin to write, on a thread of its own."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what is left, and let go of the disk."""
+        self._closing = True
+        self._changed.set()
+        self._thread.join()
+        self.write()
+        for held in self._held:
+            held.future.set_exception(StorageFull("The server stopped before this was on its disk."))
+        self._storage.close()
+
+    def keep(self, value: T) -> "T | Future[T]":
+        """`value`, when all that has changed until now is on disk."""
+        with self._lock:
+            taking = self._ledger.changed_in
+            if taking <= self._written:
+                return value
+            held = _Held(taking, value, Future())
+            self._held.append(held)
+        return held.future
+
+    def write(self) -> None:
+        """Write what has changed until now, in one transaction, and answer whom it held back.
+
+        What cannot be written is kept, and tried again the next time.
+        """
+        if self._unwritten is None:
+            self._unwritten = self._broker.locked(self._ledger.take)
+        try:
+            if self._unwritten:
+                self._storage.write(self._unwritten)
+        except (StorageFull, StorageError) as error:
+            if self._ledger.room:
+                log.error("Nothing is published until the disk can be written again: %s", error)
+            self._ledger.room = 0
+            return
+        self._look_at_disk()
+        self._broker.written(self._unwritten)
+        self._unwritten = None
+        with self._lock:
+            self._written = self._ledger.taking - 1
+            written = []
+            while self._held and self._held[0].taking <= self._written:
+                written.append(self._held.popleft())
+        for held in written:
+            held.future.set_result(held.value)
+
+    def _look_at_disk(self) -> None:
+        self._ledger.stored = self._storage.size
+        self._ledger.room = max(0, self._storage.free - self._reserve)
+
+    def _run(self) -> None:
+        while not self._closing:
+            waits_for_room = self._unwritten is not None or not self._ledger.room
+            self._changed.wait(LOOK_AGAIN_SECONDS if waits_for_room else None)
+            self._changed.clear()
+            try:
+                self.write()
+            except Exception:
+                log.exception("Writing the journal failed")
+                self._ledger.room = 0
