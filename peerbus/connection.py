@@ -2,11 +2,12 @@
 
 import socket
 import ssl
-from concurrent.futures import Future
 from time import monotonic
 from typing import NamedTuple
 
 import httptools
+
+from peerbus.later import Later
 
 RECEIVED_AT_ONCE = 1 << 16
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -30,7 +31,7 @@ class Exchange:
         self.data = data
         self.timeout = timeout
         self.deadline = monotonic() + timeout
-        self.answer: Future[Received] = Future()
+        self.answer: Later[Received] = Later()
 
 
 class Connection:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,13 +15,13 @@ from msgspec import UNSET, Raw
 
 from peerbus import protocol as wire
 from peerbus.errors import NotReady
-from peerbus.later import then
+from peerbus.later import Later, then
 
 if TYPE_CHECKING:
     from peerbus.broker import Broker
     from peerbus.broker.results import Pulled, Settled
 
-Result = wire.Answer | Future[wire.Answer]
+Result = wire.Answer | Later[wire.Answer]
 """What a call answers, now or later."""
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=wire.Request)

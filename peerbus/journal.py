@@ -4,7 +4,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +11,7 @@ from peerbus.broker import Broker, Limits
 from peerbus.broker.ledger import Ledger
 from peerbus.broker.records import Changes
 from peerbus.errors import StorageFull
+from peerbus.later import Later
 from peerbus.storage import Storage, StorageError
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class _Held(NamedTuple):
 
     taking: int
     value: Any
-    future: "Future[Any]"
+    later: Later[Any]
 
 
 class InMemory:
@@ -40,7 +40,7 @@ class InMemory:
     def start(self) -> None:
         """Nothing is to be written."""
 
-    def keep(self, value: T) -> "T | Future[T]":
+    def keep(self, value: T) -> T | Later[T]:
         """`value`, at once."""
         return value
 
@@ -88,18 +88,18 @@ class OnDisk(InMemory):
         self._thread.join()
         self.write()
         for held in self._held:
-            held.future.set_exception(StorageFull("The server stopped before this was on its disk."))
+            held.later.fail(StorageFull("The server stopped before this was on its disk."))
         self._storage.close()
 
-    def keep(self, value: T) -> "T | Future[T]":
+    def keep(self, value: T) -> T | Later[T]:
         """`value`, when all that has changed until now is on disk."""
         with self._lock:
             taking = self._ledger.changed_in
             if taking <= self._written:
                 return value
-            held = _Held(taking, value, Future())
+            held = _Held(taking, value, Later())
             self._held.append(held)
-        return held.future
+        return held.later
 
     def write(self) -> None:
         """Write what has changed until now, in one transaction, and answer whom it held back.
@@ -125,7 +125,7 @@ class OnDisk(InMemory):
             while self._held and self._held[0].taking <= self._written:
                 written.append(self._held.popleft())
         for held in written:
-            held.future.set_result(held.value)
+            held.later.bring(held.value)
 
     def _look_at_disk(self) -> None:
         self._ledger.stored = self._storage.size

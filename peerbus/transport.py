@@ -6,7 +6,7 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from peerbus.connection import Connection, Exchange, Received
+from peerbus.later import Later
 
 CONNECTORS = 32
 """Connections being made at once."""
@@ -56,7 +57,7 @@ class Transport:
         self._reader = threading.Thread(target=self._read, name="transport", daemon=True)
         self._reader.start()
 
-    def send(self, method: str, url: str, body: bytes, headers: Sequence[str], timeout: float) -> Future[Received]:
+    def send(self, method: str, url: str, body: bytes, headers: Sequence[str], timeout: float) -> Later[Received]:
         """Send one request; its answer comes within `timeout` seconds, or `TimedOut`.
 
         Or `Unreachable`, for a URL that cannot be one too. A request that a kept connection was closed on is sent
@@ -68,7 +69,7 @@ class Transport:
         head = "\r\n".join([*lines, *headers, "", ""])
         exchange = Exchange(f"{scheme}://{authority}", head.encode("latin-1", "replace") + body, timeout)
         if not (url.isascii() and url.isprintable()) or " " in url:
-            exchange.answer.set_exception(Unreachable("the URL has characters that none may have"))
+            exchange.answer.fail(Unreachable("the URL has characters that none may have"))
             return exchange.answer
         with self._lock:
             idle = self._idle.get(exchange.origin)
@@ -96,13 +97,13 @@ class Transport:
         try:
             self._connectors.submit(self._start_anew, exchange)
         except RuntimeError:
-            exchange.answer.set_exception(Unreachable("the process is stopping"))
+            exchange.answer.fail(Unreachable("the process is stopping"))
 
     def _start_anew(self, exchange: Exchange) -> None:
         try:
             sock = _connected(exchange.origin, min(self._connect_timeout, exchange.timeout))
         except (OSError, ValueError) as error:
-            exchange.answer.set_exception(Unreachable(getattr(error, "strerror", None) or str(error)))
+            exchange.answer.fail(Unreachable(getattr(error, "strerror", None) or str(error)))
             return
         connection = Connection(exchange.origin, sock)
         with self._lock:
@@ -190,7 +191,7 @@ class Transport:
         if not keep:
             self._end(connection, Unreachable("closed"))
         if exchange:
-            exchange.answer.set_result(received)
+            exchange.answer.bring(received)
 
     def _end(self, connection: Connection, error: Exception) -> None:
         """Close a connection; what it carried is sent again, or fails."""
@@ -208,7 +209,7 @@ class Transport:
             self._connect(exchange)
             return
         known = error if isinstance(error, Unreachable | TimedOut) else Unreachable(str(error))
-        exchange.answer.set_exception(known)
+        exchange.answer.fail(known)
 
     def _sweep(self, now: float) -> None:
         for connection in list(self._open):

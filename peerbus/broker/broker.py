@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from threading import Condition, Lock
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ from peerbus.broker.schedule import NEVER
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
 from peerbus.errors import BadRequest
+from peerbus.later import Later
 from peerbus.views import PeerView, Stats, TopicView
 
 T = TypeVar("T")
@@ -101,9 +101,9 @@ class Broker:
             answers = state.answer_waiting(now)
         for answer, outcome in answers:
             if isinstance(outcome, Pulled):
-                answer.set_result(outcome)
+                answer.bring(outcome)
             else:
-                answer.set_exception(outcome)
+                answer.fail(outcome)
         return expired
 
     # Topics
@@ -223,7 +223,7 @@ class Broker:
         with self._lock:
             return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages)
 
-    def pull_waiting(self, peer_id: str, topic: str, max_messages: int, wait: float) -> Pulled | Future[Pulled]:
+    def pull_waiting(self, peer_id: str, topic: str, max_messages: int, wait: float) -> Pulled | Later[Pulled]:
         """Like `pull`, but where there is nothing yet, `tend` brings the answer: within `wait` seconds, or empty.
 
         Taking is one step with finding; of several that wait for one queue, the first is served first. The peer's

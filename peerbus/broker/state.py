@@ -1,7 +1,6 @@
 """The broker's state, and the steps its calls are made of."""
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from threading import Condition
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from peerbus.broker.topics import Topics
 from peerbus.broker.upkeep import Upkeep
 from peerbus.broker.waiting import Waiter, Waiting
 from peerbus.errors import PeerbusError
+from peerbus.later import Later
 from peerbus.views import Stats
 
 ANSWERS_AT_ONCE = 100
@@ -147,7 +147,7 @@ class State:
             closing=self.closing,
         )
 
-    def pull_when_ready(self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float) -> Future[Pulled]:
+    def pull_when_ready(self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float) -> Later[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
         waiter = Waiter(self.peers[peer_id], queue, max_messages, self.clock() + wait)
         self.waiting.add(waiter)
@@ -155,9 +155,9 @@ class State:
         self.hurry()
         return waiter.answer
 
-    def answer_waiting(self, now: float) -> list[tuple[Future[Pulled], Pulled | PeerbusError]]:
+    def answer_waiting(self, now: float) -> list[tuple[Later[Pulled], Pulled | PeerbusError]]:
         """Take the answers for a slice of the pulls that are to wait no longer."""
-        answers: list[tuple[Future[Pulled], Pulled | PeerbusError]] = []
+        answers: list[tuple[Later[Pulled], Pulled | PeerbusError]] = []
         while len(answers) < ANSWERS_AT_ONCE and (waiter := self.waiting.take(now)):
             peer_id = waiter.peer.peer_id
             try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from peerbus.broker.results import Pulled
 from peerbus.broker.schedule import Schedule
 from peerbus.errors import TooManyWaiting
+from peerbus.later import Later
 
 if TYPE_CHECKING:
     from peerbus.broker.message_queue import MessageQueue
@@ -28,7 +28,7 @@ class Waiter:
         self.queue = queue
         self.max_messages = max_messages
         self.deadline = deadline
-        self.answer: Future[Pulled] = Future()
+        self.answer: Later[Pulled] = Later()
 
 
 class Waiting:

@@ -6,13 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future
 from itertools import count
 from typing import NamedTuple
 
 import msgspec
 
 from peerbus.connection import Received
+from peerbus.later import Later
 from peerbus.protocol import Notice
 from peerbus.transport import TimedOut, Transport, Unreachable
 
@@ -97,9 +97,9 @@ class Notifier:
 
     def _send(self, notice: _Notice) -> None:
         sent = self._transport.send("POST", notice.url, notice.body, HEADERS, TIMEOUT_SECONDS)
-        sent.add_done_callback(lambda done: self._sent(notice, done))
+        sent.when_done(lambda done: self._sent(notice, done))
 
-    def _sent(self, notice: _Notice, sent: Future[Received]) -> None:
+    def _sent(self, notice: _Notice, sent: Later[Received]) -> None:
         try:
             status = sent.result().status
             problem = None if status == 200 else f"status {status}"

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from string import punctuation
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from msgspec import Raw
 from peerbus.connection import Received
 from peerbus.endpoints import Endpoint
 from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound
+from peerbus.later import Later, settle
 from peerbus.peer.index import JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Membership, Subscription
 from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
@@ -71,15 +72,14 @@ class Forwarding:
         self._observe = OBSERVERS.get(endpoint.name)
         self._alone = endpoint.name in CHANGES_MEMBERSHIP
 
-    def __call__(self, environ: Environ) -> Future[Reply]:
+    def __call__(self, environ: Environ) -> Later[Reply]:
         """Forward one call; raises what keeps it from being forwarded."""
         call = self._call(environ)
         if self._alone:
-            return self._workers.submit(self._forward_alone, call)
-        answer: Future[Reply] = Future()
+            return self._in_a_worker(lambda: self._forward_alone(call))
         before = self._subscription(call)
-        sent = self._send(call)
-        sent.add_done_callback(lambda done: self._come(answer, call, before, done))
+        answer: Later[Reply] = Later()
+        self._send(call).when_done(lambda sent: settle(answer, lambda: self._answer(call, before, sent)))
         return answer
 
     def _call(self, environ: Environ) -> Call:
@@ -92,19 +92,20 @@ class Forwarding:
         body = _filled_in(self._endpoint, body, fields, self._membership)
         return Call(path, body, headers, _seconds(fields.get("wait")), fields)
 
-    def _send(self, call: Call) -> Future[Received]:
+    def _send(self, call: Call) -> Later[Received]:
         return self._index.send(self._endpoint.method, call.path, call.body, call.headers, call.wait)
 
-    def _come(self, answer: Future[Reply], call: Call, before: Subscription | None, sent: Future[Received]) -> None:
-        """Answer with what the server answered, in the thread that brought it, which must not block."""
-        try:
-            received = self._index.received(sent)
-            if self._can_mend(call, received):
-                self._workers.submit(_settle, answer, lambda: self._mend_and_repeat(call, before, received))
-            else:
-                answer.set_result(self._reply(call, before, received))
-        except Exception as error:  # noqa: BLE001  # whoever takes the answer meets it
-            answer.set_exception(error)
+    def _answer(self, call: Call, before: Subscription | None, sent: Later[Received]) -> Reply | Later[Reply]:
+        """The answer to what was sent, in the thread that brought it, which must not block."""
+        received = self._index.received(sent)
+        if self._can_mend(call, received):
+            return self._in_a_worker(lambda: self._mend_and_repeat(call, before, received))
+        return self._reply(call, before, received)
+
+    def _in_a_worker(self, make: Callable[[], Reply]) -> Later[Reply]:
+        answer: Later[Reply] = Later()
+        self._workers.submit(settle, answer, make)
+        return answer
 
     def _forward_alone(self, call: Call) -> Reply:
         """Forward a call that no renewal may overtake."""
@@ -144,13 +145,6 @@ class Forwarding:
                 log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
         headers = [(name, received.headers[key]) for key, name in PASSED_ON.items() if key in received.headers]
         return Reply(received.status, received.body, headers)
-
-
-def _settle(answer: Future[Reply], make: Callable[[], Reply]) -> None:
-    try:
-        answer.set_result(make())
-    except Exception as error:  # noqa: BLE001  # as above
-        answer.set_exception(error)
 
 
 def _path(endpoint: Endpoint[Any, Any], query: str) -> str:

@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import TypeVar
 
 import msgspec
 
 from peerbus.connection import Received
 from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError, TooManyWaiting
+from peerbus.later import Later
 from peerbus.protocol import Answer, ErrorAnswer, Request
 from peerbus.transport import TimedOut, Transport, Unreachable
 
@@ -35,7 +35,7 @@ class Index:
         self.timeout = timeout
         self._transport = Transport(CONNECT_SECONDS)
 
-    def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Future[Received]:
+    def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Later[Received]:
         """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.
 
         Raises `TooManyWaiting`.
@@ -46,10 +46,10 @@ class Index:
             )
         sent = self._transport.send(method, self.url + path, body, headers, wait + self.timeout)
         if wait:
-            sent.add_done_callback(lambda _: self._waiting.release())
+            sent.when_done(lambda _: self._waiting.release())
         return sent
 
-    def received(self, sent: Future[Received]) -> Received:
+    def received(self, sent: Later[Received]) -> Received:
         """The answer to what was sent, as it came, waiting for it.
 
         Raises `IndexUnreachable`, also where something else answers in its place, and `IndexTimeout`.

@@ -1,13 +1,13 @@
 """The Flask application made from a table of endpoints."""
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import NotFound
 
 from peerbus.endpoints import Endpoint
+from peerbus.later import Later
 from peerbus.web.handlers import Handler
 from peerbus.web.reply import Reply, failure
 
@@ -33,7 +33,7 @@ def create_app(routes: Mapping[Endpoint[Any, Any], Handler]) -> Flask:
 def _view(handler: Handler) -> Any:
     def view() -> Response:
         reply = handler(request.environ)
-        return _response(reply.result() if isinstance(reply, Future) else reply)
+        return _response(reply.result() if isinstance(reply, Later) else reply)
 
     return view
 

@@ -1,12 +1,12 @@
 """The way in: known calls are answered here, everything else by Flask."""
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from typing import Any
 
 from flask import Flask
 
 from peerbus.endpoints import Endpoint
+from peerbus.later import Later
 from peerbus.serving import Environ, Respond
 from peerbus.web.handlers import Handler
 from peerbus.web.reply import Reply, failure
@@ -35,13 +35,13 @@ class Door:
             reply = handler(environ)
         except Exception as error:  # noqa: BLE001  # this is where every error becomes an answer
             reply = failure(error, f"{method} {path}")
-        if isinstance(reply, Future):
-            reply.add_done_callback(lambda done: _respond(done, f"{method} {path}", respond))
+        if isinstance(reply, Later):
+            reply.when_done(lambda done: _respond(done, f"{method} {path}", respond))
         else:
             respond(reply.status, reply.headers, reply.body)
 
 
-def _respond(done: Future[Reply], call: str, respond: Respond) -> None:
+def _respond(done: Later[Reply], call: str, respond: Respond) -> None:
     try:
         reply = done.result()
     except Exception as error:  # noqa: BLE001  # as above

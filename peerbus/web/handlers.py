@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TypeVar
 
 import msgspec
 
 from peerbus.endpoints import Endpoint
-from peerbus.later import then
+from peerbus.later import Later, then
 from peerbus.protocol import Answer, Request
 from peerbus.serving import Environ
 from peerbus.web.reply import Reply, success
@@ -16,10 +15,10 @@ from peerbus.web.request import check_media_type, check_no_query, decode_body, d
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Environ], Reply | Future[Reply]]
+Handler = Callable[[Environ], Reply | Later[Reply]]
 """Answers a request, now or later, or raises what the caller did wrong."""
 
-Keep = Callable[[Reply], Reply | Future[Reply]]
+Keep = Callable[[Reply], Reply | Later[Reply]]
 """Holds a reply back until what it tells of is kept for good."""
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=Request)
@@ -37,12 +36,12 @@ def answering(
     call, request_type, level = endpoint.call, endpoint.request, endpoint.level
     needs_body, changes = endpoint.method == "POST", endpoint.changes
 
-    def finish(answer: Answer) -> Reply | Future[Reply]:
+    def finish(answer: Answer) -> Reply | Later[Reply]:
         if log.isEnabledFor(level):
             log.log(level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
         return keep(success(answer)) if changes else success(answer)
 
-    def handle(environ: Environ) -> Reply | Future[Reply]:
+    def handle(environ: Environ) -> Reply | Later[Reply]:
         body = read_body(environ, max_body)
         if body:
             check_media_type(environ)
