@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import requests
 
-from peerbus.broker import Limits
+from peerbus.broker import Broker, Limits
 from peerbus.index import IndexingServer
 from peerbus.peer import NodeOptions, PeerNode
 from peerbus.serving import Server, bind
@@ -115,6 +115,22 @@ def eventually(condition: Callable[[], Any]) -> Any:
             return result
         pause.wait(0.02)
     raise AssertionError(f"did not happen within {DEADLINE} seconds: {condition}")
+
+
+@contextmanager
+def tended(broker: Broker) -> Iterator[None]:
+    """Somebody tends to a broker, as an indexing server does; closes it in the end."""
+
+    def tend() -> None:
+        while not broker.closing:
+            broker.tend(wait=10 * DEADLINE)
+
+    tending = in_background(tend)
+    try:
+        yield
+    finally:
+        broker.close()
+        tending.result(DEADLINE)
 
 
 @contextmanager

@@ -30,8 +30,7 @@ REFUSED: dict[str, tuple[list[str], dict[str, str], str]] = {
     "an address of another machine": (["--host", "192.0.2.1"], {}, "192.0.2.1"),
     "a bad environment variable": ([], {"PEERBUS_PORT": "x"}, "--port"),
     "a bad limit in the environment": ([], {"PEERBUS_MAX_WAIT": "-1"}, "--max-wait"),
-    "as many waiting pulls as threads": (["--max-waiting", "8", "--threads", "8"], {}, "--max-waiting 8 must be less"),
-    "fewer threads than pulls may wait": ([], {"PEERBUS_THREADS": "100"}, "less than --threads 100"),
+    "fewer threads than two": (["--threads", "1"], {}, "--threads"),
     "a log folder inside a file": (["--log-dir", f"{__file__}/logs"], {}, "Not a directory"),
     "a log folder that is a file": (["--log-dir", __file__], {}, "is a file"),
 }

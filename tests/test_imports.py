@@ -11,8 +11,20 @@ LAYERS = {
     "peerbus.errors": set(),
     "peerbus.views": set(),
     "peerbus.protocol": {"peerbus.errors", "peerbus.views"},
+    "peerbus.later": set(),
+    "peerbus.crew": set(),
+    "peerbus.serving": {"peerbus.crew"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views"},
-    "peerbus.endpoints": {"peerbus.protocol", "peerbus.errors", "peerbus.views"},
+    "peerbus.endpoints": {"peerbus.protocol", "peerbus.errors", "peerbus.views", "peerbus.later"},
+    "peerbus.web": {
+        "peerbus.endpoints",
+        "peerbus.protocol",
+        "peerbus.errors",
+        "peerbus.views",
+        "peerbus.later",
+        "peerbus.serving",
+        "peerbus.crew",
+    },
 }
 FORBIDDEN = {
     "peerbus.broker": {"flask", "werkzeug", "granian", "http.server", "urllib.request", "pycurl", "requests"},
