@@ -20,6 +20,9 @@ class Crew:
     still at the one it was at before, and then calls up another: as Go's runtime takes the processor away from a
     thread that is blocked in a system call (https://go.dev/src/runtime/proc.go, `sysmon`).
 
+    A thread that rests has not returned from its request, so whatever that holds stays. One whose body was not read
+    must go, or its client could not get rid of it and see the answer.
+
     The pool must start another thread when a request finds none free, up to `size`, and never end one.
     """
 
@@ -56,7 +59,7 @@ class Crew:
         """`app`, to be called by the threads of the pool: one that is not needed comes back late from it."""
         at, ident = self._at, threading.get_ident
 
-        def serve(protocol: Any, environ: Any) -> None:
+        def serve(protocol: Any, environ: dict[str, Any]) -> None:
             me = ident()
             at[me] = environ
             if self._asleep:
@@ -65,7 +68,7 @@ class Crew:
                 app(environ, protocol.response_bytes)
             finally:
                 del at[me]
-                if me != self._leader or not self._resting:
+                if (me != self._leader or not self._resting) and not _has_unread_body(environ):
                     self._rest(me)
 
         return serve
@@ -112,3 +115,8 @@ class Crew:
                 self._leader = None
             if self._resting:
                 self._resting.pop().release()
+
+
+def _has_unread_body(environ: dict[str, Any]) -> bool:
+    """Who reads a body to its end takes it out of the request."""
+    return "wsgi.input" in environ and ("CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ)

@@ -17,6 +17,7 @@ from granian._futures import _new_cbscheduler
 from granian.http import HTTP1Settings
 
 from peerbus.crew import Crew
+from peerbus.errors import StartError
 
 # granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
 _Worker: Any = _granian.WSGIWorker
@@ -45,7 +46,7 @@ Application = Callable[[Environ, Respond], None]
 """Takes one request and sees to it that it is answered, now or later."""
 
 
-class BindError(Exception):
+class BindError(StartError):
     """The address cannot be listened on."""
 
 

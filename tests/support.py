@@ -18,6 +18,7 @@ import requests
 
 from peerbus.broker import Broker, Limits
 from peerbus.index import IndexingServer
+from peerbus.later import Later
 from peerbus.peer import NodeOptions, PeerNode
 from peerbus.serving import Server, bind
 
@@ -94,6 +95,15 @@ def free_port() -> int:
         port = random.randint(10_000, 30_000)  # noqa: S311  # guards nothing
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def error_of(later: Later[Any]) -> Exception | None:
+    """What there is instead of a value, waited for."""
+    try:
+        later.result(DEADLINE)
+    except Exception as error:  # noqa: BLE001  # any error is an answer
+        return error
+    return None
 
 
 def in_background(work: Callable[[], Any]) -> "Future[Any]":

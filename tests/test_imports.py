@@ -13,8 +13,8 @@ LAYERS = {
     "peerbus.protocol": {"peerbus.errors", "peerbus.views"},
     "peerbus.later": set(),
     "peerbus.crew": set(),
-    "peerbus.serving": {"peerbus.crew"},
-    "peerbus.broker": {"peerbus.errors", "peerbus.views"},
+    "peerbus.serving": {"peerbus.crew", "peerbus.errors"},
+    "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
     "peerbus.endpoints": {"peerbus.protocol", "peerbus.errors", "peerbus.views", "peerbus.later"},
     "peerbus.web": {
         "peerbus.endpoints",
@@ -27,9 +27,9 @@ LAYERS = {
     },
 }
 FORBIDDEN = {
-    "peerbus.broker": {"flask", "werkzeug", "granian", "http.server", "urllib.request", "pycurl", "requests"},
-    "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests"},
-    "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "pycurl"},
+    "peerbus.broker": {"flask", "werkzeug", "granian", "http.server", "urllib.request", "sqlite3", "requests"},
+    "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests", "sqlite3"},
+    "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "sqlite3"},
     "peerbus.index": {"peerbus.peer", "requests"},
     "api_benchmark": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
     "response_time_test": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},

@@ -1,7 +1,6 @@
 """Pulls that wait: on a clock the test moves, answered when the test tends to the broker."""
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from time import monotonic
 
 import pytest
@@ -9,7 +8,8 @@ import pytest
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
 from peerbus.errors import BadRequest, NotSubscribed, PeerNotFound, TooManyWaiting, TopicDeleted, TopicNotFound
-from tests.support import DEADLINE, Clock, in_background, tended
+from peerbus.later import Later
+from tests.support import DEADLINE, Clock, error_of, in_background, tended
 
 MakeBroker = Callable[..., Broker]
 MAX_WAITING = 3
@@ -37,17 +37,17 @@ def subscribed(broker: Broker, **options: object) -> Broker:
 
 def waiting(
     broker: Broker, peer_id: str = "a", topic: str = "news", max_messages: int = 1000, wait: float = 60.0
-) -> "Future[Pulled]":
+) -> Later[Pulled]:
     """A pull that waits."""
     answer = broker.pull_waiting(peer_id, topic, max_messages, wait)
-    assert isinstance(answer, Future)
+    assert isinstance(answer, Later)
     return answer
 
 
-def answered(broker: Broker, *pulls: "Future[Pulled]") -> list[list[bytes] | None]:
+def answered(broker: Broker, *pulls: Later[Pulled]) -> list[list[bytes] | None]:
     """The values that each pull was answered with once the broker was tended to, None for one that waits on."""
     broker.tend()
-    return [list(pull.result().values) if pull.done() else None for pull in pulls]
+    return [list(pull.result().values) if pull.done else None for pull in pulls]
 
 
 # What a pull waits for
@@ -215,14 +215,14 @@ def test_of_two_pulls_of_a_peer_one_is_told_that_the_topic_is_deleted(broker: Br
     pulls = waiting(broker), waiting(broker)
     broker.delete_topic("news")
     broker.tend()
-    assert [type(pull.exception(0)) for pull in pulls] == [TopicDeleted, TopicNotFound]
+    assert [type(error_of(pull)) for pull in pulls] == [TopicDeleted, TopicNotFound]
 
 
 def test_a_member_that_leaves_its_group_ends_its_own_pulls_alone(group: Broker) -> None:
     a, b = waiting(group, "a"), waiting(group, "b")
     group.unsubscribe("a", "news")
     group.tend()
-    assert isinstance(a.exception(0), NotSubscribed)
+    assert isinstance(error_of(a), NotSubscribed)
     group.publish("news", [b"1"])
     assert answered(group, b) == [[b"1"]]
 
@@ -260,7 +260,7 @@ def test_a_topic_that_is_created_again_before_a_pull_is_told_is_another(broker: 
     broker.subscribe("b", "news")
     broker.publish("news", [b"1"])
     broker.tend()
-    assert isinstance(pulls[0].exception(0), TopicDeleted)
+    assert isinstance(error_of(pulls[0]), TopicDeleted)
     assert pulls[1].result(0).values == [b"1"], "it subscribed again"
 
 
@@ -288,9 +288,9 @@ def test_more_pulls_than_are_answered_in_one_go_are_answered_one_go_after_the_ot
     values = [b"%d" % number for number in range(250)]
     broker.publish("news", values)
     done = []
-    while not all(pull.done() for pull in pulls):
+    while not all(pull.done for pull in pulls):
         broker.tend(wait=10 * DEADLINE)
-        done.append(sum(pull.done() for pull in pulls))
+        done.append(sum(pull.done for pull in pulls))
     assert done == [100, 200, 250]
     assert [pull.result().values for pull in pulls] == [[value] for value in values]
 
@@ -308,7 +308,7 @@ def test_when_all_are_answered_nothing_is_left(make_broker: MakeBroker, clock: C
     broker.unsubscribe("a", "news")
     broker.publish("news", [b"2"])
     broker.tend()
-    assert all(pull.done() for pull in pulls)
+    assert all(pull.done for pull in pulls)
     assert broker.stats().waiting_pulls == 0
     clock.advance(10.0)
     assert broker.tend() == ["a", "b"], "their leases stand no longer"
