@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 SERVES_AT = re.compile(r"serves at (http://[0-9.]+:[0-9]+)")
+Process = subprocess.Popen[str]
 
 
 class NotStarted(Exception):
@@ -28,33 +29,65 @@ class Services(NamedTuple):
     nodes: list[str]
 
 
+class Server(NamedTuple):
+    """An indexing server's URL and its process."""
+
+    url: str
+    process: Process
+
+
+class Nodes(NamedTuple):
+    """The URLs of peer nodes, peer1 first, and the process that they are children of."""
+
+    urls: list[str]
+    process: Process
+
+
 @contextmanager
 def services(peers: int) -> Iterator[Services]:
     """An indexing server and `peers` peer nodes as shipped, on free ports, logging into a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="peerbus-benchmark-") as logs:
-        options = ("--port", "0", "--log-dir", logs)
-        with _process("indexing_server.py", 1, *options) as (server,):
-            count = ("--count", str(peers), "--index-url", server)
-            with _process("peer_node.py", peers, *options, *count) as nodes:
-                yield Services(server, nodes)
+    with indexing_server() as server, peer_nodes(server.url, peers) as nodes:
+        yield Services(server.url, nodes.urls)
 
 
 @contextmanager
-def _process(script: str, count: int, *arguments: str) -> Iterator[list[str]]:
-    """A command line of the project; gives the URLs of the `count` services it starts, once they serve.
+def indexing_server(*options: str) -> Iterator[Server]:
+    """An indexing server as shipped, but for the options named, on a free port."""
+    with _script("indexing_server.py", 1, *options) as (process, (url,)):
+        yield Server(url, process)
+
+
+@contextmanager
+def peer_nodes(index_url: str, count: int) -> Iterator[Nodes]:
+    """`count` peer nodes as shipped, peer1 and so on, on free ports."""
+    with _script("peer_node.py", count, "--count", str(count), "--index-url", index_url) as (process, urls):
+        yield Nodes(urls, process)
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[Process]:
+    """A process, whose output can be read, and which is ended if it still runs afterwards.
 
     The environment's own PEERBUS_ variables are kept away: figures are of the options named here.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PEERBUS_")}
-    command = [sys.executable, str(ROOT / script), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603  # our own scripts
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603  # what the benchmarks name
         try:
-            yield _urls(process, script, count)
+            yield process
         finally:
             _stop(process)
 
 
-def _urls(process: subprocess.Popen[str], script: str, count: int) -> list[str]:
+@contextmanager
+def _script(script: str, count: int, *options: str) -> Iterator[tuple[Process, list[str]]]:
+    """A command line of the project, and the URLs of the `count` services it starts, once they serve."""
+    with tempfile.TemporaryDirectory(prefix="peerbus-benchmark-") as logs:
+        command = [sys.executable, str(ROOT / script), "--port", "0", "--log-dir", logs, *options]
+        with running(command) as process:
+            yield process, _urls(process, script, count)
+
+
+def _urls(process: Process, script: str, count: int) -> list[str]:
     found: dict[str, str] = {}
     too_late = threading.Timer(START_SECONDS, process.kill)
     too_late.start()
@@ -75,7 +108,7 @@ def _number_in(name: str) -> int:
     return int(re.sub(r"[^0-9]", "", name) or 0)
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def _stop(process: Process) -> None:
     process.terminate()
     try:
         process.communicate(timeout=STOP_SECONDS)

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 import click
 from tqdm import tqdm
 
-from benchmarks.calls import DIRECT, PEER, Setting, SetupFailed, Step, make, steps
+from benchmarks.calls import DIRECT, PEER, Setting, Step, steps
 from benchmarks.line import LineBroken
 from benchmarks.load import Caller, generate
 from benchmarks.measurement import Measurement, measured
 from benchmarks.processes import NotStarted, Services, services
 from benchmarks.request import prepare
+from benchmarks.setup import SetupFailed, make
 
 STEPS_PER_COUNT = 19
 """Nine through peer nodes, the same directly, and `/livez`."""

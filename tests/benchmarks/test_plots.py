@@ -12,10 +12,10 @@ from tests.benchmarks.support import NOTES, a_load, a_measurement, measurements
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def written(folder: Path, rows: list[Measurement]) -> Table:
+def written(folder: Path, rows: list[Measurement]) -> Table[Measurement]:
     path = folder / "table.csv"
     table.write(path, NOTES, rows)
-    return table.read(path)
+    return table.read(path, Measurement)
 
 
 @pytest.mark.parametrize("counts", [(1,), (1, 2, 5)])
