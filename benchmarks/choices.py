@@ -49,6 +49,9 @@ REQUESTS = click.option(
 RESULTS = click.option(
     "--results", type=click.Path(file_okay=False, path_type=Path), default="results", help="Folder for CSV and plots."
 )
+ROUNDS = click.option("--rounds", type=click.IntRange(1, 100), default=5, help="Rounds, of which medians are taken.")
+SECONDS = click.option("--seconds", type=click.IntRange(1, 60), default=3, help="Seconds of a round.")
+CONNECTIONS = click.option("--connections", type=click.IntRange(1, 1000), default=16, help="Connections of wrk.")
 QUICK = click.option("--quick", is_flag=True, help="Less of everything that is not named.")
 PLOT_ONLY = click.option("--plot-only", is_flag=True, help="Draw the plots again from the CSV, measuring nothing.")
 

@@ -1,11 +1,13 @@
-"""The real processes: an indexing server, and peer nodes beside it."""
+"""The real processes: an indexing server, peer nodes beside it, and other programs to compare with."""
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+LOOK_SECONDS = 0.02
+"""How often is looked whether a program listens, which does not say so itself."""
 SERVES_AT = re.compile(r"serves at (http://[0-9.]+:[0-9]+)")
 Process = subprocess.Popen[str]
 
@@ -65,13 +69,40 @@ def peer_nodes(index_url: str, count: int) -> Iterator[Nodes]:
 
 
 @contextmanager
+def program(command: Sequence[str], port: int) -> Iterator[str]:
+    """A program that listens on a port of 127.0.0.1; gives its URL, once it takes connections."""
+    with running(command) as process:
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise NotStarted(f"{command[0]} ended, or took {START_SECONDS:g} seconds, before it served.")
+            time.sleep(LOOK_SECONDS)
+        yield f"http://127.0.0.1:{port}"
+
+
+def free_port() -> int:
+    """A port that nothing listens on, for a program that cannot choose one itself."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@contextmanager
 def running(command: Sequence[str]) -> Iterator[Process]:
     """A process, whose output can be read, and which is ended if it still runs afterwards.
 
     The environment's own PEERBUS_ variables are kept away: figures are of the options named here.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PEERBUS_")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603  # what the benchmarks name
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603  # what the benchmarks name
         try:
             yield process
         finally:

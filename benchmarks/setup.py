@@ -5,7 +5,7 @@ from contextlib import closing
 
 import msgspec
 
-from benchmarks.line import Line
+from benchmarks.line import END_OF_HEAD, GOOD, Line
 from benchmarks.load import Caller, generate
 from benchmarks.request import Request, prepare
 
@@ -32,9 +32,18 @@ def make_all(url: str, requests: Iterable[Request]) -> None:
     make([Caller(url, every[i::CONNECTIONS]) for i in range(min(CONNECTIONS, len(every)))])
 
 
+def ask(url: str, request: Request) -> bytes:
+    """The answer to one request, on a connection of its own; raises `SetupFailed` if it is not the expected one."""
+    with closing(Line(url)) as line:
+        answer = line.ask(request.data)
+    if request.expected not in answer:
+        raise SetupFailed(f"{url} gave another answer to {request.call}: {answer[:500].decode(errors='replace')}")
+    return answer
+
+
 def create_topic(url: str, topic: str, **options: object) -> None:
     """Create a topic."""
-    make([Caller(url, [prepare("create_topic", {"topic": topic, **options})])])
+    ask(url, prepare("create_topic", {"topic": topic, **options}, expected=GOOD))
 
 
 def join(url: str, topic: str, peers: Sequence[str]) -> None:
@@ -57,8 +66,7 @@ def fill(url: str, topic: str, count: int) -> None:
 
 def stat(url: str, name: str) -> int:
     """One of the figures that `/stats` tells."""
-    with closing(Line(url)) as line:
-        _, _, body = line.ask(prepare("stats", method="GET").data).partition(b"\r\n\r\n")
+    body = ask(url, prepare("stats", method="GET", expected=GOOD)).partition(END_OF_HEAD)[2]
     found: int = msgspec.json.decode(body)["stats"][name]
     return found
 
