@@ -13,7 +13,8 @@ class Rate:
     """What one system came to in several rounds.
 
     The rate and the latencies are the medians of the rounds, `least` and `most` the rates of the slowest and the
-    fastest one, `errors` the sum. `ratio` is the rate divided by that of the system named in `against`.
+    fastest one, `errors` the sum. `ratio` is the median of the rates divided by those that the system named in
+    `against` had in the same round.
     """
 
     system: str
@@ -39,24 +40,25 @@ class Rate:
 
 def rates(outcomes: Mapping[System, Sequence[Outcome]]) -> list[Rate]:
     """The rate of each system, by what its rounds came to."""
-    middles = {(by.name, by.call): median(each.messages_per_s for each in its) for by, its in outcomes.items()}
-    return [_rate(system, its, middles.get((system.against, system.call))) for system, its in outcomes.items()]
+    by_name = {(system.name, system.call): its for system, its in outcomes.items()}
+    return [_rate(system, its, by_name.get((system.against, system.call), [])) for system, its in outcomes.items()]
 
 
-def _rate(system: System, outcomes: Sequence[Outcome], reference: float | None) -> Rate:
+def _rate(system: System, outcomes: Sequence[Outcome], others: Sequence[Outcome]) -> Rate:
     every = [each.messages_per_s for each in outcomes]
-    middle = median(every)
+    pairs = zip(outcomes, others, strict=False)
+    ratios = [each.messages_per_s / other.messages_per_s for each, other in pairs if other.messages_per_s]
     return Rate(
         system=system.name,
         call=system.call,
         messages_per_request=system.messages,
         rounds=len(outcomes),
-        messages_per_s=middle,
+        messages_per_s=median(every),
         least=min(every),
         most=max(every),
         p50_ms=median(each.p50_ms for each in outcomes),
         p99_ms=median(each.p99_ms for each in outcomes),
         errors=sum(each.errors for each in outcomes),
         against=system.against,
-        ratio=middle / reference if reference else math.nan,
+        ratio=median(ratios) if ratios else math.nan,
     )

@@ -52,8 +52,8 @@ def join(url: str, topic: str, peers: Sequence[str]) -> None:
     make_all(url, [prepare("subscribe", {"peer_id": peer, "topic": topic}) for peer in peers])
 
 
-def move(url: str, topic: str, peers: Sequence[str], start: str) -> None:
-    """Move the message queues of subscribed peers to the `earliest` message there is, or past the `latest`."""
+def move(url: str, topic: str, peers: Sequence[str], start: str | int) -> None:
+    """Move the message queues of subscribed peers to an offset, or to the `earliest` message there is."""
     make_all(url, [prepare("subscribe", {"peer_id": peer, "topic": topic, "from": start}) for peer in peers])
 
 
