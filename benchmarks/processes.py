@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
+SECONDS_PER_SERVICE = 0.1
+"""More patience where many are started at once."""
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.02
 """How often is looked whether a program listens, which does not say so itself."""
@@ -63,9 +65,10 @@ def indexing_server(*options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def peer_nodes(index_url: str, count: int) -> Iterator[Nodes]:
-    """`count` peer nodes as shipped, peer1 and so on, on free ports."""
-    with _script("peer_node.py", count, "--count", str(count), "--index-url", index_url) as (process, urls):
+def peer_nodes(index_url: str, count: int, complaints: IO[str] | None = None) -> Iterator[Nodes]:
+    """`count` peer nodes as shipped, peer1 and so on, on free ports; `complaints` takes their standard error."""
+    options = ("--count", str(count), "--index-url", index_url)
+    with _script("peer_node.py", count, *options, complaints=complaints) as (process, urls):
         yield Nodes(urls, process)
 
 
@@ -104,13 +107,16 @@ def raise_file_limit() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str]) -> Iterator[Process]:
+def running(command: Sequence[str], complaints: IO[str] | None = None) -> Iterator[Process]:
     """A process, whose output can be read, and which is ended if it still runs afterwards.
 
-    The environment's own PEERBUS_ variables are kept away: figures are of the options named here.
+    Its standard error goes to `complaints`, or else where that of this process goes. The environment's own
+    PEERBUS_ variables are kept away: figures are of the options named here.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PEERBUS_")}
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603  # what the benchmarks name
+    with subprocess.Popen(  # noqa: S603  # what the benchmarks name
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True, env=environment
+    ) as process:
         try:
             yield process
         finally:
@@ -118,23 +124,26 @@ def running(command: Sequence[str]) -> Iterator[Process]:
 
 
 @contextmanager
-def _script(script: str, count: int, *options: str) -> Iterator[tuple[Process, list[str]]]:
+def _script(
+    script: str, count: int, *options: str, complaints: IO[str] | None = None
+) -> Iterator[tuple[Process, list[str]]]:
     """A command line of the project, and the URLs of the `count` services it starts, once they serve."""
     with tempfile.TemporaryDirectory(prefix="peerbus-benchmark-") as logs:
         command = [sys.executable, str(ROOT / script), "--port", "0", "--log-dir", logs, *options]
-        with running(command) as process:
+        with running(command, complaints) as process:
             yield process, _urls(process, script, count)
 
 
 def _urls(process: Process, script: str, count: int) -> list[str]:
     found: dict[str, str] = {}
-    too_late = threading.Timer(START_SECONDS, process.kill)
+    patience = START_SECONDS + count * SECONDS_PER_SERVICE
+    too_late = threading.Timer(patience, process.kill)
     too_late.start()
     try:
         while len(found) < count:
             line = process.stdout.readline() if process.stdout else ""
             if not line:
-                raise NotStarted(f"{script} ended, or took {START_SECONDS:g} seconds, before all of it served.")
+                raise NotStarted(f"{script} ended, or took {patience:g} seconds, before all of it served.")
             match = SERVES_AT.search(line)
             if match:
                 found[match[1]] = line.split()[0]
