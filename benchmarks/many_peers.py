@@ -154,8 +154,16 @@ def children(pid: int) -> list[int]:
 
 
 def running_of(pids: Sequence[int]) -> list[int]:
-    """Those of some processes that still exist."""
-    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    """Those of some peer nodes' processes that still exist; the system may have given their numbers to others."""
+    return [pid for pid in pids if b"peer_node.py" in command_line(pid)]
+
+
+def command_line(pid: int) -> bytes:
+    """What a process was started with; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 @options.command("PEERBUS_MANY_PEERS", "--count")

@@ -23,20 +23,21 @@ def waiting_pulls(url: str, count: int) -> Iterator["WaitingPulls"]:
     join(url, TOPIC, peers)
     with ExitStack() as stack:
         lines = {peer: stack.enter_context(closing(Line(url))) for peer in peers}
-        yield WaitingPulls(url, lines, stack.enter_context(closing(Line(url))))
+        publisher = stack.enter_context(closing(Line(url)))
+        yield WaitingPulls(url, lines, publisher, stack.enter_context(select.epoll()))
 
 
 class WaitingPulls:
     """Pulls of one topic, each of a peer of its own on a connection of its own."""
 
-    def __init__(self, url: str, lines: dict[str, Line], publisher: Line) -> None:
+    def __init__(self, url: str, lines: dict[str, Line], publisher: Line, poller: select.epoll) -> None:
         self._url = url
         self._lines = lines
         self._publisher = publisher
         self._by_number = {line.fileno(): line for line in lines.values()}
-        self._poller = select.epoll()
+        self._poller = poller
         for number in self._by_number:
-            self._poller.register(number, select.EPOLLIN)
+            poller.register(number, select.EPOLLIN)
 
     def begin(self) -> None:
         """Ask for the pulls; returns once all of them wait. Raises `SetupFailed`."""

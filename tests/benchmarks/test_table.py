@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks import table
 from benchmarks.measurement import Measurement, measured
-from tests.benchmarks.support import NOTES, a_load, measurements
+from benchmarks.rate import Rate
+from tests.benchmarks.support import NOTES, a_load, a_rate, measurements
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -25,6 +26,17 @@ def test_figures_that_do_not_exist_are_read_again(tmp_path: Path) -> None:
     row = measured(a_load("publish", errors=1), "publish", "peer", 1, 1)
     table.write(path, {}, [row])
     assert asdict(table.read(path, Measurement).rows[0]) == pytest.approx(asdict(row), nan_ok=True)
+
+
+def test_any_kind_of_row_is_written_and_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    rows = [a_rate("naive"), a_rate("peerbus, 1,000 a request", "naive")]
+    table.write(path, NOTES, rows)
+    assert [asdict(row) for row in table.read(path, Rate).rows] == [
+        pytest.approx(asdict(row), nan_ok=True) for row in rows
+    ]
+    with pytest.raises(table.TableError, match="not a table"):
+        table.read(path, Measurement)
 
 
 @pytest.mark.parametrize("text", ["call,via\npublish,peer\n", "call\n" * 3, "\0\n1,2\n"])
