@@ -19,6 +19,7 @@ FORBIDDEN = {
     "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests"},
     "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "pycurl"},
     "peerbus.index": {"peerbus.peer", "requests"},
+    "peerbus.storage": {"flask", "granian", "peerbus.endpoints", "peerbus.web", "peerbus.index", "peerbus.peer"},
     "api_benchmark": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
     "response_time_test": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
 }
