@@ -31,6 +31,7 @@ FORBIDDEN = {
     "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests", "sqlite3"},
     "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "sqlite3"},
     "peerbus.index": {"peerbus.peer", "requests"},
+    "peerbus.storage": {"flask", "granian", "peerbus.endpoints", "peerbus.web", "peerbus.index", "peerbus.peer"},
     "api_benchmark": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
     "response_time_test": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
 }
