@@ -42,7 +42,7 @@ Headers = list[tuple[str, str]]
 Respond = Callable[[int, Headers, bytes], None]
 """Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored."""
 Application = Callable[[Environ, Respond], None]
-"""Takes one request and sees to it that it is answered, now or later."""
+"""Takes one request, which is its own until it returns, and sees to it that it is answered, now or later."""
 
 
 class BindError(Exception):
@@ -90,7 +90,7 @@ class Server:
         self._signal.add_cb(self._stopped.set)
         loop = asyncio.new_event_loop()
         loop.close()  # granian asks for one, and runs nothing of a WSGI application in it
-        self._crew = Crew(threads)
+        self._crew = Crew()
         self._scheduler = _new_scheduler(loop, self._crew.serving(app), impl_asyncio=True)
         self._worker = _Worker(
             1,
