@@ -144,8 +144,7 @@ class State:
     def pull_when_ready(self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float) -> Future[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
         waiter = Waiter(self.peers[peer_id], queue, max_messages, self.clock() + wait)
-        self.waiting.add(waiter)
-        self.upkeep.watch(queue)
+        self._wait(waiter)
         self.hurry()
         return waiter.answer
 
@@ -163,7 +162,7 @@ class State:
                 answers.append((waiter.answer, self.pull(queue, peer_id, waiter.max_messages)))
             else:
                 waiter.peer, waiter.queue = self.peers[peer_id], queue
-                self.waiting.add(waiter)
+                self._wait(waiter)
         return answers
 
     def tend(self, now: float) -> list[str]:
@@ -198,3 +197,7 @@ class State:
         """Wake the call that tends, if something falls due before it means to look again."""
         if self.tend_by != NEVER and self.next_due() < self.tend_by:
             self._tended.notify()
+
+    def _wait(self, waiter: Waiter) -> None:
+        self.waiting.add(waiter)
+        self.upkeep.watch(waiter.queue)

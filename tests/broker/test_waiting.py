@@ -264,6 +264,20 @@ def test_a_topic_that_is_created_again_before_a_pull_is_told_is_another(broker: 
     assert pulls[1].result(0).values == [b"1"], "it subscribed again"
 
 
+def test_a_subscription_that_is_back_in_a_group_gets_what_comes_back_to_the_group(broker: Broker, clock: Clock) -> None:
+    broker.unsubscribe("b", "news")
+    broker.subscribe("b", "news", group="g", explicit=True, ack_deadline=10.0)
+    broker.publish("news", [b"1"])
+    broker.pull("b", "news")
+    broker.pull("a", "news")
+    pull = waiting(broker, "a")
+    broker.unsubscribe("a", "news")
+    broker.subscribe("a", "news", group="g")
+    assert answered(broker, pull) == [None]
+    clock.advance(10.0)
+    assert answered(broker, pull) == [[b"1"]]
+
+
 # How many wait, and for how long
 
 
