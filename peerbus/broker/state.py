@@ -153,16 +153,18 @@ class State:
         answers: list[tuple[Future[Pulled], Pulled | PeerbusError]] = []
         while len(answers) < ANSWERS_AT_ONCE and (waiter := self.waiting.take(now)):
             peer_id = waiter.peer.peer_id
+            outcome: Pulled | PeerbusError
             try:
                 queue = self.queue(peer_id, waiter.queue.topic.name)
+                if not (queue.ready or waiter.deadline <= now or self.closing):
+                    waiter.peer, waiter.queue = self.peers[peer_id], queue
+                    self._wait(waiter)
+                    continue
+                outcome = self.pull(queue, peer_id, waiter.max_messages)
             except PeerbusError as error:
-                answers.append((waiter.answer, error))
-                continue
-            if queue.ready or waiter.deadline <= now or self.closing:
-                answers.append((waiter.answer, self.pull(queue, peer_id, waiter.max_messages)))
-            else:
-                waiter.peer, waiter.queue = self.peers[peer_id], queue
-                self._wait(waiter)
+                outcome = error
+            answers.append((waiter.answer, outcome))
+            del waiter.answer  # the waiter may stay in a schedule for a while; what it got is not to
         return answers
 
     def tend(self, now: float) -> list[str]:

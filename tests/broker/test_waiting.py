@@ -1,5 +1,6 @@
 """Pulls that wait: on a clock the test moves, answered when the test tends to the broker."""
 
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
@@ -327,6 +328,19 @@ def test_when_all_are_answered_nothing_is_left(make_broker: MakeBroker, clock: C
     clock.advance(10.0)
     assert broker.tend() == ["a", "b"], "their leases stand no longer"
     assert broker.stats().memory_bytes == 130, "the history"
+
+
+def test_an_answer_is_let_go_of_although_others_wait(broker: Broker) -> None:
+    broker.create_topic("sport")
+    broker.subscribe("b", "sport")
+    earlier = waiting(broker, "b", "sport", wait=50.0)
+    answers = []
+    for _ in range(10):
+        answers.append(weakref.ref(waiting(broker)))
+        broker.publish("news", [b"1"])
+        broker.tend()
+    assert not earlier.done()
+    assert [answer() for answer in answers] == [None] * 10
 
 
 # Leases
