@@ -39,7 +39,6 @@ class Subscriptions:
         queue.options = _options(queue.options, named)
         if start is not None:
             queue.seek(topic.position(start))
-            topic.wake()
         return False
 
     def end(self, peer: Peer, topic: Topic, now: float) -> MessageQueue:
@@ -50,7 +49,6 @@ class Subscriptions:
         queue.leave(peer.peer_id, now)
         if not queue.members and queue.group is not None:
             del topic.groups[queue.group]
-        topic.wake()
         return queue
 
     def end_all(self, topic: Topic, peers: list[Peer]) -> None:
@@ -58,7 +56,6 @@ class Subscriptions:
         for peer in peers:
             peer.topic_deleted(topic.name)
         self._count -= len(peers)
-        topic.wake()
 
     def _join(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
         if self._count >= self._limits.max_subscriptions:
