@@ -14,7 +14,12 @@ from tests.support import Api, Process, eventually
 Run = Callable[..., Process]
 SERVER = "indexing_server.py"
 OPTIONS = [option for option in indexing_server.main.params if isinstance(option, click.Option)]
-WORDS: dict[str, str | Path] = {"host": "localhost", "log_dir": Path("elsewhere"), "data_dir": Path("kept"), "log_level": "debug"}
+WORDS: dict[str, str | Path] = {
+    "host": "localhost",
+    "log_dir": Path("elsewhere"),
+    "data_dir": Path("kept"),
+    "log_level": "debug",
+}
 """Values other than the defaults, of the options that are no numbers."""
 
 REFUSED: dict[str, tuple[list[str], dict[str, str], str]] = {

@@ -1,5 +1,6 @@
 """Pulls that wait: on a clock the test moves, answered when the test tends to the broker."""
 
+import weakref
 from collections.abc import Callable
 from time import monotonic
 
@@ -264,6 +265,20 @@ def test_a_topic_that_is_created_again_before_a_pull_is_told_is_another(broker: 
     assert pulls[1].result(0).values == [b"1"], "it subscribed again"
 
 
+def test_a_subscription_that_is_back_in_a_group_gets_what_comes_back_to_the_group(broker: Broker, clock: Clock) -> None:
+    broker.unsubscribe("b", "news")
+    broker.subscribe("b", "news", group="g", explicit=True, ack_deadline=10.0)
+    broker.publish("news", [b"1"])
+    broker.pull("b", "news")
+    broker.pull("a", "news")
+    pull = waiting(broker, "a")
+    broker.unsubscribe("a", "news")
+    broker.subscribe("a", "news", group="g")
+    assert answered(broker, pull) == [None]
+    clock.advance(10.0)
+    assert answered(broker, pull) == [[b"1"]]
+
+
 # How many wait, and for how long
 
 
@@ -313,6 +328,19 @@ def test_when_all_are_answered_nothing_is_left(make_broker: MakeBroker, clock: C
     clock.advance(10.0)
     assert broker.tend() == ["a", "b"], "their leases stand no longer"
     assert broker.stats().memory_bytes == 130, "the history"
+
+
+def test_an_answer_is_let_go_of_although_others_wait(broker: Broker) -> None:
+    broker.create_topic("sport")
+    broker.subscribe("b", "sport")
+    earlier = waiting(broker, "b", "sport", wait=50.0)
+    answers = []
+    for _ in range(10):
+        answers.append(weakref.ref(waiting(broker)))
+        broker.publish("news", [b"1"])
+        broker.tend()
+    assert not earlier.done
+    assert [answer() for answer in answers] == [None] * 10
 
 
 # Leases

@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from peerbus.broker import Broker, Limits
@@ -123,7 +123,7 @@ class Connection:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port), timeout=DEADLINE)
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
