@@ -22,12 +22,12 @@ class Echo:
     """Reads the body of each request and sends it back, with the thread that did as a header."""
 
     def __init__(self) -> None:
-        self.under_way: list[Environ] = []
+        self.under_way: set[int] = set()
 
     def __call__(self, environ: Environ, respond: Respond) -> None:
-        self.under_way.append(environ)
+        self.under_way.add(threading.get_ident())
         body = environ.pop("wsgi.input").read(int(environ.get("CONTENT_LENGTH", 0)))
-        self.under_way.remove(environ)
+        self.under_way.remove(threading.get_ident())
         respond(200, [*TEXT, ("Thread", str(threading.get_ident()))], body)
 
 
