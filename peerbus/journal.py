@@ -96,7 +96,8 @@ class OnDisk(InMemory):
         """Write what is left, and let go of the disk."""
         self._closing = True
         self._changed.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self.write()
         for held in self._held:
             held.later.fail(StorageFull("The server stopped before this was on its disk."))
