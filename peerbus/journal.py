@@ -4,7 +4,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import Any, NamedTuple, TypeVar
 
 from peerbus.broker import Broker, Limits
@@ -54,12 +54,23 @@ class OnDisk(InMemory):
     While one is written the next gathers: so many callers share the cost of a flush, and one alone waits for its own.
     """
 
-    def __init__(self, storage: Storage, reserve: int) -> None:
-        """Publishing is refused when less than `reserve` bytes are free, which pulls and acknowledgements may use."""
+    def __init__(
+        self,
+        storage: Storage,
+        reserve: int,
+        clock: Callable[[], float] = monotonic,
+        wall_clock: Callable[[], float] = time,
+    ) -> None:
+        """Publishing is refused when less than `reserve` bytes are free, which pulls and acknowledgements may use.
+
+        `clock` and `wall_clock` are the broker's.
+        """
         self._storage = storage
         self._reserve = reserve
+        self._clock = clock
+        self._wall_clock = wall_clock
         self._changed = threading.Event()
-        self._ledger = Ledger(monotonic, self._changed.set)
+        self._ledger = Ledger(clock, wall_clock, self._changed.set)
         self._unwritten: Changes | None = None
         """What was taken and could not be written yet."""
         self._lock = threading.Lock()
@@ -73,7 +84,7 @@ class OnDisk(InMemory):
         """The broker as it was when it was last written; raises `StorageError`."""
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
         self._look_at_disk()
-        self._broker = Broker(limits, monotonic, on_topic_deleted, self._ledger, contents)
+        self._broker = Broker(limits, self._clock, on_topic_deleted, self._ledger, contents, self._wall_clock)
         log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
         return self._broker
 
@@ -85,7 +96,8 @@ class OnDisk(InMemory):
         """Write what is left, and let go of the disk."""
         self._closing = True
         self._changed.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self.write()
         for held in self._held:
             held.later.fail(StorageFull("The server stopped before this was on its disk."))

@@ -37,11 +37,13 @@ class Broker:
         on_topic_deleted: Callable[[str, Mapping[str, str]], None] | None = None,
         journal: Journal | None = None,
         contents: Contents | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Begin empty, with a new epoch, or with `contents`. `journal` is told of all that changes.
 
-        `clock` gives the time in seconds for leases and windows. `on_topic_deleted` is told a deleted topic
-        and the addresses of its subscribers by peer id, outside the lock; it must not block.
+        `clock` gives the time in seconds for leases and windows; the times in `contents` are those of `wall_clock`,
+        which goes on while no broker runs. `on_topic_deleted` is told a deleted topic and the addresses of its
+        subscribers by peer id, outside the lock; it must not block.
         """
         self._on_topic_deleted = on_topic_deleted
         self._limits = limits or Limits()
@@ -50,7 +52,7 @@ class Broker:
         self._tended = Condition(self._lock)
         self._state = State(self._limits, clock, self._tended, journal or Journal())
         if contents is not None:
-            restore(self._state, contents)
+            restore(self._state, contents, wall_clock())
 
     # Peers
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from time import time
 from typing import TYPE_CHECKING
 
 from peerbus.broker.journal import Journal
@@ -39,16 +38,23 @@ class Ledger(Journal):
         "_peers",
         "_queues",
         "_topics",
+        "_wall_clock",
         "changed_in",
         "room",
         "stored",
         "taking",
     )
 
-    def __init__(self, clock: Callable[[], float], on_change: Callable[[], None]) -> None:
-        """`clock` is the broker's; `on_change` is called at the first change after each taking, under the lock."""
+    def __init__(
+        self, clock: Callable[[], float], wall_clock: Callable[[], float], on_change: Callable[[], None]
+    ) -> None:
+        """`clock` is the broker's, and `wall_clock` the one that goes on while no broker runs.
+
+        `on_change` is called at the first change after each taking, under the lock.
+        """
         super().__init__()
         self._clock = clock
+        self._wall_clock = wall_clock
         self._on_change = on_change
         self.taking = 1
         """The number of the taking to come."""
@@ -61,7 +67,7 @@ class Ledger(Journal):
 
     def take(self) -> Changes:
         """What changed since the last taking, as it stands."""
-        wall = time() - self._clock()
+        wall = self._wall_clock() - self._clock()
         changes = Changes(
             peers={peer_id: _peer_record(peer) if peer else None for peer_id, peer in self._peers.items()},
             topics={number: _topic_record(topic) if topic else None for number, topic in self._topics.items()},

@@ -135,13 +135,15 @@ class MessageQueue:
     def take_back(self, now: float, limit: int) -> list[tuple[int, Delivery]]:
         """Take back up to `limit` messages overdue by `now`; returns those that are exhausted, to be buried now."""
         exhausted = []
-        for offset in self._deadlines.take(now, limit):
+        overdue = self._deadlines.take(now, limit)
+        for offset in overdue:
             if offset < self.topic.log.start:
                 self.drop(offset)
             elif self._exhausted(offset):
                 exhausted.append((offset, self._unacknowledged[offset]))
             else:
                 self._again[offset] = None
+        self._journal.deliveries_changed(self, overdue)
         return exhausted
 
     def delivery(self, offset: int) -> Delivery | None:
@@ -230,6 +232,7 @@ class MessageQueue:
     def postpone(self, offset: int, due: float) -> None:
         """Look at an exhausted message again at `due`."""
         self._deadlines.set(offset, due)
+        self._journal.deliveries_changed(self, [offset])
 
     def seek(self, cursor: int) -> None:
         """Go on from `cursor`, forwards or back, and forget what was handed over. What is freed counts as missed."""

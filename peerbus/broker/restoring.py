@@ -1,7 +1,6 @@
 """The broker's state made again from its records."""
 
 from collections import defaultdict
-from time import time
 
 from peerbus.broker.log import size_of
 from peerbus.broker.message_queue import Delivery, MessageQueue, QueueOptions
@@ -10,13 +9,14 @@ from peerbus.broker.state import State
 from peerbus.broker.topic import TopicOptions
 
 
-def restore(state: State, contents: Contents) -> None:
+def restore(state: State, contents: Contents, wall_time: float) -> None:
     """Fill a state that is empty; whoever calls holds its lock. Every lease begins again.
 
-    Times were written by the wall clock, which may have been set since: what is due then falls due as it says now.
+    Times were written by the wall clock, which says `wall_time` now and may have been set since: what is due by it
+    falls due as it says now.
     """
     now = state.clock()
-    wall = time() - now
+    wall = wall_time - now
     state.epoch = contents.epoch
     numbers = [record.number for record in contents.topics] + [record.number for record in contents.queues]
     state.journal.last_number = max(numbers, default=0)

@@ -59,9 +59,9 @@ def test_there_are_only_so_many_topics_and_subscriptions(make_broker: MakeBroker
     subscribed(broker, "b", topic="other")
 
 
-def test_deleting_tells_who_had_an_address_and_what_was_unread() -> None:
+def test_deleting_tells_who_had_an_address_and_what_was_unread(make_broker: MakeBroker) -> None:
     told: list[object] = []
-    broker = Broker(on_topic_deleted=lambda topic, addresses: told.append((topic, addresses)))
+    broker = make_broker(on_topic_deleted=lambda topic, addresses: told.append((topic, addresses)))
     subscribed(broker, "a", "b")
     broker.register_peer("a", address="http://a:1")
     broker.publish("news", [b"1", b"2", b"3"])

@@ -1,0 +1,36 @@
+"""Brokers that keep their state on disk."""
+
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any, cast
+
+from peerbus.broker import Broker, Limits
+from peerbus.journal import OnDisk
+
+OnTopicDeleted = Callable[[str, Mapping[str, str]], None]
+
+
+class _WritingEachCall:
+    def __init__(self, broker: Broker, journal: OnDisk) -> None:
+        self._broker = broker
+        self._journal = journal
+        self._lock = Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._broker, name)
+        if not callable(member):
+            return member
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            try:
+                return member(*arguments, **named)
+            finally:
+                with self._lock:
+                    self._journal.write()
+
+        return call
+
+
+def writing_each_call(journal: OnDisk, limits: Limits, on_topic_deleted: OnTopicDeleted = lambda *_: None) -> Broker:
+    """What `journal` has, as a broker each of whose calls is on disk when it returns or raises; for any thread."""
+    return cast(Broker, _WritingEachCall(journal.open(limits, on_topic_deleted), journal))

@@ -1,0 +1,89 @@
+"""The naive broker with a disk: it keeps a copy of everything as it was last written, and delivers nothing newer."""
+
+from copy import deepcopy
+from typing import Any
+
+from peerbus.broker import Limits
+from tests.broker.model import Model
+
+Seen = tuple[int, int, float]
+"""Offset and count of what was published with a message id, and when."""
+
+
+class KeptModel(Model):
+    """Adds to the naive broker addresses, message ids, and what a disk does; `writes_each_call` at once or not."""
+
+    def __init__(self, limits: Limits, writes_each_call: bool) -> None:
+        super().__init__(limits)
+        self.writes_each_call = writes_each_call
+        self.addresses: dict[str, str | None] = {}
+        self.seen: dict[str, dict[str, Seen]] = {}
+        self.committed: dict[str, int] = {}
+        """The end of each topic as it was last written."""
+        self.disk: dict[str, Any] = {}
+        self.write()
+
+    def write(self) -> None:
+        self.committed = {name: topic.end for name, topic in self.topics.items()}
+        self.disk = deepcopy({name: value for name, value in vars(self).items() if name != "disk"})
+
+    def crash(self) -> None:
+        """What was not written never happened; the clock goes on all the same."""
+        now = self.now
+        vars(self).update(deepcopy(self.disk))
+        self.now = now
+        self.restart()
+
+    def restart(self) -> None:
+        """Every lease begins anew, what comes back comes in the order of offsets, what is too old by now is gone."""
+        for peer in self.leases:
+            self.alive(peer)
+        for topic in self.topics.values():
+            self.age(topic)
+            for queue in topic.queues:
+                for offset in sorted(queue.handed):
+                    queue.handed[offset].order = self.next_order()
+
+    def set_address(self, peer: str, address: str | None) -> bool:
+        created = peer not in self.leases
+        if created:
+            self.register(peer, None)
+        self.alive(peer)
+        self.addresses[peer] = address
+        return created
+
+    def remove(self, peer: str) -> None:
+        super().remove(peer)
+        self.addresses.pop(peer, None)
+
+    def delete(self, name: str) -> int | str:
+        answer = super().delete(name)
+        self.seen.pop(name, None)
+        self.committed.pop(name, None)
+        return answer
+
+    def publish_once(self, name: str, values: list[Any], message_id: str) -> tuple[int, int, bool] | str:
+        """Publish with a message id; the last of them are remembered, for a time."""
+        since = self.now - self.limits.message_id_seconds
+        seen = {known: entry for known, entry in self.seen.get(name, {}).items() if entry[2] > since}
+        if message_id in seen:
+            return (*seen[message_id][:2], True)
+        offset = self.publish(name, values)
+        if isinstance(offset, str):
+            return offset
+        seen[message_id] = offset, len(values), self.now
+        self.seen[name] = dict(list(seen.items())[-self.limits.message_ids :])
+        return offset, len(values), False
+
+    def pull(self, peer: str, name: str, count: int) -> Any:
+        """As in memory, but for what is not written yet."""
+        found = self.subscription(peer, name)
+        if isinstance(found, str) or self.writes_each_call:
+            return found if isinstance(found, str) else super().pull(peer, name, count)
+        topic, queue = found
+        end = max(self.committed.get(name, 0), queue.cursor, topic.start)
+        unwritten = topic.values[end:]
+        del topic.values[end:]
+        answer = super().pull(peer, name, count)
+        topic.values += unwritten
+        return answer

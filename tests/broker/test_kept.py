@@ -1,0 +1,97 @@
+"""What is the same after a restart: what the random histories of `test_restart` seldom meet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from peerbus.broker import Broker, Limits
+from peerbus.journal import OnDisk
+from peerbus.storage import Storage
+from tests.support import Clock
+
+
+class Lives:
+    """One broker after the other on the same folder."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._journal: OnDisk | None = None
+
+    def begin(self, **limits: int) -> Broker:
+        """The next life, with what was on disk at the end of the one before."""
+        self.end()
+        self._journal = OnDisk(Storage(self._folder), 0, self._clock, lambda: self._clock() + 1e9)
+        return self._journal.open(Limits(**limits), lambda *_: None)
+
+    def write(self) -> None:
+        assert self._journal
+        self._journal.write()
+
+    def end(self) -> None:
+        if self._journal:
+            self._journal.close()
+
+
+@pytest.fixture
+def lives(tmp_path: Path, clock: Clock) -> Iterator[Lives]:
+    lives = Lives(tmp_path, clock)
+    yield lives
+    lives.end()
+
+
+@pytest.fixture
+def broker(lives: Lives) -> Broker:
+    """A broker on disk, with `a` subscribed to `news`, which it acknowledges explicitly within 10 seconds."""
+    broker = lives.begin()
+    broker.create_topic("news")
+    broker.register_peer("a")
+    broker.subscribe("a", "news", explicit=True, ack_deadline=10.0)
+    broker.publish("news", [b"0", b"1"])
+    lives.write()
+    return broker
+
+
+def test_what_came_back_comes_in_the_order_of_offsets(broker: Broker, lives: Lives, clock: Clock) -> None:
+    broker.pull("a", "news", 1)
+    lives.write()
+    broker.pull("a", "news", 1)
+    clock.advance(10.0)
+    broker.acknowledge("a", "news", [])
+    assert lives.begin().pull("a", "news").offsets == [0, 1]
+
+
+def test_what_came_back_before_fewer_attempts_were_allowed_is_handed_over_again(
+    broker: Broker, lives: Lives, clock: Clock
+) -> None:
+    broker.pull("a", "news", 1)
+    lives.write()
+    clock.advance(10.0)
+    broker.subscribe("a", "news", ack_deadline=20.0)
+    broker.acknowledge("a", "news", [])
+    broker.subscribe("a", "news", max_attempts=1)
+    again = lives.begin().pull("a", "news", 1)
+    assert (again.attempts, again.missed) == ([2], 0)
+
+
+def test_a_dead_letter_that_found_no_room_is_tried_again_when_it_was_to_be(
+    broker: Broker, lives: Lives, clock: Clock
+) -> None:
+    broker.create_topic("dead", max_messages=1)
+    broker.register_peer("b")
+    broker.subscribe("b", "dead")
+    broker.subscribe("a", "news", max_attempts=1, dead_letter_topic="dead")
+    broker.publish("dead", [b"in the way"])
+    broker.pull("a", "news", 1)
+    lives.write()
+    clock.advance(10.0)
+    broker.tend()
+    broker.pull("b", "dead")
+    broker = lives.begin()
+    clock.advance(9.0)
+    broker.tend()
+    assert broker.stats().dead_lettered == 0
+    clock.advance(1.0)
+    broker.tend()
+    assert broker.stats().dead_lettered == 1

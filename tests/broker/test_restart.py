@@ -1,0 +1,163 @@
+"""What a broker on disk is after a restart or a crash, against the naive model, over random histories of calls."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, rule
+
+from peerbus.broker import Broker
+from peerbus.broker.results import Pulled
+from peerbus.journal import OnDisk
+from peerbus.later import Later
+from peerbus.storage import Storage
+from tests.broker.kept import writing_each_call
+from tests.broker.kept_model import KeptModel
+from tests.broker.test_model import LIMITS, PEERS, STEP, TOPICS, BrokerAndModel, outcome, readable
+from tests.storage.support import copy
+
+KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
+WALL = 1e9
+"""What the wall clock is ahead of the tests' own."""
+SHIFTS = st.sampled_from([0.0, 512.0, -64.0])
+"""What the clock of one life of the server is behind that of the one before it."""
+
+
+class KeptBrokerAndModel(BrokerAndModel):
+    """Stops the broker now and then, and goes on with one that has what was on disk."""
+
+    writes_each_call = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model: KeptModel = KeptModel(KEPT_LIMITS, self.writes_each_call)
+        self.folder = tempfile.TemporaryDirectory()
+        self.lives = 0
+        self.open(0.0)
+
+    @property
+    def data(self) -> Path:
+        return Path(self.folder.name) / f"life{self.lives}"
+
+    def open(self, shift: float) -> None:
+        clock = self.clock
+        self.storage = Storage(self.data)
+        self.journal = OnDisk(self.storage, 0, clock=lambda: clock() - shift, wall_clock=lambda: clock() + WALL)
+        if self.writes_each_call:
+            self.broker = writing_each_call(self.journal, KEPT_LIMITS)
+        else:
+            self.broker = self.journal.open(KEPT_LIMITS, lambda *_: None)
+
+    def write(self) -> None:
+        self.journal.write()
+        self.model.write()
+
+    @rule(shift=SHIFTS)
+    def restart(self, shift: float) -> None:
+        before = views(self.broker)
+        self.write()
+        self.journal.close()
+        self.open(shift)
+        self.model.restart()
+        assert views(self.broker) == before
+
+    @rule(peer=PEERS, address=st.sampled_from([None, "http://a:1", "http://b:2"]))
+    def set_address(self, peer: str, address: str | None) -> None:
+        assert self.broker.register_peer(peer, address=address).created == self.model.set_address(peer, address)
+
+    @rule(topic=TOPICS, message_id=st.sampled_from("abcde"), count=st.integers(1, 2))
+    def publish_once(self, topic: str, message_id: str, count: int) -> None:
+        numbers = list(range(self.published, self.published + count))
+        self.published += count
+        expected = self.model.publish_once(topic, numbers, message_id)
+        answer = outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], message_id=message_id))
+        assert (answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate)) == expected
+
+    @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6))
+    def wait_for_messages(self, peer: str, topic: str, published: int, count: int) -> None:
+        """A pull that waits is answered when what was published is on disk."""
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP))
+        if not isinstance(answer, Later):
+            assert pulled(lambda: answer) == self.model.pull(peer, topic, count)
+            return
+        assert not isinstance(self.model.subscription(peer, topic), str)
+        self.publish(topic, published)
+        if not self.writes_each_call:
+            self.broker.tend()
+            assert not answer.done
+            self.write()
+        self.broker.tend()
+        if not answer.done:
+            self.time_passes(STEP)
+        assert answer.done
+        assert pulled(answer.result) == self.model.pull(peer, topic, count)
+
+    @invariant()
+    def peers_agree(self) -> None:
+        seen = {peer.peer_id: peer for peer in self.broker.list_peers(10)}
+        for peer_id, lease in self.model.leases.items():
+            view = seen[peer_id]
+            assert (view.address, view.lease_seconds) == (self.model.addresses.get(peer_id), lease)
+            topics = [topic.name for topic in self.model.topics.values() if topic.queue_of(peer_id)]
+            assert sorted(view.topics) == sorted(topics)
+
+    def teardown(self) -> None:
+        self.journal.close()
+        self.folder.cleanup()
+
+
+class CrashingBrokerAndModel(KeptBrokerAndModel):
+    """Writes now and then only, and crashes."""
+
+    writes_each_call = False
+
+    @rule()
+    def write_now(self) -> None:
+        self.write()
+
+    @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6))
+    def publish_write_and_pull(self, peer: str, topic: str, published: int, count: int) -> None:
+        self.publish_and_pull(peer, topic, published, count)
+        self.write()
+        self.pull(peer, topic, count)
+
+    @rule(shift=SHIFTS)
+    def crash(self, shift: float) -> None:
+        crashed = self.data
+        self.lives += 1
+        copy(crashed, self.data)
+        self.storage.close()
+        self.open(shift)
+        self.model.crash()
+
+
+def views(broker: Broker) -> Any:
+    """What can be seen of a broker, but for the order of the peers of a topic and of the topics of a peer."""
+    stats = broker.stats()
+    topics = broker.list_topics(10)
+    subscribers = {topic.topic: broker.query_peers(topic.topic) for topic in topics}
+    return (
+        topics,
+        [(peer.peer_id, peer.address, peer.lease_seconds, sorted(peer.topics)) for peer in broker.list_peers(10)],
+        {topic: (sorted(found.peers), found.addresses) for topic, found in subscribers.items()},
+        (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes),
+    )
+
+
+def pulled(answer: Callable[[], Pulled]) -> Any:
+    """What a pull was answered with, as the model has it."""
+    found = outcome(answer)
+    if isinstance(found, str):
+        return found
+    values = [readable(value) for value in found.values]
+    return list(found.offsets), values, found.attempts, found.missed, found.remaining, found.position
+
+
+KeptBrokerAndModel.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestRestart = KeptBrokerAndModel.TestCase
+CrashingBrokerAndModel.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestCrash = CrashingBrokerAndModel.TestCase
