@@ -194,6 +194,10 @@ class Process:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
     def children(self) -> list[int]:
         """The process ids of the processes it started."""
         pairs = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
@@ -214,3 +218,21 @@ class Process:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
+
+
+@contextmanager
+def processes(log_dir: Path) -> Iterator[Callable[..., Process]]:
+    """Starts command lines of the project as processes of their own, which are killed at the end."""
+    started: list[Process] = []
+
+    def start(script: str, *arguments: str, **environment: str) -> Process:
+        defaults = {"PEERBUS_LOG_DIR": str(log_dir), "PEERBUS_NODE_LOG_DIR": str(log_dir)}
+        process = Process(script, *arguments, **defaults | environment)
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
