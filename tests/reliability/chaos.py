@@ -19,9 +19,10 @@ from random import Random, SystemRandom
 from signal import SIGKILL, SIGTERM
 from typing import Any
 
+from tests.durable import DurableServer
 from tests.reliability.verdict import Cast, Verdict, judge
 from tests.reliability.workers import Workers, check_that_all_end_well, stats, subscribe
-from tests.support import Api, Process, eventually, free_port, processes
+from tests.support import Api, Process, eventually, processes
 
 Run = Callable[..., Process]
 """Starts a command line of the project."""
@@ -52,45 +53,24 @@ SUBSCRIPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-class MortalServer:
-    """An indexing server on one port and one data folder, which lives many times."""
+class MortalServer(DurableServer):
+    """An indexing server that is killed a lot."""
 
-    def __init__(self, run: Run, folder: Path) -> None:
-        self._run = run
-        self._port = free_port()
-        self._folder = folder
-        self.url = f"http://127.0.0.1:{self._port}"
-        self.kills = self.stillborn = 0
+    kills = stillborn = 0
 
-    def start(self) -> Api:
-        """Start, and wait until it serves."""
-        self._begin()
-        self._process.urls()
-        return Api(self.url)
+    def kill(self) -> None:
+        self.end(SIGKILL)
+        self.kills += 1
 
     def start_in_vain(self) -> None:
-        """Start, and kill it meanwhile."""
-        self._begin()
+        """Start, and be killed meanwhile."""
+        self.begin()
         eventually(self._listens)
         self.kill()
         self.stillborn += 1
 
-    def kill(self) -> None:
-        """It must have lived until then, and not have complained."""
-        self._process.signal(SIGKILL)
-        code, _, complaints = self._process.finish()
-        assert (code, complaints) == (-SIGKILL, "")
-        self.kills += 1
-
-    def stop(self) -> None:
-        self._process.signal(SIGTERM)
-        check_that_all_end_well([self._process])
-
-    def _begin(self) -> None:
-        self._process = self._run("indexing_server.py", "--port", str(self._port), "--data-dir", str(self._folder))
-
     def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port)):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
             return True
         return False
 
@@ -159,7 +139,7 @@ class Chaos:
             assert api.delete("/delete_topic", topic=topic).status == 200
         check_that_all_end_well(self._consumers)
         api.close()
-        self._server.stop()
+        self._server.end(SIGTERM)
 
 
 def kept(api: Api) -> tuple[Any, ...]:

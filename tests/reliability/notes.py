@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,9 +67,14 @@ def deliveries(path: Path) -> list[Delivery]:
     ]
 
 
-def stale(path: Path) -> set[int]:
-    """The offsets that a consumer acknowledged in vain, or again after an acknowledgement that was not answered."""
-    return {event["offset"] for event in _events(path) if event["event"] == "stale"}
+def doubtful(path: Path) -> set[int]:
+    """The offsets whose acknowledgement was not answered at first, and stale then: the first may have counted."""
+    events = list(_events(path))
+    return {
+        event["offset"]
+        for before, event in pairwise(events)
+        if event["event"] == "stale" and before["event"] == "unanswered"
+    }
 
 
 def count(path: Path, event: str, **fields: object) -> int:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.history import Delivery, Publish, Report, check
-from tests.reliability.notes import Sending, count, deliveries, publishes, pulls, sendings, stale
+from tests.reliability.notes import Sending, count, deliveries, doubtful, publishes, pulls, sendings
 from tests.reliability.offsets import Places, taken_unanswered
 from tests.reliability.worker import PAGE
 
 Notes = Callable[[str], Path]
 """The notes of a worker by its name."""
-FAULTS = ("lost", "duplicated", "invented", "reordered", "republished", "misplaced", "torn", "missed")
+FAULTS = ("lost", "duplicated", "invented", "reordered", "republished", "misplaced", "torn", "forgotten", "missed")
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,25 @@ def judge(notes: Notes, cast: Cast) -> Verdict:
     sent = [publishes(notes(name)) for name in cast.publishers]
     calls = [call for name in cast.publishers for call in sendings(notes(name))]
     got = {name: deliveries(notes(name)) for name in cast.consumers}
+    doubt = {name: doubtful(notes(name)) for name in cast.consumers}
     places = Places(calls, (each for name in cast.consumers if name != cast.undertaker for each in got[name]))
     answered = pulls(notes(cast.automatic))
     taken = places.at(taken_unanswered(answered, PAGE))
     dead = {letter.message for letter in got[cast.undertaker]}
+    alive = unsettled(sent, got[cast.neglectful], places.at(doubt[cast.neglectful]))
+    shared = [delivery for name in cast.group for delivery in got[name]]
     reports = {
         cast.automatic: check(sent, [got[cast.automatic]], taken),
         cast.neglectful: check(sent, [got[cast.neglectful]], dead),
         "group": check(sent, [got[name] for name in cast.group]),
-        cast.undertaker: check(
-            buried(sent, got[cast.neglectful], places.at(stale(notes(cast.neglectful)))), [got[cast.undertaker]]
-        ),
+        cast.undertaker: check([[publish] for publish in alive], [got[cast.undertaker]]),
+    }
+    left = unsettled(sent, shared, places.at(offset for name in cast.group for offset in doubt[name]))
+    others = {
+        "forgotten": [publish.message for publish in left if publish.acknowledged],
+        "missed": [name for name in cast.consumers if any(pull.missed for pull in pulls(notes(name)))],
     }
     faults = {f"{name} {kind}": those for name, report in reports.items() for kind, those in report.faults.items()}
-    missed = [name for name in cast.consumers if any(pull.missed for pull in pulls(notes(name)))]
     return Verdict(
         figures={
             **_published(calls, places, notes, cast),
@@ -68,24 +73,22 @@ def judge(notes: Notes, cast: Cast) -> Verdict:
             "unanswered pulls with auto": sum(pull.unanswered for pull in answered),
             "taken by these": len(taken),
         },
-        faults=faults | places.faults() | ({"missed": missed} if missed else {}),
+        faults=faults | places.faults() | {kind: those for kind, those in others.items() if those},
     )
 
 
-def buried(
-    sent: Sequence[Sequence[Publish]], neglected: Sequence[Delivery], doubtful: set[str]
-) -> Sequence[Sequence[Publish]]:
-    """What the dead-letter topic must have, and may have where nobody knows, in no order.
+def unsettled(sent: Sequence[Sequence[Publish]], got: Sequence[Delivery], doubtful: set[str]) -> Sequence[Publish]:
+    """What consumers have not acknowledged for certain; as a publish of unknown outcome where they may have.
 
-    It must not have what was acknowledged, and may not lack what never was; an acknowledgement that was first not
-    answered and then stale is doubtful.
+    Where messages die it must be in the dead-letter topic, and nothing else may be there. Where they do not, there
+    must be nothing when all is drained: what nobody acknowledged and is gone was forgotten.
     """
-    acknowledged = {delivery.message for delivery in neglected if delivery.acknowledged}
+    settled = {delivery.message for delivery in got if delivery.acknowledged}
     return [
-        [Publish(publish.message, publish.acknowledged and publish.message not in doubtful)]
+        Publish(message, certain and message not in doubtful)
         for publisher in sent
-        for publish in publisher
-        if publish.message not in acknowledged
+        for message, certain in publisher
+        if message not in settled
     ]
 
 
