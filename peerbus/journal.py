@@ -87,6 +87,8 @@ class OnDisk(InMemory):
         self._changed.set()
         self._thread.join()
         self.write()
+        if self._ledger.changed_in > self._written:
+            self.write()  # what came after what had failed before
         for held in self._held:
             held.future.set_exception(StorageFull("The server stopped before this was on its disk."))
         self._storage.close()
@@ -126,6 +128,8 @@ class OnDisk(InMemory):
                 written.append(self._held.popleft())
         for held in written:
             held.future.set_result(held.value)
+        if self._ledger.changed_in > self._written:
+            self._changed.set()  # told of once, while this could not be written
 
     def _look_at_disk(self) -> None:
         self._ledger.stored = self._storage.size
