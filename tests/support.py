@@ -184,6 +184,14 @@ class Process:
         out, err = self._process.communicate(timeout=DEADLINE)
         return self._process.returncode, out, err
 
+    def refusal(self) -> str:
+        """The one line on standard error that a command line ends with where it cannot be followed."""
+        code, out, err = self.finish()
+        assert (code, out) == (2, ""), err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err
+
     def error_line(self) -> str:
         """The next line on standard error."""
         assert self._process.stderr
