@@ -99,6 +99,8 @@ class OnDisk(InMemory):
         if self._thread.is_alive():
             self._thread.join()
         self.write()
+        if self._ledger.changed_in > self._written:
+            self.write()  # what came after what had failed before
         for held in self._held:
             held.later.fail(StorageFull("The server stopped before this was on its disk."))
         self._storage.close()
@@ -138,6 +140,8 @@ class OnDisk(InMemory):
                 written.append(self._held.popleft())
         for held in written:
             held.later.bring(held.value)
+        if self._ledger.changed_in > self._written:
+            self._changed.set()  # told of once, while this could not be written
 
     def _look_at_disk(self) -> None:
         self._ledger.stored = self._storage.size

@@ -210,6 +210,14 @@ class Process:
         out, err = self._process.communicate(timeout=DEADLINE)
         return self._process.returncode, out, err
 
+    def refusal(self) -> str:
+        """The one line on standard error that a command line ends with where it cannot be followed."""
+        code, out, err = self.finish()
+        assert (code, out) == (2, ""), err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err
+
     def error_line(self) -> str:
         """The next line on standard error."""
         assert self._process.stderr
@@ -218,6 +226,10 @@ class Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
 
     @property
     def children(self) -> list[int]:
@@ -240,3 +252,21 @@ class Process:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
+
+
+@contextmanager
+def processes(log_dir: Path) -> Iterator[Callable[..., Process]]:
+    """Starts command lines of the project as processes of their own, which are killed at the end."""
+    started: list[Process] = []
+
+    def start(script: str, *arguments: str, **environment: str) -> Process:
+        defaults = {"PEERBUS_LOG_DIR": str(log_dir), "PEERBUS_NODE_LOG_DIR": str(log_dir)}
+        process = Process(script, *arguments, **defaults | environment)
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
