@@ -47,12 +47,13 @@ def queued(count: int) -> Iterator[System]:
 
 @contextmanager
 def topics(count: int) -> Iterator[System]:
-    """`count` topics, each with one subscriber; messages go to one or another in no order."""
+    """`count` topics, each with one subscriber and a first message; more go to one or another in no order."""
     with indexing_server(*ROOM) as server:
         every = names("topic", count)
         make_all(server.url, [prepare("create_topic", {"topic": topic}) for topic in every])
         make_all(server.url, [prepare("register_peer_node", {"peer_id": SUBSCRIBER})])
         make_all(server.url, [prepare("subscribe", {"peer_id": SUBSCRIBER, "topic": topic}) for topic in every])
+        make_all(server.url, [_publish(topic) for topic in every])
         requests = [_publish(every[number % count]) for number in range(REQUESTS)]
         random.shuffle(requests)
         yield System(f"topics: {count:,}", "publish", server.url, requests, total=lambda: stat(server.url, "published"))
