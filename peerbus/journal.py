@@ -126,26 +126,33 @@ class OnDisk(InMemory):
             if self._unwritten:
                 self._storage.write(self._unwritten)
         except (StorageFull, StorageError) as error:
-            if self._ledger.room:
-                log.error("Nothing is published until the disk can be written again: %s", error)
-            self._ledger.room = 0
+            self._refuse(error)
             return
-        self._look_at_disk()
-        self._broker.written(self._unwritten)
-        self._unwritten = None
+        written, self._unwritten = self._unwritten, None
+        try:
+            self._look_at_disk()
+        except StorageError as error:
+            self._refuse(error)
+        self._broker.written(written)
         with self._lock:
             self._written = self._ledger.taking - 1
-            written = []
+            answered = []
             while self._held and self._held[0].taking <= self._written:
-                written.append(self._held.popleft())
-        for held in written:
+                answered.append(self._held.popleft())
+        for held in answered:
             held.later.bring(held.value)
         if self._ledger.changed_in > self._written:
             self._changed.set()  # told of once, while this could not be written
 
     def _look_at_disk(self) -> None:
         self._ledger.stored = self._storage.size
-        self._ledger.room = max(0, self._storage.free - self._reserve)
+        # What is published is written twice: to the write-ahead log, and from there to the database.
+        self._ledger.room = max(0, self._storage.free - self._reserve) // 2
+
+    def _refuse(self, error: Exception) -> None:
+        if self._ledger.room:
+            log.error("Nothing is published until the disk can be written again: %s", error)
+        self._ledger.room = 0
 
     def _run(self) -> None:
         while not self._closing:
