@@ -70,7 +70,6 @@ class OnDisk(InMemory):
         self._clock = clock
         self._wall_clock = wall_clock
         self._changed = threading.Event()
-        self._ledger = Ledger(clock, wall_clock, self._changed.set)
         self._unwritten: Changes | None = None
         """What was taken and could not be written yet."""
         self._lock = threading.Lock()
@@ -83,6 +82,7 @@ class OnDisk(InMemory):
     def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
         """The broker as it was when it was last written; raises `StorageError`."""
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
+        self._ledger = Ledger(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
         self._look_at_disk()
         self._broker = Broker(limits, self._clock, on_topic_deleted, self._ledger, contents, self._wall_clock)
         log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
@@ -140,8 +140,7 @@ class OnDisk(InMemory):
             held.later.bring(held.value)
 
     def _look_at_disk(self) -> None:
-        self._ledger.stored = self._storage.size
-        self._ledger.room = max(0, self._storage.free - self._reserve)
+        self._ledger.measured(self._storage.size, max(0, self._storage.free - self._reserve))
 
     def _run(self) -> None:
         while not self._closing:
