@@ -15,6 +15,8 @@ from peerbus.serving import BindError
 from peerbus.storage import StorageError
 
 USAGE_ERROR = 2
+LARGEST = (1 << 63) - 1
+"""The largest number that a database holds."""
 
 MAX_BODY = click.option(
     "--max-body", type=click.IntRange(min=1), default=16 << 20, help="Bytes of the largest body taken."

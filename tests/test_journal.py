@@ -263,3 +263,19 @@ def test_a_server_goes_on_where_the_one_before_it_stopped(tmp_path: Path) -> Non
         assert api.post("/register_peer_node", peer_id="a").body["epoch"] == epoch
         waiting = api.in_background("POST", "/pull_messages", peer_id="a", topic="news", wait=60.0)
         assert waiting.result(DEADLINE).body["messages"] == [{"n": 2}]
+
+
+def test_a_limit_that_no_database_holds_is_refused(run: Callable[..., Process], tmp_path: Path) -> None:
+    code, _, error = run("indexing_server.py", "--data-dir", str(tmp_path), "--max-messages", str(1 << 63)).finish()
+    assert (code, "--max-messages" in error) == (2, True)
+
+
+@pytest.mark.parametrize("attempts", [1 << 63, 1 << 64, 10**30])
+def test_a_number_that_no_database_holds_is_refused_and_harms_nobody(tmp_path: Path, attempts: int) -> None:
+    with server(tmp_path) as api:
+        api.subscriber("a", "news")
+        options = {"ack": "explicit", "max_attempts": attempts}
+        refused = api.post("/subscribe", peer_id="a", topic="news", **options)
+        assert (refused.status, refused.body["code"]) == (400, "bad_request")
+        assert "$.max_attempts" in refused.body["message"]
+        assert api.post("/publish", topic="news", message=1).status == 200
