@@ -18,7 +18,8 @@ from peerbus.storage import Storage
 def limit_options(command: Any) -> Any:
     """One option for each of the broker's limits."""
     for limit in reversed(fields(Limits)):
-        bounds = click.IntRange(min=limit.metadata["least"]) if limit.type is int else options.Seconds(0, 86_400)
+        least = limit.metadata["least"]
+        bounds = click.IntRange(least, options.LARGEST) if limit.type is int else options.Seconds(0, 86_400)
         flag = f"--{limit.name.replace('_', '-')}"
         command = click.option(flag, type=bounds, default=limit.default, help=limit.metadata["help"])(command)
     return command

@@ -11,7 +11,7 @@ from peerbus.broker import Broker, Limits
 from peerbus.broker.ledger import Ledger
 from peerbus.broker.records import Changes
 from peerbus.errors import StorageFull
-from peerbus.later import Later
+from peerbus.later import Later, then
 from peerbus.storage import Storage, StorageError
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,6 @@ class OnDisk(InMemory):
         self._clock = clock
         self._wall_clock = wall_clock
         self._changed = threading.Event()
-        self._ledger = Ledger(clock, wall_clock, self._changed.set)
         self._unwritten: Changes | None = None
         """What was taken and could not be written yet."""
         self._lock = threading.Lock()
@@ -81,10 +80,18 @@ class OnDisk(InMemory):
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
-        """The broker as it was when it was last written; raises `StorageError`."""
+        """The broker as it was when it was last written; raises `StorageError`.
+
+        `on_topic_deleted` is told when the deletion is on disk.
+        """
+
+        def tell(topic: str, addresses: Mapping[str, str]) -> None:
+            then(self.keep(topic), lambda topic: on_topic_deleted(topic, addresses))
+
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
+        self._ledger = Ledger(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
         self._look_at_disk()
-        self._broker = Broker(limits, self._clock, on_topic_deleted, self._ledger, contents, self._wall_clock)
+        self._broker = Broker(limits, self._clock, tell, self._ledger, contents, self._wall_clock)
         log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
         return self._broker
 
@@ -98,10 +105,12 @@ class OnDisk(InMemory):
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join()
-        self.write()
+        self._try_to_write()
         if self._ledger.changed_in > self._written:
-            self.write()  # what came after what had failed before
-        for held in self._held:
+            self._try_to_write()  # what came after what had failed before
+        with self._lock:
+            unwritten, self._held = self._held, deque()
+        for held in unwritten:
             held.later.fail(StorageFull("The server stopped before this was on its disk."))
         self._storage.close()
 
@@ -126,32 +135,34 @@ class OnDisk(InMemory):
             if self._unwritten:
                 self._storage.write(self._unwritten)
         except (StorageFull, StorageError) as error:
-            self._refuse(error)
+            self._refuse(str(error))
             return
         written, self._unwritten = self._unwritten, None
-        try:
-            self._look_at_disk()
-        except StorageError as error:
-            self._refuse(error)
         self._broker.written(written)
+        self._look_at_disk()
         with self._lock:
             self._written = self._ledger.taking - 1
-            answered = []
+            kept = []
             while self._held and self._held[0].taking <= self._written:
-                answered.append(self._held.popleft())
-        for held in answered:
+                kept.append(self._held.popleft())
+        for held in kept:
             held.later.bring(held.value)
         if self._ledger.changed_in > self._written:
             self._changed.set()  # told of once, while this could not be written
 
     def _look_at_disk(self) -> None:
-        self._ledger.stored = self._storage.size
+        try:
+            stored, free = self._storage.size, self._storage.free
+        except StorageError as error:
+            self._refuse(str(error))
+            return
         # What is published is written twice: to the write-ahead log, and from there to the database.
-        self._ledger.room = max(0, self._storage.free - self._reserve) // 2
+        self._ledger.measured(stored, max(0, free - self._reserve) // 2)
 
-    def _refuse(self, error: Exception) -> None:
+    def _refuse(self, why: str, fault: Exception | None = None) -> None:
+        """Let nothing be published until something was written and the disk looked at."""
         if self._ledger.room:
-            log.error("Nothing is published until the disk can be written again: %s", error)
+            log.error("Nothing is published until the disk can be written again: %s", why, exc_info=fault)
         self._ledger.room = 0
 
     def _run(self) -> None:
@@ -159,8 +170,10 @@ class OnDisk(InMemory):
             waits_for_room = self._unwritten is not None or not self._ledger.room
             self._changed.wait(LOOK_AGAIN_SECONDS if waits_for_room else None)
             self._changed.clear()
-            try:
-                self.write()
-            except Exception:
-                log.exception("Writing the journal failed")
-                self._ledger.room = 0
+            self._try_to_write()
+
+    def _try_to_write(self) -> None:
+        try:
+            self.write()
+        except Exception as error:  # noqa: BLE001  # a fault of ours, which must not end the writing
+            self._refuse("a fault of the server", error)

@@ -14,6 +14,8 @@ from peerbus.errors import StartError
 from peerbus.logs import LEVELS
 
 USAGE_ERROR = 2
+LARGEST = (1 << 63) - 1
+"""The largest number that a database holds."""
 
 MAX_BODY = click.option(
     "--max-body", type=click.IntRange(min=1), default=16 << 20, help="Bytes of the largest body taken."

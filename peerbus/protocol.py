@@ -25,6 +25,7 @@ Address = Annotated[str, Meta(pattern=URL, max_length=2048, description=MEANINGS
 Lease = Annotated[float, Meta(ge=0.001, le=86_400, description="Seconds the peer may stay silent.")]
 Offset = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
+Attempts = Annotated[int, Meta(ge=1, le=1_000_000)]
 Many = Meta(max_length=100_000)
 """What one call names at most: decoding more would keep others waiting."""
 Seconds = Annotated[float, Meta(ge=0)]
@@ -158,7 +159,7 @@ class SubscribeRequest(Request):
     group: Name | None = None
     ack: Literal["auto", "explicit"] | None = None
     ack_deadline: Deadline | None = None
-    max_attempts: Count | None = None
+    max_attempts: Attempts | None = None
     dead_letter_topic: Name | None = None
 
 

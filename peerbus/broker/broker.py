@@ -64,18 +64,17 @@ class Broker:
     ) -> Registered:
         """Register a peer or renew its lease; keeps the address and the lease of a known peer where not named.
 
-        Raises `TooManyPeers`.
+        Raises `TooManyPeers` and `StorageFull`.
         """
         with self._lock:
             known = self._state.peers.find(peer_id)
-            if not known:
-                self._state.journal.check_room(0)
-            peer = known or self._state.peers.add(peer_id)
+            peer = known or self._state.peers.register(peer_id)
+            before = peer.address, peer.lease_seconds
             if address is not UNSET:
                 peer.address = address
             if lease_seconds is not UNSET:
                 peer.lease_seconds = lease_seconds
-            if (address, lease_seconds) != (UNSET, UNSET) or not known:
+            if (peer.address, peer.lease_seconds) != before or not known:
                 self._state.journal.peer_changed(peer)
             self._state.peers.renew(peer, self._clock())
             self._state.hurry()
@@ -119,11 +118,10 @@ class Broker:
     ) -> bool:
         """Create a topic and say whether it is new; an existing one is left as it is.
 
-        Raises `TopicExists` when it exists with other options than the ones named, `TooManyTopics`, and
-        `BadRequest` for an option beyond the server's own limit.
+        Raises `TopicExists` when it exists with other options than the ones named, `TooManyTopics`, `StorageFull`,
+        and `BadRequest` for an option beyond the server's own limit.
         """
         with self._lock:
-            self._state.journal.check_room(0)
             return self._state.topics.create(topic, max_messages, overflow, max_age)
 
     def delete_topic(self, topic: str) -> Deleted:
@@ -148,7 +146,7 @@ class Broker:
         """Append all of `values` to a topic, or none, and wake the pulls waiting for them.
 
         A `message_id` that the topic remembers publishes nothing and answers with the offset and count it had.
-        Raises `TopicNotFound`, `PeerNotFound`, `TopicFull`, `TooLarge` and `MemoryFull`.
+        Raises `TopicNotFound`, `PeerNotFound`, `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
         """
         size = size_of(values)
         with self._lock:
@@ -159,7 +157,6 @@ class Broker:
                 seen = found.message_ids.find(message_id, self._clock())
                 if seen is not None:
                     return Published(*seen, duplicate=True)
-            self._state.journal.check_room(size)
             offset = found.append(values, size, self._clock())
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
@@ -184,8 +181,8 @@ class Broker:
         With a `group` it is the group's, and `start` counts for its first member only. A subscription that
         exists keeps its position, unless `start` is named, which moves it there, and its `QueueOptions`, unless
         they are named. An offset that is freed already counts as missed; one not yet given means the next
-        message. Raises `PeerNotFound`, `TopicNotFound`, `SubscriptionExists`, `TooManySubscriptions`, and
-        `BadRequest` for options that contradict each other.
+        message. Raises `PeerNotFound`, `TopicNotFound`, `SubscriptionExists`, `TooManySubscriptions`, `StorageFull`,
+        and `BadRequest` for options that contradict each other.
         """
         if dead_letter_topic == topic:
             raise BadRequest("Expected another topic than the subscription's own - at $.dead_letter_topic")
@@ -198,7 +195,6 @@ class Broker:
         named = {name: value for name, value in options.items() if value is not None}
         with self._lock:
             peer = self._state.peer(peer_id)
-            self._state.journal.check_room(0)
             created = self._state.subscriptions.begin(peer, self._state.topic(topic), start, group, named)
             queue = peer.queues[topic]
             self._state.upkeep.watch(queue)

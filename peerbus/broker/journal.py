@@ -34,10 +34,10 @@ class Journal:
         return 0
 
     def check_room(self, size: int) -> None:
-        """Raise `StorageFull` where there is no room for `size` bytes more."""
+        """Raise `StorageFull` or `MemoryFull` where there is no room for something new of `size` bytes."""
 
-    def appended(self, topic: Topic, _values: Sequence[bytes], _now: float, /) -> None:
-        """Messages were appended to the end of a topic, and its record changed."""
+    def appended(self, topic: Topic, _values: Sequence[bytes], _size: int, _now: float, /) -> None:
+        """Messages, counted as `size` bytes, were appended to the end of a topic, and its record changed."""
         topic.commit(topic.log.end)
 
     def message_id_added(self, topic: Topic, serial: int, message_id: str) -> None:

@@ -15,7 +15,7 @@ from peerbus.broker.records import (
     Segment,
     TopicRecord,
 )
-from peerbus.errors import StorageFull
+from peerbus.errors import MemoryFull, StorageFull
 
 if TYPE_CHECKING:
     from peerbus.broker.message_queue import MessageQueue
@@ -30,9 +30,12 @@ class Ledger(Journal):
     """
 
     __slots__ = (
+        "_ahead",
         "_appended",
+        "_being_written",
         "_clock",
         "_deliveries",
+        "_max_ahead",
         "_message_ids",
         "_on_change",
         "_peers",
@@ -46,22 +49,32 @@ class Ledger(Journal):
     )
 
     def __init__(
-        self, clock: Callable[[], float], wall_clock: Callable[[], float], on_change: Callable[[], None]
+        self,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        on_change: Callable[[], None],
+        max_ahead: int,
     ) -> None:
         """`clock` is the broker's, and `wall_clock` the one that goes on while no broker runs.
 
-        `on_change` is called at the first change after each taking, under the lock.
+        `on_change` is called under the lock, at the first change after each taking, and where there is no room: there
+        may be some by now. Messages of `max_ahead` bytes wait to be written at most, or one publish.
         """
         super().__init__()
         self._clock = clock
         self._wall_clock = wall_clock
         self._on_change = on_change
+        self._max_ahead = max_ahead
+        self._ahead = 0
+        """Bytes appended since the last taking."""
+        self._being_written = 0
+        """Bytes in the last taking, if the disk was not measured since."""
         self.taking = 1
         """The number of the taking to come."""
         self.changed_in = 0
         """The number of the taking that the last change is in."""
         self.room = 0
-        """Bytes that may still be appended."""
+        """Bytes that may be on disk beside what is."""
         self.stored = 0
         self._forget()
 
@@ -90,8 +103,13 @@ class Ledger(Journal):
             ],
         )
         self.taking += 1
+        self._being_written, self._ahead = self._ahead, 0
         self._forget()
         return changes
+
+    def measured(self, stored: int, room: int) -> None:
+        """The last taking is on disk, which now has `stored` bytes taken up and `room` for more."""
+        self.stored, self.room, self._being_written = stored, room, 0
 
     @property
     def stored_bytes(self) -> int:
@@ -99,16 +117,23 @@ class Ledger(Journal):
         return self.stored
 
     def check_room(self, size: int) -> None:
-        """Raise `StorageFull` where there is no room for `size` bytes more."""
-        if size >= self.room:
+        """Raise `StorageFull` or `MemoryFull` where there is no room for something new of `size` bytes."""
+        ahead = self._being_written + self._ahead
+        if ahead + size >= self.room:
+            self._on_change()
             raise StorageFull(
                 "There is no room left on the server's disk. Messages can be pulled and acknowledged, "
                 "and published again when there is room."
             )
-        self.room -= size
+        if ahead and ahead + size > self._max_ahead:
+            raise MemoryFull(
+                f"{ahead} bytes of messages wait to be written to the server's disk, which is slower than they come. "
+                "Publish again when they are written."
+            )
 
-    def appended(self, topic: Topic, values: Sequence[bytes], now: float, /) -> None:
-        """Messages were appended to the end of a topic, and its record changed."""
+    def appended(self, topic: Topic, values: Sequence[bytes], size: int, now: float, /) -> None:
+        """Messages, counted as `size` bytes, were appended to the end of a topic, and its record changed."""
+        self._ahead += size
         self._appended.append((topic, topic.log.end - len(values), values, now))
         self.topic_changed(topic)
 

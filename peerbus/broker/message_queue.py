@@ -135,15 +135,14 @@ class MessageQueue:
     def take_back(self, now: float, limit: int) -> list[tuple[int, Delivery]]:
         """Take back up to `limit` messages overdue by `now`; returns those that are exhausted, to be buried now."""
         exhausted = []
-        overdue = self._deadlines.take(now, limit)
-        for offset in overdue:
+        for offset in self._deadlines.take(now, limit):
             if offset < self.topic.log.start:
                 self.drop(offset)
             elif self._exhausted(offset):
                 exhausted.append((offset, self._unacknowledged[offset]))
             else:
                 self._again[offset] = None
-        self._journal.deliveries_changed(self, overdue)
+                self._journal.deliveries_changed(self, [offset])
         return exhausted
 
     def delivery(self, offset: int) -> Delivery | None:

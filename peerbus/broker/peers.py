@@ -94,10 +94,15 @@ class Peers:
         self.renew(peer, now)
         return peer
 
-    def add(self, peer_id: str) -> Peer:
-        """Register a new peer; raises `TooManyPeers`."""
+    def register(self, peer_id: str) -> Peer:
+        """Register a new peer; raises `TooManyPeers` and `StorageFull`."""
         if len(self._peers) >= self._limit:
             raise TooManyPeers(f"{self._limit} peers are registered, which is as many as the server takes.")
+        self._journal.check_room(0)
+        return self.add(peer_id)
+
+    def add(self, peer_id: str) -> Peer:
+        """A new peer."""
         peer = self._peers[peer_id] = Peer(peer_id, self._journal)
         return peer
 

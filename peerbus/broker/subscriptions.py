@@ -26,7 +26,7 @@ class Subscriptions:
 
         `named` are the `QueueOptions` to set; a group's members share them, and their position, which `start`
         moves for who has a subscription already: who joins takes it as it is.
-        Raises `SubscriptionExists`, `TooManySubscriptions` and `BadRequest`.
+        Raises `SubscriptionExists`, `TooManySubscriptions`, `StorageFull` and `BadRequest`.
         """
         queue = peer.queues.get(topic.name)
         if queue is None:
@@ -36,8 +36,10 @@ class Subscriptions:
                 f"Peer '{peer.peer_id}' is subscribed to topic '{topic.name}' outside of group '{group}'. "
                 "Unsubscribe first."
             )
-        queue.options = _options(queue.options, named)
-        self._commons.journal.queue_changed(queue)
+        options = _options(queue.options, named)
+        if options != queue.options or start is not None:
+            queue.options = options
+            self._commons.journal.queue_changed(queue)
         if start is not None:
             queue.seek(topic.position(start))
         return False
@@ -68,6 +70,7 @@ class Subscriptions:
             raise TooManySubscriptions(f"{self._count} subscriptions exist, which is as many as the server takes.")
         queue = topic.groups.get(group) if group is not None else None
         options = _options(queue.options if queue else QueueOptions(), named)
+        self._commons.journal.check_room(0)
         if queue is None:
             position = topic.position("latest" if start is None else start)
             queue = MessageQueue(topic, position, options, group, self._commons.journal.new_number())

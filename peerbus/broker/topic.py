@@ -87,11 +87,12 @@ class Topic:
     def append(self, values: Sequence[bytes], size: int, now: float) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
-        Raises `TopicFull` or `TooLarge` by the topic's overflow policy, and `MemoryFull`.
+        Raises `TopicFull` or `TooLarge` by the topic's overflow policy, `MemoryFull` and `StorageFull`.
         """
         excess = self.unread + len(values) - self.options.max_messages if self.subscribers else 0
         if excess > 0 and self.options.overflow == "reject":
             raise self._overflow(len(values))
+        self._journal.check_room(size)
         self._memory.reserve(size)
         offset = self.log.append(values, size)
         if self.options.max_age is not None:
@@ -99,7 +100,7 @@ class Topic:
         if excess > 0:
             self._drop(self.log.end - self.options.max_messages)
         self.free_pulled()
-        self._journal.appended(self, values, now)
+        self._journal.appended(self, values, size, now)
         return offset
 
     def restore(self, values: Sequence[bytes], size: int, published_at: float) -> None:

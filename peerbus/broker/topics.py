@@ -31,7 +31,10 @@ class Topics:
         return topic
 
     def get_or_create(self, name: str) -> Topic:
-        """The topic, created with the server's own options where it is absent; raises `TooManyTopics`."""
+        """The topic, created with the server's own options where it is absent.
+
+        Raises `TooManyTopics` and `StorageFull`.
+        """
         if name not in self._topics:
             self.create(name)
         return self._topics[name]
@@ -45,7 +48,7 @@ class Topics:
     ) -> bool:
         """Create a topic, or compare the options named with those it has; say whether it is new.
 
-        Raises `TopicExists`, `TooManyTopics`, and `BadRequest` for an option beyond the server's limit.
+        Raises `TopicExists`, `TooManyTopics`, `StorageFull`, and `BadRequest` for an option beyond the server's limit.
         """
         limit = self._limits.max_messages
         if max_messages is not None and max_messages > limit:
@@ -62,6 +65,7 @@ class Topics:
             return False
         if len(self._topics) >= self._limits.max_topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
+        self._commons.journal.check_room(0)
         options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
         self._commons.journal.topic_changed(self.add(name, options, self._commons.journal.new_number()))
         return True

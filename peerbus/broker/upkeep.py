@@ -7,7 +7,7 @@ from peerbus.broker.schedule import Schedule
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.waiting import Waiting
-from peerbus.errors import MemoryFull, TooLarge, TooManyTopics, TopicFull
+from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, TopicFull
 
 NO_ROOM_SECONDS = 1.0
 """How long an exhausted message at least stays that found no room in the dead-letter topic: it is not lost."""
@@ -80,7 +80,7 @@ class Upkeep:
             topic = self._topics.get_or_create(queue.options.dead_letter_topic)
             self.refresh(topic, now)
             topic.append(letters, size_of(letters), now)
-        except (TopicFull, TooLarge, MemoryFull, TooManyTopics):
+        except (TopicFull, TooLarge, MemoryFull, StorageFull, TooManyTopics):
             return False
         self._alarms.set(topic, topic.next_expiry())
         queue.discard(offset)

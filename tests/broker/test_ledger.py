@@ -1,0 +1,177 @@
+"""What there is room for, and what is written of what changed."""
+
+from collections.abc import Callable
+
+import pytest
+
+from peerbus.broker import Broker, Limits
+from peerbus.broker.ledger import Ledger
+from peerbus.errors import MemoryFull, StorageFull, TopicFull
+from tests.support import Clock
+
+PLENTY = 1 << 40
+VALUE = b"x" * 936
+SIZE = 1000
+"""What `VALUE` is counted as."""
+
+
+class Looks:
+    """Counts how often the ledger wants to be taken, or the disk to be looked at."""
+
+    def __init__(self) -> None:
+        self.wanted = 0
+
+    def __call__(self) -> None:
+        self.wanted += 1
+
+
+@pytest.fixture
+def looks() -> Looks:
+    return Looks()
+
+
+@pytest.fixture
+def ledger(clock: Clock, looks: Looks) -> Ledger:
+    """A ledger with room."""
+    ledger = Ledger(clock, clock, looks, max_ahead=10 * SIZE)
+    ledger.measured(0, PLENTY)
+    return ledger
+
+
+@pytest.fixture
+def broker(ledger: Ledger, clock: Clock) -> Broker:
+    """A broker that tells `ledger`, with `a` subscribed to `news`; all that is written."""
+    broker = Broker(Limits(history=0), clock, journal=ledger)
+    broker.create_topic("news", max_messages=2)
+    broker.register_peer("a", address="http://a:1", lease_seconds=60.0)
+    broker.subscribe("a", "news", explicit=True, ack_deadline=10.0)
+    write(broker, ledger)
+    return broker
+
+
+def write(broker: Broker, ledger: Ledger, room: int = PLENTY) -> None:
+    """Do what writes the ledger, but for the disk, which then has `room`."""
+    broker.written(broker.locked(ledger.take))
+    ledger.measured(0, room)
+
+
+KNOWN: dict[str, Callable[[Broker], object]] = {
+    "create": lambda broker: broker.create_topic("news", 2),
+    "register": lambda broker: broker.register_peer("a", address="http://a:1", lease_seconds=60.0),
+    "subscribe": lambda broker: broker.subscribe("a", "news", explicit=True, ack_deadline=10.0),
+    "publish": lambda broker: broker.publish("news", [VALUE], "a", message_id="x"),
+}
+NEW: dict[str, Callable[[Broker], object]] = {
+    "create": lambda broker: broker.create_topic("sport"),
+    "register": lambda broker: broker.register_peer("b"),
+    "subscribe": lambda broker: broker.subscribe("a", "other"),
+    "publish": lambda broker: broker.publish("news", [VALUE], "a", message_id="y"),
+}
+FREEING: dict[str, Callable[[Broker], object]] = {
+    "pull": lambda broker: broker.pull("a", "news"),
+    "acknowledge": lambda broker: broker.acknowledge("a", "news", 0),
+    "reject": lambda broker: broker.reject("a", "news", 0),
+    "unsubscribe": lambda broker: broker.unsubscribe("a", "news"),
+    "unregister": lambda broker: broker.unregister_peer("a"),
+    "delete": lambda broker: broker.delete_topic("news"),
+    "move": lambda broker: broker.subscribe("a", "news", "earliest"),
+}
+
+
+@pytest.mark.parametrize("call", KNOWN.values(), ids=KNOWN)
+def test_what_changes_nothing_needs_no_room_and_is_not_written(
+    broker: Broker, ledger: Ledger, call: Callable[[Broker], object]
+) -> None:
+    broker.publish("news", [VALUE], message_id="x")
+    write(broker, ledger, room=0)
+    call(broker)
+    assert not broker.locked(ledger.take)
+
+
+@pytest.mark.parametrize("call", NEW.values(), ids=NEW)
+def test_what_is_new_needs_room(broker: Broker, ledger: Ledger, call: Callable[[Broker], object]) -> None:
+    broker.create_topic("other")
+    write(broker, ledger, room=0)
+    with pytest.raises(StorageFull):
+        call(broker)
+    assert not broker.locked(ledger.take)
+
+
+@pytest.mark.parametrize("call", FREEING.values(), ids=FREEING)
+def test_what_frees_needs_no_room(broker: Broker, ledger: Ledger, call: Callable[[Broker], object]) -> None:
+    broker.publish("news", [VALUE])
+    write(broker, ledger)
+    broker.pull("a", "news")
+    write(broker, ledger, room=0)
+    call(broker)
+
+
+def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker, ledger: Ledger) -> None:
+    write(broker, ledger, room=2 * SIZE)
+    broker.publish("news", [VALUE])
+    with pytest.raises(StorageFull):
+        broker.publish("news", [VALUE])
+    changes = broker.locked(ledger.take)
+    with pytest.raises(StorageFull):
+        broker.publish("news", [VALUE])
+    broker.written(changes)
+    ledger.measured(SIZE, 2 * SIZE)
+    broker.publish("news", [VALUE])
+
+
+def test_what_is_published_while_the_disk_is_written_counts_beyond_what_is_measured_then(
+    broker: Broker, ledger: Ledger
+) -> None:
+    changes = broker.locked(ledger.take)
+    broker.publish("news", [VALUE])
+    broker.written(changes)
+    ledger.measured(0, 2 * SIZE)
+    with pytest.raises(StorageFull):
+        broker.publish("news", [VALUE])
+
+
+def test_a_refused_message_takes_no_room(broker: Broker, ledger: Ledger) -> None:
+    broker.publish("news", [VALUE, VALUE])
+    write(broker, ledger, room=2 * SIZE)
+    for _ in range(10):
+        with pytest.raises(TopicFull):
+            broker.publish("news", [VALUE])
+    broker.create_topic("other")
+    broker.publish("other", [VALUE])
+
+
+def test_who_finds_no_room_has_the_disk_looked_at(broker: Broker, ledger: Ledger, looks: Looks) -> None:
+    write(broker, ledger, room=SIZE // 2)
+    looks.wanted = 0
+    with pytest.raises(StorageFull):
+        broker.publish("news", [VALUE])
+    assert looks.wanted == 1
+
+
+def test_a_dead_letter_for_which_there_is_no_room_stays_where_it_is(
+    broker: Broker, ledger: Ledger, clock: Clock
+) -> None:
+    broker.subscribe("a", "news", max_attempts=1, dead_letter_topic="dead")
+    broker.publish("news", [VALUE])
+    write(broker, ledger)
+    broker.pull("a", "news")
+    write(broker, ledger, room=0)
+    clock.advance(10.0)
+    broker.tend()
+    assert broker.stats().dead_lettered == 0
+    write(broker, ledger)
+    clock.advance(10.0)
+    broker.tend()
+    assert broker.stats().dead_lettered == 1
+
+
+def test_what_waits_to_be_written_is_bounded(broker: Broker, ledger: Ledger) -> None:
+    """Though nobody will read it: there is no subscriber, and no history."""
+    broker.create_topic("other")
+    for _ in range(10):
+        broker.publish("other", [VALUE])
+    with pytest.raises(MemoryFull, match="written"):
+        broker.publish("other", [VALUE])
+    assert broker.stats().memory_bytes == 0
+    write(broker, ledger)
+    broker.publish("other", [VALUE] * 11)
