@@ -58,7 +58,6 @@ GROWING: dict[str, dict[str, Any]] = {
     "/publish": {"topic": "news", "messages": ["x", "y"], "message_id": "id"},
     "/create_topic": {"topic": "other"},
     "/register_peer_node": {"peer_id": "c"},
-    "/subscribe": {"peer_id": "a", "topic": "news", "from": "earliest"},
 }
 
 

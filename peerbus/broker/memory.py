@@ -25,7 +25,7 @@ class Memory:
         self.used = 0
         self.freed = 0
         """Bytes of messages let go of since the beginning."""
-        self._history: OrderedDict[Topic, int] = OrderedDict()
+        self._history: OrderedDict[Topic, None] = OrderedDict()
 
     def reserve(self, size: int) -> None:
         """Count `size` bytes more, dropping the longest kept histories until they fit.
@@ -36,7 +36,8 @@ class Memory:
         if size > self._limit:
             raise TooLarge(f"The server keeps {self._limit} bytes of messages, and never so many at once as these.")
         while self.used + size > self._limit and self._history:
-            self.free(*self._history.popitem(last=False))
+            topic, _ = self._history.popitem(last=False)
+            topic.give_up_history()
         if self.used + size > self._limit:
             raise MemoryFull(
                 f"The messages waiting for subscribers fill the server's memory for them ({self._limit} bytes). "
@@ -48,10 +49,10 @@ class Memory:
         """Free the messages of `topic` before `start`."""
         self._give_back(topic.free(start))
 
-    def keep_history(self, topic: Topic, pulled: int) -> None:
-        """Note that every subscriber has pulled what comes before `pulled`."""
-        if topic.log.start < pulled:
-            self._history[topic] = pulled
+    def keep_history(self, topic: Topic, has_any: bool) -> None:
+        """Note whether `topic` has messages that every subscriber has pulled."""
+        if has_any:
+            self._history[topic] = None
         else:
             self._history.pop(topic, None)
 

@@ -35,6 +35,7 @@ class Topic:
 
     __slots__ = (
         "_ages",
+        "_has_history",
         "_history",
         "_journal",
         "_memory",
@@ -42,6 +43,7 @@ class Topic:
         "committed",
         "commons",
         "dropped",
+        "expires",
         "groups",
         "log",
         "message_ids",
@@ -70,14 +72,12 @@ class Topic:
         self._memory = commons.memory
         self._journal = commons.journal
         self._history = min(commons.limits.history, options.max_messages)
-        self._ages: deque[tuple[int, float]] = deque()
-        """Where each publish ended, and when it was, as far as ages are limited."""
-        self._waiting = commons.waiting
-
-    @property
-    def expires(self) -> bool:
+        self._has_history = False
+        self._ages: deque[tuple[int, float]] | None = None if options.max_age is None else deque()
+        """Where each publish ended, and when it was, where ages are limited."""
+        self.expires = options.max_age is not None
         """Whether time alone changes it: messages grow too old, or message ids are forgotten."""
-        return self.options.max_age is not None or bool(self.message_ids)
+        self._waiting = commons.waiting
 
     @property
     def unread(self) -> int:
@@ -95,7 +95,7 @@ class Topic:
         self._journal.check_room(size)
         self._memory.reserve(size)
         offset = self.log.append(values, size)
-        if self.options.max_age is not None:
+        if self._ages is not None:
             self._ages.append((self.log.end, now))
         if excess > 0:
             self._drop(self.log.end - self.options.max_messages)
@@ -106,7 +106,7 @@ class Topic:
     def restore(self, values: Sequence[bytes], size: int, published_at: float) -> None:
         """Add what was appended in an earlier life."""
         self.log.append(values, size)
-        if self.options.max_age is not None:
+        if self._ages is not None:
             self._ages.append((self.log.end, published_at))
 
     def commit(self, end: int) -> None:
@@ -116,14 +116,16 @@ class Topic:
 
     def remember(self, message_id: str, offset: int, count: int, now: float) -> None:
         """Remember that `count` messages from `offset` on were published with `message_id`."""
+        self.expires = True
         self._journal.message_id_added(self, self.message_ids.add(message_id, offset, count, now), message_id)
 
     def expire(self, now: float) -> None:
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
         if self.message_ids.expire(now):
             self._journal.topic_changed(self)
+        self.expires = self._ages is not None or bool(self.message_ids)
         start = 0
-        while self._next_age() <= now:
+        while self._ages and self._next_age() <= now:
             start, _ = self._ages.popleft()
         if start > self.log.start:
             self._drop(start)
@@ -162,10 +164,17 @@ class Topic:
 
     def free_pulled(self) -> None:
         """Free what every queue has pulled, but for the history."""
-        pulled = self.readers.lowest(self.log.end)
+        pulled = self._pulled()
         if pulled - self._history > self.log.start:
             self._memory.free(self, pulled - self._history)
-        self._memory.keep_history(self, pulled)
+        if (pulled > self.log.start) != self._has_history:
+            self._has_history = not self._has_history
+            self._memory.keep_history(self, self._has_history)
+
+    def give_up_history(self) -> None:
+        """Free what every queue has pulled."""
+        self._has_history = False
+        self._memory.free(self, self._pulled())
 
     def free(self, start: int) -> int:
         """Free what comes before `start`, and return the bytes given back."""
@@ -177,8 +186,11 @@ class Topic:
             return NEVER
         return self._ages[0][1] + self.options.max_age
 
+    def _pulled(self) -> int:
+        return self.readers.lowest(self.log.end) if self.subscribers else self.log.end
+
     def _unread_from(self) -> int:
-        return max(self.readers.lowest(self.log.end), self.log.start)
+        return max(self._pulled(), self.log.start)
 
     def _drop(self, start: int) -> None:
         self.dropped += max(0, start - self._unread_from())

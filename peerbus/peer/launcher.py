@@ -15,6 +15,7 @@ from peerbus.logs import log_to
 from peerbus.peer.node import NodeOptions, PeerNode
 
 KILL_AFTER_SECONDS = 5
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Place(NamedTuple):
@@ -74,18 +75,30 @@ class _Family:
         log_to(self._logs.folder, self._places[0].peer_id, self._logs.level)  # fails once here, not in each child
         lifeline, hold = os.pipe()
         gc.freeze()
+        signal.signal(signal.SIGALRM, lambda *_: self._signal_all(signal.SIGKILL))
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda *_: self._stop())
         for place in self._places:
-            pid = os.fork()
-            if pid == 0:
+            if not self._stopping and not self._fork(place):
                 os.close(hold)
                 return self._be_node(place, lifeline)
-            self._pids[pid] = place.peer_id
         for place in self._places:
             place.listener.close()
-        signal.signal(signal.SIGALRM, lambda *_: self._signal_all(signal.SIGKILL))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop())
         return self._wait()
+
+    def _fork(self, place: Place) -> int:
+        """The new child's id, or 0 in the child; a signal comes before or after, when it is known whom it is for."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                for number in STOP_SIGNALS:
+                    signal.signal(number, signal.SIG_DFL)
+            else:
+                self._pids[pid] = place.peer_id
+            return pid
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _be_node(self, place: Place, lifeline: int) -> int:
         for other in self._places:
