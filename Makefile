@@ -1,9 +1,11 @@
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run-server run-peers demo test check benchmark clean
+.PHONY: help install run-server run-peers demo test chaos check benchmark clean
 
 PYTHON ?= python3
 N ?= 3
+SECONDS ?= 120
+SEED ?=
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +33,9 @@ demo: install ## Watch real peers publish to each other through a real server
 
 test: install ## Run all tests
 	@$(BIN)/python -m pytest
+
+chaos: install ## Kill the server at random under load, and look for what it lost (SECONDS=120, SEED=...)
+	@$(BIN)/python -m tests.reliability.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 check: install ## Lint, check the format and the types
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from benchmarks import api_plots, choices, machine, table
+from benchmarks.measurement import Measurement
 from benchmarks.suite import measure_calls
 from peerbus import options
 
@@ -35,7 +36,8 @@ def main(
         counts = peers or (QUICK_COUNTS if quick else COUNTS)
         notes = machine.describe(requests=requests, batch=batch, size=size, peers=counts)
         table.write(path, notes, measure_calls(counts, requests, batch, size))
-    choices.report(path, api_plots.draw_all(choices.read(path), results))
+    found = choices.read(path, Measurement)
+    choices.report(path, found, api_plots.draw_all(found, results))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ def limit_options(command: Any) -> Any:
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="Folder to keep the state in; without it, it is kept in memory alone.",
+    show_default="in memory alone",
+    help="Folder to keep the state in.",
 )
 @click.option(
     "--min-free",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmarks import choices, machine, response_plot, table
+from benchmarks.measurement import Measurement
 from benchmarks.suite import measure_queries
 from peerbus import options
 
@@ -29,7 +30,8 @@ def main(peers: list[int] | None, requests: int | None, results: Path, quick: bo
         counts = peers or (QUICK_COUNTS if quick else COUNTS)
         notes = machine.describe(requests=requests, peers=f"{counts[0]} to {counts[-1]}")
         table.write(path, notes, measure_queries(counts, requests))
-    choices.report(path, [response_plot.draw(choices.read(path), path.with_suffix(".png"))])
+    found = choices.read(path, Measurement)
+    choices.report(path, found, [response_plot.draw(found, path.with_suffix(".png"))])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ PERCENTILES = (
 WAYS = ((PEER, "through the peers' nodes", BLUE, "o-"), (DIRECT, "directly at the indexing server", ORANGE, "s--"))
 
 
-def draw_all(table: Table, folder: Path) -> list[Path]:
+def draw_all(table: Table[Measurement], folder: Path) -> list[Path]:
     """Draw every plot of the benchmark into a folder; returns their paths."""
     drawn = {
         "latency": latency(table.rows),

@@ -1,11 +1,12 @@
 """What is measured: each of the eight calls, singly and, where it takes messages, in batches."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.load import Caller, generate
+from benchmarks.load import Caller
 from benchmarks.request import Request, prepare
+from benchmarks.setup import make
 
 CALLS = (
     *("register_peer_node", "unregister_peer_node", "create_topic", "delete_topic"),
@@ -17,10 +18,6 @@ DIRECT = "direct"
 PEER = "peer"
 REQUESTS_PER_BATCH = 20
 """So many single requests are measured for each request with a batch."""
-
-
-class SetupFailed(Exception):
-    """What a measurement needs could not be made."""
 
 
 class Step(NamedTuple):
@@ -142,10 +139,3 @@ def _join(setting: Setting) -> None:
         topics = (setting.topic("shared"), setting.topic("own", i))
         callers.append(Caller(url, [prepare("subscribe", {**setting.who(i), "topic": topic}) for topic in topics]))
     make(callers)
-
-
-def make(callers: Sequence[Caller]) -> None:
-    """Have calls made that must succeed; raises `SetupFailed`."""
-    load = generate(callers)
-    if load.first_error:
-        raise SetupFailed(f"A benchmark could not be set up: {load.first_error.decode(errors='replace')}")

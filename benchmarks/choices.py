@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from benchmarks import table
-from benchmarks.table import Table
+from benchmarks.table import Row, Table
 
 MOST_PEERS = 500
 FULL_REQUESTS = 10_000
@@ -49,14 +49,17 @@ REQUESTS = click.option(
 RESULTS = click.option(
     "--results", type=click.Path(file_okay=False, path_type=Path), default="results", help="Folder for CSV and plots."
 )
+ROUNDS = click.option("--rounds", type=click.IntRange(1, 100), default=5, help="Rounds, of which medians are taken.")
+SECONDS = click.option("--seconds", type=click.IntRange(1, 60), default=3, help="Seconds of a round.")
+CONNECTIONS = click.option("--connections", type=click.IntRange(1, 1000), default=16, help="Connections of wrk.")
 QUICK = click.option("--quick", is_flag=True, help="Less of everything that is not named.")
 PLOT_ONLY = click.option("--plot-only", is_flag=True, help="Draw the plots again from the CSV, measuring nothing.")
 
 
-def read(path: Path) -> Table:
+def read(path: Path, kind: type[Row]) -> Table[Row]:
     """Read a table that is to be drawn; one without measurements, or that is none, ends the command with one line."""
     try:
-        found = table.read(path)
+        found = table.read(path, kind)
     except table.TableError as error:
         raise click.ClickException(str(error)) from None
     if not found.rows:
@@ -64,7 +67,7 @@ def read(path: Path) -> Table:
     return found
 
 
-def report(path: Path, plots: list[Path]) -> None:
+def report(path: Path, found: Table[Any], plots: list[Path]) -> None:
     """Say what was written, and whether there were errors in it."""
-    errors = sum(row.errors for row in table.read(path).rows)
+    errors = sum(row.errors for row in found.rows)
     click.echo(f"{path}: {errors} errors.\nPlots: {', '.join(map(str, plots))}")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,15 @@ def describe(**parameters: object) -> dict[str, str]:
         "load_average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         **{name: str(value) for name, value in parameters.items()},
     }
+
+
+def packages(*names: str) -> str:
+    """The versions of programs that are installed as packages of Debian or its kin; of no others."""
+    command = ("dpkg-query", "--show", "--showformat", "${Package} ${Version}, ", *names)
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.rstrip(", ")  # noqa: S603  # as written here
+    except FileNotFoundError:
+        return ""
 
 
 def cpu_model() -> str:

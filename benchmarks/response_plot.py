@@ -5,18 +5,19 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from benchmarks.canvas import BLUE, ORANGE, figure, legend, save, tidy
+from benchmarks.measurement import Measurement
 from benchmarks.table import Table
 
 FEW = 30
 """Points that have room for large markers."""
 
 
-def draw(table: Table, path: Path) -> Path:
+def draw(table: Table[Measurement], path: Path) -> Path:
     """Draw the average and the 95th percentile of the response time by number of peers; returns the path."""
     return save(_figure(table), path, table.notes)
 
 
-def _figure(table: Table) -> Figure:
+def _figure(table: Table[Measurement]) -> Figure:
     rows = sorted((row for row in table.rows if row.requests > row.errors), key=lambda row: row.peers)
     counts = [row.peers for row in rows]
     made = figure(

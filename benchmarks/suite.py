@@ -7,12 +7,14 @@ from contextlib import contextmanager
 import click
 from tqdm import tqdm
 
-from benchmarks.calls import DIRECT, PEER, Setting, SetupFailed, Step, make, steps
+from benchmarks.calls import DIRECT, PEER, Setting, Step, steps
 from benchmarks.line import LineBroken
 from benchmarks.load import Caller, generate
 from benchmarks.measurement import Measurement, measured
 from benchmarks.processes import NotStarted, Services, services
 from benchmarks.request import prepare
+from benchmarks.setup import SetupFailed, make
+from benchmarks.wrk import WrkFailed
 
 STEPS_PER_COUNT = 19
 """Nine through peer nodes, the same directly, and `/livez`."""
@@ -20,17 +22,23 @@ QUERIED = "queried"
 
 
 @contextmanager
-def started(peers: int) -> Iterator[Services]:
-    """Services to measure; what goes wrong with them ends the command with one line.
+def told_in_one_line() -> Iterator[None]:
+    """Ends the command with one line when something goes wrong with what is measured.
 
-    SIGTERM becomes what Ctrl-C is, so that it stops them too.
+    SIGTERM becomes what Ctrl-C is, so that it stops the processes too.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with services(peers) as running:
-            yield running
-    except (LineBroken, NotStarted, SetupFailed) as error:
+        yield
+    except (LineBroken, NotStarted, SetupFailed, WrkFailed) as error:
         raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def started(peers: int) -> Iterator[Services]:
+    """Services to measure; what goes wrong with them ends the command with one line."""
+    with told_in_one_line(), services(peers) as running:
+        yield running
 
 
 def measure_calls(counts: Sequence[int], requests: int, batch: int, size: int) -> list[Measurement]:

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import httptools
 from peerbus.later import Later
 
 RECEIVED_AT_ONCE = 1 << 16
+SENT_AT_ONCE = 1 << 14
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -59,12 +61,19 @@ class Connection:
         self._complete = False
 
     def send(self) -> None:
-        """Send what the socket takes; raises `OSError`."""
-        try:
-            sent = self.socket.send(self.unsent)
-        except WOULD_BLOCK:
+        """Send what the socket takes; raises `OSError`.
+
+        What is small goes whole into the empty buffer of a kept connection, and counts as sent before it is: its
+        answer may have been taken, and another exchange begun, before this thread is heard of again.
+        """
+        data = self.unsent
+        if len(data) <= SENT_AT_ONCE:
+            self.unsent = b""
+            if self.socket.send(data) < len(data):
+                raise BrokenPipeError("the connection took only a part of a small request")
             return
-        self.unsent = self.unsent[sent:] if sent < len(self.unsent) else b""
+        with suppress(*WOULD_BLOCK):
+            self.unsent = data[self.socket.send(data) :]
 
     def receive(self) -> bool:
         """Take in what has come, and say whether the connection is still open.

@@ -20,19 +20,20 @@ class Crew:
     still at the one it was at before, and then calls up another: as Go's runtime takes the processor away from a
     thread that is blocked in a system call (https://go.dev/src/runtime/proc.go, `sysmon`).
 
-    The pool must start another thread when a request finds none free, up to `size`, and never end one.
+    A thread that rests has not returned from its request, so whatever that holds stays. One whose body was not read
+    must go, or its client could not get rid of it and see the answer.
+
+    The pool must start another thread when a request finds none free, up to its size, and never end one.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._members: set[int] = set()
         self._leader: int | None = None
         """The thread that goes on to the next request, whatever happens."""
         self._resting: list[threading.Lock] = []
         """What those that rest wait for; they return from there to work."""
         self._at: dict[int, object] = {}
-        """The request that each thread at work is at."""
+        """Stands for the request that each thread at work is at."""
         self._restless_until = 0.0
         self._asleep = True
         """Whether the watch waits for a request."""
@@ -56,32 +57,27 @@ class Crew:
         """`app`, to be called by the threads of the pool: one that is not needed comes back late from it."""
         at, ident = self._at, threading.get_ident
 
-        def serve(protocol: Any, environ: Any) -> None:
+        def serve(protocol: Any, environ: dict[str, Any]) -> None:
             me = ident()
-            at[me] = environ
+            at[me] = object()
             if self._asleep:
                 self._called.set()
             try:
                 app(environ, protocol.response_bytes)
             finally:
                 del at[me]
-                if me != self._leader or not self._resting:
-                    self._rest(me)
+            if me != self._leader and not _has_unread_body(environ):
+                environ.clear()
+                self._rest(me)
 
         return serve
 
     def _rest(self, me: int) -> None:
-        """Come back when this thread is to take the next request."""
+        """Come back when this thread is to take the next request; one always goes on, for others may not exist."""
         with self._lock:
-            self._members.add(me)
-            if self._resting or len(self._members) == self._size:
-                if self._leader is None:
-                    self._leader = me
-                if self._leader == me or monotonic() < self._restless_until:
-                    return
-            elif self._leader == me:
-                self._leader = None
-            if self._closed.is_set():
+            if self._leader is None:
+                self._leader = me
+            if self._leader == me or monotonic() < self._restless_until or self._closed.is_set():
                 return
             bed = threading.Lock()
             bed.acquire()
@@ -112,3 +108,8 @@ class Crew:
                 self._leader = None
             if self._resting:
                 self._resting.pop().release()
+
+
+def _has_unread_body(environ: dict[str, Any]) -> bool:
+    """Who reads a body to its end takes it out of the request."""
+    return "wsgi.input" in environ and ("CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ)

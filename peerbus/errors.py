@@ -7,6 +7,10 @@ person who reads it: what was wrong, where, and what to do. Clients decide by ``
 from typing import ClassVar
 
 
+class StartError(Exception):
+    """A command cannot start; one sentence says what is wrong, where, and what to do."""
+
+
 class PeerbusError(Exception):
     """Base of every error a caller can be answered with."""
 

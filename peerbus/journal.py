@@ -106,6 +106,8 @@ class OnDisk(InMemory):
         if self._thread.is_alive():
             self._thread.join()
         self._try_to_write()
+        if self._ledger.changed_in > self._written:
+            self._try_to_write()  # what came after what had failed before
         with self._lock:
             unwritten, self._held = self._held, deque()
         for held in unwritten:
@@ -145,14 +147,17 @@ class OnDisk(InMemory):
                 kept.append(self._held.popleft())
         for held in kept:
             held.later.bring(held.value)
+        if self._ledger.changed_in > self._written:
+            self._changed.set()  # told of once, while this could not be written
 
     def _look_at_disk(self) -> None:
         try:
             stored, free = self._storage.size, self._storage.free
-        except OSError as error:
+        except StorageError as error:
             self._refuse(str(error))
             return
-        self._ledger.measured(stored, max(0, free - self._reserve))
+        # What is published is written twice: to the write-ahead log, and from there to the database.
+        self._ledger.measured(stored, max(0, free - self._reserve) // 2)
 
     def _refuse(self, why: str, fault: Exception | None = None) -> None:
         """Let nothing be published until something was written and the disk looked at."""

@@ -21,7 +21,7 @@ class Later(Generic[T]):
     every forwarded call and every call that is kept on disk pays.
     """
 
-    __slots__ = ("_callbacks", "_error", "_value")
+    __slots__ = ("__weakref__", "_callbacks", "_error", "_value")
 
     def __init__(self) -> None:
         self._callbacks: list[Callable[[Later[T]], None]] | None = []

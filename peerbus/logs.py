@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from peerbus.errors import StartError
+
 FILE_BYTES = 10 << 20
 OLD_FILES = 3
 LONGEST_NAME = 128
 LEVELS = ("debug", "info", "warning", "error")
 
 
-class LogFolderError(Exception):
+class LogFolderError(StartError):
     """The log file cannot be written."""
 
 

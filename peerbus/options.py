@@ -10,9 +10,8 @@ from typing import Any, NoReturn
 
 import click
 
-from peerbus.logs import LEVELS, LogFolderError
-from peerbus.serving import BindError
-from peerbus.storage import StorageError
+from peerbus.errors import StartError
+from peerbus.logs import LEVELS
 
 USAGE_ERROR = 2
 LARGEST = (1 << 63) - 1
@@ -59,7 +58,7 @@ def run(main: click.Command) -> NoReturn:
         code = main.main(standalone_mode=False)
     except click.ClickException as error:
         code = _failed(error.format_message())
-    except (BindError, LogFolderError, StorageError) as error:
+    except StartError as error:
         code = _failed(str(error))
     except click.Abort:
         code = 1

@@ -17,6 +17,7 @@ from granian._futures import _new_cbscheduler
 from granian.http import HTTP1Settings
 
 from peerbus.crew import Crew
+from peerbus.errors import StartError
 
 # granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
 _Worker: Any = _granian.WSGIWorker
@@ -37,15 +38,15 @@ NO_STATIC_FILES = None
 NO_TLS: tuple[Any, ...] = (False, None, None, None, "tls1.3", None, [], False)
 NO_METRICS = (None, None)
 Environ = dict[str, Any]
-"""A request as WSGI gives it."""
+"""A request as WSGI gives it; who reads its body to the end takes `wsgi.input` out of it."""
 Headers = list[tuple[str, str]]
 Respond = Callable[[int, Headers, bytes], None]
 """Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored."""
 Application = Callable[[Environ, Respond], None]
-"""Takes one request and sees to it that it is answered, now or later."""
+"""Takes one request, which is its own until it returns, and sees to it that it is answered, now or later."""
 
 
-class BindError(Exception):
+class BindError(StartError):
     """The address cannot be listened on."""
 
 
@@ -90,7 +91,7 @@ class Server:
         self._signal.add_cb(self._stopped.set)
         loop = asyncio.new_event_loop()
         loop.close()  # granian asks for one, and runs nothing of a WSGI application in it
-        self._crew = Crew(threads)
+        self._crew = Crew()
         self._scheduler = _new_scheduler(loop, self._crew.serving(app), impl_asyncio=True)
         self._worker = _Worker(
             1,

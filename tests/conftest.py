@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from peerbus.broker import Broker, Limits
-from tests.support import Api, Clock, Process, start_index
+from tests.support import Api, Clock, Process, processes, start_index
 
 
 @pytest.fixture
@@ -35,15 +35,5 @@ def index() -> Iterator[Api]:
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Starts a command line of the project as a process of its own, which is killed after the test."""
-    processes: list[Process] = []
-
-    def start(script: str, *arguments: str, **environment: str) -> Process:
-        log_dir = str(tmp_path / "logs")
-        defaults = {"PEERBUS_LOG_DIR": log_dir, "PEERBUS_NODE_LOG_DIR": log_dir}
-        process = Process(script, *arguments, **defaults | environment)
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
+    with processes(tmp_path / "logs") as start:
+        yield start

@@ -3,7 +3,7 @@
 In the spirit of Jepsen's total-queue checker: what went in, what came out, and what the difference is called.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -36,7 +36,8 @@ class Report:
     """What became of the messages of a run in one group of consumers.
 
     `published` counts the acknowledged, and of the others those that were delivered; `delivered` all deliveries,
-    `redelivered` those of a later attempt, which explicit acknowledgement allows. The rest are faults:
+    `redelivered` those of a later attempt, which explicit acknowledgement allows. `elsewhere` are the acknowledged
+    messages that no consumer got because they went another way. The rest are faults:
 
     - lost: the publish was acknowledged, and no consumer got the message;
     - duplicated: delivered again with the same attempt, or after an earlier attempt was acknowledged;
@@ -47,6 +48,7 @@ class Report:
     published: int
     delivered: int
     redelivered: int
+    elsewhere: tuple[str, ...]
     lost: tuple[str, ...]
     duplicated: tuple[str, ...]
     invented: tuple[str, ...]
@@ -66,18 +68,27 @@ class Report:
         )
 
 
-def check(publishers: Sequence[Sequence[Publish]], consumers: Sequence[Sequence[Delivery]]) -> Report:
-    """Compare what each publisher sent, in its order, with what each consumer of one group got, in its order."""
+def check(
+    publishers: Sequence[Sequence[Publish]],
+    consumers: Sequence[Sequence[Delivery]],
+    elsewhere: Collection[str] = (),
+) -> Report:
+    """Compare what each publisher sent, in its order, with what each consumer of one group got, in its order.
+
+    `elsewhere` are messages that may have gone another way, as was promised: to a dead-letter topic, say.
+    """
     acknowledged = {publish.message: publish.acknowledged for publisher in publishers for publish in publisher}
     deliveries = [delivery for consumer in consumers for delivery in consumer]
     arrived = {delivery.message for delivery in deliveries}
     genuine = [[delivery for delivery in consumer if delivery.message in acknowledged] for consumer in consumers]
     rightful, duplicated = _without_duplicates(genuine)
+    absent = [message for message, certain in acknowledged.items() if certain and message not in arrived]
     return Report(
         published=sum(certain or message in arrived for message, certain in acknowledged.items()),
         delivered=len(deliveries),
         redelivered=sum(delivery.attempt > 1 for consumer in rightful for delivery in consumer),
-        lost=tuple(message for message, certain in acknowledged.items() if certain and message not in arrived),
+        elsewhere=tuple(message for message in absent if message in elsewhere),
+        lost=tuple(message for message in absent if message not in elsewhere),
         duplicated=tuple(duplicated),
         invented=tuple(sorted(arrived - acknowledged.keys())),
         reordered=tuple(sorted(_reordered(publishers, rightful))),

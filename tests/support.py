@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import requests
 
-from peerbus.broker import Limits
+from peerbus.broker import Broker, Limits
 from peerbus.index import IndexingServer
+from peerbus.later import Later
 from peerbus.peer import NodeOptions, PeerNode
 from peerbus.serving import Server, bind
 
@@ -96,6 +97,15 @@ def free_port() -> int:
             return port
 
 
+def error_of(later: Later[Any]) -> Exception | None:
+    """What there is instead of a value, waited for."""
+    try:
+        later.result(DEADLINE)
+    except Exception as error:  # noqa: BLE001  # any error is an answer
+        return error
+    return None
+
+
 def in_background(work: Callable[[], Any]) -> "Future[Any]":
     executor = ThreadPoolExecutor(1)
     future = executor.submit(work)
@@ -115,6 +125,22 @@ def eventually(condition: Callable[[], Any]) -> Any:
             return result
         pause.wait(0.02)
     raise AssertionError(f"did not happen within {DEADLINE} seconds: {condition}")
+
+
+@contextmanager
+def tended(broker: Broker) -> Iterator[None]:
+    """Somebody tends to a broker, as an indexing server does; closes it in the end."""
+
+    def tend() -> None:
+        while not broker.closing:
+            broker.tend(wait=10 * DEADLINE)
+
+    tending = in_background(tend)
+    try:
+        yield
+    finally:
+        broker.close()
+        tending.result(DEADLINE)
 
 
 @contextmanager
@@ -184,6 +210,14 @@ class Process:
         out, err = self._process.communicate(timeout=DEADLINE)
         return self._process.returncode, out, err
 
+    def refusal(self) -> str:
+        """The one line on standard error that a command line ends with where it cannot be followed."""
+        code, out, err = self.finish()
+        assert (code, out) == (2, ""), err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err
+
     def error_line(self) -> str:
         """The next line on standard error."""
         assert self._process.stderr
@@ -192,6 +226,10 @@ class Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
 
     @property
     def children(self) -> list[int]:
@@ -214,3 +252,21 @@ class Process:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
+
+
+@contextmanager
+def processes(log_dir: Path) -> Iterator[Callable[..., Process]]:
+    """Starts command lines of the project as processes of their own, which are killed at the end."""
+    started: list[Process] = []
+
+    def start(script: str, *arguments: str, **environment: str) -> Process:
+        defaults = {"PEERBUS_LOG_DIR": str(log_dir), "PEERBUS_NODE_LOG_DIR": str(log_dir)}
+        process = Process(script, *arguments, **defaults | environment)
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()

@@ -36,6 +36,12 @@ def test_an_acknowledged_message_that_never_arrives_is_lost() -> None:
     assert str(report) == CLEAN.replace("delivered 6", "delivered 5").replace("lost 0", "lost 1")
 
 
+def test_a_message_that_may_have_gone_elsewhere_is_not_lost() -> None:
+    report = check(SENT, [ARRIVED[0], ARRIVED[1][:-1]], elsewhere={"a2", "b1"})
+    assert not report.faults
+    assert report.elsewhere == ("a2",)
+
+
 @pytest.mark.parametrize("attempt", [1, 2])
 @pytest.mark.parametrize("consumer", [0, 1])
 def test_a_message_that_arrives_twice_with_the_same_attempt_is_duplicated(consumer: int, attempt: int) -> None:

@@ -2,21 +2,18 @@
 
 import gc
 import socket
-from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from peerbus.serving import BindError, Server, bind
+from peerbus.serving import BindError, Environ, Respond, Server, bind
 from tests.support import Api, free_port, serving
 
 ANSWER = b'{"message": "Hello."}'
 
 
-def application(_: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    start_response("200 OK", [("Content-Type", "application/json")])
-    return [ANSWER]
+def application(_: Environ, respond: Respond) -> None:
+    respond(200, [("Content-Type", "application/json")], ANSWER)
 
 
 serve = contextmanager(serving)

@@ -9,7 +9,7 @@ import pytest
 from peerbus.connection import Received
 from peerbus.transport import CONNECTORS, TimedOut, Transport, Unreachable
 from tests.fakes import HANG_UP, SILENCE, FakeServer, fake_server, http
-from tests.support import DEADLINE, free_port
+from tests.support import DEADLINE, error_of, free_port
 
 THREADS = 16
 
@@ -172,4 +172,4 @@ def test_hundreds_of_requests_wait_without_a_thread_each(transport: Transport) -
         handlers = fake.connections
         assert threading.active_count() - before - handlers <= CONNECTORS
         fake.closing.set()
-        assert {type(each.exception(DEADLINE)) for each in sent} == {Unreachable}
+        assert {type(error_of(each)) for each in sent} == {Unreachable}

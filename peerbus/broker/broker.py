@@ -198,6 +198,7 @@ class Broker:
             created = self._state.subscriptions.begin(peer, self._state.topic(topic), start, group, named)
             queue = peer.queues[topic]
             self._state.upkeep.watch(queue)
+            self._state.waiting.stir_queue(queue)
             self._state.hurry()
             return Subscribed(created, queue.cursor, len(queue.members))
 
@@ -246,7 +247,7 @@ class Broker:
             queue = self._state.queue(peer_id, topic)
             count, stale = queue.acknowledge(peer_id, _claims(queue, peer_id, claims))
             self._state.totals.acknowledged += count
-            queue.topic.wake()
+            self._state.waiting.stir_queue(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def reject(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0) -> Settled:
@@ -259,7 +260,6 @@ class Broker:
             due = self._clock() + delay
             count, stale = queue.reject(peer_id, _claims(queue, peer_id, claims), due)
             self._state.up_to_date(queue)
-            queue.topic.wake()
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     # Views

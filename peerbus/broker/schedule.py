@@ -12,7 +12,7 @@ Key = TypeVar("Key")
 
 
 class Schedule(Generic[Key]):
-    """Keys by the time they fall due, the ones with the same time in the order they were set.
+    """Keys by the time they fall due, the ones with the same time in the order in which it was set.
 
     Setting a later time and discarding are constant time: the heap still has the old time, and is corrected
     when that is the first. Setting an earlier time, and taking a key, cost the logarithm of their number.
@@ -21,8 +21,10 @@ class Schedule(Generic[Key]):
     __slots__ = ("_entries", "_heap", "_order", "_times")
 
     def __init__(self) -> None:
-        self._times: dict[Key, float] = {}
-        self._entries: dict[Key, float] = {}
+        self._times: dict[Key, tuple[float, int]] = {}
+        """When each key falls due, and its place among those of the same time."""
+        self._entries: dict[Key, tuple[float, int]] = {}
+        """What the heap has for it: the same, or earlier."""
         self._heap: list[tuple[float, int, Key]] = []
         self._order = count()
 
@@ -34,10 +36,10 @@ class Schedule(Generic[Key]):
         if time == NEVER:
             self.discard(key)
             return
-        self._times[key] = time
+        self._times[key] = due = (time, next(self._order))
         entry = self._entries.get(key)
-        if entry is None or time < entry:
-            self._push(key, time)
+        if entry is None or due < entry:
+            self._push(key, due)
             if len(self._heap) > 2 * len(self._times) + STALE_ENTRIES:
                 self._rebuild()
 
@@ -47,14 +49,14 @@ class Schedule(Generic[Key]):
 
     def time(self, key: Key) -> float:
         """When `key` falls due, or `NEVER`."""
-        return self._times.get(key, NEVER)
+        return self._times[key][0] if key in self._times else NEVER
 
     def next(self) -> float:
         """When the first key falls due; `NEVER` when nothing is set."""
         while self._heap:
-            entry, _, key = self._heap[0]
-            if self._times.get(key) == entry:
-                return entry
+            time, order, key = self._heap[0]
+            if self._times.get(key) == (time, order):
+                return time
             self._correct()
         return NEVER
 
@@ -75,17 +77,17 @@ class Schedule(Generic[Key]):
 
     def _correct(self) -> None:
         """Take out the first entry, whose key is not due then, and put in the time it is due."""
-        entry, _, key = heappop(self._heap)
-        if self._entries.get(key) == entry:
+        time, order, key = heappop(self._heap)
+        if self._entries.get(key) == (time, order):
             del self._entries[key]
             if key in self._times:
                 self._push(key, self._times[key])
 
-    def _push(self, key: Key, time: float) -> None:
-        self._entries[key] = time
-        heappush(self._heap, (time, next(self._order), key))
+    def _push(self, key: Key, due: tuple[float, int]) -> None:
+        self._entries[key] = due
+        heappush(self._heap, (*due, key))
 
     def _rebuild(self) -> None:
         self._entries = dict(self._times)
-        self._heap = [(time, next(self._order), key) for key, time in self._times.items()]
+        self._heap = [(*due, key) for key, due in self._times.items()]
         heapify(self._heap)

@@ -119,7 +119,7 @@ class State:
 
     def delete(self, topic: Topic) -> list[bytes | None]:
         """Delete a topic with its subscriptions; returns its messages, to be let go of without the lock."""
-        for gone in topic.subscribers.values():
+        for gone in dict.fromkeys(topic.subscribers.values()):
             self.upkeep.forget(gone)
             self.waiting.end(gone)
         self.upkeep.forget(topic)
@@ -150,8 +150,7 @@ class State:
     def pull_when_ready(self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float) -> Later[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
         waiter = Waiter(self.peers[peer_id], queue, max_messages, self.clock() + wait)
-        self.waiting.add(waiter)
-        self.upkeep.watch(queue)
+        self._wait(waiter)
         self.hurry()
         return waiter.answer
 
@@ -160,16 +159,18 @@ class State:
         answers: list[tuple[Later[Pulled], Pulled | PeerbusError]] = []
         while len(answers) < ANSWERS_AT_ONCE and (waiter := self.waiting.take(now)):
             peer_id = waiter.peer.peer_id
+            outcome: Pulled | PeerbusError
             try:
                 queue = self.queue(peer_id, waiter.queue.topic.name)
+                if not (queue.ready or waiter.deadline <= now or self.closing):
+                    waiter.peer, waiter.queue = self.peers[peer_id], queue
+                    self._wait(waiter)
+                    continue
+                outcome = self.pull(queue, peer_id, waiter.max_messages)
             except PeerbusError as error:
-                answers.append((waiter.answer, error))
-                continue
-            if queue.ready or waiter.deadline <= now or self.closing:
-                answers.append((waiter.answer, self.pull(queue, peer_id, waiter.max_messages)))
-            else:
-                waiter.peer, waiter.queue = self.peers[peer_id], queue
-                self.waiting.add(waiter)
+                outcome = error
+            answers.append((waiter.answer, outcome))
+            del waiter.answer  # the waiter may stay in a schedule for a while; what it got is not to
         return answers
 
     def tend(self, now: float) -> list[str]:
@@ -205,3 +206,7 @@ class State:
         """Wake the call that tends, if something falls due before it means to look again."""
         if self.tend_by != NEVER and self.next_due() < self.tend_by:
             self._tended.notify()
+
+    def _wait(self, waiter: Waiter) -> None:
+        self.waiting.add(waiter)
+        self.upkeep.watch(waiter.queue)

@@ -42,7 +42,6 @@ class Subscriptions:
             self._commons.journal.queue_changed(queue)
         if start is not None:
             queue.seek(topic.position(start))
-            topic.wake()
         return False
 
     def end(self, peer: Peer, topic: Topic, now: float) -> MessageQueue:
@@ -53,7 +52,6 @@ class Subscriptions:
         queue.leave(peer.peer_id, now)
         if not queue.members and queue.group is not None:
             del topic.groups[queue.group]
-        topic.wake()
         if queue.members:
             self._commons.journal.queue_changed(queue)
         else:
@@ -66,7 +64,6 @@ class Subscriptions:
             self._commons.journal.queue_removed(peer.queues[topic.name])
             peer.topic_deleted(topic.name)
         self._count -= len(peers)
-        topic.wake()
 
     def _join(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
         if self._count >= self._commons.limits.max_subscriptions:

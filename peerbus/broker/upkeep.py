@@ -55,7 +55,7 @@ class Upkeep:
                 room = room and self._bury(queue, offset, delivery, now)
                 if not room:
                     queue.postpone(offset, now + max(queue.options.ack_deadline, NO_ROOM_SECONDS))
-            queue.topic.wake()
+            self._waiting.stir_queue(queue)
         self.watch(queue)
 
     def watch(self, queue: MessageQueue) -> None:

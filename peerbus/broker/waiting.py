@@ -34,7 +34,7 @@ class Waiter:
 class Waiting:
     """The waiting pulls of each queue in the order in which they came, and which of them to answer.
 
-    Adding and removing cost the logarithm of the number that wait, stirring a topic costs a constant.
+    Adding and removing cost the logarithm of the number that wait, stirring costs a constant.
     """
 
     __slots__ = ("_deadlines", "_limit", "_of", "_over", "_ring", "_stirred_queues", "_stirred_topics")
@@ -71,6 +71,12 @@ class Waiting:
         """Look at the queues of a topic: there may be something to pull."""
         if topic in self._of:
             self._stirred_topics[topic] = None
+            self._ring()
+
+    def stir_queue(self, queue: MessageQueue) -> None:
+        """Look at one queue: there may be something to pull."""
+        if self.awaits(queue):
+            self._stirred_queues[queue] = None
             self._ring()
 
     def end(self, queue: MessageQueue, peer: Peer | None = None) -> None:

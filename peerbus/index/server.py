@@ -28,6 +28,7 @@ class IndexingServer:
         self, listener: socket.socket, limits: Limits, threads: int, max_body: int, journal: InMemory | None = None
     ) -> None:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
+        heap.keep_little()
         self._notifier = Notifier()
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)

@@ -24,7 +24,7 @@ RETRY_SECONDS = 1.0
 EXPLICIT_OPTIONS = {"ack_deadline", "max_attempts", "dead_letter_topic"}
 START_SECONDS = 1.0
 """How long starting waits for the first registration before it goes on without."""
-UNREGISTER_SECONDS = 2.5
+UNREGISTER_SECONDS = 1.5
 """How long leaving may take; a server that does not answer then will find the lease run out."""
 
 

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from peerbus.errors import StorageFull
+from peerbus.errors import StartError, StorageFull
 
 NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 """What SQLite calls a full disk, and a quota or a file size limit that is reached.
@@ -14,7 +14,7 @@ UNSOUND = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 """What SQLite calls a file that is damaged, that is none of its own, or that has not the tables it should."""
 
 
-class StorageError(Exception):
+class StorageError(StartError):
     """The state cannot be kept; one sentence says what is wrong, where, and what to do."""
 
 

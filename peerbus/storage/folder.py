@@ -35,14 +35,21 @@ class DataFolder:
     @property
     def size(self) -> int:
         """Bytes that the database takes up."""
-        return sum(file.stat().st_size for file in (self.database, self.wal) if file.exists())
+        return _bytes(self.database) + _bytes(self.wal)
 
     @property
     def free(self) -> int:
-        """Bytes that this process may still write to the folder's file system."""
+        """Bytes that the database may still grow by, when it has taken over what is in the write-ahead log.
+
+        Raises `OSError`.
+        """
         room = os.statvfs(self.database.parent)
-        return room.f_bavail * room.f_frsize
+        return room.f_bavail * room.f_frsize - _bytes(self.wal)
 
     def close(self) -> None:
         """Unlock the folder."""
         self._lock.close()
+
+
+def _bytes(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, Segment, TopicRecord
 from peerbus.storage.database import open_database
-from peerbus.storage.failure import unopened, unsound, unwritten
+from peerbus.storage.failure import unopened, unsound, unusable, unwritten
 from peerbus.storage.folder import DataFolder
 from peerbus.storage.tables import peer_record, peer_row, queue_record, queue_row, row_segments, segment_rows
 
@@ -24,7 +24,7 @@ Record = TypeVar("Record")
 class Storage:
     """The state in one folder, as of the last `write` that returned, whatever became of the process since.
 
-    Any thread may use it, one at a time; `size` and `free` may be asked for at any time.
+    Any thread may use it, one at a time.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -82,8 +82,18 @@ class Storage:
 
     @property
     def free(self) -> int:
-        """Bytes free on the file system of the folder."""
-        return self._folder.free
+        """Bytes that may still be kept: on the file system of the folder, and where the database has free pages.
+
+        Below zero when what is written but not in its place yet needs more. Raises `StorageError`.
+        """
+        try:
+            ((pages,),) = self._connection.execute("PRAGMA freelist_count")
+            ((page_bytes,),) = self._connection.execute("PRAGMA page_size")
+            return self._folder.free + int(pages) * int(page_bytes)
+        except sqlite3.Error as error:
+            raise unopened(self._folder.database, error) from error
+        except OSError as error:
+            raise unusable(self._folder.database.parent, f"{error.filename}: {error.strerror}") from error
 
     def close(self) -> None:
         """Close the database and let others open it."""

@@ -37,6 +37,7 @@ def read_body(environ: Environ, max_bytes: int) -> bytes:
     body: bytes = environ["wsgi.input"].read(length)
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
+    del environ["wsgi.input"]
     if declared and len(body) < length:
         raise BadRequest(f"The body ended after {len(body)} of {length} bytes.")
     return body

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from benchmarks import api_plots, response_plot, table
+from benchmarks import api_plots, brokers, response_plot, table
 from benchmarks.measurement import Measurement, measured
 from benchmarks.table import Table
-from tests.benchmarks.support import NOTES, a_load, a_measurement, measurements
+from tests.benchmarks.support import NOTES, a_load, a_measurement, a_rate, measurements
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def written(folder: Path, rows: list[Measurement]) -> Table:
+def written(folder: Path, rows: list[Measurement]) -> Table[Measurement]:
     path = folder / "table.csv"
     table.write(path, NOTES, rows)
-    return table.read(path)
+    return table.read(path, Measurement)
 
 
 @pytest.mark.parametrize("counts", [(1,), (1, 2, 5)])
@@ -34,6 +35,16 @@ def test_every_plot_of_the_calls_is_drawn(tmp_path: Path, counts: tuple[int, ...
 def test_the_response_time_is_drawn(tmp_path: Path) -> None:
     found = written(tmp_path, [a_measurement("query_peers", "peer", peers) for peers in range(1, 30)])
     assert response_plot.draw(found, tmp_path / "plot.png").read_bytes().startswith(PNG)
+
+
+def test_the_comparison_of_brokers_is_drawn_again(tmp_path: Path) -> None:
+    table.write(
+        tmp_path / "brokers.csv", NOTES, [a_rate("naive"), a_rate("peerbus", "naive"), a_rate("other", "naive")]
+    )
+    result = CliRunner().invoke(brokers.main, ["--plot-only", "--results", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "2.00 x naive" in result.output
+    assert (tmp_path / "brokers.png").read_bytes().startswith(PNG)
 
 
 def test_a_call_without_a_good_answer_leaves_its_place_empty(tmp_path: Path) -> None:

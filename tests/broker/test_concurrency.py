@@ -6,7 +6,9 @@ from threading import Barrier
 import pytest
 
 from peerbus.broker import Broker, Limits
-from tests.support import DEADLINE
+from peerbus.broker.results import Pulled
+from peerbus.later import Later
+from tests.support import DEADLINE, tended
 
 PUBLISHERS, SUBSCRIBERS, PULLERS_EACH, MESSAGES = 4, 3, 2, 500
 
@@ -26,17 +28,23 @@ def test_every_subscriber_gets_every_message_once_and_in_each_publishers_order(w
         for number in range(MESSAGES):
             broker.publish("news", [b"%d:%d" % (publisher, number)])
 
+    def next_batch(peer_id: str) -> Pulled:
+        if not wait:
+            return broker.pull(peer_id, "news", 7)
+        answer = broker.pull_waiting(peer_id, "news", 7, wait)
+        return answer.result(DEADLINE) if isinstance(answer, Later) else answer
+
     def pull(peer_id: str) -> list[list[tuple[int, bytes]]]:
         start.wait()
         pulled: list[list[tuple[int, bytes]]] = []
         while True:
-            batch = broker.pull(peer_id, "news", 7, wait)
+            batch = next_batch(peer_id)
             pulled.append(list(zip(batch.offsets, batch.values, strict=True)))
             if batch.next_offset == PUBLISHERS * MESSAGES:
                 broker.close()
                 return pulled
 
-    with ThreadPoolExecutor(PUBLISHERS + SUBSCRIBERS * PULLERS_EACH) as threads:
+    with tended(broker), ThreadPoolExecutor(PUBLISHERS + SUBSCRIBERS * PULLERS_EACH) as threads:
         published = [threads.submit(publish, publisher) for publisher in range(PUBLISHERS)]
         pulls = {peer_id: [threads.submit(pull, peer_id) for _ in range(PULLERS_EACH)] for peer_id in subscribers}
         for future in published:

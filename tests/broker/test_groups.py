@@ -4,7 +4,7 @@ import pytest
 
 from peerbus.broker import Broker
 from peerbus.errors import SubscriptionExists, TopicDeleted, TopicNotFound
-from tests.support import DEADLINE, Clock, eventually, in_background
+from tests.support import Clock
 
 
 @pytest.fixture
@@ -49,61 +49,6 @@ def test_a_member_that_vanishes_gives_back_at_once(group: Broker, clock: Clock, 
         group.tend()
     again = group.pull("b", "news")
     assert (again.offsets, again.attempts) == ([0, 1], [2, 1])
-
-
-def test_a_member_that_vanishes_wakes_one_that_waits() -> None:
-    broker = Broker()
-    broker.create_topic("news")
-    for peer_id in "ab":
-        broker.register_peer(peer_id)
-        broker.subscribe(peer_id, "news", group="g", explicit=True)
-    broker.publish("news", [b"0"])
-    broker.pull("a", "news")
-    waiting = in_background(lambda: broker.pull("b", "news", wait=60.0))
-    eventually(lambda: broker.stats().waiting_pulls == 1)
-    broker.unregister_peer("a")
-    assert waiting.result(DEADLINE).attempts == [2]
-
-
-@pytest.mark.parametrize("how", ["deadline", "delay"])
-def test_a_waiting_pull_wakes_when_a_redelivery_falls_due(how: str) -> None:
-    broker = Broker()
-    broker.create_topic("news")
-    broker.register_peer("a")
-    broker.subscribe("a", "news", explicit=True, ack_deadline=0.05 if how == "deadline" else 3600.0)
-    broker.publish("news", [b"0"])
-    broker.pull("a", "news")
-    if how == "delay":
-        broker.reject("a", "news", 0, delay=0.05)
-    assert broker.pull("a", "news", wait=60.0).attempts == [2]
-
-
-def test_a_waiting_pull_learns_of_a_deadline_set_after_it_began_to_wait() -> None:
-    broker = Broker()
-    broker.create_topic("news")
-    broker.register_peer("a")
-    broker.subscribe("a", "news", explicit=True, ack_deadline=3600.0)
-    broker.publish("news", [b"0"])
-    broker.pull("a", "news")
-    waiting = in_background(lambda: broker.pull("a", "news", wait=60.0))
-    eventually(lambda: broker.stats().waiting_pulls == 1)
-    broker.reject("a", "news", 0, delay=0.05)
-    assert waiting.result(DEADLINE).attempts == [2]
-
-
-def test_exhausted_messages_are_buried_though_nobody_pulls() -> None:
-    broker = Broker()
-    broker.create_topic("news")
-    broker.create_topic("dead")
-    broker.register_peer("a")
-    broker.subscribe("a", "dead")
-    broker.subscribe("a", "news", explicit=True, ack_deadline=0.05, max_attempts=1, dead_letter_topic="dead")
-    broker.publish("news", [b"0"])
-    broker.pull("a", "news")
-    waiting = in_background(lambda: broker.pull("a", "dead", wait=60.0))
-    while not waiting.done():
-        broker.tend(wait=0.1)
-    assert len(waiting.result(DEADLINE).values) == 1
 
 
 def test_the_last_member_takes_the_queue_with_it(group: Broker) -> None:

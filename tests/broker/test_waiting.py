@@ -1,57 +1,194 @@
-"""Pulls that wait for a message, with real threads and real time."""
+"""Pulls that wait: on a clock the test moves, answered when the test tends to the broker."""
 
+import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
 from time import monotonic
 
 import pytest
 
-from peerbus.broker import Broker, Limits
+from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
-from peerbus.errors import BadRequest, NotSubscribed, PeerNotFound, TooManyWaiting, TopicDeleted
-from tests.support import DEADLINE, eventually, in_background
+from peerbus.errors import BadRequest, NotSubscribed, PeerNotFound, TooManyWaiting, TopicDeleted, TopicNotFound
+from peerbus.later import Later
+from tests.support import DEADLINE, Clock, error_of, in_background, tended
+
+MakeBroker = Callable[..., Broker]
+MAX_WAITING = 3
 
 
 @pytest.fixture
-def broker() -> Broker:
-    """A broker on the real clock, with `a` and `b` subscribed to `news`."""
-    broker = Broker(Limits(max_waiting=3, max_wait=60.0))
+def broker(make_broker: MakeBroker) -> Broker:
+    """The topic `news`, with `a` and `b` subscribed each for itself."""
+    return subscribed(make_broker(max_waiting=MAX_WAITING))
+
+
+@pytest.fixture
+def group(make_broker: MakeBroker) -> Broker:
+    """The topic `news`, with `a` and `b` in one group that acknowledges explicitly within 10 seconds."""
+    return subscribed(make_broker(), group="g", explicit=True, ack_deadline=10.0)
+
+
+def subscribed(broker: Broker, **options: object) -> Broker:
     broker.create_topic("news")
     for peer_id in "ab":
         broker.register_peer(peer_id)
-        broker.subscribe(peer_id, "news")
+        broker.subscribe(peer_id, "news", **options)  # type: ignore[arg-type]
     return broker
 
 
-def waiting_pull(broker: Broker, peer_id: str = "a", pulls: int = 1) -> "Future[Pulled]":
-    """A pull in the background that is known to wait, as the `pulls`-th."""
-    future = in_background(lambda: broker.pull(peer_id, "news", wait=60.0))
-    eventually(lambda: broker.stats().waiting_pulls == pulls)
-    return future
+def waiting(
+    broker: Broker, peer_id: str = "a", topic: str = "news", max_messages: int = 1000, wait: float = 60.0
+) -> Later[Pulled]:
+    """A pull that waits."""
+    answer = broker.pull_waiting(peer_id, topic, max_messages, wait)
+    assert isinstance(answer, Later)
+    return answer
 
 
-def test_publishing_wakes_every_waiting_subscriber(broker: Broker) -> None:
-    pulls = [waiting_pull(broker, "a"), waiting_pull(broker, "b", pulls=2)]
-    broker.publish("news", [b"1"])
-    assert [pull.result(DEADLINE).values for pull in pulls] == [[b"1"], [b"1"]]
-    assert broker.stats().waiting_pulls == 0
+def answered(broker: Broker, *pulls: Later[Pulled]) -> list[list[bytes] | None]:
+    """The values that each pull was answered with once the broker was tended to, None for one that waits on."""
+    broker.tend()
+    return [list(pull.result().values) if pull.done else None for pull in pulls]
 
 
-def test_of_two_pulls_of_one_peer_one_gets_the_message_and_one_waits_on(broker: Broker) -> None:
-    pulls = [waiting_pull(broker), waiting_pull(broker, pulls=2)]
-    broker.publish("news", [b"1"])
-    eventually(lambda: any(pull.done() for pull in pulls))
-    broker.publish("news", [b"2"])
-    assert sorted(value for pull in pulls for value in pull.result(DEADLINE).values) == [b"1", b"2"]
-
-
-def test_a_wait_that_ends_without_a_message_answers_empty(broker: Broker) -> None:
-    assert broker.pull("a", "news", wait=0.01).values == []
+# What a pull waits for
 
 
 def test_a_pull_does_not_wait_when_there_is_something_to_say(broker: Broker) -> None:
     broker.publish("news", [b"1"])
-    assert broker.pull("a", "news", wait=60.0).values == [b"1"]
+    answer = broker.pull_waiting("a", "news", 10, 60.0)
+    assert isinstance(answer, Pulled)
+    assert answer.values == [b"1"]
+
+
+def test_a_message_answers_the_pull_of_every_subscriber(broker: Broker) -> None:
+    pulls = waiting(broker, "a"), waiting(broker, "b")
+    assert answered(broker, *pulls) == [None, None]
+    broker.publish("news", [b"1"])
+    assert answered(broker, *pulls) == [[b"1"], [b"1"]]
+
+
+def test_of_several_pulls_on_one_queue_the_first_is_served_first(broker: Broker) -> None:
+    pulls = [waiting(broker, max_messages=2) for _ in range(3)]
+    broker.publish("news", [b"1", b"2", b"3"])
+    assert answered(broker, *pulls) == [[b"1", b"2"], [b"3"], None]
+    broker.publish("news", [b"4"])
+    assert answered(broker, *pulls) == [[b"1", b"2"], [b"3"], [b"4"]]
+
+
+def test_a_message_of_one_topic_answers_no_pull_of_another(broker: Broker) -> None:
+    broker.create_topic("sport")
+    broker.subscribe("a", "sport")
+    news, sport = waiting(broker, "a", "news"), waiting(broker, "a", "sport")
+    broker.publish("sport", [b"1"])
+    assert answered(broker, news, sport) == [None, [b"1"]]
+
+
+def test_a_message_for_a_group_answers_one_of_its_pulls(group: Broker) -> None:
+    pulls = waiting(group, "b"), waiting(group, "a")
+    group.publish("news", [b"1"])
+    assert answered(group, *pulls) == [[b"1"], None]
+    group.publish("news", [b"2"])
+    assert answered(group, *pulls) == [[b"1"], [b"2"]]
+
+
+def test_moving_back_answers_a_pull(broker: Broker) -> None:
+    broker.publish("news", [b"1"])
+    broker.pull("a", "news")
+    pull = waiting(broker)
+    broker.subscribe("a", "news", "earliest")
+    assert answered(broker, pull) == [[b"1"]]
+
+
+def test_room_made_by_acknowledging_answers_a_pull(make_broker: MakeBroker) -> None:
+    broker = subscribed(make_broker(max_unacknowledged=2), explicit=True)
+    broker.publish("news", [b"1", b"2", b"3"])
+    broker.pull("a", "news")
+    pull = waiting(broker)
+    assert answered(broker, pull) == [None]
+    broker.acknowledge("a", "news", [(0, None)])
+    assert answered(broker, pull) == [[b"3"]]
+
+
+# What comes back
+
+
+def test_a_pull_gets_what_is_not_acknowledged_in_time(group: Broker, clock: Clock) -> None:
+    group.publish("news", [b"1"])
+    group.pull("a", "news")
+    pull = waiting(group)
+    clock.advance(9.9)
+    assert answered(group, pull) == [None]
+    clock.advance(0.1)
+    group.tend()
+    assert pull.result().attempts == [2]
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["then waited for", "waited for"])
+@pytest.mark.parametrize("delay", [0.0, 3.0])
+def test_a_pull_gets_what_is_rejected_once_its_delay_is_over(
+    group: Broker, clock: Clock, delay: float, before: bool
+) -> None:
+    group.publish("news", [b"1"])
+    group.pull("a", "news")
+    pull = waiting(group, "b") if before else None
+    group.reject("a", "news", 0, delay)
+    if delay:
+        pull = pull or waiting(group, "b")
+        assert answered(group, pull) == [None]
+        clock.advance(delay)
+    group.tend()
+    assert (pull.result() if pull else group.pull("b", "news")).attempts == [2]
+
+
+ENDS_OF_A_MEMBER: dict[str, Callable[[Broker], object]] = {
+    "it unsubscribes": lambda broker: broker.unsubscribe("a", "news"),
+    "it unregisters": lambda broker: broker.unregister_peer("a"),
+    "its lease runs out": lambda broker: broker.register_peer("a", lease_seconds=0.0),
+}
+
+
+@pytest.mark.parametrize("end", ENDS_OF_A_MEMBER.values(), ids=ENDS_OF_A_MEMBER)
+def test_a_pull_gets_what_a_member_of_its_group_had_when(group: Broker, end: Callable[[Broker], object]) -> None:
+    group.publish("news", [b"1"])
+    group.pull("a", "news")
+    pull = waiting(group, "b")
+    end(group)
+    group.tend()
+    assert pull.result().attempts == [2]
+
+
+def test_a_pull_gets_the_dead_letters_of_a_queue_that_nobody_looks_at(broker: Broker, clock: Clock) -> None:
+    broker.create_topic("dead")
+    broker.subscribe("b", "dead")
+    broker.subscribe("a", "news", explicit=True, ack_deadline=10.0, max_attempts=1, dead_letter_topic="dead")
+    broker.publish("news", [b"1"])
+    broker.pull("a", "news")
+    pull = waiting(broker, "b", "dead")
+    clock.advance(10.0)
+    broker.tend()
+    (letter,) = pull.result().values
+    assert letter.startswith(b'{"message":1,')
+
+
+# What ends a wait
+
+
+def test_a_wait_that_ends_without_a_message_is_answered_empty(broker: Broker, clock: Clock) -> None:
+    pulls = waiting(broker, wait=2.0), waiting(broker, wait=1.0)
+    clock.advance(0.9)
+    assert answered(broker, *pulls) == [None, None]
+    clock.advance(0.1)
+    assert answered(broker, *pulls) == [None, []]
+    clock.advance(1.0)
+    assert answered(broker, *pulls) == [[], []]
+
+
+def test_a_message_that_comes_as_the_wait_ends_is_not_passed_over(broker: Broker, clock: Clock) -> None:
+    pull = waiting(broker, wait=1.0)
+    clock.advance(1.0)
+    broker.publish("news", [b"1"])
+    assert answered(broker, pull) == [[b"1"]]
 
 
 ENDINGS: dict[str, tuple[Callable[[Broker], object], type[Exception]]] = {
@@ -61,63 +198,222 @@ ENDINGS: dict[str, tuple[Callable[[Broker], object], type[Exception]]] = {
 }
 
 
+@pytest.mark.parametrize("options", [{}, {"group": "g"}], ids=["alone", "in a group"])
 @pytest.mark.parametrize(("end", "error"), ENDINGS.values(), ids=ENDINGS)
-def test_a_waiting_pull_ends_when(broker: Broker, end: Callable[[Broker], object], error: type[Exception]) -> None:
-    pull = waiting_pull(broker)
+def test_a_waiting_pull_ends_with_the_error_that_a_pull_would_when(
+    make_broker: MakeBroker, end: Callable[[Broker], object], error: type[Exception], options: dict[str, object]
+) -> None:
+    broker = subscribed(make_broker(), **options)
+    pull = waiting(broker)
     end(broker)
+    broker.tend()
     with pytest.raises(error):
-        pull.result(DEADLINE)
+        pull.result(0)
     assert broker.stats().waiting_pulls == 0
 
 
-def test_moving_back_wakes_a_waiting_pull(broker: Broker) -> None:
+def test_of_two_pulls_of_a_peer_one_is_told_that_the_topic_is_deleted(broker: Broker) -> None:
+    pulls = waiting(broker), waiting(broker)
+    broker.delete_topic("news")
+    broker.tend()
+    assert [type(error_of(pull)) for pull in pulls] == [TopicDeleted, TopicNotFound]
+
+
+def test_a_member_that_leaves_its_group_ends_its_own_pulls_alone(group: Broker) -> None:
+    a, b = waiting(group, "a"), waiting(group, "b")
+    group.unsubscribe("a", "news")
+    group.tend()
+    assert isinstance(error_of(a), NotSubscribed)
+    group.publish("news", [b"1"])
+    assert answered(group, b) == [[b"1"]]
+
+
+def test_a_pull_goes_on_waiting_when_the_subscription_is_back_before_it_is_told(broker: Broker) -> None:
+    pull = waiting(broker)
+    broker.unsubscribe("a", "news")
+    broker.publish("news", [b"between"])
+    broker.subscribe("a", "news")
+    assert answered(broker, pull) == [None]
+    broker.publish("news", [b"1"])
+    assert answered(broker, pull) == [[b"1"]]
+
+
+def test_a_pull_goes_on_waiting_when_peer_and_subscription_are_back_before_it_is_told(
+    broker: Broker, clock: Clock
+) -> None:
+    pull = waiting(broker)
+    broker.unregister_peer("a")
+    broker.register_peer("a", lease_seconds=10.0)
+    broker.subscribe("a", "news")
+    assert answered(broker, pull) == [None]
+    clock.advance(50.0)
+    assert broker.tend() == [], "a peer that waits is alive"
+    broker.publish("news", [b"1"])
+    assert answered(broker, pull) == [[b"1"]]
+    clock.advance(10.0)
+    assert broker.tend() == ["a"]
+
+
+def test_a_topic_that_is_created_again_before_a_pull_is_told_is_another(broker: Broker) -> None:
+    pulls = waiting(broker, "a"), waiting(broker, "b")
+    broker.delete_topic("news")
+    broker.create_topic("news")
+    broker.subscribe("b", "news")
+    broker.publish("news", [b"1"])
+    broker.tend()
+    assert isinstance(error_of(pulls[0]), TopicDeleted)
+    assert pulls[1].result(0).values == [b"1"], "it subscribed again"
+
+
+def test_a_subscription_that_is_back_in_a_group_gets_what_comes_back_to_the_group(broker: Broker, clock: Clock) -> None:
+    broker.unsubscribe("b", "news")
+    broker.subscribe("b", "news", group="g", explicit=True, ack_deadline=10.0)
+    broker.publish("news", [b"1"])
+    broker.pull("b", "news")
+    broker.pull("a", "news")
+    pull = waiting(broker, "a")
+    broker.unsubscribe("a", "news")
+    broker.subscribe("a", "news", group="g")
+    assert answered(broker, pull) == [None]
+    clock.advance(10.0)
+    assert answered(broker, pull) == [[b"1"]]
+
+
+# How many wait, and for how long
+
+
+def test_only_so_many_may_wait(broker: Broker) -> None:
+    pulls = [waiting(broker) for _ in range(MAX_WAITING)]
+    with pytest.raises(TooManyWaiting, match="3 pulls"):
+        broker.pull_waiting("b", "news", 10, 60.0)
+    assert broker.pull("b", "news").values == []
+    broker.publish("news", [b"1"])
+    assert answered(broker, *pulls) == [[b"1"], None, None]
+    assert answered(broker, waiting(broker)) == [None], "there is room for another"
+
+
+def test_a_pull_may_wait_only_so_long(broker: Broker) -> None:
+    with pytest.raises(BadRequest, match=r"<= 60"):
+        broker.pull_waiting("b", "news", 10, 61.0)
+
+
+def test_more_pulls_than_are_answered_in_one_go_are_answered_one_go_after_the_other(make_broker: MakeBroker) -> None:
+    broker = subscribed(make_broker())
+    pulls = [waiting(broker, max_messages=1) for _ in range(250)]
+    values = [b"%d" % number for number in range(250)]
+    broker.publish("news", values)
+    done = []
+    while not all(pull.done for pull in pulls):
+        broker.tend(wait=10 * DEADLINE)
+        done.append(sum(pull.done for pull in pulls))
+    assert done == [100, 200, 250]
+    assert [pull.result().values for pull in pulls] == [[value] for value in values]
+
+
+def test_when_all_are_answered_nothing_is_left(make_broker: MakeBroker, clock: Clock) -> None:
+    broker = subscribed(make_broker())
+    for peer_id in "ab":
+        broker.register_peer(peer_id, lease_seconds=10.0)
+    pulls = [waiting(broker, peer_id, wait=wait) for wait in (5.0, 50.0) for peer_id in "ab"]
+    assert broker.stats().waiting_pulls == 4
+    clock.advance(5.0)
+    broker.publish("news", [b"1"])
+    broker.tend()
+    assert broker.stats().waiting_pulls == 2
+    broker.unsubscribe("a", "news")
+    broker.publish("news", [b"2"])
+    broker.tend()
+    assert all(pull.done for pull in pulls)
+    assert broker.stats().waiting_pulls == 0
+    clock.advance(10.0)
+    assert broker.tend() == ["a", "b"], "their leases stand no longer"
+    assert broker.stats().memory_bytes == 130, "the history"
+
+
+def test_an_answer_is_let_go_of_although_others_wait(broker: Broker) -> None:
+    broker.create_topic("sport")
+    broker.subscribe("b", "sport")
+    earlier = waiting(broker, "b", "sport", wait=50.0)
+    answers = []
+    for _ in range(10):
+        answers.append(weakref.ref(waiting(broker)))
+        broker.publish("news", [b"1"])
+        broker.tend()
+    assert not earlier.done
+    assert [answer() for answer in answers] == [None] * 10
+
+
+# Leases
+
+
+def test_a_peer_that_waits_is_alive(broker: Broker, clock: Clock) -> None:
+    broker.register_peer("a", lease_seconds=10.0)
+    broker.register_peer("silent", lease_seconds=15.0)
+    pull = waiting(broker)
+    clock.advance(15.0)
+    assert broker.tend() == ["silent"]
+    broker.publish("news", [b"1"])
+    assert answered(broker, pull) == [[b"1"]]
+    clock.advance(9.9)
+    assert broker.tend() == [], "the answer renewed its lease"
+    clock.advance(0.1)
+    assert broker.tend() == ["a"]
+
+
+# The end of the broker
+
+
+def test_closing_answers_those_who_wait_and_lets_nobody_wait_again(make_broker: MakeBroker) -> None:
+    broker = subscribed(make_broker())
+    pulls = [waiting(broker) for _ in range(150)]
+    broker.publish("news", [b"1"])
+    broker.close()
+    first, *others = (pull.result(0) for pull in pulls)
+    assert (first.values, first.closing) == ([b"1"], True)
+    assert all(pulled.closing and pulled.values == [] for pulled in others)
+    answer = broker.pull_waiting("b", "news", 10, 60.0)
+    assert isinstance(answer, Pulled)
+    assert (answer.values, answer.closing) == ([b"1"], True)
+
+
+# Whoever tends to the broker sleeps until there is something to do: with real threads on the real clock
+
+
+def test_who_tends_wakes_for_a_message() -> None:
+    broker = subscribed(Broker())
+    with tended(broker):
+        pull = waiting(broker)
+        broker.publish("news", [b"1"])
+        assert pull.result(DEADLINE).values == [b"1"]
+
+
+def test_who_tends_wakes_for_the_end_of_a_wait() -> None:
+    broker = subscribed(Broker())
+    with tended(broker):
+        assert waiting(broker, wait=0.01).result(DEADLINE).values == []
+
+
+def test_who_tends_wakes_for_a_deadline_set_after_the_wait_began() -> None:
+    broker = subscribed(Broker(), explicit=True, ack_deadline=3600.0)
     broker.publish("news", [b"1"])
     broker.pull("a", "news")
-    pull = waiting_pull(broker)
-    broker.subscribe("a", "news", "earliest")
-    assert pull.result(DEADLINE).values == [b"1"]
+    with tended(broker):
+        pull = waiting(broker)
+        broker.reject("a", "news", 0, delay=0.05)
+        assert pull.result(DEADLINE).attempts == [2]
 
 
-def test_closing_answers_those_who_wait_and_lets_nobody_wait_again(broker: Broker) -> None:
-    pull = waiting_pull(broker)
-    broker.close()
-    assert pull.result(DEADLINE).closing
-    assert broker.pull("a", "news", wait=60.0).closing
-
-
-def test_only_so_many_may_wait_and_only_so_long(broker: Broker) -> None:
-    pulls = [waiting_pull(broker, pulls=number) for number in (1, 2, 3)]
-    with pytest.raises(TooManyWaiting, match="3 pulls"):
-        broker.pull("b", "news", wait=60.0)
-    assert broker.pull("b", "news").values == []
-    with pytest.raises(BadRequest, match=r"<= 60"):
-        broker.pull("b", "news", wait=61.0)
-    broker.close()
-    for pull in pulls:
-        pull.result(DEADLINE)
-
-
-def test_a_peer_that_waits_is_alive(broker: Broker) -> None:
-    broker.register_peer("a", lease_seconds=0.05)
-    broker.register_peer("silent", lease_seconds=0.1)
-    pull = waiting_pull(broker)
-    expired: list[str] = []
-    while "silent" not in expired:
-        expired += broker.tend(wait=DEADLINE)
-    assert expired == ["silent"]
-    broker.publish("news", [b"1"])
-    assert pull.result(DEADLINE).values == [b"1"]
-
-
-def test_waiting_for_leases_ends_when_one_runs_out_or_the_broker_closes(broker: Broker) -> None:
+def test_who_tends_wakes_when_a_lease_runs_out_or_the_broker_closes() -> None:
+    broker = Broker()
     broker.register_peer("brief", lease_seconds=0.01)
     assert broker.tend(wait=DEADLINE) == ["brief"]
-    watch = in_background(lambda: broker.tend(wait=2 * DEADLINE))
+    tending = in_background(lambda: broker.tend(wait=2 * DEADLINE))
     broker.close()
-    assert watch.result(DEADLINE) == []
+    assert tending.result(DEADLINE) == []
 
 
-def test_a_wait_sleeps_although_deadlines_of_acknowledged_messages_pass() -> None:
+@pytest.mark.parametrize("what", ["the deadline of an acknowledged message", "the tiny lease of a peer that waits"])
+def test_who_tends_sleeps_although_there_is(what: str) -> None:
     looks = 0
 
     def clock() -> float:
@@ -125,23 +421,13 @@ def test_a_wait_sleeps_although_deadlines_of_acknowledged_messages_pass() -> Non
         looks += 1
         return monotonic()
 
-    broker = Broker(clock=clock)
-    broker.create_topic("news")
-    broker.register_peer("a")
-    broker.subscribe("a", "news", explicit=True, ack_deadline=0.001)
+    broker = subscribed(Broker(clock=clock), explicit=True, ack_deadline=0.001)
     broker.publish("news", [b"1"])
     broker.acknowledge("a", "news", broker.pull("a", "news").offsets[-1])
+    pull = waiting(broker, wait=0.3)
+    if "lease" in what:
+        broker.register_peer("a", lease_seconds=0.001)
     looks = 0
-    assert broker.pull("a", "news", wait=0.3).values == []
+    with tended(broker):
+        assert pull.result(DEADLINE).values == []
     assert looks < 100
-
-
-def test_a_waiting_peer_with_a_tiny_lease_is_not_looked_at_all_the_time(broker: Broker) -> None:
-    broker.register_peer("a", lease_seconds=0.001)
-    pull = waiting_pull(broker)
-    began = monotonic()
-    for _ in range(3):
-        broker.tend(wait=DEADLINE)
-    assert monotonic() - began > 0.5, "each look is a second after the one before"
-    broker.close()
-    pull.result(DEADLINE)

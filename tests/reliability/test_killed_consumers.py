@@ -1,6 +1,6 @@
 """Consumers are killed at random while 20 processes publish and consume: every message still arrives as promised."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -11,6 +11,7 @@ import pytest
 
 from tests.history import Report, check
 from tests.reliability.notes import deliveries, publishes
+from tests.reliability.workers import Workers, check_that_all_end_well, stats, subscribe
 from tests.support import Api, Process, eventually
 
 PUBLISHERS = [f"publisher-{number}" for number in range(10)]
@@ -27,20 +28,13 @@ ACK_DEADLINES = {"billing": 1.0, "shipping": 3600.0}
 GROUPS = list(LEASES)
 
 
-class Workers:
-    """Processes that publish to and consume from one topic, each noting its history in a file."""
+class Groups(Workers):
+    """Workers among which are consumers of groups, to be killed."""
 
-    def __init__(self, run: Callable[..., Process], url: str, directory: Path) -> None:
-        self._run = run
-        self._url = url
-        self._directory = directory
+    def __init__(self, run: Callable[..., Process], url: str, folder: Path) -> None:
+        super().__init__(run, url, folder)
         self._numbers = count()
         self.consumers: dict[str, Process] = {}
-
-    def start(self, role: str, peer_id: str, **options: object) -> Process:
-        options = {"url": self._url, "peer-id": peer_id, "topic": "orders", "notes": self._notes(peer_id), **options}
-        arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        return self._run("tests/reliability/worker.py", role, *arguments)
 
     def start_consumer(self, group: str) -> None:
         peer_id = f"{group}-{next(self._numbers)}"
@@ -55,15 +49,15 @@ class Workers:
 
     def report(self, consumers: str) -> Report:
         """The history of the consumers, dead or alive, whose peer ids match."""
-        sent = [publishes(self._notes(publisher)) for publisher in PUBLISHERS]
-        return check(sent, [deliveries(notes) for notes in self._directory.glob(self._notes(consumers).name)])
+        sent = [publishes(self.notes(publisher)) for publisher in PUBLISHERS]
+        notes = self.notes(consumers)
+        report = check(sent, [deliveries(path) for path in notes.parent.glob(notes.name)])
+        print(f"{consumers}: {report}")
+        return report
 
     def _has_noted_something(self, peer_id: str) -> bool:
-        notes = self._notes(peer_id)
+        notes = self.notes(peer_id)
         return notes.exists() and notes.stat().st_size > 0
-
-    def _notes(self, peer_id: str) -> Path:
-        return self._directory / f"{peer_id}.notes"
 
 
 @pytest.fixture
@@ -79,12 +73,12 @@ def server(run: Callable[..., Process]) -> Iterator[Api]:
 
 
 @pytest.fixture
-def workers(run: Callable[..., Process], server: Api, tmp_path: Path) -> Workers:
-    return Workers(run, server.url, tmp_path)
+def workers(run: Callable[..., Process], server: Api, tmp_path: Path) -> Groups:
+    return Groups(run, server.url, tmp_path)
 
 
 def test_nothing_is_lost_duplicated_invented_or_reordered_when_consumers_are_killed(
-    server: Api, workers: Workers
+    server: Api, workers: Groups
 ) -> None:
     create_topic(server)
     publishers = [workers.start("publisher", peer_id) for peer_id in PUBLISHERS]
@@ -100,10 +94,10 @@ def test_nothing_is_lost_duplicated_invented_or_reordered_when_consumers_are_kil
     check_that_all_end_well([auditor, *workers.consumers.values()])
 
     published = stats(server)["published"]
-    audit = told(workers, "auditor")
+    audit = workers.report("auditor")
     assert not audit.faults
     assert (audit.published, audit.delivered, audit.redelivered) == (published, published, 0)
-    reports = [told(workers, f"{group}-*") for group in GROUPS]
+    reports = [workers.report(f"{group}-*") for group in GROUPS]
     assert [report.faults for report in reports] == [{}, {}]
     assert stats(server)["acknowledged"] == len(GROUPS) * published
     assert stats(server)["missed"] == 0
@@ -119,13 +113,13 @@ def create_topic(server: Api) -> None:
     for group, deadline in ACK_DEADLINES.items():
         subscriptions[f"keeper-of-{group}"] = {"group": group, "ack": "explicit", "ack_deadline": deadline}
     assert server.post("/create_topic", topic="orders", max_messages=ROOM).status == 200
-    for peer_id in (*PUBLISHERS, *subscriptions):
+    for peer_id in PUBLISHERS:
         assert server.post("/register_peer_node", peer_id=peer_id).status == 200
     for peer_id, options in subscriptions.items():
-        assert server.post("/subscribe", peer_id=peer_id, topic="orders", **options).status == 200
+        subscribe(server, peer_id, "orders", **options)
 
 
-def kill_consumers(server: Api, workers: Workers) -> None:
+def kill_consumers(server: Api, workers: Groups) -> None:
     """Kill one whenever the groups have got a little further."""
     random = Random(SEED)  # noqa: S311  # repeatable, not secret
     for _ in range(KILLS):
@@ -135,19 +129,3 @@ def kill_consumers(server: Api, workers: Workers) -> None:
 
 def wait_until_acknowledged(server: Api, messages: int) -> None:
     eventually(lambda: stats(server)["acknowledged"] >= messages)
-
-
-def check_that_all_end_well(processes: Iterable[Process]) -> None:
-    for process in processes:
-        assert process.finish() == (0, "", "")
-
-
-def stats(server: Api) -> dict[str, Any]:
-    figures: dict[str, Any] = server.get("/stats").body["stats"]
-    return figures
-
-
-def told(workers: Workers, consumers: str) -> Report:
-    report = workers.report(consumers)
-    print(f"{consumers}: {report}")
-    return report

@@ -70,6 +70,14 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(closed: Path, tmp_path:
     assert "restore the folder from a copy" in refused_untouched(folder)
 
 
+def test_no_page_can_be_lost(closed: Path, tmp_path: Path) -> None:
+    data = (closed / "peerbus.db").read_bytes()
+    for at in range(0, len(data), PAGE):
+        folder = copy(closed, tmp_path / str(at))
+        (folder / "peerbus.db").write_bytes(data[:at] + bytes(PAGE) + data[at + PAGE :])
+        refused_untouched(folder)
+
+
 @settings(deadline=None, max_examples=100)
 @given(page=st.integers(0), content=st.sampled_from([bytes(PAGE), noise(PAGE), None]))
 def test_no_damage_to_a_page_makes_up_messages(
@@ -126,20 +134,21 @@ def test_a_log_without_its_database_is_refused(killed: Path, tmp_path: Path) -> 
 
 
 def test_a_missing_message_is_refused(tmp_path: Path) -> None:
+    segments = [Segment(1, 0, [b"0", b"1"], 1.0), Segment(1, 3, [b"3", b"4"], 1.0)]
     with opened(tmp_path) as storage:
-        storage.write(published(1, 0, b"0", b"1"))
-        storage.write(Changes(topics={1: topic(1, 0, 5)}, segments=[Segment(1, 3, [b"3", b"4"], 1.0)]))
+        storage.write(Changes(topics={1: topic(1, 0, 5)}, segments=segments))
     assert "topic 'topic1' has messages up to 2 instead of 5" in refused_untouched(tmp_path)
 
 
 def test_records_that_belong_to_nothing_are_refused(tmp_path: Path) -> None:
-    with opened(tmp_path) as storage:
+    with opened(tmp_path / "open") as storage:
         storage.write(Changes(segments=[Segment(7, 0, [b"x"], 1.0)]))
-    assert "segments, 1, topics, 0" in refused_untouched(tmp_path)
+        folder = copy(tmp_path / "open", tmp_path / "killed")
+    assert "segments, 1, topics, 0" in refused_untouched(folder)
+    assert (folder / "peerbus.db-wal").stat().st_size > 0
 
 
 def test_a_message_that_was_altered_is_refused(tmp_path: Path) -> None:
-    contents(tmp_path)
     with opened(tmp_path) as storage:
         storage.write(published(1, 0, b"the message"))
     database = tmp_path / "peerbus.db"

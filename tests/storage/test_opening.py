@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from peerbus.storage import Storage, StorageError
-from tests.storage.support import contents, files, opened, published
+from tests.storage.support import contents, files, messages, opened, published
 from tests.support import ROOT
 
 OPEN = """
@@ -81,12 +81,17 @@ def test_a_killed_process_leaves_the_folder_free(tmp_path: Path) -> None:
         assert contents(tmp_path).topics == []
 
 
-def test_a_database_that_another_program_has_locked_is_refused(tmp_path: Path) -> None:
-    contents(tmp_path)
-    with closing(sqlite3.connect(tmp_path / "peerbus.db")) as other:
-        other.execute("PRAGMA locking_mode = EXCLUSIVE")
-        other.execute("BEGIN EXCLUSIVE")
-        assert "database is locked" in refusal(tmp_path)
+def test_a_copy_made_by_sqlite_while_a_server_runs_is_as_good(tmp_path: Path) -> None:
+    (tmp_path / "copy").mkdir()
+    with opened(tmp_path / "data") as storage:
+        storage.write(published(1, 0, b"x"))
+        with closing(sqlite3.connect(tmp_path / "data" / "peerbus.db")) as other:
+            other.execute("VACUUM INTO ?", (str(tmp_path / "copy" / "peerbus.db"),))
+        storage.write(published(1, 1, b"y"))
+    with opened(tmp_path / "copy") as storage:
+        storage.write(published(1, 1, b"z"))
+        assert (tmp_path / "copy" / "peerbus.db-wal").exists()
+    assert list(messages(contents(tmp_path / "copy")).values()) == [(b"x", 1000.0), (b"z", 1001.0)]
 
 
 def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
         )
     found = contents(tmp_path)
     assert (found.peers, found.topics, found.queues) == (peers, topics, queues)
+    assert all(type(record.explicit) is bool for record in found.queues)
     assert (found.deliveries, found.segments, found.message_ids) == (deliveries, segments, message_ids)
 
 

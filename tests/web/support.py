@@ -5,22 +5,31 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from peerbus.broker import Broker, Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH, Endpoint
-from peerbus.serving import Server, bind
+from peerbus.serving import Application, Server, bind
 from peerbus.web import Door, Handler, answering, create_app
-from tests.support import DEADLINE, MAX_BODY, Api, serving
+from peerbus.web.wsgi import respond_by
+from tests.support import DEADLINE, MAX_BODY, Api, serving, tended
 
 Row = Endpoint[Broker, Any]
 Routes = Mapping[Endpoint[Any, Any], Handler]
 
 ROWS: tuple[Row, ...] = (*ENDPOINTS, *HEALTH)
-WAYS: dict[str, Callable[[Routes], Any]] = {
+
+
+def flask_alone(routes: Routes) -> Application:
+    """Every call through Flask's own routes; a pull that waits holds a thread."""
+    app = create_app(routes)
+    return lambda environ, respond: respond_by(app, environ, respond)
+
+
+WAYS: dict[str, Callable[[Routes], Application]] = {
     "door": lambda routes: Door(create_app(routes), routes),
-    "flask": create_app,
+    "flask": flask_alone,
 }
 JSON = {"Content-Type": "application/json"}
 
@@ -81,11 +90,19 @@ def name_of(value: object) -> str | None:
 
 
 @contextmanager
-def serve(way: str, *more: Row, broker: Broker | None = None, max_body: int = MAX_BODY, **limits: Any) -> Iterator[Api]:
+def serve(
+    way: str,
+    *more: Row,
+    broker: Broker | None = None,
+    max_body: int = MAX_BODY,
+    threads: int = 64,
+    **limits: Any,
+) -> Iterator[Api]:
     """All rows, and `more` of them, served one way over a broker of its own."""
     target = broker or Broker(Limits(**limits))
     routes = {row: answering(row, target, max_body) for row in (*ROWS, *more)}
-    yield from serving(Server(WAYS[way](routes), bind("127.0.0.1", 0), 64, before_stop=target.close))
+    with tended(target):
+        yield from serving(Server(WAYS[way](routes), bind("127.0.0.1", 0), threads, before_stop=target.close))
 
 
 class RawReply(NamedTuple):
@@ -106,7 +123,7 @@ class Connection:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port), timeout=DEADLINE)
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,94 @@
+"""What a call costs, counted in the interpreter's steps: the same however much there is of what it is not about."""
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from peerbus.broker import Broker
+from peerbus.later import Later
+
+MakeBroker = Callable[..., Broker]
+FEW, MANY = 20, 400
+
+
+def steps(work: Callable[[], object]) -> int:
+    """How many instructions of Python `work` takes."""
+    taken = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal taken
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        taken += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return taken
+
+
+def subscribed(broker: Broker, peers: int, **options: Any) -> Broker:
+    """So many peers subscribed to `news`, and all waiting."""
+    broker.create_topic("news")
+    for number in range(peers):
+        peer_id = f"peer{number}"
+        broker.register_peer(peer_id)
+        broker.subscribe(peer_id, "news", **options)
+        assert isinstance(broker.pull_waiting(peer_id, "news", 1, 60.0), Later)
+    return broker
+
+
+def test_publishing_costs_the_same_however_many_subscribe_and_wait(make_broker: MakeBroker) -> None:
+    few, many = (subscribed(make_broker(), peers) for peers in (FEW, MANY))
+    assert steps(lambda: few.publish("news", [b"1"])) == steps(lambda: many.publish("news", [b"1"]))
+
+
+def test_publishing_and_pulling_cost_the_same_however_many_messages_there_are(make_broker: MakeBroker) -> None:
+    taken = []
+    for messages in (FEW, MANY):
+        broker = make_broker()
+        broker.create_topic("news")
+        broker.register_peer("a")
+        broker.subscribe("a", "news")
+        broker.publish("news", [b"1"] * messages)
+        taken.append(
+            (steps(lambda: broker.publish("news", [b"1"])), steps(lambda: broker.pull("a", "news", 1)))  # noqa: B023
+        )
+    assert taken[0] == taken[1]
+
+
+SETTLING: dict[str, Callable[[Broker], object]] = {
+    "acknowledging": lambda broker: broker.acknowledge("a", "news", [(0, None)]),
+    "rejecting": lambda broker: broker.reject("a", "news", [(0, None)]),
+    "moving": lambda broker: broker.subscribe("a", "news", "latest"),
+    "leaving": lambda broker: broker.unsubscribe("a", "news"),
+}
+
+
+@pytest.mark.parametrize("settle", SETTLING.values(), ids=SETTLING)
+def test_it_costs_the_same_however_many_wait_for_other_queues(
+    make_broker: MakeBroker, settle: Callable[[Broker], object]
+) -> None:
+    taken = []
+    for peers in (FEW, MANY):
+        broker = make_broker()
+        broker.create_topic("news")
+        broker.publish("news", [b"1"])
+        broker.register_peer("a")
+        broker.subscribe("a", "news", "earliest", explicit=True)
+        broker.pull("a", "news")
+        subscribed(broker, peers)
+        broker.tend()
+        taken.append(steps(lambda: (settle(broker), broker.tend())))  # noqa: B023
+    assert taken[0] == taken[1]
+
+
+def test_ending_all_pulls_of_a_group_costs_as_much_more_as_there_are_more(make_broker: MakeBroker) -> None:
+    few, many = (subscribed(make_broker(), peers, group="g") for peers in (FEW, MANY))
+    assert steps(lambda: many.delete_topic("news")) < 2 * MANY / FEW * steps(lambda: few.delete_topic("news"))
