@@ -154,7 +154,7 @@ class Broker:
             if peer_id is not None:
                 self._state.peer(peer_id)
             if message_id is not None:
-                seen = found.message_ids.find(message_id, self._clock())
+                seen = found.message_ids.find(message_id)
                 if seen is not None:
                     return Published(*seen, duplicate=True)
             offset = found.append(values, size, self._clock())

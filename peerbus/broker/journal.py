@@ -40,7 +40,9 @@ class Journal:
         """Messages, counted as `size` bytes, were appended to the end of a topic, and its record changed."""
         topic.commit(topic.log.end)
 
-    def message_id_added(self, topic: Topic, serial: int, message_id: str) -> None:
+    def message_id_added(
+        self, _topic: Topic, _serial: int, _message_id: str, _offset: int, _count: int, _now: float, /
+    ) -> None:
         """A topic remembers another message id."""
 
     def topic_changed(self, topic: Topic) -> None:

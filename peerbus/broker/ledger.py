@@ -27,11 +27,11 @@ class Ledger(Journal):
     """Notes what changes, to be taken as records that one transaction writes.
 
     Only what a thing is at the end counts: a cursor that moved a hundred times since the last taking is one record.
+    What belongs to a thing that is gone at the end may be noted all the same: it goes with it.
     """
 
     __slots__ = (
         "_ahead",
-        "_appended",
         "_being_written",
         "_clock",
         "_deliveries",
@@ -40,6 +40,7 @@ class Ledger(Journal):
         "_on_change",
         "_peers",
         "_queues",
+        "_segments",
         "_topics",
         "_wall_clock",
         "changed_in",
@@ -80,7 +81,7 @@ class Ledger(Journal):
 
     def take(self) -> Changes:
         """What changed since the last taking, as it stands."""
-        wall = self._wall_clock() - self._clock()
+        wall = self._wall()
         changes = Changes(
             peers={peer_id: _peer_record(peer) if peer else None for peer_id, peer in self._peers.items()},
             topics={number: _topic_record(topic) if topic else None for number, topic in self._topics.items()},
@@ -88,19 +89,10 @@ class Ledger(Journal):
             deliveries={
                 (queue.number, offset): _delivery_record(queue, offset, wall)
                 for queue, offsets in self._deliveries.items()
-                if self._queues.get(queue.number, queue)
                 for offset in offsets
             },
-            segments=[
-                Segment(topic.number, offset, values, now + wall)
-                for topic, offset, values, now in self._appended
-                if self._topics[topic.number]
-            ],
-            message_ids=[
-                MessageIdRecord(topic.number, serial, message_id, seen[0], seen[1], seen[2] + wall)
-                for topic, serial, message_id in self._message_ids
-                if self._topics.get(topic.number, topic) and (seen := topic.message_ids.get(message_id))
-            ],
+            segments=self._segments,
+            message_ids=self._message_ids,
         )
         self.taking += 1
         self._being_written, self._ahead = self._ahead, 0
@@ -134,12 +126,14 @@ class Ledger(Journal):
     def appended(self, topic: Topic, values: Sequence[bytes], size: int, now: float, /) -> None:
         """Messages, counted as `size` bytes, were appended to the end of a topic, and its record changed."""
         self._ahead += size
-        self._appended.append((topic, topic.log.end - len(values), values, now))
+        self._segments.append(Segment(topic.number, topic.log.end - len(values), values, now + self._wall()))
         self.topic_changed(topic)
 
-    def message_id_added(self, topic: Topic, serial: int, message_id: str) -> None:
+    def message_id_added(
+        self, topic: Topic, serial: int, message_id: str, offset: int, count: int, now: float, /
+    ) -> None:
         """A topic remembers another message id."""
-        self._message_ids.append((topic, serial, message_id))
+        self._message_ids.append(MessageIdRecord(topic.number, serial, message_id, offset, count, now + self._wall()))
         self.topic_changed(topic)
 
     def topic_changed(self, topic: Topic) -> None:
@@ -187,8 +181,12 @@ class Ledger(Journal):
         self._topics: dict[int, Topic | None] = {}
         self._queues: dict[int, MessageQueue | None] = {}
         self._deliveries: dict[MessageQueue, set[int]] = {}
-        self._appended: list[tuple[Topic, int, Sequence[bytes], float]] = []
-        self._message_ids: list[tuple[Topic, int, str]] = []
+        self._segments: list[Segment] = []
+        self._message_ids: list[MessageIdRecord] = []
+
+    def _wall(self) -> float:
+        """What the wall clock is ahead of the broker's."""
+        return self._wall_clock() - self._clock()
 
 
 def _peer_record(peer: Peer) -> PeerRecord:

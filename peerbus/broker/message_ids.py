@@ -25,15 +25,10 @@ class MessageIds:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def find(self, message_id: str, now: float) -> tuple[int, int] | None:
+    def find(self, message_id: str) -> tuple[int, int] | None:
         """The offset and count of the messages published with `message_id`, if that is still remembered."""
-        self.expire(now)
         seen = self._seen.get(message_id)
         return seen and seen[:2]
-
-    def get(self, message_id: str) -> tuple[int, int, float] | None:
-        """The offset, count and time of what was published with `message_id`, as far as it is remembered."""
-        return self._seen.get(message_id)
 
     def add(self, message_id: str, offset: int, count: int, now: float) -> int:
         """Remember that `count` messages from `offset` on were published with `message_id`; returns its serial."""

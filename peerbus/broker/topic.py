@@ -117,7 +117,8 @@ class Topic:
     def remember(self, message_id: str, offset: int, count: int, now: float) -> None:
         """Remember that `count` messages from `offset` on were published with `message_id`."""
         self.expires = True
-        self._journal.message_id_added(self, self.message_ids.add(message_id, offset, count, now), message_id)
+        serial = self.message_ids.add(message_id, offset, count, now)
+        self._journal.message_id_added(self, serial, message_id, offset, count, now)
 
     def expire(self, now: float) -> None:
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""

@@ -53,6 +53,24 @@ def broker(lives: Lives) -> Broker:
     return broker
 
 
+def test_what_is_beyond_limits_that_were_lowered_stays(broker: Broker, lives: Lives) -> None:
+    broker.create_topic("sport")
+    broker.register_peer("b")
+    broker.subscribe("b", "sport")
+    broker.publish("news", [b"2"], message_id="x")
+    broker.publish("news", [b"3"], message_id="y")
+    broker.pull("a", "news")
+    broker = lives.begin(
+        max_peers=1, max_topics=1, max_subscriptions=1, max_messages=1, max_bytes=1, message_ids=1, max_unacknowledged=1
+    )
+    assert [peer.topics for peer in broker.list_peers(10)] == [["news"], ["sport"]]
+    assert [topic.unread for topic in broker.list_topics(10)] == [4, 0]
+    assert broker.publish("news", [b"2"], message_id="y").offset == 3
+    assert broker.acknowledge("a", "news", 3).count == 2
+    lives.write()
+    assert broker.pull("a", "news", 1).offsets == [2]
+
+
 def test_what_came_back_comes_in_the_order_of_offsets(broker: Broker, lives: Lives, clock: Clock) -> None:
     broker.pull("a", "news", 1)
     lives.write()

@@ -17,7 +17,7 @@ from peerbus.later import Later
 from peerbus.storage import Storage
 from tests.broker.kept import writing_each_call
 from tests.broker.kept_model import KeptModel
-from tests.broker.test_model import LIMITS, PEERS, STEP, TOPICS, BrokerAndModel, outcome, readable
+from tests.broker.test_model import CLAIMS, LIMITS, PEERS, STEP, TOPICS, BrokerAndModel, outcome, readable
 from tests.storage.support import copy
 
 KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
@@ -25,6 +25,10 @@ WALL = 1e9
 """What the wall clock is ahead of the tests' own."""
 SHIFTS = st.sampled_from([0.0, 512.0, -64.0])
 """What the clock of one life of the server is behind that of the one before it."""
+
+
+STOPPED = st.sampled_from([0.0, 0.0, 1.0, 4.0, 10.0])
+"""Seconds between two lives."""
 
 
 class KeptBrokerAndModel(BrokerAndModel):
@@ -56,14 +60,27 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.journal.write()
         self.model.write()
 
-    @rule(shift=SHIFTS)
-    def restart(self, shift: float) -> None:
+    @rule(shift=SHIFTS, stopped=STOPPED)
+    def restart(self, shift: float, stopped: float) -> None:
         before = views(self.broker)
         self.write()
         self.journal.close()
+        self.stay_stopped(stopped)
         self.open(shift)
         self.model.restart()
-        assert views(self.broker) == before
+        assert stopped or views(self.broker) == before
+
+    def stay_stopped(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.model.now += seconds
+
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), claims=CLAIMS, delay=st.sampled_from([None, 0.0, 2.0]))
+    def pull_and_settle(self, peer: str, topic: str, count: int, claims: Any, delay: float | None) -> None:
+        self.pull(peer, topic, count)
+        if delay is None:
+            self.acknowledge(peer, topic, claims)
+        else:
+            self.reject(peer, topic, claims, delay)
 
     @rule(peer=PEERS, address=st.sampled_from([None, "http://a:1", "http://b:2"]))
     def set_address(self, peer: str, address: str | None) -> None:
@@ -125,12 +142,13 @@ class CrashingBrokerAndModel(KeptBrokerAndModel):
         self.write()
         self.pull(peer, topic, count)
 
-    @rule(shift=SHIFTS)
-    def crash(self, shift: float) -> None:
+    @rule(shift=SHIFTS, stopped=STOPPED)
+    def crash(self, shift: float, stopped: float) -> None:
         crashed = self.data
         self.lives += 1
         copy(crashed, self.data)
         self.storage.close()
+        self.stay_stopped(stopped)
         self.open(shift)
         self.model.crash()
 
@@ -157,7 +175,7 @@ def pulled(answer: Callable[[], Pulled]) -> Any:
     return list(found.offsets), values, found.attempts, found.missed, found.remaining, found.position
 
 
-KeptBrokerAndModel.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+KeptBrokerAndModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestRestart = KeptBrokerAndModel.TestCase
-CrashingBrokerAndModel.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+CrashingBrokerAndModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestCrash = CrashingBrokerAndModel.TestCase
