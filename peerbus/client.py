@@ -119,7 +119,7 @@ class Client:
     def join(self, topic: str, start: Literal["latest", "earliest"] | int | None = None, **options: Any) -> None:
         """Subscribe; a message queue that exists goes on where it stands, and only a new one begins at `start`."""
         joined = self.subscribe(topic, **options)
-        if joined.created and joined.members == 1 and start is not None:
+        if joined.created and joined.members == 1 and start not in (None, "latest"):
             self.subscribe(topic, start)
 
     def rejoin(self, topic: str) -> None:

@@ -285,6 +285,17 @@ def test_a_lost_subscription_is_joined_again_where_it_stood(index: Api) -> None:
         assert client.pull("news").messages == []
 
 
+def test_who_joins_at_the_latest_message_misses_none_that_is_published_meanwhile(
+    script: tuple[str, type[Script]],
+) -> None:
+    url, server = script
+    joined = b'{"message":"","topic":"t","peer_id":"a","created":true,"next_offset":7,"members":1}'
+    server.answers[:] = [(200, {}, joined)]
+    with Client(url, "a") as client:
+        client.join("t", "latest")
+    assert len(server.asked) == 1, "a second call would begin later than the first"
+
+
 def test_a_server_that_cannot_be_reached_is_said_in_the_words_of_the_system() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with Client(url, patience=0.0) as client, pytest.raises(IndexUnreachable) as raised:
