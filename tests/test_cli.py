@@ -24,6 +24,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "none of anything": (["subscribe", "news", "--max", "0"], "--max"),
     "a time that is none": (["pull", "news", "--wait", "nan"], "--wait"),
     "an overflow that is none": (["create", "news", "--overflow", "explode"], "--overflow"),
+    "no terminal": (["top"], "--once"),
 }
 
 

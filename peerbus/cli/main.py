@@ -14,6 +14,7 @@ from peerbus.cli.reading import pull, subscribe
 from peerbus.cli.settings import PATIENCE, URL
 from peerbus.cli.settling import ack, nack
 from peerbus.cli.tidying import create, delete, unregister, unsubscribe
+from peerbus.cli.top import top
 from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError
 
 DONE = 0
@@ -21,7 +22,7 @@ REFUSED = 1
 UNREACHABLE = 3
 INTERRUPTED = 130
 COMMANDS = (
-    publish, subscribe, pull, ack, nack, unsubscribe, unregister, create, delete, topics, peers, query, stats,
+    publish, subscribe, pull, ack, nack, unsubscribe, unregister, create, delete, topics, peers, query, stats, top,
 )  # fmt: skip
 
 
