@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 import msgspec
-import requests
 
 from peerbus import protocol as wire
-from peerbus.errors import (
-    CATALOGUE,
-    IndexTimeout,
-    IndexUnreachable,
-    InternalError,
-    NotSubscribed,
-    PeerbusError,
-    PeerNotFound,
-    TopicNotFound,
-)
+from peerbus.caller import AnswerT, Caller
+from peerbus.errors import NotSubscribed, PeerbusError, PeerNotFound, TopicNotFound
+from peerbus.views import PeerView, TopicView
 
-AnswerT = TypeVar("AnswerT", bound=wire.Answer)
-
-BACKOFF_SECONDS = 0.1
-MAX_BACKOFF_SECONDS = 5.0
+PAGE = 1000
+"""Names in one page of a listing, at most."""
 TOPIC_PAUSE_SECONDS = 1.0
 """Pause before looking again whether a topic is there that a restarted server does not have yet."""
-NOTHING_WAS_DONE = (429, 503)
-"""Statuses by which a server says that it did not do what was asked, so that asking again is always safe."""
-OUTCOME_UNKNOWN = (502, 504)
-"""Statuses by which a peer node says that it does not know whether the server did it."""
 
 
 class Message(NamedTuple):
@@ -63,22 +48,22 @@ class Pulled(NamedTuple):
 class Client:
     """Speaks for one peer to an indexing server, or to its peer node; use one client a thread.
 
+    A peer node knows whom it acts for: there the `peer_id` can be left out.
+
     Every error of the server's is raised as its class in `peerbus.errors`; `IndexUnreachable` and `IndexTimeout`
     also stand for a server that cannot be reached, or does not answer, from here. A call that may be repeated
     without harm is, for up to `patience` seconds, with pauses that grow and are drawn at random ("full jitter",
     Marc Brooker, AWS Architecture Blog, 2015), and never shorter than the server asked for.
     """
 
-    def __init__(self, url: str, peer_id: str, *, timeout: float = 10.0, patience: float = 30.0) -> None:
+    def __init__(self, url: str, peer_id: str | None = None, *, timeout: float = 10.0, patience: float = 30.0) -> None:
         """`timeout` is how long an answer may take, in seconds, beside what a pull waits."""
         self.peer_id = peer_id
-        self._url = url.rstrip("/")
-        self._timeout = timeout
-        self._patience = patience
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._caller = Caller(url, timeout, patience)
         self._registered: dict[str, Any] = {}
         self._epoch: str | None = None
+        self._options: dict[str, dict[str, Any]] = {}
+        """What subscriptions were made with, by topic."""
         self._positions: dict[str, int] = {}
         """Where a subscription would go on that was lost now, by topic."""
 
@@ -90,13 +75,13 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        self._caller.close()
 
     def register(self, **options: Any) -> wire.RegisterAnswer:
         """Register the peer, or renew its lease; options are `address` and `lease_seconds`."""
-        self._registered |= options
-        answer = self._post("/register_peer_node", wire.RegisterAnswer, self._registered)
-        self._epoch = answer.epoch
+        fields = self._registered | options
+        answer = self._post("/register_peer_node", wire.RegisterAnswer, fields)
+        self._registered, self._epoch, self.peer_id = fields, answer.epoch, answer.peer_id
         return answer
 
     def unregister(self) -> wire.PeerAnswer:
@@ -105,11 +90,11 @@ class Client:
 
     def create_topic(self, topic: str, **options: Any) -> wire.CreateTopicAnswer:
         """Create a topic; options are `max_messages`, `overflow` and `max_age`."""
-        return self._call("POST", "/create_topic", wire.CreateTopicAnswer, {"topic": topic, **options})
+        return self._caller.call("POST", "/create_topic", wire.CreateTopicAnswer, {"topic": topic, **options})
 
     def delete_topic(self, topic: str) -> wire.DeleteTopicAnswer:
         """Delete a topic."""
-        return self._call("DELETE", "/delete_topic", wire.DeleteTopicAnswer, {"topic": topic}, repeat=False)
+        return self._caller.call("DELETE", "/delete_topic", wire.DeleteTopicAnswer, {"topic": topic}, repeat=False)
 
     def publish(self, topic: str, message: Any, message_id: str | None = None) -> wire.PublishAnswer:
         """Publish a message, once even if it has to be repeated: without a `message_id` it gets one."""
@@ -126,46 +111,104 @@ class Client:
     ) -> wire.SubscribeAnswer:
         """Subscribe to a topic from `start` on; options are those of the call, such as `ack` and `group`."""
         begin = {} if start is None else {"from": start}
-        return self._post("/subscribe", wire.SubscribeAnswer, {"topic": topic, **begin, **options})
+        answer = self._post("/subscribe", wire.SubscribeAnswer, {"topic": topic, **begin, **options})
+        self._options[topic] = self._options.get(topic, {}) | options
+        self._positions[topic] = answer.next_offset
+        return answer
+
+    def join(self, topic: str, start: Literal["latest", "earliest"] | int | None = None, **options: Any) -> None:
+        """Subscribe; a message queue that exists goes on where it stands, and only a new one begins at `start`."""
+        joined = self.subscribe(topic, **options)
+        if joined.created and joined.members == 1 and start not in (None, "latest"):
+            self.subscribe(topic, start)
+
+    def rejoin(self, topic: str) -> None:
+        """Register and subscribe again, as before, after the server lost this peer or its subscription.
+
+        It goes on where it stood; in a server that restarted from the first message, once the topic is there.
+        """
+        epoch, position = self._epoch, self._positions[topic]
+        restarted = self.register().epoch != epoch
+        while True:
+            try:
+                self.join(topic, 0 if restarted else position, **self._options[topic])
+                return
+            except TopicNotFound:
+                if not restarted:
+                    raise
+                time.sleep(TOPIC_PAUSE_SECONDS)
+            except PeerbusError:
+                self._positions[topic] = position
+                raise
 
     def unsubscribe(self, topic: str) -> wire.UnsubscribeAnswer:
         """End the subscription to a topic."""
         return self._post("/unsubscribe", wire.UnsubscribeAnswer, {"topic": topic}, repeat=False)
 
-    def pull(self, topic: str, max_messages: int = 1000, wait: float = 0.0, *, repeat: bool = False) -> Pulled:
-        """Pull messages; `repeat` if the answer got lost, which loses messages unless they are acknowledged."""
+    def pull(
+        self, topic: str, max_messages: int = 1000, wait: float = 0.0, *, repeat: bool = False, raw: bool = False
+    ) -> Pulled:
+        """Pull messages, with `raw` values as the JSON they came as: a `msgspec.Raw`.
+
+        `repeat` if the answer got lost, which loses messages unless they are acknowledged.
+        """
         fields = {"topic": topic, "max_messages": max_messages, "wait": wait}
         answer = self._post("/pull_messages", wire.PullAnswer, fields, repeat=repeat, wait=wait)
-        values = [_value(raw) for raw in msgspec.json.decode(answer.messages, type=list[msgspec.Raw])]
+        values: list[Any] = msgspec.json.decode(answer.messages, type=list[msgspec.Raw])
+        if not raw:
+            values = [_value(value) for value in values]
         attempts = [None] * len(values) if answer.attempts is msgspec.UNSET else answer.attempts
         found = zip(answer.offsets, values, attempts, strict=True)
         messages = [Message(topic, offset, value, attempt) for offset, value, attempt in found]
         resume_from = answer.next_offset if answer.resume_from is msgspec.UNSET else answer.resume_from
+        self._positions[topic] = resume_from
         return Pulled(messages, answer.missed, answer.remaining, resume_from)
 
     def ack(self, *messages: Message) -> wire.AckAnswer:
         """Acknowledge messages of one topic."""
-        return self._post("/ack_messages", wire.AckAnswer, _claims(messages))
+        return self._ack(_claims(messages))
+
+    def ack_offsets(self, topic: str, *offsets: int, up_to: int | None = None) -> wire.AckAnswer:
+        """Acknowledge messages by their offsets, as they were last handed over, or all `up_to` one."""
+        return self._ack(_named(topic, offsets, up_to))
 
     def nack(self, *messages: Message, delay: float = 0.0) -> wire.NackAnswer:
         """Reject messages of one topic: they are handed over again, in `delay` seconds."""
-        return self._post("/nack_messages", wire.NackAnswer, {"delay": delay, **_claims(messages)})
+        return self._nack(_claims(messages), delay)
+
+    def nack_offsets(self, topic: str, *offsets: int, up_to: int | None = None, delay: float = 0.0) -> wire.NackAnswer:
+        """Reject messages by their offsets, as they were last handed over, or all `up_to` one."""
+        return self._nack(_named(topic, offsets, up_to), delay)
 
     def query_peers(self, topic: str) -> wire.QueryPeersAnswer:
         """Tell who is subscribed to a topic."""
-        return self._call("GET", "/query_peers", wire.QueryPeersAnswer, {"topic": topic})
+        return self._caller.call("GET", "/query_peers", wire.QueryPeersAnswer, {"topic": topic})
 
     def topics(self, **page: Any) -> wire.TopicsAnswer:
         """List topics; `limit` and `after` name the page."""
-        return self._call("GET", "/topics", wire.TopicsAnswer, page)
+        return self._caller.call("GET", "/topics", wire.TopicsAnswer, page)
 
     def peers(self, **page: Any) -> wire.PeersAnswer:
         """List peers; `limit` and `after` name the page."""
-        return self._call("GET", "/peers", wire.PeersAnswer, page)
+        return self._caller.call("GET", "/peers", wire.PeersAnswer, page)
+
+    def every_topic(self) -> Iterator[TopicView]:
+        """All topics by name, page by page."""
+        page = self.topics(limit=PAGE).topics
+        while page:
+            yield from page
+            page = self.topics(limit=PAGE, after=page[-1].topic).topics if len(page) == PAGE else []
+
+    def every_peer(self) -> Iterator[PeerView]:
+        """All peers by id, page by page."""
+        page = self.peers(limit=PAGE).peers
+        while page:
+            yield from page
+            page = self.peers(limit=PAGE, after=page[-1].peer_id).peers if len(page) == PAGE else []
 
     def stats(self) -> wire.StatsAnswer:
         """Show the server's figures."""
-        return self._call("GET", "/stats", wire.StatsAnswer, {})
+        return self._caller.call("GET", "/stats", wire.StatsAnswer, {})
 
     def messages(
         self, topic: str, *, batch: int = 10, wait: float = 20.0, **options: Any
@@ -178,96 +221,39 @@ class Client:
         A subscription that the server lost is made again where it stood; in a server that restarted from the
         first message, once the topic is there. `TopicDeleted` ends it.
         """
-        options = {**options, "ack": "explicit"}
         if self._epoch is None:
             self.register()
-        self._join(topic, options.pop("start", None), options)
+        self.join(topic, **{**options, "ack": "explicit"})
         while True:
             try:
-                pulled = self.pull(topic, batch, wait, repeat=True)
-                self._positions[topic] = pulled.resume_from
-                yield from self._acknowledging(pulled.messages)
+                yield from self._acknowledging(self.pull(topic, batch, wait, repeat=True).messages)
             except (PeerNotFound, NotSubscribed):
-                self._rejoin(topic, options)
+                self.rejoin(topic)
 
     def _acknowledging(self, messages: list[Message]) -> Generator[Message, None, None]:
         try:
             while messages:
                 yield messages[0]
-                self._positions[messages[0].topic] = self.ack(messages[0]).resume_from
+                self.ack(messages[0])
                 del messages[0]
         finally:
             if messages:
                 with suppress(PeerbusError):  # their deadline does the same, later
-                    self._post("/nack_messages", wire.NackAnswer, _claims(messages), repeat=False)
+                    self._nack(_claims(messages), repeat=False)
 
-    def _join(self, topic: str, start: Literal["latest", "earliest"] | int | None, options: dict[str, Any]) -> None:
-        """Subscribe; `start` is where a message queue begins that nobody had before."""
-        joined = self.subscribe(topic, **options)
-        if joined.created and joined.members == 1 and start is not None:
-            joined = self.subscribe(topic, start)
-        self._positions[topic] = joined.next_offset
+    def _ack(self, claims: dict[str, Any]) -> wire.AckAnswer:
+        answer = self._post("/ack_messages", wire.AckAnswer, claims)
+        self._positions[answer.topic] = answer.resume_from
+        return answer
 
-    def _rejoin(self, topic: str, options: dict[str, Any]) -> None:
-        """Subscribe again; in a server that restarted, once the topic is there again."""
-        epoch, position = self._epoch, self._positions[topic]
-        restarted = self.register().epoch != epoch
-        while True:
-            try:
-                return self._join(topic, 0 if restarted else position, options)
-            except TopicNotFound:
-                if not restarted:
-                    raise
-                time.sleep(TOPIC_PAUSE_SECONDS)
+    def _nack(self, claims: dict[str, Any], delay: float = 0.0, *, repeat: bool = True) -> wire.NackAnswer:
+        return self._post("/nack_messages", wire.NackAnswer, {"delay": delay, **claims}, repeat=repeat)
 
     def _post(
         self, path: str, answer: type[AnswerT], fields: dict[str, Any], *, repeat: bool = True, wait: float = 0.0
     ) -> AnswerT:
-        return self._call("POST", path, answer, {"peer_id": self.peer_id, **fields}, repeat=repeat, wait=wait)
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        answer: type[AnswerT],
-        fields: dict[str, Any],
-        *,
-        repeat: bool = True,
-        wait: float = 0.0,
-    ) -> AnswerT:
-        give_up = time.monotonic() + self._patience
-        pause = BACKOFF_SECONDS
-        while True:
-            try:
-                response = self._send(method, path, fields, wait)
-            except (IndexUnreachable, IndexTimeout):
-                if not repeat or time.monotonic() > give_up:
-                    raise
-                asked_for = 0.0
-            else:
-                if response.status_code == 200:
-                    return msgspec.json.decode(response.content, type=answer)
-                error = _error_in(response)
-                again = response.status_code in (NOTHING_WAS_DONE + OUTCOME_UNKNOWN if repeat else NOTHING_WAS_DONE)
-                if not again or time.monotonic() > give_up:
-                    raise error
-                asked_for = _seconds(response.headers.get("Retry-After", ""))
-            time.sleep(asked_for + random.uniform(0, pause))  # noqa: S311  # spreads load, guards nothing
-            pause = min(2 * pause, MAX_BACKOFF_SECONDS)
-
-    def _send(self, method: str, path: str, fields: dict[str, Any], wait: float) -> requests.Response:
-        try:
-            if method == "GET":
-                return self._session.get(self._url + path, params=fields, timeout=self._timeout)
-            headers = {"Content-Type": "application/json"}
-            body = msgspec.json.encode(fields)
-            return self._session.request(
-                method, self._url + path, data=body, headers=headers, timeout=self._timeout + wait
-            )
-        except requests.Timeout:
-            raise IndexTimeout(f"{self._url} did not answer within {self._timeout + wait:g} seconds.") from None
-        except requests.RequestException as error:
-            raise IndexUnreachable(f"{self._url} cannot be reached: {error}") from None
+        caller = {} if self.peer_id is None else {"peer_id": self.peer_id}
+        return self._caller.call("POST", path, answer, caller | fields, repeat=repeat, wait=wait)
 
 
 def _value(raw: msgspec.Raw) -> Any:
@@ -285,13 +271,5 @@ def _claims(messages: Sequence[Message]) -> dict[str, Any]:
     return {"topic": topic, "offsets": offsets, "attempts": [message.attempt or 1 for message in messages]}
 
 
-def _seconds(retry_after: str) -> float:
-    return float(retry_after) if retry_after.isdigit() else 0.0
-
-
-def _error_in(response: requests.Response) -> Exception:
-    try:
-        error = msgspec.json.decode(response.content, type=wire.ErrorAnswer)
-    except msgspec.DecodeError:
-        return InternalError(f"The answer with status {response.status_code} is not peerbus's.")
-    return CATALOGUE.get(error.code, InternalError)(error.message)
+def _named(topic: str, offsets: Sequence[int], up_to: int | None) -> dict[str, Any]:
+    return {"topic": topic, "offsets": offsets} if up_to is None else {"topic": topic, "up_to": up_to}

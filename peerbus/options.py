@@ -1,7 +1,6 @@
 """What the command lines share: options that are environment variables too, and one clear line for an error."""
 
 import logging
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -27,17 +26,6 @@ LOG_LEVEL = click.option(
     "--log-level", type=click.Choice(LEVELS), default="info", help="Least level logged; debug has every message."
 )
 HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
-
-
-class Seconds(click.FloatRange):
-    """A time within bounds, in seconds."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; what is none, NaN, is within no range."""
-        seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail(f"{value} is not a number of seconds.", param, ctx)
-        return seconds
 
 
 def command(prefix: str, example: str = "--log-level") -> Callable[[Callable[..., Any]], click.Command]:

@@ -5,6 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from peerbus.client import Client
@@ -232,7 +233,79 @@ def test_a_start_counts_for_a_new_message_queue_only(index: Api) -> None:
 
 def test_a_value_that_python_cannot_hold_stops_nobody(client: Client) -> None:
     client.subscribe("news")
-    body = b'{"topic": "news", "peer_id": "a", "messages": [1, 1e999, 2]}'
-    client._session.post(f"{client._url}/publish", data=body, headers={"Content-Type": "application/json"})
+    client.publish_batch("news", [1, msgspec.Raw(b"1e999"), 2])
     values = [message.value for message in client.pull("news").messages]
     assert (values[0], bytes(values[1]), values[2]) == (1, b"1e999", 2)
+
+
+def test_values_are_had_as_they_came(client: Client) -> None:
+    client.subscribe("news")
+    published = [b'{"a":  1.10}', b"12345678901234567890123", b'"\\u00e9"']
+    client.publish_batch("news", [msgspec.Raw(value) for value in published])
+    assert [bytes(message.value) for message in client.pull("news", raw=True).messages] == published
+
+
+def test_messages_are_settled_by_their_offsets(client: Client) -> None:
+    client.subscribe("news", ack="explicit")
+    client.publish_batch("news", list(range(6)))
+    client.pull("news")
+    assert client.ack_offsets("news", 1, 3).acknowledged == 2
+    assert client.nack_offsets("news", 5).rejected == 1
+    assert client.ack_offsets("news", up_to=2).acknowledged == 2
+    assert client.nack_offsets("news", up_to=4).rejected == 1
+    assert {(message.offset, message.attempt) for message in client.pull("news").messages} == {(4, 2), (5, 2)}
+
+
+def test_listings_are_had_page_by_page(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peerbus.client.PAGE", 2)
+    for topic in ("a", "b", "c"):
+        client.create_topic(topic)
+    assert [topic.topic for topic in client.every_topic()] == ["a", "b", "c", "news"]
+    assert [peer.peer_id for peer in client.every_peer()] == ["a"]
+
+
+def test_a_peer_node_knows_whom_it_acts_for(index: Api) -> None:
+    with start_node("a", index.url) as node, Client(node.url) as client:
+        assert client.register().peer_id == client.peer_id == "a"
+        client.create_topic("news")
+        assert client.subscribe("news").peer_id == "a"
+
+
+def test_a_lost_subscription_is_joined_again_where_it_stood(index: Api) -> None:
+    with Client(index.url, "a") as client:
+        client.register(lease_seconds=60)
+        client.create_topic("news")
+        client.publish_batch("news", [0, 1, 2])
+        client.join("news", "earliest", ack="explicit")
+        client.ack(client.pull("news", 1).messages[0])
+        index.post("/unregister_peer_node", peer_id="a")
+        client.rejoin("news")
+        assert [(message.value, message.attempt) for message in client.pull("news").messages] == [(1, 1), (2, 1)]
+        client.join("news", "earliest")
+        assert client.pull("news").messages == []
+
+
+def test_who_joins_at_the_latest_message_misses_none_that_is_published_meanwhile(
+    script: tuple[str, type[Script]],
+) -> None:
+    url, server = script
+    joined = b'{"message":"","topic":"t","peer_id":"a","created":true,"next_offset":7,"members":1}'
+    server.answers[:] = [(200, {}, joined)]
+    with Client(url, "a") as client:
+        client.join("t", "latest")
+    assert len(server.asked) == 1, "a second call would begin later than the first"
+
+
+def test_a_server_that_cannot_be_reached_is_said_in_the_words_of_the_system() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with Client(url, patience=0.0) as client, pytest.raises(IndexUnreachable) as raised:
+        client.stats()
+    assert str(raised.value) == f"{url} cannot be reached: Connection refused."
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_is_no_answer_of_ours_is_said_to_be_none(script: tuple[str, type[Script]], status: int) -> None:
+    url, server = script
+    server.answers[:] = [(status, {}, b"<html>")]
+    with Client(url, "a") as client, pytest.raises(InternalError, match=f"{status} is not peerbus's"):
+        client.publish("t", 1)

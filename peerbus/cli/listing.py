@@ -1,0 +1,78 @@
+"""`peerbus topics`, `peers`, `query` and `stats`: what the server holds, as tables or as JSON."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from peerbus.cli.output import period, show_json, show_table, size
+from peerbus.cli.settings import AS_JSON, TOPIC, Settings, command
+
+UNITS: dict[str, Callable[[float], str]] = {"bytes": size, "seconds": period}
+
+
+@command(AS_JSON)
+def topics(settings: Settings, as_json: bool) -> None:
+    """List the topics.
+
+    UNREAD messages are those that some subscriber has yet to pull, or to acknowledge; DROPPED are those that were
+    dropped, by overflow or age, while they were unread.
+    """
+    with settings.client() as client:
+        found = client.every_topic()
+        if as_json:
+            show_json(found)
+        else:
+            show_table(
+                ("TOPIC", "PUBLISHED", "UNREAD", "DROPPED", "SUBSCRIBERS", "LIMIT", "OVERFLOW"),
+                (
+                    (t.topic, t.next_offset, t.unread, t.dropped, t.subscribers, t.max_messages, t.overflow)
+                    for t in found
+                ),
+            )
+
+
+@command(AS_JSON)
+def peers(settings: Settings, as_json: bool) -> None:
+    """List the peers.
+
+    A lease EXPIRES IN so many seconds, unless its peer is heard of.
+    """
+    with settings.client() as client:
+        found = client.every_peer()
+        if as_json:
+            show_json(found)
+        else:
+            rows = ((peer.peer_id, peer.expires_in, peer.address or "-", ", ".join(peer.topics)) for peer in found)
+            show_table(("PEER", "EXPIRES IN", "ADDRESS", "TOPICS"), rows)
+
+
+@command(TOPIC, AS_JSON)
+def query(settings: Settings, topic: str, as_json: bool) -> None:
+    """List the subscribers of a topic."""
+    with settings.client() as client:
+        answer = client.query_peers(topic)
+        found = [(peer, answer.addresses.get(peer)) for peer in answer.peers]
+        if as_json:
+            show_json({"peer_id": peer, "address": address} for peer, address in found)
+        else:
+            show_table(("PEER", "ADDRESS"), ((peer, address or "-") for peer, address in found))
+
+
+@command(AS_JSON)
+def stats(settings: Settings, as_json: bool) -> None:
+    """Show the server's figures."""
+    with settings.client() as client:
+        figures = client.stats().stats
+        if as_json:
+            show_json([figures])
+        else:
+            show_table(("FIGURE", "VALUE"), (_figure(*each) for each in msgspec.structs.asdict(figures).items()))
+
+
+def _figure(name: str, value: Any) -> tuple[str, str]:
+    """A figure by its name, whose ending may say its unit."""
+    stem, _, unit = name.rpartition("_")
+    if unit in UNITS:
+        name, value = stem, UNITS[unit](value)
+    return name.replace("_", " "), str(value)

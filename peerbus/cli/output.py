@@ -1,0 +1,87 @@
+"""What is printed: lines of JSON, tables, and remarks on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from peerbus.client import Message
+
+UNITS = ("B", "KiB", "MiB", "GiB")
+PERIODS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def remark(sentence: str) -> None:
+    """Say what is no output."""
+    click.echo(printable(sentence), err=True)
+
+
+def lines_of(messages: Iterable[Message], *, details: bool) -> bytes:
+    """Messages with raw values, one a line: as they were published, but for line breaks between their parts."""
+    return b"\n".join(_line(message, details) for message in messages)
+
+
+def _line(message: Message, details: bool) -> bytes:
+    value = bytes(message.value)
+    if b"\n" in value or b"\r" in value:
+        value = msgspec.json.format(value, indent=-1)
+    if not details:
+        return value
+    attempt = {} if message.attempt is None else {"attempt": message.attempt}
+    return msgspec.json.encode({"offset": message.offset, **attempt, "message": msgspec.Raw(value)})
+
+
+def show_json(rows: Iterable[Any]) -> None:
+    """One object a line."""
+    for row in rows:
+        click.echo(msgspec.json.encode(row))
+
+
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> None:
+    """A table as wide as it needs to be."""
+    click.echo("\n".join(table(headings, rows)))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> list[str]:
+    """The lines of a table, numbers to the right; what is None is a dash."""
+    rows = list(rows)
+    cells = [headings, *([_cell(value) for value in row] for row in rows)]
+    columns = range(len(headings))
+    widths = [max(len(row[i]) for row in cells) for i in columns]
+    words = [any(isinstance(row[i], str) for row in rows) for i in columns]
+    return [
+        "  ".join(row[i].ljust(widths[i]) if words[i] else row[i].rjust(widths[i]) for i in columns).rstrip()
+        for row in cells
+    ]
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal could take for a command: somebody else chose it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def size(count: float) -> str:
+    """A number of bytes."""
+    for unit in UNITS[:-1]:
+        if count < 1000:
+            return f"{count:.1f} {unit}" if unit != "B" else f"{count} B"
+        count /= 1024
+    return f"{count:.1f} {UNITS[-1]}"
+
+
+def period(seconds: float) -> str:
+    """A time, in the largest unit that it fills."""
+    for length, unit in PERIODS:
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if isinstance(value, float) else printable(str(value))

@@ -1,0 +1,93 @@
+"""What the commands share: where the server is, and who calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from peerbus.errors import PeerbusError
+from peerbus.seconds import Seconds
+
+if TYPE_CHECKING:
+    from peerbus.client import Client
+
+COMPLETION_SECONDS = 1.0
+Decorator = Callable[[Any], Any]
+
+
+@dataclass
+class Settings:
+    """Where the calls go, and for how many seconds they are repeated."""
+
+    url: str = "http://127.0.0.1:5000"
+    patience: float = 0.0
+
+    def client(self, peer_id: str | None = None, **options: Any) -> Client:
+        """A client for one command; all are made here."""
+        from peerbus.client import Client  # loads requests, which help and most of completion do without
+
+        return Client(self.url, peer_id, **{"patience": self.patience} | options)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Put an option into the settings. After the command it goes before what was said in front of it."""
+    if value is None:
+        return
+    setattr(context.ensure_object(Settings), str(parameter.name), value)
+    if parameter.name == "url" and not value.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{value!r} does not begin with http:// or https://.", context, parameter)
+
+
+def _either_place(flag: str, default: Any, **attributes: Any) -> tuple[Decorator, Decorator]:
+    """An option that can be named before the command, and after it."""
+
+    def option(**differing: Any) -> Decorator:
+        return click.option(flag, callback=_remember, expose_value=False, show_default=True, **attributes, **differing)
+
+    return option(default=default, envvar=f"PEERBUS_{flag[2:].upper()}"), option()
+
+
+def complete_topic(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The topics whose names begin so, asked of the server; none when it does not answer soon."""
+    settings = context.ensure_object(Settings)
+    with suppress(PeerbusError), settings.client(timeout=COMPLETION_SECONDS, patience=0.0) as client:
+        return [topic.topic for topic in client.topics().topics if topic.topic.startswith(incomplete)]
+    return []
+
+
+URL, URL_AFTER = _either_place(
+    "--url", Settings.url, metavar="URL", help="URL of the indexing server or of a peer node."
+)
+PATIENCE, PATIENCE_AFTER = _either_place(
+    "--patience",
+    Settings.patience,
+    type=Seconds(0, 86_400),
+    metavar="SECONDS",
+    help="Seconds to go on trying a server that cannot be reached, or has no room.",
+)
+TOPIC = click.argument("topic", shell_complete=complete_topic)
+PEER_ID = click.option("--peer-id", envvar="PEERBUS_PEER_ID", help="Who calls. Only a peer node knows its own.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def command(*parameters: Decorator) -> Callable[[Callable[..., Any]], click.Command]:
+    """A subcommand with these parameters, whose function takes the settings first.
+
+    Its options are environment variables too: --max of pull is PEERBUS_PULL_MAX.
+    """
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        decorated: Any = click.pass_obj(function)
+        for parameter in reversed((*parameters, URL_AFTER, PATIENCE_AFTER)):
+            decorated = parameter(decorated)
+        made: click.Command = click.command()(decorated)
+        for option in made.params:
+            if isinstance(option, click.Option) and option.expose_value and not option.envvar:
+                option.envvar = f"PEERBUS_{made.name}{option.opts[0][1:]}".replace("-", "_").upper()
+        return made
+
+    return decorate

@@ -1,0 +1,72 @@
+"""The command line of the indexing server: `peerbus-server`, or `python indexing_server.py`."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from peerbus import options
+from peerbus.broker import Limits
+from peerbus.index.server import IndexingServer
+from peerbus.journal import InMemory, OnDisk
+from peerbus.logs import log_to
+from peerbus.seconds import Seconds
+from peerbus.serving import bind
+from peerbus.storage import Storage
+
+
+def limit_options(command: Any) -> Any:
+    """One option for each of the broker's limits."""
+    for limit in reversed(fields(Limits)):
+        least = limit.metadata["least"]
+        bounds = click.IntRange(least, options.LARGEST) if limit.type is int else Seconds(0, 86_400)
+        flag = f"--{limit.name.replace('_', '-')}"
+        command = click.option(flag, type=bounds, default=limit.default, help=limit.metadata["help"])(command)
+    return command
+
+
+@options.command("PEERBUS")
+@options.HOST
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, help="Port to listen on; 0 takes a free one.")
+@click.option("--threads", type=click.IntRange(min=2), default=256, help="Bodies that may come slowly at once.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="in memory alone",
+    help="Folder to keep the state in.",
+)
+@click.option(
+    "--min-free",
+    type=click.IntRange(min=0),
+    default=64 << 20,
+    help="Free bytes on its disk below which nothing is published.",
+)
+@options.MAX_BODY
+@options.LOG_DIR
+@options.LOG_LEVEL
+@limit_options
+def main(
+    host: str,
+    port: int,
+    threads: int,
+    data_dir: Path | None,
+    min_free: int,
+    max_body: int,
+    log_dir: Path,
+    log_level: str,
+    **limits: Any,
+) -> None:
+    """Run the peerbus indexing server."""
+    log_file = log_to(log_dir, "indexing_server", log_level)
+    journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
+    server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body, journal)
+    server.stop_on_signals()
+    server.start()
+    click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")
+    server.wait()
+
+
+def run() -> NoReturn:
+    """Run the command line, and end the process."""
+    options.run(main)

@@ -1,0 +1,94 @@
+"""The command line of peer nodes: `peerbus-peer`, or `python peer_node.py`."""
+
+import re
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import msgspec
+
+from peerbus import options
+from peerbus.peer.launcher import Logging, Place, run_nodes
+from peerbus.peer.node import NodeOptions
+from peerbus.protocol import Address, Name
+from peerbus.seconds import Seconds
+from peerbus.serving import bind
+
+DEFAULTS = NodeOptions()
+LAST_PORT = 65_535
+
+
+def peer_ids(first: str, count: int) -> list[str]:
+    """`count` ids from `first` on, counting up the number it ends with."""
+    if count == 1:
+        return [first]
+    match = re.fullmatch(r"(.*?)([0-9]{1,9})", first)
+    if match is None:
+        raise click.UsageError(f"--peer-id {first!r} must end with a number to count {count} peers from.")
+    stem, number = match.groups()
+    return [f"{stem}{int(number) + i:0{len(number)}}" for i in range(count)]
+
+
+@options.command("PEERBUS_NODE")
+@options.HOST
+@click.option("--port", type=click.IntRange(0, 65535), default=5001, help="Port of the first; 0 takes free ones.")
+@click.option("--peer-id", default="peer1", help="Id of the first peer.")
+@click.option("--count", type=click.IntRange(min=1), default=1, help="Peers to run, each in its own process.")
+@click.option("--index-url", default=DEFAULTS.index_url, help="URL of the indexing server.")
+@click.option(
+    "--index-timeout",
+    type=Seconds(0.1, 86_400),
+    default=DEFAULTS.index_timeout,
+    help="Seconds the indexing server may take to answer, beside what a pull waits.",
+)
+@click.option(
+    "--lease-seconds",
+    type=Seconds(0.1, 86_400),
+    default=DEFAULTS.lease_seconds,
+    help="Seconds after which a peer that fell silent is removed.",
+)
+@click.option("--advertise", default=None, help="Host that others reach these peers at, if not --host.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=2),
+    default=DEFAULTS.threads,
+    help="Bodies that may come slowly at once, a peer.",
+)
+@click.option(
+    "--max-waiting", type=click.IntRange(min=0), default=DEFAULTS.max_waiting, help="Pulls waiting at once, a peer."
+)
+@options.MAX_BODY
+@options.LOG_DIR
+@options.LOG_LEVEL
+def main(
+    host: str,
+    port: int,
+    peer_id: str,
+    count: int,
+    index_url: str,
+    index_timeout: float,
+    lease_seconds: float,
+    advertise: str | None,
+    threads: int,
+    max_waiting: int,
+    max_body: int,
+    log_dir: Path,
+    log_level: str,
+) -> int:
+    """Run one peer node, or several on consecutive ports."""
+    ids = peer_ids(peer_id, count)
+    if port and port + count - 1 > LAST_PORT:
+        raise click.UsageError(f"--port {port} leaves no ports for {count} peers: {LAST_PORT} is the last there is.")
+    for value, kind, flag in ((ids[-1], Name, "--peer-id"), (index_url, Address, "--index-url")):
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise click.UsageError(f"{flag} {value!r}: {error}.") from None
+    places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
+    node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_waiting, max_body, advertise)
+    return run_nodes(places, node_options, Logging(log_dir, log_level))
+
+
+def run() -> NoReturn:
+    """Run the command line, and end the process."""
+    options.run(main)
