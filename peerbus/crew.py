@@ -2,13 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 TICK_SECONDS = 0.005
 """How long a thread may be at one request before another is called up."""
-CALM_SECONDS = 1.0
-"""How long after the last thread was found blocked those that were called up stay at work."""
+DIGITS_OF_LARGE = 5
+"""A body of as many bytes as need so many digits takes a while to come: another thread works meanwhile."""
 
 
 class Crew:
@@ -16,9 +15,9 @@ class Crew:
 
     Threads that take requests side by side spend more time passing the interpreter lock around than working: one
     alone answers up to three times as many. But a thread that is blocked, say by a client that sends half a body,
-    must not hold up the rest. So a watch looks every `TICK_SECONDS`, while there are requests, whether a thread is
-    still at the one it was at before, and then calls up another: as Go's runtime takes the processor away from a
-    thread that is blocked in a system call (https://go.dev/src/runtime/proc.go, `sysmon`).
+    must not hold up the rest. So a watch looks every `TICK_SECONDS`, while there are requests, whether the one that
+    leads is still at the one it was at before, and then lets another lead: as Go's runtime takes the processor away
+    from a thread that is blocked in a system call (https://go.dev/src/runtime/proc.go, `sysmon`).
 
     A thread that rests has not returned from its request, so whatever that holds stays. One whose body was not read
     must go, or its client could not get rid of it and see the answer.
@@ -30,11 +29,10 @@ class Crew:
         self._lock = threading.Lock()
         self._leader: int | None = None
         """The thread that goes on to the next request, whatever happens."""
-        self._resting: list[threading.Lock] = []
-        """What those that rest wait for; they return from there to work."""
+        self._resting: list[tuple[int, threading.Lock]] = []
+        """Those that rest, and what each waits for; it returns from there to work."""
         self._at: dict[int, object] = {}
         """Stands for the request that each thread at work is at."""
-        self._restless_until = 0.0
         self._asleep = True
         """Whether the watch waits for a request."""
         self._called = threading.Event()
@@ -51,7 +49,8 @@ class Crew:
         self._called.set()
         with self._lock:
             while self._resting:
-                self._resting.pop().release()
+                _, bed = self._resting.pop()
+                bed.release()
 
     def serving(self, app: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
         """`app`, to be called by the threads of the pool: one that is not needed comes back late from it."""
@@ -62,6 +61,8 @@ class Crew:
             at[me] = object()
             if self._asleep:
                 self._called.set()
+            if len(environ.get("CONTENT_LENGTH", "")) >= DIGITS_OF_LARGE:
+                self._replace(me)
             try:
                 app(environ, protocol.response_bytes)
             finally:
@@ -77,37 +78,38 @@ class Crew:
         with self._lock:
             if self._leader is None:
                 self._leader = me
-            if self._leader == me or monotonic() < self._restless_until or self._closed.is_set():
+            if self._leader == me or self._closed.is_set():
                 return
             bed = threading.Lock()
             bed.acquire()
-            self._resting.append(bed)
+            self._resting.append((me, bed))
         bed.acquire()
+
+    def _replace(self, blocked: int) -> None:
+        """Let another thread lead, if one rests, while the one that does is blocked; or else the first that is free."""
+        with self._lock:
+            if self._leader != blocked:
+                return
+            self._leader = None
+            if self._resting:
+                self._leader, bed = self._resting.pop()
+                bed.release()
 
     def _keep_watch(self) -> None:
         while not self._closed.is_set():
             self._called.wait()
             self._called.clear()
             self._asleep = False
-            before: dict[int, object] = {}
-            blocked: dict[int, object] = {}
+            before: tuple[int | None, object] = None, None
             while self._at and not self._closed.wait(TICK_SECONDS):
-                now = self._at.copy()
-                still = {thread: request for thread, request in now.items() if before.get(thread) is request}
-                for thread in still.keys() - blocked.keys():
-                    self._call_up(thread)
-                before, blocked = now, still
+                leader = self._leader
+                now = leader, self._at.get(leader or 0)
+                if leader is not None and now[1] is not None and now == before:
+                    self._replace(leader)
+                before = now
             self._asleep = True
             if self._at:
                 self._called.set()
-
-    def _call_up(self, blocked: int) -> None:
-        with self._lock:
-            self._restless_until = monotonic() + CALM_SECONDS
-            if self._leader == blocked:
-                self._leader = None
-            if self._resting:
-                self._resting.pop().release()
 
 
 def _has_unread_body(environ: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ RETRY_SECONDS = 1.0
 EXPLICIT_OPTIONS = {"ack_deadline", "max_attempts", "dead_letter_topic"}
 START_SECONDS = 1.0
 """How long starting waits for the first registration before it goes on without."""
-UNREGISTER_SECONDS = 1.5
+UNREGISTER_SECONDS = 3.0
 """How long leaving may take; a server that does not answer then will find the lease run out."""
 
 
@@ -111,11 +112,12 @@ class Membership:
         wanted, self._wanted = self._wanted, False
         if not wanted:
             return
+        deadline = monotonic() + UNREGISTER_SECONDS
         if not self._lock.acquire(timeout=UNREGISTER_SECONDS):
             log.warning("Peer '%s' could not unregister: the indexing server does not answer.", self.peer_id)
             return
         try:
-            self._unregister()
+            self._unregister(max(0.0, deadline - monotonic()))
         finally:
             self._lock.release()
 
@@ -185,10 +187,10 @@ class Membership:
         """Whether the peer, or its subscription to `topic`, should be there although the server says it is not."""
         return self._wanted and (topic is None or topic in self._subscriptions)
 
-    def _unregister(self) -> None:
+    def _unregister(self, timeout: float) -> None:
         request = PeerRequest(peer_id=self.peer_id)
         try:
-            self._index.call("/unregister_peer_node", request, PeerAnswer, UNREGISTER_SECONDS)
+            self._index.call("/unregister_peer_node", request, PeerAnswer, timeout)
         except PeerNotFound:
             pass
         except PeerbusError as error:

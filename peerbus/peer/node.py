@@ -51,7 +51,7 @@ class PeerNode:
         }
         routes = forwarded | {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
         self._server = Server(
-            Door(create_app(routes), routes), listener, options.threads, before_stop=self._membership.stop
+            Door(create_app(routes), routes), listener, options.threads, before_stop=self._stop_forwarding
         )
         self.url = self._server.url
         self.stop = self._server.stop
@@ -77,6 +77,10 @@ class PeerNode:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._workers.shutdown(wait=False, cancel_futures=True)
-        self._index.close()
         log.info("Peer '%s' stopped.", self.peer_id)
         return clean
+
+    def _stop_forwarding(self) -> None:
+        """Unregister, and answer the calls that still wait for the indexing server."""
+        self._membership.stop()
+        self._index.close()
