@@ -16,6 +16,8 @@ from peerbus.storage import Storage, StorageError
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.1
+"""How often the room left on the disk is looked at while it is written: what comes between is counted."""
 LOOK_AGAIN_SECONDS = 0.5
 """How soon what could not be written is tried again, and how often the room left is looked at while there is none."""
 
@@ -76,7 +78,7 @@ class OnDisk(InMemory):
         self._written = 0
         """The last taking that is on disk."""
         self._held: deque[_Held] = deque()
-        self._closing = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
@@ -101,7 +103,7 @@ class OnDisk(InMemory):
 
     def close(self) -> None:
         """Write what is left, and let go of the disk."""
-        self._closing = True
+        self._stopping.set()
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -139,7 +141,7 @@ class OnDisk(InMemory):
             return
         written, self._unwritten = self._unwritten, None
         self._broker.written(written)
-        self._look_at_disk()
+        self._ledger.written()
         with self._lock:
             self._written = self._ledger.taking - 1
             kept = []
@@ -147,10 +149,13 @@ class OnDisk(InMemory):
                 kept.append(self._held.popleft())
         for held in kept:
             held.later.bring(held.value)
+        if not (written and self._ledger.room) or self._clock() >= self._look_at:
+            self._look_at_disk()
         if self._ledger.changed_in > self._written:
             self._changed.set()  # told of once, while this could not be written
 
     def _look_at_disk(self) -> None:
+        self._look_at = self._clock() + LOOK_SECONDS
         try:
             stored, free = self._storage.size, self._storage.free
         except StorageError as error:
@@ -166,7 +171,7 @@ class OnDisk(InMemory):
         self._ledger.room = 0
 
     def _run(self) -> None:
-        while not self._closing:
+        while not self._stopping.is_set():
             waits_for_room = self._unwritten is not None or not self._ledger.room
             self._changed.wait(LOOK_AGAIN_SECONDS if waits_for_room else None)
             self._changed.clear()

@@ -42,6 +42,7 @@ class Ledger(Journal):
         "_queues",
         "_segments",
         "_topics",
+        "_unmeasured",
         "_wall_clock",
         "changed_in",
         "room",
@@ -69,7 +70,9 @@ class Ledger(Journal):
         self._ahead = 0
         """Bytes appended since the last taking."""
         self._being_written = 0
-        """Bytes in the last taking, if the disk was not measured since."""
+        """Bytes in the last taking, until it is written."""
+        self._unmeasured = 0
+        """Bytes taken since the disk was measured."""
         self.taking = 1
         """The number of the taking to come."""
         self.changed_in = 0
@@ -95,13 +98,19 @@ class Ledger(Journal):
             message_ids=self._message_ids,
         )
         self.taking += 1
-        self._being_written, self._ahead = self._ahead, 0
+        self._being_written = self._ahead
+        self._unmeasured += self._ahead
+        self._ahead = 0
         self._forget()
         return changes
 
     def measured(self, stored: int, room: int) -> None:
-        """The last taking is on disk, which now has `stored` bytes taken up and `room` for more."""
-        self.stored, self.room, self._being_written = stored, room, 0
+        """All that was taken is on disk, which now has `stored` bytes taken up and `room` for more."""
+        self.stored, self.room, self._unmeasured = stored, room, 0
+
+    def written(self) -> None:
+        """The last taking is on disk."""
+        self._being_written = 0
 
     @property
     def stored_bytes(self) -> int:
@@ -111,7 +120,7 @@ class Ledger(Journal):
     def check_room(self, size: int) -> None:
         """Raise `StorageFull` or `MemoryFull` where there is no room for something new of `size` bytes."""
         ahead = self._being_written + self._ahead
-        if ahead + size >= self.room:
+        if self._unmeasured + self._ahead + size >= self.room:
             self._on_change()
             raise StorageFull(
                 "There is no room left on the server's disk. Messages can be pulled and acknowledged, "

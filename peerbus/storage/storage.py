@@ -1,9 +1,9 @@
 """Keeps the broker's state on disk."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import MsgspecError
 from msgspec.structs import astuple
@@ -33,6 +33,8 @@ class Storage:
         Raises `StorageError` where that cannot be done or the database is not sound; it then is as it was.
         """
         self._folder = DataFolder(folder)
+        self._first_ids: dict[int, int] = {}
+        """The oldest message id of each topic that was written, before which there is none to remove."""
         try:
             self._connection = open_database(self._folder)
         except BaseException:
@@ -72,6 +74,9 @@ class Storage:
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._put(changes)
                 self._remove(changes)
+            self._first_ids |= {topic.number: topic.first_id for topic in _there(changes.topics)}
+            for number in _gone(changes.topics):
+                self._first_ids.pop(number, None)
         except sqlite3.Error as error:
             raise unwritten(self._folder.database, error) from error
 
@@ -103,8 +108,14 @@ class Storage:
     def _rows(self, table: str) -> sqlite3.Cursor:
         return self._connection.execute(f"SELECT * FROM {table}")  # noqa: S608  # a name of ours
 
+    def _for_each(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Execute a statement for each row; for none, which most of them have, SQLite would still take its time."""
+        given = list(rows)
+        if given:
+            self._connection.executemany(statement, given)
+
     def _put(self, changes: Changes) -> None:
-        put = self._connection.executemany
+        put = self._for_each
         put("REPLACE INTO peers VALUES (?, ?, ?, ?)", map(peer_row, _there(changes.peers)))
         put("REPLACE INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.topics)))
         put("REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(queue_row, _there(changes.queues)))
@@ -113,10 +124,11 @@ class Storage:
         put("INSERT INTO message_ids VALUES (?, ?, ?, ?, ?, ?)", map(astuple, changes.message_ids))
 
     def _remove(self, changes: Changes) -> None:
-        remove = self._connection.executemany
+        remove = self._for_each
         for topic in _there(changes.topics):
             remove("DELETE FROM segments WHERE topic = ? AND until <= ?", [(topic.number, topic.start)])
-            remove("DELETE FROM message_ids WHERE topic = ? AND serial < ?", [(topic.number, topic.first_id)])
+            if self._first_ids.get(topic.number) != topic.first_id:
+                remove("DELETE FROM message_ids WHERE topic = ? AND serial < ?", [(topic.number, topic.first_id)])
         topics = [(number,) for number in _gone(changes.topics)]
         remove("DELETE FROM segments WHERE topic = ?", topics)
         remove("DELETE FROM message_ids WHERE topic = ?", topics)
