@@ -19,6 +19,11 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_SECONDS = 0.5
 """How soon what could not be written is tried again, and how often the room left is looked at while there is none."""
 
+LITTLE_ROOM = 1 << 16
+"""Bytes below which there is no room, so that this is told before small messages have used it up."""
+ROOM_AGAIN = 1 << 20
+"""Bytes from which on there is room again, so that it does not come and go with each message."""
+
 T = TypeVar("T")
 
 
@@ -66,6 +71,8 @@ class OnDisk(InMemory):
         self._written = 0
         """The last taking that is on disk."""
         self._held: deque[_Held] = deque()
+        self._full = False
+        """Whether nothing is published for want of room."""
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
@@ -135,11 +142,19 @@ class OnDisk(InMemory):
     def _look_at_disk(self) -> None:
         self._ledger.stored = self._storage.size
         # What is published is written twice: to the write-ahead log, and from there to the database.
-        self._ledger.room = max(0, self._storage.free - self._reserve) // 2
+        room = (self._storage.free - self._reserve) // 2
+        if room < (ROOM_AGAIN if self._full else LITTLE_ROOM):
+            self._refuse("less than --min-free is left of it")
+            return
+        if self._full:
+            log.info("There is room on the disk again.")
+        self._full = False
+        self._ledger.room = room
 
-    def _refuse(self, error: Exception) -> None:
-        if self._ledger.room:
-            log.error("Nothing is published until the disk can be written again: %s", error)
+    def _refuse(self, problem: object) -> None:
+        if not self._full:
+            log.error("Nothing is published until there is room on the disk again: %s", problem)
+        self._full = True
         self._ledger.room = 0
 
     def _run(self) -> None:
