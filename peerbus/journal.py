@@ -21,6 +21,11 @@ LOOK_SECONDS = 0.1
 LOOK_AGAIN_SECONDS = 0.5
 """How soon what could not be written is tried again, and how often the room left is looked at while there is none."""
 
+LITTLE_ROOM = 1 << 16
+"""Bytes below which there is no room, so that this is told before small messages have used it up."""
+ROOM_AGAIN = 1 << 20
+"""Bytes from which on there is room again, so that it does not come and go with each message."""
+
 T = TypeVar("T")
 
 
@@ -78,6 +83,8 @@ class OnDisk(InMemory):
         self._written = 0
         """The last taking that is on disk."""
         self._held: deque[_Held] = deque()
+        self._full = False
+        """Whether nothing is published for want of room."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
@@ -149,7 +156,7 @@ class OnDisk(InMemory):
                 kept.append(self._held.popleft())
         for held in kept:
             held.later.bring(held.value)
-        if not (written and self._ledger.room) or self._clock() >= self._look_at:
+        if not written or self._ledger.nearly_full or self._clock() >= self._look_at:
             self._look_at_disk()
         if self._ledger.changed_in > self._written:
             self._changed.set()  # told of once, while this could not be written
@@ -162,12 +169,21 @@ class OnDisk(InMemory):
             self._refuse(str(error))
             return
         # What is published is written twice: to the write-ahead log, and from there to the database.
-        self._ledger.measured(stored, max(0, free - self._reserve) // 2)
+        room = (free - self._reserve) // 2
+        if room < (ROOM_AGAIN if self._full else LITTLE_ROOM):
+            self._ledger.measured(stored, 0)
+            self._refuse("less than --min-free is left of it")
+            return
+        if self._full:
+            log.info("There is room on the disk again.")
+        self._full = False
+        self._ledger.measured(stored, room)
 
     def _refuse(self, why: str, fault: Exception | None = None) -> None:
         """Let nothing be published until something was written and the disk looked at."""
-        if self._ledger.room:
-            log.error("Nothing is published until the disk can be written again: %s", why, exc_info=fault)
+        if not self._full:
+            log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
+        self._full = True
         self._ledger.room = 0
 
     def _run(self) -> None:

@@ -31,7 +31,7 @@ class PeerView(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True, kw_only=True):
-    """Totals since the epoch began, and what is held now."""
+    """Totals since the server started, and what is held now."""
 
     epoch: str
     uptime_seconds: float

@@ -1,6 +1,8 @@
 """What a restart keeps of what a user sees, whether the server was stopped or killed."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
@@ -153,6 +155,25 @@ def test_offsets_go_on_though_no_message_is_left(run: Run, tmp_path: Path, end: 
     publish(api, *range(7))
     pull(api, "a")
     assert publish(restart(server, end), "next")["offset"] == 7
+
+
+def test_a_copy_made_while_the_server_runs_is_the_state_of_that_moment(
+    run: Run, server: DurableServer, tmp_path: Path
+) -> None:
+    """As docs/operations.md tells to make it, and to put it back."""
+    api = server.start()
+    api.subscriber("a", "news")
+    publish(api, *range(2000))
+    pull(api, "a", max_messages=500)
+    before = seen(api)
+    (tmp_path / "restored").mkdir()
+    with closing(sqlite3.connect(f"file:{server.folder}/peerbus.db?mode=ro", uri=True)) as reader:
+        reader.execute(f"VACUUM INTO '{tmp_path}/restored/peerbus.db'")
+    publish(api, "after")
+    restored = DurableServer(run, tmp_path / "restored").start()
+    assert seen(restored) == before
+    assert pull(restored, "a", max_messages=2000)["messages"] == list(range(500, 2000))
+    assert publish(restored, "other")["offset"] == 2000
 
 
 def test_a_pull_that_waits_when_the_server_stops_takes_nothing(server: DurableServer) -> None:

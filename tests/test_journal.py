@@ -231,7 +231,7 @@ def test_a_folder_that_was_moved_away_is_written_and_needed_for_the_next_message
         journal.write()
         journal.write()
     assert [record.message.partition(":")[0] for record in caplog.records] == [
-        "Nothing is published until the disk can be written again"
+        "Nothing is published until there is room on the disk again"
     ]
     assert answer.result(0) == 1
     with pytest.raises(StorageFull):

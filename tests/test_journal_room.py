@@ -100,6 +100,7 @@ def test_a_disk_that_cannot_be_looked_at_takes_nothing(
         journal.write()
         assert isinstance(kept, Later)
         assert kept.result(timeout=0) == "answer"
+        journal.write()
         with pytest.raises(StorageFull):
             broker.publish("news", [b"2"])
     journal.write()

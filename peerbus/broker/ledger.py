@@ -117,6 +117,11 @@ class Ledger(Journal):
         """What is taken up on disk."""
         return self.stored
 
+    @property
+    def nearly_full(self) -> bool:
+        """Whether what was written since the disk was measured may have taken half of the room there was."""
+        return self._unmeasured + self._ahead >= self.room / 2
+
     def check_room(self, size: int) -> None:
         """Raise `StorageFull` or `MemoryFull` where there is no room for something new of `size` bytes."""
         ahead = self._being_written + self._ahead

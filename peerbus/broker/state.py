@@ -28,7 +28,7 @@ ANSWERS_AT_ONCE = 100
 
 
 class Totals(Struct):
-    """What was done since the epoch began."""
+    """What was done since the server started."""
 
     published: int = 0
     pulled: int = 0

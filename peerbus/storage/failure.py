@@ -43,7 +43,7 @@ def unopened(database: Path, error: sqlite3.Error) -> StorageError:
 def unwritten(database: Path, error: sqlite3.Error) -> StorageError | StorageFull:
     """Nothing of a transaction was written to `database`."""
     if _code(error) in NO_ROOM:
-        return StorageFull("The server's disk has no room, so nothing was done. Repeat the call when there is some.")
+        return StorageFull(f"Cannot write {database} ({_said(error)}).")
     return StorageError(f"Cannot write {database} ({_said(error)}): look after the disk it is on.")
 
 
