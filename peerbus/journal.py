@@ -17,7 +17,8 @@ from peerbus.storage import Storage, StorageError
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
-"""How often the room left on the disk is looked at while it is written: what comes between is counted."""
+"""How often the room left on the disk is looked at while there is plenty: what is written meanwhile is counted."""
+PLENTY = 64 << 20
 LOOK_AGAIN_SECONDS = 0.5
 """How soon what could not be written is tried again, and how often the room left is looked at while there is none."""
 
@@ -156,7 +157,7 @@ class OnDisk(InMemory):
                 kept.append(self._held.popleft())
         for held in kept:
             held.later.bring(held.value)
-        if not written or self._ledger.nearly_full or self._clock() >= self._look_at:
+        if not written or self._ledger.room_left < PLENTY or self._clock() >= self._look_at:
             self._look_at_disk()
         if self._ledger.changed_in > self._written:
             self._changed.set()  # told of once, while this could not be written

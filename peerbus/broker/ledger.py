@@ -118,14 +118,14 @@ class Ledger(Journal):
         return self.stored
 
     @property
-    def nearly_full(self) -> bool:
-        """Whether what was written since the disk was measured may have taken half of the room there was."""
-        return self._unmeasured + self._ahead >= self.room / 2
+    def room_left(self) -> int:
+        """Bytes that may be on disk beside all that was noted."""
+        return self.room - self._unmeasured - self._ahead
 
     def check_room(self, size: int) -> None:
         """Raise `StorageFull` or `MemoryFull` where there is no room for something new of `size` bytes."""
         ahead = self._being_written + self._ahead
-        if self._unmeasured + self._ahead + size >= self.room:
+        if size >= self.room_left:
             self._on_change()
             raise StorageFull(
                 "There is no room left on the server's disk. Messages can be pulled and acknowledged, "
