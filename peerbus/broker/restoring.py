@@ -42,7 +42,8 @@ def _restore_topics(state: State, contents: Contents, wall: float) -> None:
         topic.dropped = record.dropped
         topic.message_ids.first = record.first_id
     for seen in contents.message_ids:
-        state.topics.numbered(seen.topic).message_ids.add(seen.message_id, seen.offset, seen.count, seen.seen_at - wall)
+        topic = state.topics.numbered(seen.topic)
+        topic.restore_id(seen.message_id, seen.offset, seen.count, seen.seen_at - wall)
 
 
 def _restore_queue(state: State, record: QueueRecord, handed_over: list[DeliveryRecord], wall: float) -> None:

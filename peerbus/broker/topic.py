@@ -109,6 +109,11 @@ class Topic:
         if self._ages is not None:
             self._ages.append((self.log.end, published_at))
 
+    def restore_id(self, message_id: str, offset: int, count: int, seen_at: float) -> None:
+        """Remember what was published in an earlier life."""
+        self.expires = True
+        self.message_ids.add(message_id, offset, count, seen_at)
+
     def commit(self, end: int) -> None:
         """Let the messages before `end` be delivered."""
         self.committed = end
