@@ -34,6 +34,7 @@ def looks() -> Looks:
 def ledger(clock: Clock, looks: Looks) -> Ledger:
     """A ledger with room."""
     ledger = Ledger(clock, clock, looks, max_ahead=10 * SIZE)
+    ledger.written()
     ledger.measured(0, PLENTY)
     return ledger
 
@@ -52,6 +53,7 @@ def broker(ledger: Ledger, clock: Clock) -> Broker:
 def write(broker: Broker, ledger: Ledger, room: int = PLENTY) -> None:
     """Do what writes the ledger, but for the disk, which then has `room`."""
     broker.written(broker.locked(ledger.take))
+    ledger.written()
     ledger.measured(0, room)
 
 
@@ -115,6 +117,7 @@ def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker,
     with pytest.raises(StorageFull):
         broker.publish("news", [VALUE])
     broker.written(changes)
+    ledger.written()
     ledger.measured(SIZE, 2 * SIZE)
     broker.publish("news", [VALUE])
 
@@ -125,6 +128,7 @@ def test_what_is_published_while_the_disk_is_written_counts_beyond_what_is_measu
     changes = broker.locked(ledger.take)
     broker.publish("news", [VALUE])
     broker.written(changes)
+    ledger.written()
     ledger.measured(0, 2 * SIZE)
     with pytest.raises(StorageFull):
         broker.publish("news", [VALUE])
