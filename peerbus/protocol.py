@@ -20,11 +20,14 @@ MEANINGS = {
 }
 """What the patterns stand for, to be said to who did not meet them."""
 
+LARGEST = 2**53 - 1
+"""The largest whole number taken: one that every reader of JSON reads as it is, and every disk keeps."""
+
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=NAME, description=MEANINGS[NAME])]
 Address = Annotated[str, Meta(pattern=URL, max_length=2048, description=MEANINGS[URL])]
 Lease = Annotated[float, Meta(ge=0.001, le=86_400, description="Seconds the peer may stay silent.")]
-Offset = Annotated[int, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
+Offset = Annotated[int, Meta(ge=0, le=LARGEST)]
+Count = Annotated[int, Meta(ge=1, le=LARGEST)]
 Attempts = Annotated[int, Meta(ge=1, le=1_000_000)]
 Many = Meta(max_length=100_000)
 """What one call names at most: decoding more would keep others waiting."""
