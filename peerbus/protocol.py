@@ -5,41 +5,20 @@ the path of the fault. Message values are never decoded: they travel as the raw 
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
+from peerbus import fields
 from peerbus.errors import BadRequest
 from peerbus.views import Event, PeerView, Stats, TopicView
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$(?!\n)"
-URL = r"^https?://[^\s/]+"
-MEANINGS = {
-    NAME: "a name that begins with a letter or digit and goes on with letters, digits and . _ : / or -",
-    URL: "a URL that begins with http:// or https://",
-}
-"""What the patterns stand for, to be said to who did not meet them."""
-
-LARGEST = 2**53 - 1
-"""The largest whole number taken: one that every reader of JSON reads as it is, and every disk keeps."""
-
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=NAME, description=MEANINGS[NAME])]
-Address = Annotated[str, Meta(pattern=URL, max_length=2048, description=MEANINGS[URL])]
-Lease = Annotated[float, Meta(ge=0.001, le=86_400, description="Seconds the peer may stay silent.")]
-Offset = Annotated[int, Meta(ge=0, le=LARGEST)]
-Count = Annotated[int, Meta(ge=1, le=LARGEST)]
-Attempts = Annotated[int, Meta(ge=1, le=1_000_000)]
-Many = Meta(max_length=100_000)
-"""What one call names at most: decoding more would keep others waiting."""
-Seconds = Annotated[float, Meta(ge=0)]
-Age = Annotated[float, Meta(ge=0.001)]
-Deadline = Annotated[float, Meta(ge=0.001, le=43_200, description="Seconds to acknowledge a message in.")]
-Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is handed over again.")]
-PageSize = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of what a caller sends."""
+
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Fields of which a request names exactly one."""
 
 
 class Answer(Struct):
@@ -62,9 +41,9 @@ class EmptyRequest(Request):
 class RegisterRequest(Request):
     """Register a peer, or renew its lease; null means no address, no lease."""
 
-    peer_id: Name
-    address: Address | UnsetType | None = UNSET
-    lease_seconds: Lease | UnsetType | None = UNSET
+    peer_id: fields.Name
+    address: fields.Address | UnsetType | None = UNSET
+    lease_seconds: fields.Lease | UnsetType | None = UNSET
 
 
 class RegisterAnswer(Answer):
@@ -78,7 +57,7 @@ class RegisterAnswer(Answer):
 class PeerRequest(Request):
     """A call that names a peer."""
 
-    peer_id: Name
+    peer_id: fields.Name
 
 
 class PeerAnswer(Answer):
@@ -90,10 +69,10 @@ class PeerAnswer(Answer):
 class CreateTopicRequest(Request):
     """Create a topic; the options default to the server's."""
 
-    topic: Name
-    max_messages: Count | None = None
-    overflow: Literal["reject", "drop_oldest"] | None = None
-    max_age: Age | None = None
+    topic: fields.Name
+    max_messages: fields.Capacity | None = None
+    overflow: fields.Overflow | None = None
+    max_age: fields.Age | None = None
 
 
 class CreateTopicAnswer(Answer):
@@ -106,7 +85,7 @@ class CreateTopicAnswer(Answer):
 class TopicRequest(Request):
     """A call that names a topic."""
 
-    topic: Name
+    topic: fields.Name
 
 
 class DeleteTopicAnswer(Answer):
@@ -120,19 +99,21 @@ class DeleteTopicAnswer(Answer):
 class PublishRequest(Request):
     """Publish one `message`, or a batch of `messages`, all or none."""
 
-    topic: Name
-    message: Raw = Raw()
-    messages: Annotated[list[Raw], Many] | UnsetType = UNSET
-    peer_id: Name | None = None
-    message_id: Name | None = None
+    one_of = ("message", "messages")
+
+    topic: fields.Name
+    message: fields.Value | UnsetType = UNSET
+    messages: fields.Values | UnsetType = UNSET
+    peer_id: fields.Publisher | None = None
+    message_id: fields.MessageId | None = None
 
     def values(self) -> list[bytes]:
         """The messages as bytes of their own, no longer views of the request."""
         if self.messages is UNSET:
-            if not self.message:
+            if self.message is UNSET:
                 raise BadRequest("Object missing required field message (or messages, for several) - at $")
             return [bytes(self.message)]
-        if self.message:
+        if self.message is not UNSET:
             raise BadRequest("Expected message or messages, got both - at $")
         if not self.messages:
             raise BadRequest("Expected at least one message - at $.messages")
@@ -156,14 +137,14 @@ class SubscribeRequest(Request):
     it is acknowledged, and after `max_attempts` goes to `dead_letter_topic`.
     """
 
-    peer_id: Name
-    topic: Name
-    start: Literal["latest", "earliest"] | Offset | None = field(name="from", default=None)
-    group: Name | None = None
-    ack: Literal["auto", "explicit"] | None = None
-    ack_deadline: Deadline | None = None
-    max_attempts: Attempts | None = None
-    dead_letter_topic: Name | None = None
+    peer_id: fields.Name
+    topic: fields.Name
+    start: fields.Start | None = field(name="from", default=None)
+    group: fields.Group | None = None
+    ack: fields.Ack | None = None
+    ack_deadline: fields.Deadline | None = None
+    max_attempts: fields.Attempts | None = None
+    dead_letter_topic: fields.DeadLetters | None = None
 
 
 class SubscribeAnswer(Answer):
@@ -179,8 +160,8 @@ class SubscribeAnswer(Answer):
 class SubscriptionRequest(Request):
     """A call that names a subscription by its peer and its topic."""
 
-    peer_id: Name
-    topic: Name
+    peer_id: fields.Name
+    topic: fields.Name
 
 
 class UnsubscribeAnswer(Answer):
@@ -194,10 +175,10 @@ class UnsubscribeAnswer(Answer):
 class PullRequest(Request):
     """Take messages from a message queue, waiting up to `wait` seconds for the first."""
 
-    peer_id: Name
-    topic: Name
-    max_messages: Count = 1000
-    wait: Seconds = 0.0
+    peer_id: fields.Name
+    topic: fields.Name
+    max_messages: fields.PullSize = 1000
+    wait: fields.Seconds = 0.0
 
 
 class PullAnswer(Answer):
@@ -207,7 +188,7 @@ class PullAnswer(Answer):
     which every message is acknowledged, come with explicit acknowledgement only.
     """
 
-    messages: Raw
+    messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
     offsets: Sequence[int]
     next_offset: int
     remaining: int
@@ -222,11 +203,13 @@ class ClaimRequest(Request):
     `attempts`, one for each of the offsets, says which delivery is meant; without, the latest to this peer.
     """
 
-    peer_id: Name
-    topic: Name
-    offsets: Annotated[list[Offset], Many] | None = None
-    attempts: Annotated[list[Count], Many] | None = None
-    up_to: Offset | None = None
+    one_of = ("offsets", "up_to")
+
+    peer_id: fields.Name
+    topic: fields.Name
+    offsets: fields.Offsets | None = None
+    attempts: fields.Deliveries | None = None
+    up_to: fields.UpTo | None = None
 
     def claims(self) -> list[tuple[int, int | None]] | int:
         """Offsets with their attempts, or the offset up to which; raises `BadRequest`."""
@@ -244,7 +227,7 @@ class ClaimRequest(Request):
 class NackRequest(ClaimRequest):
     """Rejects messages: they are handed over again in `delay` seconds, unless acknowledged before."""
 
-    delay: Delay = 0.0
+    delay: fields.Delay = 0.0
 
 
 class AckAnswer(Answer):
@@ -280,8 +263,8 @@ class QueryPeersAnswer(Answer):
 class ListRequest(Request):
     """A page of a listing: the first `limit` names after `after`."""
 
-    limit: PageSize = 1000
-    after: str = ""
+    limit: fields.PageSize = 1000
+    after: fields.After = ""
 
 
 class TopicsAnswer(Answer):
@@ -306,7 +289,7 @@ class Notice(Request):
     """What the indexing server tells a peer node: something happened to a subscription of its peer."""
 
     event: Literal["topic_deleted"]
-    topic: Name
+    topic: fields.Name
     message: str
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from peerbus.endpoints import Endpoint, counted, livez
+from peerbus.calls import counted, livez
+from peerbus.endpoints import Endpoint
 from peerbus.errors import NotReady
 from peerbus.protocol import Answer, EmptyRequest, EventsAnswer, Notice, PeerAnswer
 
@@ -39,9 +40,9 @@ def readyz(node: PeerNode, _: EmptyRequest) -> Answer:
 
 
 OWN_CALLS: tuple[Endpoint[PeerNode, Any], ...] = (
-    Endpoint("POST", "/exit_peer", EmptyRequest, exit_peer),
+    Endpoint("POST", "/exit_peer", EmptyRequest, exit_peer, answer=PeerAnswer),
     Endpoint("POST", "/notify", Notice, notify, logging.DEBUG),
-    Endpoint("GET", "/events", EmptyRequest, events, logging.DEBUG),
+    Endpoint("GET", "/events", EmptyRequest, events, logging.DEBUG, answer=EventsAnswer),
     Endpoint("GET", "/livez", EmptyRequest, livez, logging.DEBUG),
-    Endpoint("GET", "/readyz", EmptyRequest, readyz, logging.DEBUG),
+    Endpoint("GET", "/readyz", EmptyRequest, readyz, logging.DEBUG, errors=(NotReady,)),
 )

@@ -8,9 +8,9 @@ import click
 import msgspec
 
 from peerbus import options
+from peerbus.fields import Address, Name
 from peerbus.peer.launcher import Logging, Place, run_nodes
 from peerbus.peer.node import NodeOptions
-from peerbus.protocol import Address, Name
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
 

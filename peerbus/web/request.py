@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from peerbus.errors import BadRequest, TooLarge, UnsupportedMediaType
-from peerbus.protocol import MEANINGS, Request
+from peerbus.fields import MEANINGS
+from peerbus.protocol import Request
 from peerbus.serving import Environ
 
 R = TypeVar("R", bound=Request)

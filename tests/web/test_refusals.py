@@ -33,7 +33,7 @@ FIELDS = [
     (row, field.encode_name)
     for row in ROWS
     for field in msgspec.structs.fields(row.request)
-    if field.type is not msgspec.Raw  # any value is a message
+    if field.encode_name != "message"  # any value is one
 ]
 REQUIRED = [(row, name) for row, name in FIELDS if name in {"peer_id", "topic"} and row.path != "/publish"] + [
     (row, "topic") for row in ROWS if row.path == "/publish"

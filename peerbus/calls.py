@@ -1,0 +1,208 @@
+"""What the indexing server does for each call: one broker call, and its answer in words.
+
+Each function takes the broker and the decoded request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET, Raw
+
+from peerbus import protocol as wire
+from peerbus.errors import NotReady
+from peerbus.later import Later, then
+
+if TYPE_CHECKING:
+    from peerbus.broker import Broker
+    from peerbus.broker.results import Pulled, Settled
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
+    """Register a peer, or renew its lease."""
+    done = broker.register_peer(r.peer_id, r.address, r.lease_seconds)
+    sentence = f"Peer '{r.peer_id}' is registered." if done.created else f"Peer '{r.peer_id}' stays registered."
+    return wire.RegisterAnswer(message=sentence, peer_id=r.peer_id, created=done.created, epoch=done.epoch)
+
+
+def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.PeerAnswer:
+    """Remove a peer with its subscriptions."""
+    broker.unregister_peer(r.peer_id)
+    return wire.PeerAnswer(message=f"Peer '{r.peer_id}' is unregistered.", peer_id=r.peer_id)
+
+
+def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
+    """Create a topic."""
+    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age)
+    sentence = f"Topic '{r.topic}' is created." if created else f"Topic '{r.topic}' existed; it keeps its messages."
+    return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
+
+
+def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.DeleteTopicAnswer:
+    """Delete a topic with its messages and subscriptions."""
+    done = broker.delete_topic(r.topic)
+    sentence = f"Topic '{r.topic}' is deleted."
+    return wire.DeleteTopicAnswer(
+        message=sentence, topic=r.topic, notified=list(done.addresses), discarded=done.discarded
+    )
+
+
+def publish(broker: Broker, r: wire.PublishRequest) -> wire.PublishAnswer:
+    """Publish one message or a batch to a topic."""
+    done = broker.publish(r.topic, r.values(), r.peer_id, r.message_id)
+    if done.duplicate:
+        sentence = f"Message '{r.message_id}' was published to topic '{r.topic}' before; nothing is published."
+    elif done.count == 1:
+        sentence = f"Message published to topic '{r.topic}'."
+    else:
+        sentence = f"{counted(done.count, 'message')} published to topic '{r.topic}'."
+    return wire.PublishAnswer(
+        message=sentence, topic=r.topic, offset=done.offset, count=done.count, duplicate=done.duplicate
+    )
+
+
+def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
+    """Subscribe a peer to a topic."""
+    done = broker.subscribe(
+        r.peer_id,
+        r.topic,
+        r.start,
+        r.group,
+        explicit=None if r.ack is None else r.ack == "explicit",
+        ack_deadline=r.ack_deadline,
+        max_attempts=r.max_attempts,
+        dead_letter_topic=r.dead_letter_topic,
+    )
+    verb = "is" if done.created else "stays"
+    return wire.SubscribeAnswer(
+        message=f"Peer '{r.peer_id}' {verb} subscribed to topic '{r.topic}'.",
+        topic=r.topic,
+        peer_id=r.peer_id,
+        created=done.created,
+        next_offset=done.next_offset,
+        members=done.members,
+    )
+
+
+def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.UnsubscribeAnswer:
+    """End a subscription."""
+    discarded = broker.unsubscribe(r.peer_id, r.topic)
+    sentence = f"Peer '{r.peer_id}' is no longer subscribed to topic '{r.topic}'."
+    return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
+
+
+def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Later[wire.Answer]:
+    """Take the next messages from a peer's message queue."""
+    if not r.wait:
+        return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
+    done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
+    return then(done, lambda pulled: _pull_answer(r.topic, pulled))
+
+
+def _pull_answer(topic: str, done: Pulled) -> wire.Answer:
+    explicit = done.attempts is not None
+    return wire.PullAnswer(
+        message=_pulled(topic, done),
+        messages=Raw(b"[" + b",".join(done.values) + b"]"),
+        offsets=done.offsets,
+        next_offset=done.next_offset,
+        remaining=done.remaining,
+        missed=done.missed,
+        attempts=UNSET if done.attempts is None else done.attempts,
+        resume_from=done.position if explicit else UNSET,
+    )
+
+
+def _pulled(topic: str, done: Pulled) -> str:
+    if done.values:
+        sentence = f"{counted(len(done.values), 'message')} from topic '{topic}'."
+    else:
+        sentence = f"No new messages in topic '{topic}'."
+        if done.closing:
+            sentence += " The server is stopping."
+        elif done.remaining:
+            sentence = f"No more messages until some of the {done.unacknowledged} handed over are acknowledged."
+        elif done.earlier:
+            sentence += (
+                f" {done.earlier} from before your subscription can be replayed: "
+                'subscribe again with "from": "earliest".'
+            )
+    if done.missed:
+        sentence += f" {done.missed} were lost before you pulled them."
+    return sentence
+
+
+def ack_messages(broker: Broker, r: wire.ClaimRequest) -> wire.AckAnswer:
+    """Acknowledge pulled messages: they are settled for good."""
+    done = broker.acknowledge(r.peer_id, r.topic, r.claims())
+    sentence = f"{counted(done.count, 'message')} acknowledged." + _stale(done)
+    return wire.AckAnswer(
+        message=sentence,
+        topic=r.topic,
+        peer_id=r.peer_id,
+        acknowledged=done.count,
+        stale=done.stale,
+        resume_from=done.position,
+    )
+
+
+def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.NackAnswer:
+    """Reject pulled messages: they are handed over again, now or after a delay."""
+    done = broker.reject(r.peer_id, r.topic, r.claims(), r.delay)
+    sentence = f"{counted(done.count, 'message')} rejected." + _stale(done)
+    return wire.NackAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, rejected=done.count, stale=done.stale)
+
+
+def _stale(done: Settled) -> str:
+    sentence = ""
+    if done.stale:
+        sentence = f" {len(done.stale)} stale: settled before, handed over again since, or never handed over."
+    if not done.explicit:
+        sentence += ' This subscription acknowledges by pulling; for explicit, subscribe with "ack": "explicit".'
+    return sentence
+
+
+def query_peers(broker: Broker, r: wire.TopicRequest) -> wire.QueryPeersAnswer:
+    """Tell who is subscribed to a topic."""
+    done = broker.query_peers(r.topic)
+    sentence = f"{counted(len(done.peers), 'peer')} subscribed to topic '{r.topic}'."
+    return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=done.peers, addresses=done.addresses)
+
+
+def topics(broker: Broker, r: wire.ListRequest) -> wire.TopicsAnswer:
+    """List the topics by name."""
+    page = broker.list_topics(r.limit, r.after)
+    return wire.TopicsAnswer(message=f"{counted(len(page), 'topic')}.", topics=page)
+
+
+def peers(broker: Broker, r: wire.ListRequest) -> wire.PeersAnswer:
+    """List the peers by id."""
+    page = broker.list_peers(r.limit, r.after)
+    return wire.PeersAnswer(message=f"{counted(len(page), 'peer')}.", peers=page)
+
+
+def stats(broker: Broker, _: wire.EmptyRequest) -> wire.StatsAnswer:
+    """Show totals and what the server holds."""
+    figures = broker.stats()
+    sentence = (
+        f"{counted(figures.peers, 'peer')}, {counted(figures.topics, 'topic')}, "
+        f"{counted(figures.published, 'message')} published."
+    )
+    return wire.StatsAnswer(message=sentence, stats=figures)
+
+
+def livez(_: object, __: wire.EmptyRequest) -> wire.Answer:
+    """Say that the process answers."""
+    return wire.Answer(message="Alive.")
+
+
+def readyz(broker: Broker, _: wire.EmptyRequest) -> wire.Answer:
+    """Say whether calls will be served."""
+    if broker.closing:
+        raise NotReady("The indexing server is stopping.")
+    return wire.Answer(message="Ready.")

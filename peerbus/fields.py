@@ -1,0 +1,65 @@
+"""The fields of requests: what they may be, within which bounds, and what they mean."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$(?!\n)"
+URL = r"^https?://[^\s/]+"
+MEANINGS = {
+    NAME: "a name that begins with a letter or digit and goes on with letters, digits and . _ : / or -",
+    URL: "a URL that begins with http:// or https://",
+}
+"""What the patterns stand for, to be said to who did not meet them."""
+LARGEST = 2**53 - 1
+"""The largest whole number taken: one that every reader of JSON reads as it is, and every disk keeps."""
+
+Name = Annotated[str, Meta(title="name", min_length=1, max_length=128, pattern=NAME, description=MEANINGS[NAME])]
+Offset = Annotated[int, Meta(ge=0, le=LARGEST)]
+Count = Annotated[int, Meta(ge=1, le=LARGEST)]
+Many = Meta(max_length=100_000)
+"""What one call names at most: decoding more would keep others waiting."""
+
+# Peers
+Address = Annotated[str, Meta(title="URL", pattern=URL, max_length=2048, description=MEANINGS[URL])]
+Lease = Annotated[float, Meta(ge=0.001, le=86_400, description="Seconds the peer may stay silent.")]
+
+# Topics
+Capacity = Annotated[Count, Meta(description="Messages that wait for some subscriber; by default the server's limit.")]
+Overflow = Annotated[
+    Literal["reject", "drop_oldest"],
+    Meta(description="What gives way when the topic is full: the new message, which is the default, or the oldest."),
+]
+Age = Annotated[float, Meta(ge=0.001, description="Seconds after which a message is dropped; by default never.")]
+
+# Messages
+Value = Annotated[Raw, Meta(description="Any JSON value.")]
+Values = Annotated[list[Raw], Many, Meta(description="Any JSON values, in their order.")]
+Publisher = Annotated[Name, Meta(description="Who publishes; its lease is renewed.")]
+MessageId = Annotated[Name, Meta(description="A call repeated with the same id publishes nothing again.")]
+
+# Subscriptions
+Start = Annotated[
+    Literal["latest", "earliest"] | Offset,
+    Meta(description="Where the message queue begins, or is moved to: the next message, the oldest kept, an offset."),
+]
+Group = Annotated[Name, Meta(description="Whose message queue is shared; by default the peer has one of its own.")]
+Ack = Annotated[Literal["auto", "explicit"], Meta(description="Whether pulling acknowledges; the default is auto.")]
+Deadline = Annotated[float, Meta(ge=0.001, le=43_200, description="Seconds to acknowledge a message in.")]
+Attempts = Annotated[
+    int,
+    Meta(ge=1, le=1_000_000, description="How often a message is handed over; by default until acknowledged."),
+]
+DeadLetters = Annotated[Name, Meta(description="Where a message goes after the last attempt; by default it is missed.")]
+
+# Pulling and acknowledging
+PullSize = Annotated[Count, Meta(description="Messages taken at most.")]
+Seconds = Annotated[float, Meta(ge=0, description="Seconds to wait for a message where there is none.")]
+Offsets = Annotated[list[Offset], Many, Meta(description="The messages meant.")]
+Deliveries = Annotated[list[Count], Many, Meta(description="Which delivery of each is meant; by default the latest.")]
+UpTo = Annotated[Offset, Meta(description="The messages meant are all in the peer's hands up to this offset.")]
+Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is handed over again.")]
+
+# Listings
+PageSize = Annotated[int, Meta(ge=1, le=1000, description="Entries told at most.")]
+After = Annotated[str, Meta(description="The last name of the page before.")]
