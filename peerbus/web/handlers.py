@@ -34,7 +34,7 @@ def answering(
     """
     decoder = msgspec.json.Decoder(endpoint.request)
     call, request_type, level = endpoint.call, endpoint.request, endpoint.level
-    needs_body, changes = endpoint.method == "POST", endpoint.changes
+    post, changes = endpoint.method == "POST", endpoint.changes
 
     def finish(answer: Answer) -> Reply | Later[Reply]:
         if log.isEnabledFor(level):
@@ -45,10 +45,9 @@ def answering(
         body = read_body(environ, max_body)
         if body:
             check_media_type(environ)
+        if body or post:
             check_no_query(environ)
-            request = decode_body(body, decoder)
-        elif needs_body:
-            request = decode_body(b"{}", decoder)
+            request = decode_body(body or b"{}", decoder)
         else:
             request = decode_query(environ["QUERY_STRING"], request_type)
         return then(call(target, request), finish)
