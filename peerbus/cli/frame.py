@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from peerbus.calls import counted
 from peerbus.cli.output import period, size, table
-from peerbus.endpoints import counted
 from peerbus.views import PeerView, Stats, TopicView
 
 if TYPE_CHECKING:

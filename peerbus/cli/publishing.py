@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from peerbus.calls import counted
 from peerbus.cli.output import remark
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
-from peerbus.endpoints import counted
 from peerbus.errors import PeerbusError
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import click
 
+from peerbus.calls import counted
 from peerbus.cli.interruption import Interruption
 from peerbus.cli.output import lines_of, remark
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
-from peerbus.endpoints import counted
 from peerbus.errors import NotSubscribed, PeerbusError, PeerMismatch, PeerNotFound
 from peerbus.seconds import Seconds
 
