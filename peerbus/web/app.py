@@ -1,6 +1,6 @@
 """The Flask application made from a table of endpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Flask, Response, request
@@ -9,11 +9,12 @@ from werkzeug.exceptions import NotFound
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
 from peerbus.web.handlers import Handler
+from peerbus.web.pages import Page
 from peerbus.web.reply import Reply, failure
 
 
-def create_app(routes: Mapping[Endpoint[Any, Any], Handler]) -> Flask:
-    """A Flask application with one route a row; everything it answers, errors too, is JSON."""
+def create_app(routes: Mapping[Endpoint[Any, Any], Handler], pages: Sequence[Page] = ()) -> Flask:
+    """A Flask application with one route a row, which answers in JSON, as every error is, and one a page."""
     app = Flask("peerbus", static_folder=None)
     app.url_map.merge_slashes = False
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -26,6 +27,8 @@ def create_app(routes: Mapping[Endpoint[Any, Any], Handler]) -> Flask:
             methods=[endpoint.method],
             provide_automatic_options=False,
         )
+    for page in pages:
+        app.add_url_rule(page.path, f"page {page.path}", _shown(page), methods=["GET"], provide_automatic_options=False)
     app.register_error_handler(Exception, lambda error: _response(failure(error, _call())))
     return app
 
@@ -34,6 +37,13 @@ def _view(handler: Handler) -> Any:
     def view() -> Response:
         reply = handler(request.environ)
         return _response(reply.result() if isinstance(reply, Later) else reply)
+
+    return view
+
+
+def _shown(page: Page) -> Any:
+    def view() -> Response:
+        return Response(page.make(), content_type=page.content_type)
 
     return view
 
