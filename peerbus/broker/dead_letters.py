@@ -18,7 +18,7 @@ class DeadLetter(Struct):
 
 def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes:
     """The dead letter for an exhausted message of `queue`, which was delivered so at last."""
-    (value,) = queue.topic.log.read(offset, 1, 0)
+    (value,) = queue.topic.read(offset, 1, 0)
     return json.encode(
         DeadLetter(Raw(value), queue.topic.name, offset, delivery.attempt, delivery.member, delivery.problem)
     )

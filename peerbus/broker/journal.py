@@ -38,7 +38,7 @@ class Journal:
 
     def appended(self, topic: Topic, _values: Sequence[bytes], _size: int, _now: float, /) -> None:
         """Messages, counted as `size` bytes, were appended to the end of a topic, and its record changed."""
-        topic.commit(topic.log.end)
+        topic.commit(topic.end)
 
     def message_id_added(
         self, _topic: Topic, _serial: int, _message_id: str, _offset: int, _count: int, _now: float, /

@@ -140,7 +140,7 @@ class Ledger(Journal):
     def appended(self, topic: Topic, values: Sequence[bytes], size: int, now: float, /) -> None:
         """Messages, counted as `size` bytes, were appended to the end of a topic, and its record changed."""
         self._ahead += size
-        self._segments.append(Segment(topic.number, topic.log.end - len(values), values, now + self._wall()))
+        self._segments.append(Segment(topic.number, topic.end - len(values), values, now + self._wall()))
         self.topic_changed(topic)
 
     def message_id_added(
@@ -208,9 +208,8 @@ def _peer_record(peer: Peer) -> PeerRecord:
 
 
 def _topic_record(topic: Topic) -> TopicRecord:
-    log = topic.log
     return TopicRecord(
-        topic.number, topic.name, *topic.options, log.start, log.end, topic.dropped, topic.message_ids.first
+        topic.number, topic.name, *topic.options, topic.start, topic.end, topic.dropped, topic.message_ids.first
     )
 
 

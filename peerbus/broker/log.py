@@ -39,7 +39,7 @@ class Log:
         """Places taken up, by retained messages and by freed ones not yet given back."""
         return len(self._values)
 
-    def append(self, values: Sequence[bytes], size: int) -> int:
+    def extend(self, values: Sequence[bytes], size: int) -> int:
         """Add `values`, counted as `size` bytes, and return the offset of the first."""
         offset = self.end
         self._values.extend(values)

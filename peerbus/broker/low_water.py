@@ -10,16 +10,17 @@ class LowWaterMark:
     the distance, at each of those instead.
     """
 
-    __slots__ = ("_lowest", "_readers")
+    __slots__ = ("_readers", "lowest")
 
     def __init__(self) -> None:
         self._readers: dict[int, int] = {}
-        self._lowest = 0
+        self.lowest: int | None = None
+        """None when nobody reads."""
 
     def add(self, position: int) -> None:
         """A reader begins at `position`."""
-        if not self._readers or position < self._lowest:
-            self._lowest = position
+        if self.lowest is None or position < self.lowest:
+            self.lowest = position
         self._readers[position] = self._readers.get(position, 0) + 1
 
     def remove(self, position: int) -> None:
@@ -29,8 +30,8 @@ class LowWaterMark:
             self._readers[position] = left
             return
         del self._readers[position]
-        if position == self._lowest and self._readers:
-            self._lowest = self._next_occupied(position)
+        if position == self.lowest:
+            self.lowest = self._next_occupied(position)
 
     def move(self, position: int, to: int) -> None:
         """A reader goes from `position` to `to`, in either direction."""
@@ -38,12 +39,8 @@ class LowWaterMark:
             self.add(to)
             self.remove(position)
 
-    def lowest(self, default: int) -> int:
-        """The lowest position, or `default` when nobody reads."""
-        return self._lowest if self._readers else default
-
-    def _next_occupied(self, position: int) -> int:
+    def _next_occupied(self, position: int) -> int | None:
         for candidate in range(position + 1, position + 1 + len(self._readers)):
             if candidate in self._readers:
                 return candidate
-        return min(self._readers)
+        return min(self._readers, default=None)

@@ -59,8 +59,8 @@ class Memory:
     def forget(self, topic: Topic) -> list[bytes | None]:
         """Stop counting `topic`, which nobody will read again; returns its messages, for the caller to let go of."""
         self._history.pop(topic, None)
-        self._give_back(topic.log.size)
-        return topic.log.take_all()
+        self._give_back(topic.size)
+        return topic.take_all()
 
     def _give_back(self, size: int) -> None:
         self.used -= size

@@ -89,8 +89,7 @@ class MessageQueue:
         self._held = cursor
         self._limits = topic.commons.limits
         self._journal = topic.commons.journal
-        topic.readers.add(cursor)
-        topic.free_pulled()
+        topic.begin_reading(cursor)
 
     @property
     def position(self) -> int:
@@ -105,13 +104,13 @@ class MessageQueue:
     @property
     def missed(self) -> int:
         """Messages lost since the last pull: freed while they were new, or dropped after their last attempt."""
-        return max(0, self.topic.log.start - self.cursor) + self.dropped
+        return max(0, self.topic.start - self.cursor) + self.dropped
 
     @property
     def unread(self) -> int:
         """Messages that nobody has acknowledged and that are still there."""
-        new = self.topic.log.end - max(self.cursor, self.topic.log.start)
-        return new + sum(offset >= self.topic.log.start for offset in self._unacknowledged)
+        new = self.topic.end - max(self.cursor, self.topic.start)
+        return new + sum(offset >= self.topic.start for offset in self._unacknowledged)
 
     @property
     def remaining(self) -> int:
@@ -121,7 +120,7 @@ class MessageQueue:
     @property
     def earlier(self) -> int:
         """Retained messages from before the subscription, as long as nothing was published since."""
-        return self.started - self.topic.log.start if self.cursor == self.started else 0
+        return self.started - self.topic.start if self.cursor == self.started else 0
 
     @property
     def ready(self) -> bool:
@@ -136,7 +135,7 @@ class MessageQueue:
         """Take back up to `limit` messages overdue by `now`; returns those that are exhausted, to be buried now."""
         exhausted = []
         for offset in self._deadlines.take(now, limit):
-            if offset < self.topic.log.start:
+            if offset < self.topic.start:
                 self.drop(offset)
             elif self._exhausted(offset):
                 exhausted.append((offset, self._unacknowledged[offset]))
@@ -169,11 +168,11 @@ class MessageQueue:
         count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
         offsets, values = self._take_again(count, room)
         missed, self.dropped = self.missed, 0
-        self.cursor = max(self.cursor, self.topic.log.start)
+        self.cursor = max(self.cursor, self.topic.start)
         count = min(count - len(values), self._room, self._new)
         room -= sum(map(len, values))
         if count > 0 and room > 0:
-            new = self.topic.log.read(self.cursor, count, room)
+            new = self.topic.read(self.cursor, count, room)
             offsets += range(self.cursor, self.cursor + len(new))
             values += new
             self.cursor += len(new)
@@ -246,8 +245,7 @@ class MessageQueue:
         """A member leaves; what it has not acknowledged is overdue `now`. The last one closes the queue."""
         del self.members[member]
         if not self.members:
-            self.topic.readers.remove(self._held)
-            self.topic.free_pulled()
+            self.topic.end_reading(self._held)
             return
         had = [offset for offset, _ in self.in_hands_of(member, up_to=self.cursor)]
         for offset in had:
@@ -260,7 +258,7 @@ class MessageQueue:
 
     @property
     def _new(self) -> int:
-        return max(0, self.topic.committed - max(self.cursor, self.topic.log.start))
+        return max(0, self.topic.committed - max(self.cursor, self.topic.start))
 
     @property
     def _room(self) -> int:
@@ -275,12 +273,12 @@ class MessageQueue:
         values: list[bytes] = []
         while self._again and len(offsets) < count and max_bytes > 0:
             offset, _ = self._again.popitem(last=False)
-            if offset < self.topic.log.start:
+            if offset < self.topic.start:
                 self._forget(offset)
                 self._journal.deliveries_changed(self, [offset])
                 self.dropped += 1
                 continue
-            (value,) = self.topic.log.read(offset, 1, max_bytes)
+            (value,) = self.topic.read(offset, 1, max_bytes)
             offsets.append(offset)
             values.append(value)
             max_bytes -= len(value)
@@ -321,6 +319,5 @@ class MessageQueue:
     def _moved(self) -> None:
         position = self.position
         if position != self._held:
-            self.topic.readers.move(self._held, position)
+            self.topic.go_on_reading(self._held, position)
             self._held = position
-            self.topic.free_pulled()

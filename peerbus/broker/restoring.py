@@ -38,7 +38,7 @@ def _restore_topics(state: State, contents: Contents, wall: float) -> None:
     for record in contents.topics:
         options = TopicOptions(record.max_messages, record.overflow, record.max_age)
         topic = state.topics.add(record.name, options, record.number)
-        topic.log.begin_at(record.start)
+        topic.begin_at(record.start)
         topic.dropped = record.dropped
         topic.message_ids.first = record.first_id
     for seen in contents.message_ids:
@@ -69,6 +69,6 @@ def _restore_messages(state: State, contents: Contents, wall: float) -> None:
         topic.restore(segment.values, size, segment.published_at - wall)
     for record in contents.topics:
         topic = state.topics.numbered(record.number)
-        topic.commit(topic.log.end)
+        topic.commit(topic.end)
         topic.free_pulled()
         state.refreshed(topic)

@@ -27,10 +27,11 @@ class TopicOptions(NamedTuple):
     """Seconds after which a message is dropped."""
 
 
-class Topic:
+class Topic(Log):
     """An append-only log, shared by all its message queues, which hold positions in it.
 
-    Publishing costs the same for any number of queues: it touches none of them.
+    Publishing costs the same for any number of queues: it touches none of them. With a hundred thousand topics, what
+    it costs is the memory it touches, which is in no cache: the topic, its list of values and little else.
     """
 
     __slots__ = (
@@ -38,37 +39,41 @@ class Topic:
         "_has_history",
         "_history",
         "_journal",
+        "_max_messages",
         "_memory",
+        "_readers",
+        "_slowest",
         "_waiting",
         "committed",
         "commons",
         "dropped",
         "expires",
         "groups",
-        "log",
         "message_ids",
         "name",
         "number",
         "options",
-        "readers",
         "subscribers",
     )
 
     def __init__(self, name: str, options: TopicOptions, commons: Commons, number: int) -> None:
+        super().__init__()
         self.name = name
         self.number = number
         self.commons = commons
         self.options = options
-        self.log = Log()
         self.committed = 0
         """The offset before which messages may be delivered."""
-        self.readers = LowWaterMark()
         self.subscribers: dict[str, MessageQueue] = {}
         """The message queue of each subscribed peer; the members of a group have the same."""
         self.groups: dict[str, MessageQueue] = {}
         self.message_ids = MessageIds(commons.limits.message_ids, commons.limits.message_id_seconds, commons.memory)
         self.dropped = 0
         """Messages dropped by overflow or age that some queue had yet to have acknowledged."""
+        self._max_messages = options.max_messages
+        self._readers = LowWaterMark()
+        self._slowest: int | None = None
+        """The lowest position of all message queues."""
         self._memory = commons.memory
         self._journal = commons.journal
         self._history = min(commons.limits.history, options.max_messages)
@@ -82,32 +87,50 @@ class Topic:
     @property
     def unread(self) -> int:
         """Messages that at least one queue has yet to have acknowledged."""
-        return self.log.end - self._unread_from()
+        return self.end - self._unread_from()
 
     def append(self, values: Sequence[bytes], size: int, now: float) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
         Raises `TopicFull` or `TooLarge` by the topic's overflow policy, `MemoryFull` and `StorageFull`.
         """
-        excess = self.unread + len(values) - self.options.max_messages if self.subscribers else 0
+        excess = 0
+        if self._slowest is not None:
+            excess = self.end + len(values) - max(self._slowest, self.start) - self._max_messages
         if excess > 0 and self.options.overflow == "reject":
             raise self._overflow(len(values))
         self._journal.check_room(size)
         self._memory.reserve(size)
-        offset = self.log.append(values, size)
+        offset = self.extend(values, size)
         if self._ages is not None:
-            self._ages.append((self.log.end, now))
+            self._ages.append((self.end, now))
         if excess > 0:
-            self._drop(self.log.end - self.options.max_messages)
-        self.free_pulled()
+            self._drop(self.end - self._max_messages)
+        if excess > 0 or self._slowest is None:
+            self.free_pulled()
         self._journal.appended(self, values, size, now)
         return offset
 
+    def begin_reading(self, position: int) -> None:
+        """A message queue reads from `position` on."""
+        self._readers.add(position)
+        self._reading_changed()
+
+    def go_on_reading(self, position: int, to: int) -> None:
+        """A message queue goes from `position` to `to`, in either direction."""
+        self._readers.move(position, to)
+        self._reading_changed()
+
+    def end_reading(self, position: int) -> None:
+        """The message queue at `position` is closed."""
+        self._readers.remove(position)
+        self._reading_changed()
+
     def restore(self, values: Sequence[bytes], size: int, published_at: float) -> None:
         """Add what was appended in an earlier life."""
-        self.log.append(values, size)
+        self.extend(values, size)
         if self._ages is not None:
-            self._ages.append((self.log.end, published_at))
+            self._ages.append((self.end, published_at))
 
     def restore_id(self, message_id: str, offset: int, count: int, seen_at: float) -> None:
         """Remember what was published in an earlier life."""
@@ -133,7 +156,7 @@ class Topic:
         start = 0
         while self._ages and self._next_age() <= now:
             start, _ = self._ages.popleft()
-        if start > self.log.start:
+        if start > self.start:
             self._drop(start)
             self.free_pulled()
             self.wake()
@@ -145,10 +168,10 @@ class Topic:
     def position(self, start: From) -> int:
         """The offset that `start` means now; one that is not given yet means the next message."""
         if start == "latest":
-            return self.log.end
+            return self.end
         if start == "earliest":
-            return self.log.start
-        return min(start, self.log.end)
+            return self.start
+        return min(start, self.end)
 
     def wake(self) -> None:
         """Let the pulls that wait for messages of this topic be looked at."""
@@ -161,8 +184,8 @@ class Topic:
             max_messages=self.options.max_messages,
             overflow=self.options.overflow,
             max_age=self.options.max_age,
-            first_offset=self.log.start,
-            next_offset=self.log.end,
+            first_offset=self.start,
+            next_offset=self.end,
             unread=self.unread,
             dropped=self.dropped,
             subscribers=len(self.subscribers),
@@ -171,9 +194,9 @@ class Topic:
     def free_pulled(self) -> None:
         """Free what every queue has pulled, but for the history."""
         pulled = self._pulled()
-        if pulled - self._history > self.log.start:
+        if pulled - self._history > self.start:
             self._memory.free(self, pulled - self._history)
-        if (pulled > self.log.start) != self._has_history:
+        if (pulled > self.start) != self._has_history:
             self._has_history = not self._has_history
             self._memory.keep_history(self, self._has_history)
 
@@ -185,7 +208,11 @@ class Topic:
     def free(self, start: int) -> int:
         """Free what comes before `start`, and return the bytes given back."""
         self._journal.topic_changed(self)
-        return self.log.free(start)
+        return super().free(start)
+
+    def _reading_changed(self) -> None:
+        self._slowest = self._readers.lowest
+        self.free_pulled()
 
     def _next_age(self) -> float:
         if self.options.max_age is None or not self._ages:
@@ -193,17 +220,17 @@ class Topic:
         return self._ages[0][1] + self.options.max_age
 
     def _pulled(self) -> int:
-        return self.readers.lowest(self.log.end) if self.subscribers else self.log.end
+        return self.end if self._slowest is None else self._slowest
 
     def _unread_from(self) -> int:
-        return max(self._pulled(), self.log.start)
+        return max(self._pulled(), self.start)
 
     def _drop(self, start: int) -> None:
         self.dropped += max(0, start - self._unread_from())
         self._memory.free(self, start)
 
     def _overflow(self, count: int) -> TopicFull | TooLarge:
-        limit = self.options.max_messages
+        limit = self._max_messages
         if count > limit:
             return TooLarge(
                 f"A batch of {count} messages never fits into topic '{self.name}', which holds at most {limit} "

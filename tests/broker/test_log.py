@@ -16,7 +16,7 @@ def test_offsets_stay_with_their_values_while_the_oldest_are_freed(steps: list[l
             start = max(start, min(step, len(everything)))
             log.free(step)
         else:
-            assert log.append(step, size_of(step)) == len(everything)
+            assert log.extend(step, size_of(step)) == len(everything)
             everything += step
         assert (log.start, log.end) == (start, len(everything))
         assert log.size == size_of(everything[start:])
@@ -26,7 +26,7 @@ def test_offsets_stay_with_their_values_while_the_oldest_are_freed(steps: list[l
 
 def test_freeing_tells_the_bytes_given_back_once() -> None:
     log = Log()
-    log.append([b"12345", b"1"], size_of([b"12345", b"1"]))
+    log.extend([b"12345", b"1"], size_of([b"12345", b"1"]))
     assert log.free(1) == 5 + MESSAGE_OVERHEAD
     assert log.free(1) == 0
     assert log.size == 1 + MESSAGE_OVERHEAD
@@ -34,7 +34,7 @@ def test_freeing_tells_the_bytes_given_back_once() -> None:
 
 def test_a_read_ends_at_the_bytes_allowed_but_hands_over_one_larger_value() -> None:
     log = Log()
-    log.append([b"aaaa", b"bb", b"cccccccc"], 0)
+    log.extend([b"aaaa", b"bb", b"cccccccc"], 0)
     assert log.read(0, 3, 6) == [b"aaaa", b"bb"]
     assert log.read(0, 3, 5) == [b"aaaa"]
     assert log.read(2, 3, 1) == [b"cccccccc"]
@@ -44,6 +44,6 @@ def test_a_read_ends_at_the_bytes_allowed_but_hands_over_one_larger_value() -> N
 def test_freed_slots_are_given_back() -> None:
     log = Log()
     for _ in range(10 * COMPACT_FROM):
-        log.append([b"x"], size_of([b"x"]))
+        log.extend([b"x"], size_of([b"x"]))
         log.free(log.end - 1)
     assert log.slots <= 2 * COMPACT_FROM

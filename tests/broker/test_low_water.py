@@ -23,4 +23,4 @@ def test_it_is_the_minimum_of_all_positions(steps: list[tuple[str, int, int]]) -
             else:
                 mark.move(old, position)
                 positions.append(position)
-        assert mark.lowest(default=-1) == min(positions, default=-1)
+        assert mark.lowest == min(positions, default=None)
