@@ -47,14 +47,17 @@ def queued(count: int) -> Iterator[System]:
 
 @contextmanager
 def topics(count: int) -> Iterator[System]:
-    """`count` topics, each with one subscriber and a first message; more go to one or another in no order."""
+    """`count` topics, each with one subscriber and a first message; more go to one or another in no order.
+
+    Each request has a message of its own, so that wrk has as many different requests to send however few the topics.
+    """
     with indexing_server(*ROOM) as server:
         every = names("topic", count)
         make_all(server.url, [prepare("create_topic", {"topic": topic}) for topic in every])
         make_all(server.url, [prepare("register_peer_node", {"peer_id": SUBSCRIBER})])
         make_all(server.url, [prepare("subscribe", {"peer_id": SUBSCRIBER, "topic": topic}) for topic in every])
         make_all(server.url, [_publish(topic) for topic in every])
-        requests = [_publish(every[number % count]) for number in range(REQUESTS)]
+        requests = [_publish(every[number % count], f"{number:0{len(MESSAGE)}}") for number in range(REQUESTS)]
         random.shuffle(requests)
         yield System(f"topics: {count:,}", "publish", server.url, requests, total=lambda: stat(server.url, "published"))
 
@@ -83,5 +86,5 @@ def _publisher(name: str, url: str, during: Callable[[], AbstractContextManager[
     return System(name, "publish", url, [_publish(TOPIC)], total=lambda: stat(url, "published"), during=during)
 
 
-def _publish(topic: str) -> Request:
-    return prepare("publish", {"topic": topic, "message": MESSAGE}, expected=GOOD)
+def _publish(topic: str, message: str = MESSAGE) -> Request:
+    return prepare("publish", {"topic": topic, "message": message}, expected=GOOD)
