@@ -11,6 +11,7 @@ import requests
 
 from peerbus import protocol as wire
 from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError
+from peerbus.tokens import bearer
 
 AnswerT = TypeVar("AnswerT", bound=wire.Answer)
 
@@ -25,13 +26,20 @@ OUTCOME_UNKNOWN = (502, 504)
 class Caller:
     """Makes calls to one server or peer node, and gives their answers typed; use one a thread."""
 
-    def __init__(self, url: str, timeout: float, patience: float) -> None:
+    def __init__(self, url: str, timeout: float, patience: float, token: str | None = None) -> None:
         """`timeout` is how long an answer may take, `patience` how long calls are repeated, both in seconds."""
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._patience = patience
-        self._session = requests.Session()  # what every call carries, such as a header, belongs here
+        self._session = requests.Session()
         self._session.trust_env = False
+        self.show(token)
+
+    def show(self, token: str | None) -> None:
+        """Let every call from now on carry a token."""
+        self._session.headers.pop("Authorization", None)
+        if token:
+            self._session.headers["Authorization"] = bearer(token)
 
     def close(self) -> None:
         """Close the connection."""

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 from peerbus import protocol as wire
 from peerbus.errors import NotReady
 from peerbus.later import Later, then
+from peerbus.tokens import hash_of
 
 if TYPE_CHECKING:
     from peerbus.broker import Broker
@@ -25,9 +26,16 @@ def counted(number: int, noun: str) -> str:
 
 def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
     """Register a peer, or renew its lease."""
-    done = broker.register_peer(r.peer_id, r.address, r.lease_seconds)
+    token_hash = None if r.token is UNSET else hash_of(r.token)
+    done = broker.register_peer(r.peer_id, r.address, r.lease_seconds, token_hash)
     sentence = f"Peer '{r.peer_id}' is registered." if done.created else f"Peer '{r.peer_id}' stays registered."
-    return wire.RegisterAnswer(message=sentence, peer_id=r.peer_id, created=done.created, epoch=done.epoch)
+    return wire.RegisterAnswer(
+        message=sentence,
+        peer_id=r.peer_id,
+        created=done.created,
+        epoch=done.epoch,
+        token=r.token if done.token_is_new else UNSET,
+    )
 
 
 def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.PeerAnswer:
@@ -38,7 +46,7 @@ def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.PeerAnswer
 
 def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
     """Create a topic."""
-    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age)
+    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age, r.peer_id)
     sentence = f"Topic '{r.topic}' is created." if created else f"Topic '{r.topic}' existed; it keeps its messages."
     return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
 

@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 import msgspec
+from msgspec import UNSET
 
 from peerbus import protocol as wire
 from peerbus.caller import AnswerT, Caller
-from peerbus.errors import NotSubscribed, PeerbusError, PeerNotFound, TopicNotFound
+from peerbus.errors import NotSubscribed, PeerbusError, PeerNotFound, TopicNotFound, Unauthorized
 from peerbus.views import PeerView, TopicView
 
 PAGE = 1000
@@ -56,10 +57,23 @@ class Client:
     Marc Brooker, AWS Architecture Blog, 2015), and never shorter than the server asked for.
     """
 
-    def __init__(self, url: str, peer_id: str | None = None, *, timeout: float = 10.0, patience: float = 30.0) -> None:
-        """`timeout` is how long an answer may take, in seconds, beside what a pull waits."""
+    def __init__(
+        self,
+        url: str,
+        peer_id: str | None = None,
+        *,
+        timeout: float = 10.0,
+        patience: float = 30.0,
+        token: str | None = None,
+    ) -> None:
+        """`timeout` is how long an answer may take, in seconds, beside what a pull waits.
+
+        `token` is shown where one is asked for; once registered, the peer's own, which the server gave it, is.
+        """
         self.peer_id = peer_id
-        self._caller = Caller(url, timeout, patience)
+        self._caller = Caller(url, timeout, patience, token)
+        self._token = token
+        self._has_own_token = False
         self._registered: dict[str, Any] = {}
         self._epoch: str | None = None
         self._options: dict[str, dict[str, Any]] = {}
@@ -80,13 +94,24 @@ class Client:
     def register(self, **options: Any) -> wire.RegisterAnswer:
         """Register the peer, or renew its lease; options are `address` and `lease_seconds`."""
         fields = self._registered | options
-        answer = self._post("/register_peer_node", wire.RegisterAnswer, fields)
+        try:
+            answer = self._post("/register_peer_node", wire.RegisterAnswer, fields)
+        except Unauthorized:
+            if not self._has_own_token:
+                raise
+            self._forget_own_token()
+            answer = self._post("/register_peer_node", wire.RegisterAnswer, fields)
+        if answer.token is not UNSET:
+            self._has_own_token = True
+            self._caller.show(answer.token)
         self._registered, self._epoch, self.peer_id = fields, answer.epoch, answer.peer_id
         return answer
 
     def unregister(self) -> wire.PeerAnswer:
         """Unregister the peer."""
-        return self._post("/unregister_peer_node", wire.PeerAnswer, {}, repeat=False)
+        answer = self._post("/unregister_peer_node", wire.PeerAnswer, {}, repeat=False)
+        self._forget_own_token()
+        return answer
 
     def create_topic(self, topic: str, **options: Any) -> wire.CreateTopicAnswer:
         """Create a topic; options are `max_messages`, `overflow` and `max_age`."""
@@ -229,6 +254,10 @@ class Client:
                 yield from self._acknowledging(self.pull(topic, batch, wait, repeat=True).messages)
             except (PeerNotFound, NotSubscribed):
                 self.rejoin(topic)
+            except Unauthorized:
+                if not self._has_own_token:
+                    raise
+                self.rejoin(topic)
 
     def _acknowledging(self, messages: list[Message]) -> Generator[Message, None, None]:
         try:
@@ -240,6 +269,10 @@ class Client:
             if messages:
                 with suppress(PeerbusError):  # their deadline does the same, later
                     self._nack(_claims(messages), repeat=False)
+
+    def _forget_own_token(self) -> None:
+        self._has_own_token = False
+        self._caller.show(self._token)
 
     def _ack(self, claims: dict[str, Any]) -> wire.AckAnswer:
         answer = self._post("/ack_messages", wire.AckAnswer, claims)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from peerbus import calls
 from peerbus import protocol as wire
 from peerbus.errors import (
+    Forbidden,
     MemoryFull,
     NotReady,
     NotSubscribed,
@@ -40,6 +42,16 @@ Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=wire.Request)
 
 
+class Access(Enum):
+    """Who may make a call, where the server asks for tokens. An admin may make all."""
+
+    ANYONE = "anyone, without a token"
+    NEWCOMER = "who has the enrolment token, or is the peer that the call names"
+    PEER = "a peer, for itself; with the enrolment token where the call names no peer"
+    OWNER = "the peer that created the topic"
+    ADMIN = "an admin"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint(Generic[Target, RequestT]):
     """One call. Its answers' sentences are logged at `level`, or at debug where they changed nothing."""
@@ -54,6 +66,8 @@ class Endpoint(Generic[Target, RequestT]):
     answer: type[wire.Answer] = wire.Answer
     errors: tuple[type[PeerbusError], ...] = ()
     """What it may be refused with, beside what every call may be."""
+    access: Access = Access.PEER
+    """Who may make it, where the server asks for tokens."""
 
     @property
     def name(self) -> str:
@@ -76,7 +90,8 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         wire.RegisterRequest,
         calls.register_peer_node,
         answer=wire.RegisterAnswer,
-        errors=(TooManyPeers, StorageFull),
+        errors=(Forbidden, TooManyPeers, StorageFull),
+        access=Access.NEWCOMER,
     ),
     Endpoint(
         "POST",
@@ -92,7 +107,7 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         wire.CreateTopicRequest,
         calls.create_topic,
         answer=wire.CreateTopicAnswer,
-        errors=(TopicExists, TooManyTopics, StorageFull),
+        errors=(PeerNotFound, TopicExists, TooManyTopics, StorageFull),
     ),
     Endpoint(
         "DELETE",
@@ -101,6 +116,7 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         calls.delete_topic,
         answer=wire.DeleteTopicAnswer,
         errors=(TopicNotFound, StorageFull),
+        access=Access.OWNER,
     ),
     Endpoint(
         "POST",
@@ -165,11 +181,38 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         errors=(TopicNotFound,),
     ),
     Endpoint("GET", "/topics", wire.ListRequest, calls.topics, logging.DEBUG, changes=False, answer=wire.TopicsAnswer),
-    Endpoint("GET", "/peers", wire.ListRequest, calls.peers, logging.DEBUG, changes=False, answer=wire.PeersAnswer),
-    Endpoint("GET", "/stats", wire.EmptyRequest, calls.stats, logging.DEBUG, changes=False, answer=wire.StatsAnswer),
+    Endpoint(
+        "GET",
+        "/peers",
+        wire.ListRequest,
+        calls.peers,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.PeersAnswer,
+        access=Access.ADMIN,
+    ),
+    Endpoint(
+        "GET",
+        "/stats",
+        wire.EmptyRequest,
+        calls.stats,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.StatsAnswer,
+        access=Access.ADMIN,
+    ),
 )
 
 HEALTH: tuple[Endpoint[Broker, Any], ...] = (
-    Endpoint("GET", "/livez", wire.EmptyRequest, calls.livez, logging.DEBUG, changes=False),
-    Endpoint("GET", "/readyz", wire.EmptyRequest, calls.readyz, logging.DEBUG, changes=False, errors=(NotReady,)),
+    Endpoint("GET", "/livez", wire.EmptyRequest, calls.livez, logging.DEBUG, changes=False, access=Access.ANYONE),
+    Endpoint(
+        "GET",
+        "/readyz",
+        wire.EmptyRequest,
+        calls.readyz,
+        logging.DEBUG,
+        changes=False,
+        errors=(NotReady,),
+        access=Access.ANYONE,
+    ),
 )

@@ -30,6 +30,18 @@ class BadRequest(PeerbusError):
     code, status = "bad_request", 400
 
 
+class Unauthorized(PeerbusError):
+    """The call needs a token, and came with none, or with one that is not known."""
+
+    code, status = "unauthorized", 401
+
+
+class Forbidden(PeerbusError):
+    """The token is known, and is not one for this call."""
+
+    code, status = "forbidden", 403
+
+
 class PeerMismatch(PeerbusError):
     """A peer node was asked to act for another peer than itself."""
 

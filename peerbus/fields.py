@@ -6,9 +6,11 @@ from msgspec import Meta, Raw
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$(?!\n)"
 URL = r"^https?://[^\s/]+"
+WORD = r"^[A-Za-z0-9._:/-]+$(?!\n)"
 MEANINGS = {
     NAME: "a name that begins with a letter or digit and goes on with letters, digits and . _ : / or -",
     URL: "a URL that begins with http:// or https://",
+    WORD: "a token of letters, digits and . _ : / or -",
 }
 """What the patterns stand for, to be said to who did not meet them."""
 LARGEST = 2**53 - 1
@@ -24,6 +26,17 @@ Many = Meta(max_length=100_000)
 Address = Annotated[str, Meta(title="URL", pattern=URL, max_length=2048, description=MEANINGS[URL])]
 Lease = Annotated[float, Meta(ge=0.001, le=86_400, description="Seconds the peer may stay silent.")]
 
+Token = Annotated[
+    str,
+    Meta(
+        title="token",
+        min_length=32,
+        max_length=256,
+        pattern=WORD,
+        description="What the peer will show: its id, a dot and a secret; by default the server makes a new one.",
+    ),
+]
+
 # Topics
 Capacity = Annotated[Count, Meta(description="Messages that wait for some subscriber; by default the server's limit.")]
 Overflow = Annotated[
@@ -31,6 +44,8 @@ Overflow = Annotated[
     Meta(description="What gives way when the topic is full: the new message, which is the default, or the oldest."),
 ]
 Age = Annotated[float, Meta(ge=0.001, description="Seconds after which a message is dropped; by default never.")]
+
+Creator = Annotated[Name, Meta(description="Who creates it; its lease is renewed.")]
 
 # Messages
 Value = Annotated[Raw, Meta(description="Any JSON value.")]

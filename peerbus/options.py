@@ -2,8 +2,10 @@
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +15,7 @@ from peerbus.errors import StartError
 from peerbus.logs import LEVELS
 
 USAGE_ERROR = 2
+SHORTEST_TOKEN = 16
 LARGEST = (1 << 63) - 1
 """The largest number that a database holds."""
 
@@ -26,6 +29,12 @@ LOG_LEVEL = click.option(
     "--log-level", type=click.Choice(LEVELS), default="info", help="Least level logged; debug has every message."
 )
 HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
+INSECURE = click.option("--insecure", is_flag=True, help="Listen beyond this machine without asking for a token.")
+
+
+def token_option(flag: str, meaning: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option for a file that holds a token; in the environment the token itself will do, without `_FILE`."""
+    return click.option(f"{flag}-file", type=click.Path(dir_okay=False, path_type=Path), default=None, help=meaning)
 
 
 def command(prefix: str, example: str = "--log-level") -> Callable[[Callable[..., Any]], click.Command]:
@@ -38,6 +47,35 @@ def command(prefix: str, example: str = "--log-level") -> Callable[[Callable[...
         context_settings={"auto_envvar_prefix": prefix, "show_default": True, "max_content_width": 110},
         epilog=f"Every option is also an environment variable: {example} is {variable}.",
     )
+
+
+def token(variable: str, file: Path | None) -> str | None:
+    """The token in a file, or else in an environment variable.
+
+    Raises `click.UsageError` for a file that cannot be read and a token that is too short.
+    """
+    source, found = f"${variable}", os.environ.get(variable, "").strip()
+    if file:
+        try:
+            source, found = str(file), file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not ASCII"
+            raise click.UsageError(f"The token in {file} cannot be read: {reason}.") from None
+    if not found and not file:
+        return None
+    if len(found) < SHORTEST_TOKEN or not found.isprintable() or " " in found:
+        raise click.UsageError(f"The token in {source} must be one word of at least {SHORTEST_TOKEN} characters.")
+    return found
+
+
+def check_exposure(listener: socket.socket, token: str | None, insecure: bool) -> None:
+    """Raise `StartError` where others than this machine's could call, and nobody decided that they may."""
+    address = listener.getsockname()[0]
+    if token is None and not insecure and not ip_address(address.partition("%")[0]).is_loopback:
+        raise StartError(
+            f"Listening on {address}, anybody who reaches it could call. Ask for a token with --token-file, "
+            "or say --insecure."
+        )
 
 
 def run(main: click.Command) -> NoReturn:

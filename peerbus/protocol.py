@@ -44,14 +44,19 @@ class RegisterRequest(Request):
     peer_id: fields.Name
     address: fields.Address | UnsetType | None = UNSET
     lease_seconds: fields.Lease | UnsetType | None = UNSET
+    token: fields.Token | UnsetType = UNSET
 
 
 class RegisterAnswer(Answer):
-    """`epoch` changes when the server lost its state: register and subscribe again."""
+    """`epoch` changes when the server lost its state: register and subscribe again.
+
+    `token` is told once, by a server that asks for tokens: what the peer is to send with each call.
+    """
 
     peer_id: str
     created: bool
     epoch: str
+    token: str | UnsetType = UNSET
 
 
 class PeerRequest(Request):
@@ -73,6 +78,7 @@ class CreateTopicRequest(Request):
     max_messages: fields.Capacity | None = None
     overflow: fields.Overflow | None = None
     max_age: fields.Age | None = None
+    peer_id: fields.Creator | None = None
 
 
 class CreateTopicAnswer(Answer):

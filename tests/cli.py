@@ -29,9 +29,9 @@ class CommandLine:
         ours = {name: None for name in os.environ if name.startswith("PEERBUS_")}
         return CliRunner().invoke(main, arguments, stdin, env={**ours, "PEERBUS_URL": self.url, **variables})
 
-    def says(self, *arguments: str, stdin: str | bytes = "") -> str:
+    def says(self, *arguments: str, stdin: str | bytes = "", **variables: str) -> str:
         """What a command prints that must succeed, without remarks."""
-        result = self(*arguments, stdin=stdin)
+        result = self(*arguments, stdin=stdin, **variables)
         assert (result.exit_code, result.stderr) == (0, "")
         return result.stdout
 

@@ -18,6 +18,7 @@ import requests
 
 from peerbus.broker import Broker, Limits
 from peerbus.index import IndexingServer
+from peerbus.index.access import Tokens
 from peerbus.later import Later
 from peerbus.peer import NodeOptions, PeerNode
 from peerbus.serving import Server, bind
@@ -85,6 +86,12 @@ class Api:
         """Make a call from another thread, on a connection of its own."""
         return in_background(lambda: Api(self.url).send(method, path, json=fields))
 
+    def showing(self, token: str) -> "Api":
+        """The same server, asked with a token."""
+        other = Api(self.url)
+        other.session.headers["Authorization"] = f"Bearer {token}"
+        return other
+
     def close(self) -> None:
         self.session.close()
 
@@ -144,9 +151,9 @@ def tended(broker: Broker) -> Iterator[None]:
 
 
 @contextmanager
-def start_index(port: int = 0, **limits: Any) -> Iterator[Api]:
+def start_index(port: int = 0, tokens: Tokens | None = None, **limits: Any) -> Iterator[Api]:
     """An indexing server in this process."""
-    server = IndexingServer(bind("127.0.0.1", port), Limits(**limits), threads=64, max_body=MAX_BODY)
+    server = IndexingServer(bind("127.0.0.1", port), Limits(**limits), threads=64, max_body=MAX_BODY, tokens=tokens)
     yield from serving(server)
 
 

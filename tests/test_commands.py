@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 
 import click
@@ -14,11 +15,14 @@ from tests.support import Api, Process, eventually
 Run = Callable[..., Process]
 SERVER = "indexing_server.py"
 OPTIONS = [option for option in indexing_server.main.params if isinstance(option, click.Option)]
-WORDS: dict[str, str | Path] = {
+WORDS: dict[str, str | Path | bool] = {
     "host": "localhost",
     "log_dir": Path("elsewhere"),
     "data_dir": Path("kept"),
     "log_level": "debug",
+    "token_file": Path("token"),
+    "admin_token_file": Path("admin"),
+    "insecure": True,
 }
 """Values other than the defaults, of the options that are no numbers."""
 
@@ -135,5 +139,56 @@ def test_help_names_every_option_with_its_default(run: Run) -> None:
     for option in OPTIONS:
         assert option.opts[0] in out
         assert option.help
-    assert out.count("[default: ") == sum(option.default is not None for option in OPTIONS)
+    assert out.count("[default: ") == sum(not option.is_flag and option.default is not None for option in OPTIONS)
     assert "PEERBUS_LOG_LEVEL" in out
+
+
+EVERYWHERE = str(ip_address(0))
+EXPOSED: dict[str, tuple[str, list[str]]] = {
+    "a server": (SERVER, ["--host", EVERYWHERE]),
+    "a server on IPv6": (SERVER, ["--host", "::"]),
+    "a node": ("peer_node.py", ["--host", EVERYWHERE]),
+}
+
+
+@pytest.mark.parametrize("name", EXPOSED)
+def test_who_would_answer_anybody_must_say_so(run: Run, name: str) -> None:
+    script, arguments = EXPOSED[name]
+    assert "--token-file, or say --insecure" in run(script, "--port", "0", *arguments).refusal()
+
+
+@pytest.mark.parametrize("name", ["a server", "a node"])
+def test_beyond_this_machine_it_listens_with_a_token_or_when_told_to(run: Run, name: str, tmp_path: Path) -> None:
+    script, arguments = EXPOSED[name]
+    (tmp_path / "token").write_text("a secret of sixteen or more".replace(" ", "-") + "\n")
+    for more, environment in (
+        (["--insecure"], {}),
+        (["--token-file", str(tmp_path / "token")], {}),
+        ([], {"PEERBUS_TOKEN": "s" * 16, "PEERBUS_NODE_TOKEN": "s" * 16}),
+    ):
+        assert run(script, "--port", "0", *arguments, *more, **environment).urls()
+
+
+BAD_TOKENS: dict[str, tuple[str, list[str], str]] = {
+    "none": ("", ["--token-file"], "at least 16 characters"),
+    "a short one": ("secret", ["--token-file"], "at least 16 characters"),
+    "two words": ("a secret of two or more words", ["--token-file"], "one word"),
+    "a word that is not ASCII": ("ü" * 20, ["--token-file"], "not ASCII"),
+    "an admin's alone": ("s" * 16, ["--admin-token-file"], "--token-file"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TOKENS)
+def test_a_token_that_is_none_is_refused(run: Run, tmp_path: Path, name: str) -> None:
+    content, options, fault = BAD_TOKENS[name]
+    (tmp_path / "token").write_text(content)
+    assert fault in run(SERVER, "--port", "0", *options, str(tmp_path / "token")).refusal()
+
+
+def test_a_token_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
+    assert f"{tmp_path}/none cannot be read" in run(SERVER, "--port", "0", "--token-file", f"{tmp_path}/none").refusal()
+
+
+def test_an_admin_has_a_token_of_its_own(run: Run) -> None:
+    tokens = {"PEERBUS_TOKEN": "s" * 16, "PEERBUS_ADMIN_TOKEN": "s" * 16}
+    assert "another one" in run(SERVER, "--port", "0", **tokens).refusal()

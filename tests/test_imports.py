@@ -13,6 +13,7 @@ LAYERS = {
     "peerbus.fields": set(),
     "peerbus.protocol": {"peerbus.errors", "peerbus.fields", "peerbus.views"},
     "peerbus.later": set(),
+    "peerbus.tokens": set(),
     "peerbus.crew": set(),
     "peerbus.serving": {"peerbus.crew", "peerbus.errors"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
@@ -22,6 +23,7 @@ LAYERS = {
         "peerbus.errors",
         "peerbus.views",
         "peerbus.later",
+        "peerbus.tokens",
     },
     "peerbus.endpoints": {
         "peerbus.calls",
@@ -30,6 +32,7 @@ LAYERS = {
         "peerbus.errors",
         "peerbus.views",
         "peerbus.later",
+        "peerbus.tokens",
     },
     "peerbus.web": {
         "peerbus.endpoints",
@@ -39,6 +42,7 @@ LAYERS = {
         "peerbus.errors",
         "peerbus.views",
         "peerbus.later",
+        "peerbus.tokens",
         "peerbus.serving",
         "peerbus.crew",
     },

@@ -17,7 +17,7 @@ from peerbus.broker.results import Deleted, Published, Pulled, Registered, Settl
 from peerbus.broker.schedule import NEVER
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
-from peerbus.errors import BadRequest
+from peerbus.errors import BadRequest, Forbidden
 from peerbus.later import Later
 from peerbus.views import PeerView, Stats, TopicView
 
@@ -61,24 +61,40 @@ class Broker:
         peer_id: str,
         address: str | UnsetType | None = UNSET,
         lease_seconds: float | UnsetType | None = UNSET,
+        token_hash: bytes | None = None,
     ) -> Registered:
         """Register a peer or renew its lease; keeps the address and the lease of a known peer where not named.
 
-        Raises `TooManyPeers` and `StorageFull`.
+        A `token_hash` is kept, and known peers that have one are renewed by that one alone, or by none. Raises
+        `Forbidden` for another, `TooManyPeers` and `StorageFull`.
         """
         with self._lock:
             known = self._state.peers.find(peer_id)
+            if known and known.token_hash and token_hash not in (None, known.token_hash):
+                raise Forbidden(
+                    f"Peer '{peer_id}' is registered with another token. Register it with that one, "
+                    "or when it is unregistered or its lease has run out."
+                )
             peer = known or self._state.peers.register(peer_id)
-            before = peer.address, peer.lease_seconds
+            before = peer.address, peer.lease_seconds, peer.token_hash
+            token_is_new = token_hash is not None and peer.token_hash is None
             if address is not UNSET:
                 peer.address = address
             if lease_seconds is not UNSET:
                 peer.lease_seconds = lease_seconds
-            if (peer.address, peer.lease_seconds) != before or not known:
+            if token_is_new:
+                peer.token_hash = token_hash
+            if (peer.address, peer.lease_seconds, peer.token_hash) != before or not known:
                 self._state.journal.peer_changed(peer)
             self._state.peers.renew(peer, self._clock())
             self._state.hurry()
-            return Registered(known is None, self._state.epoch)
+            return Registered(known is None, self._state.epoch, token_is_new)
+
+    def token_hash(self, peer_id: str) -> bytes | None:
+        """What a peer's token hashes to; None where there is no such peer, or it has none. Renews no lease."""
+        with self._lock:
+            peer = self._state.peers.find(peer_id)
+            return peer.token_hash if peer else None
 
     def unregister_peer(self, peer_id: str) -> None:
         """Remove a peer with its subscriptions; its waiting pulls end. Raises `PeerNotFound`."""
@@ -115,14 +131,24 @@ class Broker:
         max_messages: int | None = None,
         overflow: Overflow | None = None,
         max_age: float | None = None,
+        creator: str | None = None,
     ) -> bool:
         """Create a topic and say whether it is new; an existing one is left as it is.
 
-        Raises `TopicExists` when it exists with other options than the ones named, `TooManyTopics`, `StorageFull`,
-        and `BadRequest` for an option beyond the server's own limit.
+        `creator` is the peer that does it, of which this is a sign of life.
+
+        Raises `TopicExists` when it exists with other options than the ones named, `PeerNotFound` for the creator,
+        `TooManyTopics`, `StorageFull`, and `BadRequest` for an option beyond the server's own limit.
         """
         with self._lock:
-            return self._state.topics.create(topic, max_messages, overflow, max_age)
+            if creator is not None:
+                self._state.peer(creator)
+            return self._state.topics.create(topic, max_messages, overflow, max_age, creator)
+
+    def topic_creator(self, topic: str) -> str | None:
+        """The peer that created a topic, if any did; raises `TopicNotFound`."""
+        with self._lock:
+            return self._state.topic(topic).creator
 
     def delete_topic(self, topic: str) -> Deleted:
         """Delete a topic with its messages and subscriptions; pulls waiting for it end at once.

@@ -204,12 +204,19 @@ class Ledger(Journal):
 
 
 def _peer_record(peer: Peer) -> PeerRecord:
-    return PeerRecord(peer.peer_id, peer.address, peer.lease_seconds, list(peer.deleted_topics))
+    return PeerRecord(peer.peer_id, peer.address, peer.lease_seconds, list(peer.deleted_topics), peer.token_hash)
 
 
 def _topic_record(topic: Topic) -> TopicRecord:
     return TopicRecord(
-        topic.number, topic.name, *topic.options, topic.start, topic.end, topic.dropped, topic.message_ids.first
+        topic.number,
+        topic.name,
+        *topic.options,
+        topic.start,
+        topic.end,
+        topic.dropped,
+        topic.message_ids.first,
+        topic.creator,
     )
 
 

@@ -22,13 +22,15 @@ DELETED_TOPICS_REMEMBERED = 1000
 class Peer:
     """A registered participant: its address, its lease and its subscriptions."""
 
-    __slots__ = ("_journal", "address", "deleted_topics", "lease_seconds", "peer_id", "queues", "waiting")
+    __slots__ = ("_journal", "address", "deleted_topics", "lease_seconds", "peer_id", "queues", "token_hash", "waiting")
 
     def __init__(self, peer_id: str, journal: Journal) -> None:
         self._journal = journal
         self.peer_id = peer_id
         self.address: str | None = None
         self.lease_seconds: float | None = None
+        self.token_hash: bytes | None = None
+        """Of the token that speaks for this peer; None for one that needs none."""
         self.waiting = 0
         """Pulls of this peer that wait; while there are any, it is alive."""
         self.queues: dict[str, MessageQueue] = {}

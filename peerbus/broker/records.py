@@ -11,12 +11,16 @@ from msgspec import Struct, field
 
 
 class PeerRecord(Struct, frozen=True, gc=False):
-    """A registered peer; `deleted_topics` are those it was subscribed to and is still to be told of."""
+    """A registered peer; `deleted_topics` are those it was subscribed to and is still to be told of.
+
+    Of its token only the hash is kept.
+    """
 
     peer_id: str
     address: str | None
     lease_seconds: float | None
     deleted_topics: Sequence[str]
+    token_hash: bytes | None = None
 
 
 class TopicRecord(Struct, frozen=True, gc=False):
@@ -31,6 +35,7 @@ class TopicRecord(Struct, frozen=True, gc=False):
     end: int
     dropped: int
     first_id: int
+    creator: str | None = None
 
 
 class QueueRecord(Struct, frozen=True, gc=False):

@@ -23,6 +23,7 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
     for peer_record in contents.peers:
         peer = state.peers.add(peer_record.peer_id)
         peer.address, peer.lease_seconds = peer_record.address, peer_record.lease_seconds
+        peer.token_hash = peer_record.token_hash
         peer.deleted_topics = dict.fromkeys(peer_record.deleted_topics)
         state.peers.renew(peer, now)
     _restore_topics(state, contents, wall)
@@ -40,6 +41,7 @@ def _restore_topics(state: State, contents: Contents, wall: float) -> None:
         topic = state.topics.add(record.name, options, record.number)
         topic.begin_at(record.start)
         topic.dropped = record.dropped
+        topic.creator = record.creator
         topic.message_ids.first = record.first_id
     for seen in contents.message_ids:
         topic = state.topics.numbered(seen.topic)

@@ -6,10 +6,11 @@ from msgspec import Struct
 
 
 class Registered(Struct):
-    """`created` is false when the peer was registered already."""
+    """`created` is false when the peer was registered already; `token_is_new` says that it has a token from now on."""
 
     created: bool
     epoch: str
+    token_is_new: bool
 
 
 class Published(Struct):

@@ -46,6 +46,7 @@ class Topic(Log):
         "_waiting",
         "committed",
         "commons",
+        "creator",
         "dropped",
         "expires",
         "groups",
@@ -59,6 +60,8 @@ class Topic(Log):
     def __init__(self, name: str, options: TopicOptions, commons: Commons, number: int) -> None:
         super().__init__()
         self.name = name
+        self.creator: str | None = None
+        """The peer that created it, if any did."""
         self.number = number
         self.commons = commons
         self.options = options

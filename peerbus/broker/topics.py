@@ -45,6 +45,7 @@ class Topics:
         max_messages: int | None = None,
         overflow: Overflow | None = None,
         max_age: float | None = None,
+        creator: str | None = None,
     ) -> bool:
         """Create a topic, or compare the options named with those it has; say whether it is new.
 
@@ -67,7 +68,9 @@ class Topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
         self._commons.journal.check_room(0)
         options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
-        self._commons.journal.topic_changed(self.add(name, options, self._commons.journal.new_number()))
+        topic = self.add(name, options, self._commons.journal.new_number())
+        topic.creator = creator
+        self._commons.journal.topic_changed(topic)
         return True
 
     def add(self, name: str, options: TopicOptions, number: int) -> Topic:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from peerbus import options
 from peerbus.errors import PeerbusError
 from peerbus.seconds import Seconds
 
@@ -21,16 +23,21 @@ Decorator = Callable[[Any], Any]
 
 @dataclass
 class Settings:
-    """Where the calls go, and for how many seconds they are repeated."""
+    """Where the calls go, for how many seconds they are repeated, and where the token is that they show."""
 
     url: str = "http://127.0.0.1:5000"
     patience: float = 0.0
+    token_file: Path | None = None
 
-    def client(self, peer_id: str | None = None, **options: Any) -> Client:
+    def client(self, peer_id: str | None = None, **named: Any) -> Client:
         """A client for one command; all are made here."""
         from peerbus.client import Client  # loads requests, which help and most of completion do without
 
-        return Client(self.url, peer_id, **{"patience": self.patience} | options)
+        return Client(self.url, peer_id, **{"patience": self.patience, "token": self._token()} | named)
+
+    def _token(self) -> str | None:
+        """The token in the file, or in the environment; raises `click.UsageError` for a file that cannot be read."""
+        return options.token("PEERBUS_TOKEN", self.token_file)
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -48,7 +55,7 @@ def _either_place(flag: str, default: Any, **attributes: Any) -> tuple[Decorator
     def option(**differing: Any) -> Decorator:
         return click.option(flag, callback=_remember, expose_value=False, show_default=True, **attributes, **differing)
 
-    return option(default=default, envvar=f"PEERBUS_{flag[2:].upper()}"), option()
+    return option(default=default, envvar=f"PEERBUS_{flag[2:]}".replace("-", "_").upper()), option()
 
 
 def complete_topic(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -69,6 +76,13 @@ PATIENCE, PATIENCE_AFTER = _either_place(
     metavar="SECONDS",
     help="Seconds to go on trying a server that cannot be reached, or has no room.",
 )
+TOKEN, TOKEN_AFTER = _either_place(
+    "--token-file",
+    Settings.token_file,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File with the token to show, if it is not in $PEERBUS_TOKEN.",
+)
 TOPIC = click.argument("topic", shell_complete=complete_topic)
 PEER_ID = click.option("--peer-id", envvar="PEERBUS_PEER_ID", help="Who calls. Only a peer node knows its own.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
@@ -82,7 +96,7 @@ def command(*parameters: Decorator) -> Callable[[Callable[..., Any]], click.Comm
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         decorated: Any = click.pass_obj(function)
-        for parameter in reversed((*parameters, URL_AFTER, PATIENCE_AFTER)):
+        for parameter in reversed((*parameters, URL_AFTER, PATIENCE_AFTER, TOKEN_AFTER)):
             decorated = parameter(decorated)
         made: click.Command = click.command()(decorated)
         for option in made.params:

@@ -8,6 +8,7 @@ import click
 
 from peerbus import options
 from peerbus.broker import Limits
+from peerbus.index.access import Tokens
 from peerbus.index.server import IndexingServer
 from peerbus.journal import InMemory, OnDisk
 from peerbus.logs import log_to
@@ -42,6 +43,9 @@ def limit_options(command: Any) -> Any:
     default=64 << 20,
     help="Free bytes on its disk below which nothing is published.",
 )
+@options.token_option("--token", "File with the token to register with; each peer then needs one of its own.")
+@options.token_option("--admin-token", "File with the token that all calls may be made with.")
+@options.INSECURE
 @options.MAX_BODY
 @options.LOG_DIR
 @options.LOG_LEVEL
@@ -52,19 +56,34 @@ def main(
     threads: int,
     data_dir: Path | None,
     min_free: int,
+    token_file: Path | None,
+    admin_token_file: Path | None,
+    insecure: bool,
     max_body: int,
     log_dir: Path,
     log_level: str,
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
+    tokens = _tokens(token_file, admin_token_file)
+    listener = bind(host, port)
+    options.check_exposure(listener, tokens and tokens.enrolment, insecure)
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
-    server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body, journal)
+    server = IndexingServer(listener, Limits(**limits), threads, max_body, journal, tokens)
     server.stop_on_signals()
     server.start()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")
     server.wait()
+
+
+def _tokens(file: Path | None, admin_file: Path | None) -> Tokens | None:
+    enrolment, admin = options.token("PEERBUS_TOKEN", file), options.token("PEERBUS_ADMIN_TOKEN", admin_file)
+    if enrolment is None and admin is not None:
+        raise click.UsageError("With an admin token, peers need one to register with: name it with --token-file.")
+    if enrolment is not None and enrolment == admin:
+        raise click.UsageError("The admin token must be another one than that to register with.")
+    return Tokens(enrolment, admin) if enrolment else None
 
 
 def run() -> NoReturn:

@@ -7,6 +7,7 @@ import threading
 from peerbus.broker import Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH
 from peerbus.index import heap
+from peerbus.index.access import Guard, Tokens
 from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
 from peerbus.serving import Server
@@ -25,14 +26,27 @@ class IndexingServer:
     """One broker served over HTTP on a bound socket."""
 
     def __init__(
-        self, listener: socket.socket, limits: Limits, threads: int, max_body: int, journal: InMemory | None = None
+        self,
+        listener: socket.socket,
+        limits: Limits,
+        threads: int,
+        max_body: int,
+        journal: InMemory | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
-        """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
+        """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read.
+
+        With `tokens`, callers are asked for theirs.
+        """
         heap.keep_little()
         self._notifier = Notifier()
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
-        routes = {row: answering(row, self.broker, max_body, self._journal.keep) for row in (*ENDPOINTS, *HEALTH)}
+        admitting = Guard(self.broker, tokens).admitting if tokens else lambda _: None
+        routes = {
+            row: answering(row, self.broker, max_body, self._journal.keep, admitting(row))
+            for row in (*ENDPOINTS, *HEALTH)
+        }
         self._server = Server(Door(create_app(routes), routes), listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from peerbus.calls import counted, livez
-from peerbus.endpoints import Endpoint
+from peerbus.endpoints import Access, Endpoint
 from peerbus.errors import NotReady
 from peerbus.protocol import Answer, EmptyRequest, EventsAnswer, Notice, PeerAnswer
 
@@ -41,8 +41,8 @@ def readyz(node: PeerNode, _: EmptyRequest) -> Answer:
 
 OWN_CALLS: tuple[Endpoint[PeerNode, Any], ...] = (
     Endpoint("POST", "/exit_peer", EmptyRequest, exit_peer, answer=PeerAnswer),
-    Endpoint("POST", "/notify", Notice, notify, logging.DEBUG),
+    Endpoint("POST", "/notify", Notice, notify, logging.DEBUG, access=Access.ANYONE),
     Endpoint("GET", "/events", EmptyRequest, events, logging.DEBUG, answer=EventsAnswer),
-    Endpoint("GET", "/livez", EmptyRequest, livez, logging.DEBUG),
-    Endpoint("GET", "/readyz", EmptyRequest, readyz, logging.DEBUG, errors=(NotReady,)),
+    Endpoint("GET", "/livez", EmptyRequest, livez, logging.DEBUG, access=Access.ANYONE),
+    Endpoint("GET", "/readyz", EmptyRequest, readyz, logging.DEBUG, errors=(NotReady,), access=Access.ANYONE),
 )

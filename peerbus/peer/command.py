@@ -57,6 +57,9 @@ def peer_ids(first: str, count: int) -> list[str]:
 @click.option(
     "--max-waiting", type=click.IntRange(min=0), default=DEFAULTS.max_waiting, help="Pulls waiting at once, a peer."
 )
+@options.token_option("--index-token", "File with the token that the indexing server wants to register a peer.")
+@options.token_option("--token", "File with the token that callers of these peers are to show.")
+@options.INSECURE
 @options.MAX_BODY
 @options.LOG_DIR
 @options.LOG_LEVEL
@@ -71,6 +74,9 @@ def main(
     advertise: str | None,
     threads: int,
     max_waiting: int,
+    index_token_file: Path | None,
+    token_file: Path | None,
+    insecure: bool,
     max_body: int,
     log_dir: Path,
     log_level: str,
@@ -84,8 +90,21 @@ def main(
             msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             raise click.UsageError(f"{flag} {value!r}: {error}.") from None
+    index_token = options.token("PEERBUS_NODE_INDEX_TOKEN", index_token_file)
+    token = options.token("PEERBUS_NODE_TOKEN", token_file)
     places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
-    node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_waiting, max_body, advertise)
+    options.check_exposure(places[0].listener, token, insecure)
+    node_options = NodeOptions(
+        index_url,
+        lease_seconds,
+        index_timeout,
+        threads,
+        max_waiting,
+        max_body,
+        advertise,
+        index_token,
+        token,
+    )
     return run_nodes(places, node_options, Logging(log_dir, log_level))
 
 

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from peerbus.connection import Received
 from peerbus.endpoints import Endpoint
-from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound
+from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound, Unauthorized
 from peerbus.later import Later, settle
 from peerbus.peer.index import JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Membership, Subscription
@@ -27,7 +27,7 @@ Fields = dict[str, Raw]
 
 LONGEST_WAIT = 86_400.0
 """The most that is added to the time an answer may take; what a pull may wait is for the server to say."""
-PASSED_ON = {"content-type": "Content-Type", "retry-after": "Retry-After", "allow": "Allow"}
+PASSED_ON = {name.lower(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
 """The headers of an answer that are the caller's too."""
 
 
@@ -123,6 +123,8 @@ class Forwarding:
 
     def _can_mend(self, call: Call, received: Received) -> bool:
         """Whether what the server does not know should be there."""
+        if received.status == Unauthorized.status:
+            return self._index.token is not None and self._membership.can_restore(None)
         if received.status != 404 or call.fields is None or self._endpoint.name == "unregister_peer_node":
             return False
         code = error_in(received).code

@@ -10,11 +10,13 @@ from peerbus.connection import Received
 from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError, TooManyWaiting
 from peerbus.later import Later
 from peerbus.protocol import Answer, ErrorAnswer, Request
+from peerbus.tokens import bearer
 from peerbus.transport import TimedOut, Transport, Unreachable
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 CONNECT_SECONDS = 2.0
+REGISTER = "/register_peer_node"
 STATUSES = {200} | {error.status for error in CATALOGUE.values()}
 """What the indexing server answers with, and nothing else."""
 JSON_HEADERS = ("Content-Type: application/json",)
@@ -24,15 +26,18 @@ _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 class Index:
     """Sends calls to the indexing server over kept connections."""
 
-    def __init__(self, url: str, timeout: float, max_waiting: int) -> None:
+    def __init__(self, url: str, timeout: float, max_waiting: int, token: str | None = None) -> None:
         """`timeout` is how long an answer may take, in seconds, beside what a call itself waits.
 
-        `max_waiting` calls may wait at once.
+        `max_waiting` calls may wait at once. `token` is what the server wants to see when a peer registers.
         """
         self.url = url.rstrip("/")
         self._max_waiting = max_waiting
         self._waiting = threading.BoundedSemaphore(max_waiting)
         self.timeout = timeout
+        self.token = token
+        self.peer_token: str | None = None
+        """What all calls carry but those that register the peer."""
         self._transport = Transport(CONNECT_SECONDS)
 
     def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Later[Received]:
@@ -44,7 +49,9 @@ class Index:
             raise TooManyWaiting(
                 f"{self._max_waiting} pulls are waiting, which is as many as this peer node takes. Pull without `wait`."
             )
-        sent = self._transport.send(method, self.url + path, body, headers, wait + self.timeout)
+        sent = self._transport.send(
+            method, self.url + path, body, (*headers, *self._credentials(path)), wait + self.timeout
+        )
         if wait:
             sent.when_done(lambda _: self._waiting.release())
         return sent
@@ -68,7 +75,8 @@ class Index:
         """Make a call of the peer node's own; an error of the server's is raised as its class."""
         body = msgspec.json.encode(request)
         timeout = self.timeout if timeout is None else timeout
-        received = self.received(self._transport.send("POST", self.url + path, body, JSON_HEADERS, timeout))
+        headers = (*JSON_HEADERS, *self._credentials(path))
+        received = self.received(self._transport.send("POST", self.url + path, body, headers, timeout))
         if received.status == 200:
             try:
                 return msgspec.json.decode(received.body, type=answer)
@@ -80,6 +88,10 @@ class Index:
     def close(self) -> None:
         """Close the connections; calls under way find the server unreachable."""
         self._transport.close()
+
+    def _credentials(self, path: str) -> tuple[str, ...]:
+        token = self.token if path == REGISTER else self.peer_token
+        return (f"Authorization: {bearer(token)}",) if token else ()
 
     def not_ours(self) -> IndexUnreachable:
         """The error for an answer that no indexing server gives."""

@@ -10,11 +10,13 @@ from time import monotonic
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError, PeerNotFound, TopicNotFound
+from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError, PeerNotFound, TopicNotFound, Unauthorized
 from peerbus.peer.events import Events
 from peerbus.peer.index import Index
 from peerbus.protocol import PeerAnswer, PeerRequest, RegisterAnswer, RegisterRequest, SubscribeAnswer, SubscribeRequest
+from peerbus.tokens import new_token
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,13 @@ class Membership:
     def __init__(self, index: Index, peer_id: str, address: str, lease_seconds: float, events: Events) -> None:
         self._index = index
         self._events = events
-        self._registration = RegisterRequest(peer_id=peer_id, address=address, lease_seconds=lease_seconds)
+        self._registration = RegisterRequest(
+            peer_id=peer_id,
+            address=address,
+            lease_seconds=lease_seconds,
+            token=new_token(peer_id) if index.token else UNSET,
+        )
+        self._show_token()
         self._lock = threading.RLock()
         self._epoch: str | None = None
         self._wanted = True
@@ -143,6 +151,7 @@ class Membership:
         """The application registered the peer itself; renewals keep to what it named."""
         with self._lock:
             self._registration = registration
+            self._show_token()
             self._wanted = True
             try:
                 self._take_in(answer)
@@ -187,11 +196,15 @@ class Membership:
         """Whether the peer, or its subscription to `topic`, should be there although the server says it is not."""
         return self._wanted and (topic is None or topic in self._subscriptions)
 
+    def _show_token(self) -> None:
+        token = self._registration.token
+        self._index.peer_token = None if token is UNSET else token
+
     def _unregister(self, timeout: float) -> None:
         request = PeerRequest(peer_id=self.peer_id)
         try:
             self._index.call("/unregister_peer_node", request, PeerAnswer, timeout)
-        except PeerNotFound:
+        except (PeerNotFound, Unauthorized):
             pass
         except PeerbusError as error:
             log.warning("Peer '%s' could not unregister: %s", self.peer_id, error)

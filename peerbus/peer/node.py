@@ -4,15 +4,17 @@ import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-from peerbus.endpoints import ENDPOINTS
+from peerbus.endpoints import ENDPOINTS, Endpoint
+from peerbus.peer.callers import asking_for
 from peerbus.peer.calls import OWN_CALLS
 from peerbus.peer.events import Events
 from peerbus.peer.forwarding import Forwarding
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.serving import Server, url_of
-from peerbus.web import Door, answering, create_app
+from peerbus.web import Door, Handler, answering, create_app
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +34,17 @@ class NodeOptions:
     max_body: int = 16 << 20
     advertise: str | None = None
     """The host that others reach a node at, where that is not the one it listens on."""
+    index_token: str | None = None
+    """What the indexing server wants to see when a peer registers."""
+    token: str | None = None
+    """What a node's own callers are to show."""
 
 
 class PeerNode:
     """One peer, served over HTTP on a bound socket."""
 
     def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
-        index = self._index = Index(options.index_url, options.index_timeout, options.max_waiting)
+        index = self._index = Index(options.index_url, options.index_timeout, options.max_waiting, options.index_token)
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
         self.peer_id = peer_id
         self.events = Events()
@@ -49,7 +55,11 @@ class PeerNode:
             endpoint: Forwarding(endpoint, index, self._membership, options.max_body, self._workers)
             for endpoint in ENDPOINTS
         }
-        routes = forwarded | {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
+        routes: dict[Endpoint[Any, Any], Handler] = forwarded | {
+            endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS
+        }
+        if options.token:
+            routes = {row: asking_for(options.token, index, row, handler) for row, handler in routes.items()}
         self._server = Server(
             Door(create_app(routes), routes), listener, options.threads, before_stop=self._stop_forwarding
         )

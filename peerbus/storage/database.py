@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from peerbus.storage.failure import StorageError, unopened, unsound, unusable
 from peerbus.storage.folder import DataFolder
-from peerbus.storage.tables import SCHEMA, SCHEMA_VERSION
+from peerbus.storage.tables import SCHEMA, SCHEMA_VERSION, UPGRADES
 
 APPLICATION_ID = int.from_bytes(b"pbus")
 """Tells the database from those of other programs."""
@@ -30,6 +30,7 @@ def open_database(folder: DataFolder) -> sqlite3.Connection:
         with path.open("rb+"):  # SQLite would open it for reading only, and fail later
             pass
         _check(path)
+        _upgrade(path)
         return _open(path)
     except OSError as error:
         raise unusable(path.parent, f"{error.filename}: {error.strerror}") from None
@@ -83,6 +84,14 @@ def _flush(path: Path) -> None:
         os.close(file)
 
 
+def _upgrade(path: Path) -> None:
+    """Bring a sound database of an older version up to this one's, in one step for each version."""
+    with closing(_connect(path, "rw")) as connection:
+        ((version,),) = connection.execute("PRAGMA user_version")
+        for older in range(version, SCHEMA_VERSION):
+            connection.executescript(f"BEGIN IMMEDIATE; {UPGRADES[older]}; PRAGMA user_version = {older + 1}; COMMIT")
+
+
 def _check(path: Path) -> None:
     """Raise `StorageError` unless the database is ours and sound; reads it only, so that a bad one stays as it is."""
     with closing(_connect(path, "ro")) as connection:
@@ -90,7 +99,7 @@ def _check(path: Path) -> None:
         if application != APPLICATION_ID:
             raise unsound(path, "it is not a database of this program")
         ((version,),) = connection.execute("PRAGMA user_version")
-        if version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION and version not in UPGRADES:
             raise StorageError(
                 f"{path} has version {version} of the schema, and this program reads version {SCHEMA_VERSION}: "
                 "start the release that wrote it, or name another folder."

@@ -9,14 +9,17 @@ from msgspec.structs import astuple
 
 from peerbus.broker.records import PeerRecord, QueueRecord, Segment
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UPGRADES = {1: "ALTER TABLE peers ADD COLUMN token_hash BLOB; ALTER TABLE topics ADD COLUMN creator TEXT"}
+"""What makes each older version the next one."""
 SCHEMA = """
 CREATE TABLE meta (epoch TEXT NOT NULL);
 CREATE TABLE peers (
     peer_id TEXT PRIMARY KEY NOT NULL,
     address TEXT,
     lease_seconds REAL,
-    deleted_topics TEXT NOT NULL
+    deleted_topics TEXT NOT NULL,
+    token_hash BLOB
 ) WITHOUT ROWID;
 CREATE TABLE topics (
     number INTEGER PRIMARY KEY NOT NULL,
@@ -27,7 +30,8 @@ CREATE TABLE topics (
     start INTEGER NOT NULL,
     "end" INTEGER NOT NULL,
     dropped INTEGER NOT NULL,
-    first_id INTEGER NOT NULL
+    first_id INTEGER NOT NULL,
+    creator TEXT
 );
 CREATE TABLE queues (
     number INTEGER PRIMARY KEY NOT NULL,
@@ -80,13 +84,13 @@ _names = json.Decoder(list[str]).decode
 
 def peer_row(record: PeerRecord) -> tuple[Any, ...]:
     """The row of a peer."""
-    return record.peer_id, record.address, record.lease_seconds, _text(record.deleted_topics)
+    return record.peer_id, record.address, record.lease_seconds, _text(record.deleted_topics), record.token_hash
 
 
 def peer_record(row: tuple[Any, ...]) -> PeerRecord:
     """The peer of a row."""
-    peer_id, address, lease_seconds, deleted_topics = row
-    return PeerRecord(peer_id, address, lease_seconds, _names(deleted_topics))
+    peer_id, address, lease_seconds, deleted_topics, token_hash = row
+    return PeerRecord(peer_id, address, lease_seconds, _names(deleted_topics), token_hash)
 
 
 def queue_row(record: QueueRecord) -> tuple[Any, ...]:

@@ -20,12 +20,18 @@ Handler = Callable[[Environ], Reply | Later[Reply]]
 
 Keep = Callable[[Reply], Reply | Later[Reply]]
 """Holds a reply back until what it tells of is kept for good."""
+Admit = Callable[[Environ], Callable[[Request], None]]
+"""Lets a caller in, before its body is read, or raises; what it returns is then asked about the request itself."""
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=Request)
 
 
 def answering(
-    endpoint: Endpoint[Target, RequestT], target: Target, max_body: int, keep: Keep = lambda reply: reply
+    endpoint: Endpoint[Target, RequestT],
+    target: Target,
+    max_body: int,
+    keep: Keep = lambda reply: reply,
+    admit: Admit | None = None,
 ) -> Handler:
     """The handler that decodes a request, gives it to the endpoint's function, and logs what that answers.
 
@@ -42,6 +48,7 @@ def answering(
         return keep(success(answer)) if changes else success(answer)
 
     def handle(environ: Environ) -> Reply | Later[Reply]:
+        check = admit(environ) if admit else None
         body = read_body(environ, max_body)
         if body:
             check_media_type(environ)
@@ -50,6 +57,8 @@ def answering(
             request = decode_body(body or b"{}", decoder)
         else:
             request = decode_query(environ["QUERY_STRING"], request_type)
+        if check:
+            check(request)
         return then(call(target, request), finish)
 
     return handle

@@ -7,7 +7,7 @@ import msgspec
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedByRoute
 
-from peerbus.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, PeerbusError
+from peerbus.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, PeerbusError, Unauthorized
 from peerbus.protocol import Answer, ErrorAnswer
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ def failure(error: Exception, call: str) -> Reply:
     headers = JSON
     if known.retry_after is not None:
         headers = [*headers, ("Retry-After", str(known.retry_after))]
+    if known.status == Unauthorized.status:
+        headers = [*headers, ("WWW-Authenticate", "Bearer")]
     if isinstance(error, MethodNotAllowedByRoute):
         headers = [*headers, ("Allow", _methods(error))]
     return Reply(known.status, _encode(ErrorAnswer(known.code, known.message)), headers)

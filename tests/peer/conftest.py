@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from peerbus.index.access import Tokens
 from tests.support import DEADLINE, Api, free_port, start_index, start_node
 
 DIFFERS = re.compile(rb'"(epoch|uptime_seconds|expires_in)":[^,}]+')
@@ -19,10 +20,11 @@ class Restartable:
     def __init__(self) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.tokens: Tokens | None = None
         self._running = ExitStack()
 
     def start(self) -> Api:
-        return self._running.enter_context(start_index(self.port))
+        return self._running.enter_context(start_index(self.port, self.tokens))
 
     def stop(self) -> None:
         self._running.close()

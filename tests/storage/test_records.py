@@ -15,8 +15,11 @@ def test_a_new_folder_has_an_epoch_of_its_own_and_nothing_else(tmp_path: Path) -
 
 
 def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
-    peers = [PeerRecord("a", None, None, []), PeerRecord("b", "http://localhost:1", 2.5, ["gone", "gone/ü"])]
-    topics = [topic(1, 0, 3), topic(2, 5, 5, name="t", overflow="drop_oldest", max_age=1.5, dropped=7, first_id=9)]
+    peers = [PeerRecord("a", None, None, []), PeerRecord("b", "http://localhost:1", 2.5, ["gone", "gone/ü"], b"\0\xff")]
+    topics = [
+        topic(1, 0, 3),
+        topic(2, 5, 5, name="t", overflow="drop_oldest", max_age=1.5, dropped=7, first_id=9, creator="b"),
+    ]
     queues = [
         queue(1, 1, members=["a", "b"], cursor=2, started=1, dropped=4),
         queue(2, 2, group="g", explicit=True, ack_deadline=0.5, max_attempts=3, dead_letter_topic="dead", members=[]),

@@ -35,9 +35,7 @@ FIELDS = [
     for field in msgspec.structs.fields(row.request)
     if field.encode_name != "message"  # any value is one
 ]
-REQUIRED = [(row, name) for row, name in FIELDS if name in {"peer_id", "topic"} and row.path != "/publish"] + [
-    (row, "topic") for row in ROWS if row.path == "/publish"
-]
+REQUIRED = [(row, field.encode_name) for row in ROWS for field in msgspec.structs.fields(row.request) if field.required]
 
 BAD_BODIES = {
     "an array": (b"[]", "Expected object, got array - at $"),
