@@ -14,6 +14,7 @@ LAYERS = {
     "peerbus.protocol": {"peerbus.errors", "peerbus.fields", "peerbus.views"},
     "peerbus.later": set(),
     "peerbus.crew": set(),
+    "peerbus.durations": set(),
     "peerbus.serving": {"peerbus.crew", "peerbus.errors"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
     "peerbus.calls": {
@@ -41,12 +42,13 @@ LAYERS = {
         "peerbus.later",
         "peerbus.serving",
         "peerbus.crew",
+        "peerbus.durations",
     },
 }
 FORBIDDEN = {
     "peerbus.broker": {"flask", "werkzeug", "granian", "http.server", "urllib.request", "sqlite3", "requests"},
     "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests", "sqlite3"},
-    "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "sqlite3"},
+    "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "sqlite3", "prometheus_client"},
     "peerbus.index": {"peerbus.peer", "requests"},
     "peerbus.storage": {"flask", "granian", "peerbus.endpoints", "peerbus.web", "peerbus.index", "peerbus.peer"},
     "api_benchmark": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},

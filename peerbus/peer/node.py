@@ -6,13 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from peerbus.endpoints import ENDPOINTS
+from peerbus.metrics import metrics_page
 from peerbus.peer.calls import OWN_CALLS
 from peerbus.peer.events import Events
 from peerbus.peer.forwarding import Forwarding
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
+from peerbus.peer.metrics import node_metrics
 from peerbus.serving import Server, url_of
-from peerbus.web import Door, answering, create_app
+from peerbus.web import Door, answering, create_app, new_durations
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +52,10 @@ class PeerNode:
             for endpoint in ENDPOINTS
         }
         routes = forwarded | {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
-        self._server = Server(
-            Door(create_app(routes), routes), listener, options.threads, before_stop=self._stop_forwarding
-        )
+        durations = new_durations()
+        pages = [metrics_page(durations, lambda: node_metrics(self))]
+        door = Door(create_app(routes, pages), routes, durations)
+        self._server = Server(door, listener, options.threads, before_stop=self._stop_forwarding)
         self.url = self._server.url
         self.stop = self._server.stop
         self.stop_on_signals = self._server.stop_on_signals
@@ -74,7 +77,7 @@ class PeerNode:
         self.stop()
 
     def wait(self) -> bool:
-        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
+        """Wait for `stop` and the end of the durations under way; false when some did not end in time."""
         clean = self._server.wait()
         self._workers.shutdown(wait=False, cancel_futures=True)
         log.info("Peer '%s' stopped.", self.peer_id)
