@@ -5,12 +5,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from time import monotonic, time
+from time import monotonic, perf_counter, time
 from typing import Any, NamedTuple, TypeVar
 
 from peerbus.broker import Broker, Limits
 from peerbus.broker.ledger import Ledger
 from peerbus.broker.records import Changes
+from peerbus.durations import Tally
 from peerbus.errors import StorageFull
 from peerbus.later import Later, then
 from peerbus.storage import Storage, StorageError
@@ -30,6 +31,9 @@ LITTLE_ROOM = 1 << 16
 ROOM_AGAIN = 1 << 20
 """Bytes from which on there is room again, so that it does not come and go with each message."""
 
+COMMIT_BOUNDS = tuple(factor * 10.0**power for power in range(-4, 1) for factor in (1, 2.5, 5))
+"""0.1 ms to 5 s: a write to a disk takes some hundred microseconds, and one to a bad moment of it seconds."""
+
 T = TypeVar("T")
 
 
@@ -43,6 +47,9 @@ class _Held(NamedTuple):
 
 class InMemory:
     """Keeps nothing: what a call changed is as safe at once as it ever will be."""
+
+    commits: Tally | None = None
+    """How long transactions took, where there are any."""
 
     def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
         """A broker that begins empty."""
@@ -76,6 +83,8 @@ class OnDisk(InMemory):
 
         `clock` and `wall_clock` are the broker's.
         """
+        self.commits = Tally(COMMIT_BOUNDS)
+        self._commit_took = self.commits.add
         self._storage = storage
         self._reserve = reserve
         self._clock = clock
@@ -147,7 +156,9 @@ class OnDisk(InMemory):
             self._unwritten = self._broker.locked(self._ledger.take)
         try:
             if self._unwritten:
+                began = perf_counter()
                 self._storage.write(self._unwritten)
+                self._commit_took(perf_counter() - began)
         except (StorageFull, StorageError) as error:
             self._refuse(str(error))
             return

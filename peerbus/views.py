@@ -46,6 +46,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     pulled: int
     missed: int
     acknowledged: int
+    unacknowledged: int
     redelivered: int
     dead_lettered: int
     expired_peers: int

@@ -15,6 +15,7 @@ LAYERS = {
     "peerbus.later": set(),
     "peerbus.tokens": set(),
     "peerbus.crew": set(),
+    "peerbus.durations": set(),
     "peerbus.serving": {"peerbus.crew", "peerbus.errors"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
     "peerbus.calls": {
@@ -45,12 +46,13 @@ LAYERS = {
         "peerbus.tokens",
         "peerbus.serving",
         "peerbus.crew",
+        "peerbus.durations",
     },
 }
 FORBIDDEN = {
     "peerbus.broker": {"flask", "werkzeug", "granian", "http.server", "urllib.request", "sqlite3", "requests"},
     "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests", "sqlite3"},
-    "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "sqlite3"},
+    "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "sqlite3", "prometheus_client"},
     "peerbus.index": {"peerbus.peer", "requests"},
     "peerbus.storage": {"flask", "granian", "peerbus.endpoints", "peerbus.web", "peerbus.index", "peerbus.peer"},
     "api_benchmark": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},

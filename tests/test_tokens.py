@@ -14,7 +14,7 @@ from peerbus.index.access import Tokens
 from peerbus.journal import OnDisk
 from peerbus.serving import bind
 from peerbus.storage import Storage
-from tests.support import MAX_BODY, Api, Reply, serving, start_index
+from tests.support import DEADLINE, MAX_BODY, Api, Reply, serving, start_index
 from tests.web.support import EXAMPLES, ROWS, Row, name_of
 
 ENROLMENT, ADMIN = "enrolment-secret", "administration-secret"
@@ -181,3 +181,11 @@ def test_tokens_are_not_logged(server: Api, caplog: pytest.LogCaptureFixture) ->
     assert "is registered" in caplog.text
     for secret in (token, ENROLMENT, "an unknown token", "s" * 40):
         assert secret not in caplog.text
+
+
+def test_metrics_are_for_admins(server: Api) -> None:
+    statuses = [
+        server.showing(token).session.get(f"{server.url}/metrics", timeout=DEADLINE).status_code
+        for token in ("unknown", ENROLMENT, ADMIN)
+    ]
+    assert statuses == [401, 403, 200]

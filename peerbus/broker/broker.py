@@ -1,7 +1,7 @@
 """The broker: peers, topics and message queues behind one lock."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Condition, Lock
 from typing import TypeVar
 
@@ -304,6 +304,19 @@ class Broker:
         """The first `limit` peers by id that come after `after`."""
         with self._lock:
             return self._state.peers.view(limit, after, self._clock())
+
+    def topic_names(self) -> list[str]:
+        """The names of all topics, in no order."""
+        with self._lock:
+            return list(self._state.topics)
+
+    def backlogs(self, topics: Iterable[str]) -> list[int]:
+        """For each of `topics`, how many messages its slowest subscriber has yet to pull or to acknowledge.
+
+        A topic that is gone has none.
+        """
+        with self._lock:
+            return [topic.unread if (topic := self._state.topics.find(name)) else 0 for name in topics]
 
     def stats(self) -> Stats:
         """Totals and what is held now."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from peerbus.broker.journal import Journal
 from peerbus.broker.limits import Limits
 from peerbus.broker.memory import Memory
+from peerbus.broker.totals import Totals
 from peerbus.broker.waiting import Waiting
 
 
@@ -15,3 +16,4 @@ class Commons(NamedTuple):
     memory: Memory
     waiting: Waiting
     journal: Journal
+    totals: Totals

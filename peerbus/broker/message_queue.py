@@ -59,6 +59,7 @@ class MessageQueue:
         "_held",
         "_journal",
         "_limits",
+        "_totals",
         "_unacknowledged",
         "cursor",
         "dropped",
@@ -89,6 +90,7 @@ class MessageQueue:
         self._held = cursor
         self._limits = topic.commons.limits
         self._journal = topic.commons.journal
+        self._totals = topic.commons.totals
         topic.begin_reading(cursor)
 
     @property
@@ -154,7 +156,7 @@ class MessageQueue:
 
     def restore(self, offset: int, delivery: Delivery, deadline: float | None) -> None:
         """Put back what was handed over in an earlier life; in the order of offsets."""
-        self._unacknowledged[offset] = delivery
+        self._set(offset, delivery)
         if deadline is None:
             self._again[offset] = None
         else:
@@ -236,15 +238,21 @@ class MessageQueue:
         """Go on from `cursor`, forwards or back, and forget what was handed over. What is freed counts as missed."""
         self.cursor = self.started = cursor
         self._journal.deliveries_changed(self, self._unacknowledged)
+        self.forget_handed_over()
+        self._moved()
+
+    def forget_handed_over(self) -> None:
+        """Forget all that was handed over, for a queue that is gone or moved."""
+        self._totals.unacknowledged -= len(self._unacknowledged)
         self._unacknowledged.clear()
         self._again.clear()
         self._deadlines = Schedule()
-        self._moved()
 
     def leave(self, member: str, now: float) -> None:
         """A member leaves; what it has not acknowledged is overdue `now`. The last one closes the queue."""
         del self.members[member]
         if not self.members:
+            self.forget_handed_over()
             self.topic.end_reading(self._held)
             return
         had = [offset for offset, _ in self.in_hands_of(member, up_to=self.cursor)]
@@ -288,7 +296,7 @@ class MessageQueue:
         before = self._unacknowledged.get(offset)
         attempt = before.attempt + 1 if before else 1
         if self.options.explicit:
-            self._unacknowledged[offset] = Delivery(member, attempt)
+            self._set(offset, Delivery(member, attempt))
             self._deadlines.set(offset, now + self.options.ack_deadline)
         elif before:
             self._forget(offset)
@@ -311,8 +319,13 @@ class MessageQueue:
         self._again.pop(offset, None)
         self._deadlines.set(offset, due)
 
+    def _set(self, offset: int, delivery: Delivery) -> None:
+        self._totals.unacknowledged += offset not in self._unacknowledged
+        self._unacknowledged[offset] = delivery
+
     def _forget(self, offset: int) -> None:
         del self._unacknowledged[offset]
+        self._totals.unacknowledged -= 1
         self._deadlines.discard(offset)
         self._again.pop(offset, None)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Condition
 from uuid import uuid4
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from peerbus.broker.commons import Commons
 from peerbus.broker.journal import Journal
@@ -17,6 +17,7 @@ from peerbus.broker.schedule import NEVER
 from peerbus.broker.subscriptions import Subscriptions
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
+from peerbus.broker.totals import Totals
 from peerbus.broker.upkeep import Upkeep
 from peerbus.broker.waiting import Waiter, Waiting
 from peerbus.errors import PeerbusError
@@ -25,17 +26,6 @@ from peerbus.views import Stats
 
 ANSWERS_AT_ONCE = 100
 """Waiting pulls answered in one go, so that nobody waits long for the lock."""
-
-
-class Totals(Struct):
-    """What was done since the server started."""
-
-    published: int = 0
-    pulled: int = 0
-    missed: int = 0
-    acknowledged: int = 0
-    redelivered: int = 0
-    expired_peers: int = 0
 
 
 class State:
@@ -51,11 +41,11 @@ class State:
         self.memory = Memory(limits.max_bytes)
         self.waiting = Waiting(limits.max_waiting, tended.notify)
         self.peers = Peers(limits.max_peers, journal)
-        commons = Commons(limits, self.memory, self.waiting, journal)
+        self.totals = Totals()
+        commons = Commons(limits, self.memory, self.waiting, journal, self.totals)
         self.topics = Topics(commons)
         self.subscriptions = Subscriptions(commons)
         self.upkeep = Upkeep(self.topics, self.waiting)
-        self.totals = Totals()
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
@@ -122,6 +112,7 @@ class State:
         for gone in dict.fromkeys(topic.subscribers.values()):
             self.upkeep.forget(gone)
             self.waiting.end(gone)
+            gone.forget_handed_over()
         self.upkeep.forget(topic)
         self.subscriptions.end_all(topic, [self.peers[peer_id] for peer_id in topic.subscribers])
         return self.topics.remove(topic)

@@ -1,6 +1,6 @@
 """All topics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from peerbus.broker.commons import Commons
 from peerbus.broker.pages import page
@@ -22,6 +22,13 @@ class Topics:
 
     def __len__(self) -> int:
         return len(self._topics)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._topics)
+
+    def find(self, name: str) -> Topic | None:
+        """The topic, if it exists."""
+        return self._topics.get(name)
 
     def get(self, name: str) -> Topic:
         """The topic; raises `TopicNotFound`."""

@@ -3,15 +3,18 @@
 import logging
 import socket
 import threading
+from dataclasses import replace
 
 from peerbus.broker import Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH
 from peerbus.index import heap
 from peerbus.index.access import Guard, Tokens
+from peerbus.index.metrics import broker_metrics
 from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
+from peerbus.metrics import metrics_page
 from peerbus.serving import Server
-from peerbus.web import Door, answering, create_app
+from peerbus.web import Door, answering, create_app, new_durations
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +45,16 @@ class IndexingServer:
         self._notifier = Notifier()
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
-        admitting = Guard(self.broker, tokens).admitting if tokens else lambda _: None
+        guard = Guard(self.broker, tokens) if tokens else None
         routes = {
-            row: answering(row, self.broker, max_body, self._journal.keep, admitting(row))
+            row: answering(row, self.broker, max_body, self._journal.keep, guard.admitting(row) if guard else None)
             for row in (*ENDPOINTS, *HEALTH)
         }
-        self._server = Server(Door(create_app(routes), routes), listener, threads, before_stop=self.broker.close)
+        durations = new_durations()
+        metrics = metrics_page(durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal))
+        pages = [replace(metrics, admit=guard.admit_admin) if guard else metrics]
+        door = Door(create_app(routes, pages), routes, durations)
+        self._server = Server(door, listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url
@@ -62,7 +69,7 @@ class IndexingServer:
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
 
     def wait(self) -> bool:
-        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
+        """Wait for `stop` and the end of the durations under way; false when some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
         self._tending.join()

@@ -12,17 +12,27 @@ from peerbus.tokens import carried, hash_of
 from peerbus.web import Handler, Reply
 
 
-def asking_for(token: str, index: Index, endpoint: Endpoint[Any, Any], handler: Handler) -> Handler:
-    """`handler`, for callers that show `token` or the peer's own, unless anyone may make the call."""
-    if endpoint.access is Access.ANYONE:
-        return handler
-    expected = hash_of(token)
+class Callers:
+    """Asks those who call a node for its token; the token of its peer will do as well."""
 
-    def handle(environ: Environ) -> Reply | Later[Reply]:
+    def __init__(self, token: str, index: Index) -> None:
+        self._expected = hash_of(token)
+        self._index = index
+
+    def ask(self, environ: Environ) -> None:
+        """Raise `Unauthorized` for who does not show it."""
         shown = hash_of(carried(environ.get("HTTP_AUTHORIZATION", "")))
-        of_peer = hash_of(index.peer_token) if index.peer_token else b""
-        if not (compare_digest(shown, expected) or compare_digest(shown, of_peer)):
+        of_peer = hash_of(self._index.peer_token) if self._index.peer_token else b""
+        if not (compare_digest(shown, self._expected) or compare_digest(shown, of_peer)):
             raise Unauthorized("This peer node asks for its token: send it as 'Authorization: Bearer TOKEN'.")
-        return handler(environ)
 
-    return handle
+    def asked(self, endpoint: Endpoint[Any, Any], handler: Handler) -> Handler:
+        """The handler of a call, behind the question, unless anyone may make the call."""
+        if endpoint.access is Access.ANYONE:
+            return handler
+
+        def handle(environ: Environ) -> Reply | Later[Reply]:
+            self.ask(environ)
+            return handler(environ)
+
+        return handle

@@ -18,7 +18,7 @@ from peerbus.peer.index import JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Membership, Subscription
 from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
 from peerbus.serving import Environ
-from peerbus.web import Reply, read_body
+from peerbus.web import WAITS, Reply, read_body
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ class Forwarding:
     def __call__(self, environ: Environ) -> Later[Reply]:
         """Forward one call; raises what keeps it from being forwarded."""
         call = self._call(environ)
+        if call.wait:
+            environ[WAITS] = True
         if self._alone:
             return self._in_a_worker(lambda: self._forward_alone(call))
         before = self._subscription(call)

@@ -3,18 +3,20 @@
 import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from peerbus.endpoints import ENDPOINTS, Endpoint
-from peerbus.peer.callers import asking_for
+from peerbus.metrics import metrics_page
+from peerbus.peer.callers import Callers
 from peerbus.peer.calls import OWN_CALLS
 from peerbus.peer.events import Events
 from peerbus.peer.forwarding import Forwarding
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
+from peerbus.peer.metrics import node_metrics
 from peerbus.serving import Server, url_of
-from peerbus.web import Door, Handler, answering, create_app
+from peerbus.web import Door, Handler, answering, create_app, new_durations
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +60,14 @@ class PeerNode:
         routes: dict[Endpoint[Any, Any], Handler] = forwarded | {
             endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS
         }
+        durations = new_durations()
+        metrics = metrics_page(durations, lambda: node_metrics(self))
         if options.token:
-            routes = {row: asking_for(options.token, index, row, handler) for row, handler in routes.items()}
-        self._server = Server(
-            Door(create_app(routes), routes), listener, options.threads, before_stop=self._stop_forwarding
-        )
+            callers = Callers(options.token, index)
+            routes = {row: callers.asked(row, handler) for row, handler in routes.items()}
+            metrics = replace(metrics, admit=callers.ask)
+        door = Door(create_app(routes, [metrics]), routes, durations)
+        self._server = Server(door, listener, options.threads, before_stop=self._stop_forwarding)
         self.url = self._server.url
         self.stop = self._server.stop
         self.stop_on_signals = self._server.stop_on_signals
@@ -84,7 +89,7 @@ class PeerNode:
         self.stop()
 
     def wait(self) -> bool:
-        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
+        """Wait for `stop` and the end of the durations under way; false when some did not end in time."""
         clean = self._server.wait()
         self._workers.shutdown(wait=False, cancel_futures=True)
         log.info("Peer '%s' stopped.", self.peer_id)

@@ -43,6 +43,8 @@ def _view(handler: Handler) -> Any:
 
 def _shown(page: Page) -> Any:
     def view() -> Response:
+        if page.admit:
+            page.admit(request.environ)
         return Response(page.make(), content_type=page.content_type)
 
     return view

@@ -1,16 +1,29 @@
 """The way in: known calls are answered here, everything else by Flask."""
 
 from collections.abc import Mapping
+from functools import partial
+from time import perf_counter
 from typing import Any
 
 from flask import Flask
 
+from peerbus.durations import Durations
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
-from peerbus.serving import Environ, Respond
-from peerbus.web.handlers import Handler
+from peerbus.serving import Environ, Headers, Respond
+from peerbus.web.handlers import WAITS, Handler
 from peerbus.web.reply import Reply, failure
 from peerbus.web.wsgi import respond_by
+
+OTHER = "other"
+"""What stands for all that is not a call: pages, and paths and methods that are not known."""
+BOUNDS = tuple(factor * 10.0**power for power in range(-5, 2) for factor in (1, 2.5, 5))
+"""10 us to 50 s: a call takes tens of microseconds, and a pull may wait a minute."""
+
+
+def new_durations() -> Durations:
+    """Of requests, none counted yet."""
+    return Durations(BOUNDS)
 
 
 class Door:
@@ -20,28 +33,49 @@ class Door:
     context costs thirty times what the broker does. Handlers, errors and bodies are the same either way.
     """
 
-    def __init__(self, app: Flask, routes: Mapping[Endpoint[Any, Any], Handler]) -> None:
+    def __init__(
+        self, app: Flask, routes: Mapping[Endpoint[Any, Any], Handler], durations: Durations | None = None
+    ) -> None:
+        """`durations` is told of each request, from when it came until there is an answer to send."""
         self._app = app
-        self._handlers = {(endpoint.method, endpoint.path): handler for endpoint, handler in routes.items()}
+        self._count = (durations or new_durations()).add
+        self._routes = {  # no path has two methods
+            endpoint.path: (endpoint.method, handler, endpoint.name) for endpoint, handler in routes.items()
+        }
 
     def __call__(self, environ: Environ, respond: Respond) -> None:
         """Answer one request."""
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        handler = self._handlers.get((method, path))
-        if handler is None:
-            respond_by(self._app, environ, respond)
+        began = perf_counter()
+        path = environ["PATH_INFO"]
+        route = self._routes.get(path)
+        if route is None or route[0] != environ["REQUEST_METHOD"]:
+            respond_by(self._app, environ, self._counting(began, OTHER, respond))
             return
+        method, handler, name = route
         try:
             reply = handler(environ)
         except Exception as error:  # noqa: BLE001  # this is where every error becomes an answer
             reply = failure(error, f"{method} {path}")
+        if WAITS in environ:
+            name += "_waiting"
         if isinstance(reply, Later):
-            reply.when_done(lambda done: _respond(done, f"{method} {path}", respond))
+            reply.when_done(partial(_respond, self._counting(began, name, respond), f"{method} {path}"))
         else:
-            respond(reply.status, reply.headers, reply.body)
+            status, body, headers = reply
+            self._count(name, status, perf_counter() - began)
+            respond(status, headers, body)
+
+    def _counting(self, began: float, name: str, respond: Respond) -> Respond:
+        """Answers as `respond` does, and counts that before: who has the answer finds it counted."""
+
+        def counting(status: int, headers: Headers, body: bytes) -> None:
+            self._count(name, status, perf_counter() - began)
+            respond(status, headers, body)
+
+        return counting
 
 
-def _respond(done: Later[Reply], call: str, respond: Respond) -> None:
+def _respond(respond: Respond, call: str, done: Later[Reply]) -> None:
     try:
         reply = done.result()
     except Exception as error:  # noqa: BLE001  # as above

@@ -8,7 +8,7 @@ import msgspec
 
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later, then
-from peerbus.protocol import Answer, Request
+from peerbus.protocol import Answer, PullRequest, Request
 from peerbus.serving import Environ
 from peerbus.web.reply import Reply, success
 from peerbus.web.request import check_media_type, check_no_query, decode_body, decode_query, read_body
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Environ], Reply | Later[Reply]]
 """Answers a request, now or later, or raises what the caller did wrong."""
+
+WAITS = "peerbus.waits"
+"""In a request, by its handler: its answer may wait for a message as long as the caller said."""
 
 Keep = Callable[[Reply], Reply | Later[Reply]]
 """Holds a reply back until what it tells of is kept for good."""
@@ -59,6 +62,8 @@ def answering(
             request = decode_query(environ["QUERY_STRING"], request_type)
         if check:
             check(request)
+        if isinstance(request, PullRequest) and request.wait:
+            environ[WAITS] = True
         return then(call(target, request), finish)
 
     return handle

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from peerbus.serving import Environ
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -11,3 +13,5 @@ class Page:
     path: str
     content_type: str
     make: Callable[[], bytes]
+    admit: Callable[[Environ], object] | None = None
+    """Raises what keeps a caller from seeing it."""

@@ -171,6 +171,13 @@ class BrokerAndModel(RuleBasedStateMachine):
             view = seen[name]
             assert (view.first_offset, view.next_offset, view.unread) == (known.start, known.end, known.unread)
             assert view.subscribers == sum(len(queue.members) for queue in known.queues)
+        assert sorted(self.broker.topic_names()) == sorted(seen)
+        assert self.broker.backlogs([*seen, "gone"]) == [view.unread for view in seen.values()] + [0]
+
+    @invariant()
+    def what_is_handed_over_is_counted(self) -> None:
+        queues = [queue for topic in self.model.topics.values() for queue in topic.queues]
+        assert self.broker.stats().unacknowledged == sum(len(queue.handed) for queue in queues)
 
 
 BrokerAndModel.TestCase.settings = settings(max_examples=500, stateful_step_count=40, deadline=None)

@@ -162,7 +162,7 @@ def views(broker: Broker) -> Any:
         topics,
         [(peer.peer_id, peer.address, peer.lease_seconds, sorted(peer.topics)) for peer in broker.list_peers(10)],
         {topic: (sorted(found.peers), found.addresses) for topic, found in subscribers.items()},
-        (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes),
+        (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes, stats.unacknowledged),
     )
 
 

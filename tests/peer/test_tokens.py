@@ -70,7 +70,13 @@ def test_a_node_registers_again_when_its_token_is_no_longer_known(server: Restar
 def test_a_node_asks_its_callers_for_its_token(index: Api) -> None:
     with start_node("a", index.url, index_token=TOKENS.enrolment, token=OWN) as node:
         for caller in (node, node.showing("another"), node.showing(TOKENS.enrolment)):
-            for method, path in (("POST", "/exit_peer"), ("GET", "/events"), ("GET", "/topics"), ("POST", "/publish")):
+            for method, path in (
+                ("POST", "/exit_peer"),
+                ("GET", "/metrics"),
+                ("GET", "/events"),
+                ("GET", "/topics"),
+                ("POST", "/publish"),
+            ):
                 refused = caller.send(method, path)
                 assert (refused.status, refused.body["code"]) == (401, "unauthorized")
         assert node.get("/livez").status == 200

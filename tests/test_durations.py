@@ -1,0 +1,58 @@
+"""How long things took, counted exactly."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from sys import getswitchinterval, setswitchinterval
+from threading import Barrier
+
+import pytest
+
+from peerbus.durations import Durations, Tally
+
+THREADS, TIMES = 8, 20_000
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = getswitchinterval()
+    setswitchinterval(1e-6)
+    yield
+    setswitchinterval(before)
+
+
+def seen(durations: Durations) -> dict[tuple[str, int], tuple[list[int], float]]:
+    return {key: (tally.buckets, tally.seconds) for key, tally in durations.counted().items()}
+
+
+def test_each_falls_into_the_bucket_of_the_first_bound_that_it_does_not_pass() -> None:
+    tally = Tally((0.125, 1.0))
+    for seconds in (0.0, 0.125, 0.5, 1.0, 1.5, 60.0):
+        tally.add(seconds)
+    assert (tally.buckets, tally.seconds) == ([2, 2, 2], 63.125)
+
+
+def test_calls_and_statuses_are_counted_apart() -> None:
+    durations = Durations((0.125, 1.0))
+    for call, status, seconds in (("a", 200, 0.5), ("a", 404, 0.0), ("b", 200, 2.0), ("a", 200, 1.5)):
+        durations.add(call, status, seconds)
+    assert seen(durations) == {
+        ("a", 200): ([0, 1, 1], 2.0),
+        ("a", 404): ([1, 0, 0], 0.0),
+        ("b", 200): ([0, 0, 1], 2.0),
+    }
+
+
+@pytest.mark.usefixtures("restless")
+def test_no_count_is_lost_whichever_threads_count_at_once_and_end() -> None:
+    durations = Durations((1.0,))
+    together = Barrier(THREADS)
+
+    def count(_: int) -> None:
+        together.wait()
+        for _ in range(TIMES):
+            durations.add("call", 200, 0.5)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(count, range(THREADS)))
+    assert seen(durations) == {("call", 200): ([THREADS * TIMES, 0], THREADS * TIMES / 2)}
