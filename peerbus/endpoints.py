@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from peerbus import calls
+from peerbus import calls, listings
 from peerbus import protocol as wire
 from peerbus.errors import (
     MemoryFull,
@@ -164,8 +164,44 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         answer=wire.QueryPeersAnswer,
         errors=(TopicNotFound,),
     ),
-    Endpoint("GET", "/topics", wire.ListRequest, calls.topics, logging.DEBUG, changes=False, answer=wire.TopicsAnswer),
-    Endpoint("GET", "/peers", wire.ListRequest, calls.peers, logging.DEBUG, changes=False, answer=wire.PeersAnswer),
+    Endpoint(
+        "GET",
+        "/topics",
+        wire.TopicsRequest,
+        listings.topics,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.TopicsAnswer,
+    ),
+    Endpoint(
+        "GET",
+        "/peers",
+        wire.PeersRequest,
+        listings.peers,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.PeersAnswer,
+    ),
+    Endpoint(
+        "GET",
+        "/subscriptions",
+        wire.SubscriptionsRequest,
+        listings.subscriptions,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.SubscriptionsAnswer,
+        errors=(PeerNotFound, TopicNotFound),
+    ),
+    Endpoint(
+        "GET",
+        "/messages",
+        wire.MessagesRequest,
+        listings.messages,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.MessagesAnswer,
+        errors=(TopicNotFound,),
+    ),
     Endpoint("GET", "/stats", wire.EmptyRequest, calls.stats, logging.DEBUG, changes=False, answer=wire.StatsAnswer),
 )
 

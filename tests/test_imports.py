@@ -25,6 +25,7 @@ LAYERS = {
     },
     "peerbus.endpoints": {
         "peerbus.calls",
+        "peerbus.listings",
         "peerbus.protocol",
         "peerbus.fields",
         "peerbus.errors",
@@ -34,6 +35,7 @@ LAYERS = {
     "peerbus.web": {
         "peerbus.endpoints",
         "peerbus.calls",
+        "peerbus.listings",
         "peerbus.protocol",
         "peerbus.fields",
         "peerbus.errors",

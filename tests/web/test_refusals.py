@@ -35,9 +35,7 @@ FIELDS = [
     for field in msgspec.structs.fields(row.request)
     if field.encode_name != "message"  # any value is one
 ]
-REQUIRED = [(row, name) for row, name in FIELDS if name in {"peer_id", "topic"} and row.path != "/publish"] + [
-    (row, "topic") for row in ROWS if row.path == "/publish"
-]
+REQUIRED = [(row, field.encode_name) for row in ROWS for field in msgspec.structs.fields(row.request) if field.required]
 
 BAD_BODIES = {
     "an array": (b"[]", "Expected object, got array - at $"),
@@ -96,6 +94,9 @@ BAD_QUERIES = [
     ("GET", "/topics?limit=0", "Expected int >= 1 - at $.limit"),
     ("GET", "/peers?limit=1001", "Expected int <= 1000 - at $.limit"),
     ("GET", "/peers?limit=" + "9" * 5000, " - at $.limit"),
+    ("GET", "/topics?order=size", " - at $.order"),
+    ("GET", "/subscriptions", "Object missing required field topic (or peer_id) - at $"),
+    ("GET", "/messages?topic=a&max_bytes=0", "Expected int >= 1 - at $.max_bytes"),
 ]
 
 
