@@ -340,6 +340,17 @@ class Notice(Request):
     message: str
 
 
+class NodeAnswer(Answer):
+    """The peer of a node, and its place at the indexing server: `renewed_ago` is in seconds, null before the first."""
+
+    peer_id: str
+    address: str | None
+    index_url: str
+    registered: bool
+    lease_seconds: float | None
+    renewed_ago: float | None
+
+
 class EventsAnswer(Answer):
     """What a peer node noted, the oldest first."""
 

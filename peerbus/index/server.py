@@ -10,7 +10,7 @@ from peerbus.index import heap
 from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
 from peerbus.serving import Server
-from peerbus.web import Door, answering, create_app
+from peerbus.web import Door, answering, create_app, pages
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,9 @@ class IndexingServer:
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
         routes = {row: answering(row, self.broker, max_body, self._journal.keep) for row in (*ENDPOINTS, *HEALTH)}
-        self._server = Server(Door(create_app(routes), routes), listener, threads, before_stop=self.broker.close)
+        self._server = Server(
+            Door(create_app(routes, pages("index.html")), routes), listener, threads, before_stop=self.broker.close
+        )
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url

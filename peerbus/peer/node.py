@@ -12,7 +12,7 @@ from peerbus.peer.forwarding import Forwarding
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.serving import Server, url_of
-from peerbus.web import Door, answering, create_app
+from peerbus.web import Door, answering, create_app, pages
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +42,19 @@ class PeerNode:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
         self.peer_id = peer_id
         self.events = Events()
-        self._membership = Membership(
+        self.membership = Membership(
             index, peer_id, url_of(listener, options.advertise), options.lease_seconds, self.events
         )
         forwarded = {
-            endpoint: Forwarding(endpoint, index, self._membership, options.max_body, self._workers)
+            endpoint: Forwarding(endpoint, index, self.membership, options.max_body, self._workers)
             for endpoint in ENDPOINTS
         }
         routes = forwarded | {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
         self._server = Server(
-            Door(create_app(routes), routes), listener, options.threads, before_stop=self._stop_forwarding
+            Door(create_app(routes, pages("node.html")), routes),
+            listener,
+            options.threads,
+            before_stop=self._stop_forwarding,
         )
         self.url = self._server.url
         self.stop = self._server.stop
@@ -60,17 +63,17 @@ class PeerNode:
     @property
     def registered(self) -> bool:
         """Whether the indexing server knows this peer, as far as this node can tell."""
-        return self._membership.registered
+        return self.membership.registered
 
     def start(self) -> None:
         """Begin to serve, and register."""
         self._server.start()
-        self._membership.start()
+        self.membership.start()
         log.info("Peer '%s' serves at %s.", self.peer_id, self.url)
 
     def leave(self) -> None:
         """Unregister, then stop."""
-        self._membership.stop()
+        self.membership.stop()
         self.stop()
 
     def wait(self) -> bool:
@@ -82,5 +85,5 @@ class PeerNode:
 
     def _stop_forwarding(self) -> None:
         """Unregister, and answer the calls that still wait for the indexing server."""
-        self._membership.stop()
+        self.membership.stop()
         self._index.close()

@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
 from peerbus.web.handlers import Handler
-from peerbus.web.pages import Page
+from peerbus.web.pages import SECURITY, Page
 from peerbus.web.reply import Reply, failure
 
 
@@ -43,7 +43,7 @@ def _view(handler: Handler) -> Any:
 
 def _shown(page: Page) -> Any:
     def view() -> Response:
-        return Response(page.make(), content_type=page.content_type)
+        return Response(page.make(), headers=SECURITY, content_type=page.content_type)
 
     return view
 

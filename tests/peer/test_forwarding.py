@@ -153,7 +153,7 @@ def test_a_request_the_server_refuses_is_refused_alike(twins: Twins, endpoint: E
         ("GET", "/nothing"),
         ("POST", "/publish/"),
         ("POST", "//publish"),
-        ("GET", "/"),
+        ("GET", "/nowhere"),
     ],
 )
 def test_what_is_no_call_is_refused_alike(twins: Twins, method: str, path: str) -> None:
