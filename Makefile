@@ -1,6 +1,6 @@
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run-server run-peers demo test chaos check benchmark clean
+.PHONY: help install run-server run-peers demo test test-browser chaos check benchmark clean
 
 PYTHON ?= python3
 N ?= 3
@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## Create the virtual environment; every target does when requirements changed
 
@@ -31,8 +31,11 @@ run-peers: install ## Run N peers from port 5001 on (N=3, ARGS="--index-url ..."
 demo: install ## Watch real peers publish to each other through a real server
 	@$(BIN)/python test_p2p.py
 
-test: install ## Run all tests
+test: install ## Run all tests, but for those of the pages in a browser
 	@$(BIN)/python -m pytest
+
+test-browser: install ## Test the pages in Chromium (apt-get install -y chromium chromium-driver)
+	@$(BIN)/python -m pytest tests/browser
 
 chaos: install ## Kill the server at random under load, and look for what it lost (SECONDS=120, SEED=...)
 	@$(BIN)/python -m tests.reliability.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

@@ -182,18 +182,6 @@ def query_peers(broker: Broker, r: wire.TopicRequest) -> wire.QueryPeersAnswer:
     return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=done.peers, addresses=done.addresses)
 
 
-def topics(broker: Broker, r: wire.ListRequest) -> wire.TopicsAnswer:
-    """List the topics by name."""
-    page = broker.list_topics(r.limit, r.after)
-    return wire.TopicsAnswer(message=f"{counted(len(page), 'topic')}.", topics=page)
-
-
-def peers(broker: Broker, r: wire.ListRequest) -> wire.PeersAnswer:
-    """List the peers by id."""
-    page = broker.list_peers(r.limit, r.after)
-    return wire.PeersAnswer(message=f"{counted(len(page), 'peer')}.", peers=page)
-
-
 def stats(broker: Broker, _: wire.EmptyRequest) -> wire.StatsAnswer:
     """Show totals and what the server holds."""
     figures = broker.stats()

@@ -210,12 +210,20 @@ class Client:
         return self._caller.call("GET", "/query_peers", wire.QueryPeersAnswer, {"topic": topic})
 
     def topics(self, **page: Any) -> wire.TopicsAnswer:
-        """List topics; `limit` and `after` name the page."""
+        """List topics; `limit` and `after` name the page, `matching` and `order` what is in it."""
         return self._caller.call("GET", "/topics", wire.TopicsAnswer, page)
 
     def peers(self, **page: Any) -> wire.PeersAnswer:
-        """List peers; `limit` and `after` name the page."""
+        """List peers; `limit` and `after` name the page, `matching` what is in it."""
         return self._caller.call("GET", "/peers", wire.PeersAnswer, page)
+
+    def subscriptions(self, **which: Any) -> wire.SubscriptionsAnswer:
+        """Show how far subscribers are: those of a `topic`, of a `peer_id`, or the one of both; pages as topics."""
+        return self._caller.call("GET", "/subscriptions", wire.SubscriptionsAnswer, which)
+
+    def peek(self, topic: str, **bounds: Any) -> wire.MessagesAnswer:
+        """Look at the last messages of a topic without taking them: up to `limit`, of up to `max_bytes`."""
+        return self._caller.call("GET", "/messages", wire.MessagesAnswer, {"topic": topic, **bounds})
 
     def every_topic(self) -> Iterator[TopicView]:
         """All topics by name, page by page."""

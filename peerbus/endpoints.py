@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from peerbus import calls
+from peerbus import calls, listings
 from peerbus import protocol as wire
 from peerbus.errors import (
     Forbidden,
@@ -48,6 +48,7 @@ class Access(Enum):
     ANYONE = "anyone, without a token"
     NEWCOMER = "who has the enrolment token, or is the peer that the call names"
     PEER = "a peer, for itself; with the enrolment token where the call names no peer"
+    SELF = "a peer, about itself"
     OWNER = "the peer that created the topic"
     ADMIN = "an admin"
 
@@ -180,16 +181,45 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         answer=wire.QueryPeersAnswer,
         errors=(TopicNotFound,),
     ),
-    Endpoint("GET", "/topics", wire.ListRequest, calls.topics, logging.DEBUG, changes=False, answer=wire.TopicsAnswer),
+    Endpoint(
+        "GET",
+        "/topics",
+        wire.TopicsRequest,
+        listings.topics,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.TopicsAnswer,
+    ),
     Endpoint(
         "GET",
         "/peers",
-        wire.ListRequest,
-        calls.peers,
+        wire.PeersRequest,
+        listings.peers,
         logging.DEBUG,
         changes=False,
         answer=wire.PeersAnswer,
         access=Access.ADMIN,
+    ),
+    Endpoint(
+        "GET",
+        "/subscriptions",
+        wire.SubscriptionsRequest,
+        listings.subscriptions,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.SubscriptionsAnswer,
+        errors=(PeerNotFound, TopicNotFound),
+        access=Access.SELF,
+    ),
+    Endpoint(
+        "GET",
+        "/messages",
+        wire.MessagesRequest,
+        listings.messages,
+        logging.DEBUG,
+        changes=False,
+        answer=wire.MessagesAnswer,
+        errors=(TopicNotFound,),
     ),
     Endpoint(
         "GET",

@@ -78,3 +78,9 @@ Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a mess
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Entries told at most.")]
 After = Annotated[str, Meta(description="The last name of the page before.")]
+Matching = Annotated[str, Meta(max_length=128, description="Characters that the names told have in them.")]
+Order = Annotated[
+    Literal["name", "unread"],
+    Meta(description="By name, or those with most unread first, of which there is one page."),
+]
+PeekBytes = Annotated[Count, Meta(description="Bytes of messages told at most; one larger message still goes.")]

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from peerbus import fields
 from peerbus.errors import BadRequest
-from peerbus.views import Event, PeerView, Stats, TopicView
+from peerbus.views import Event, PeerView, Stats, SubscriptionView, TopicView
 
 
 class Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -273,8 +273,40 @@ class ListRequest(Request):
     after: fields.After = ""
 
 
+class PeersRequest(ListRequest):
+    """A page of peers, of those whose id has `matching` in it."""
+
+    matching: fields.Matching = ""
+
+
+class TopicsRequest(ListRequest):
+    """A page of topics, of those whose name has `matching` in it."""
+
+    matching: fields.Matching = ""
+    order: fields.Order = "name"
+
+
+class SubscriptionsRequest(ListRequest):
+    """A page of the message queues on a `topic`, of those of a peer, or the one of both.
+
+    `after` names a topic where a peer is named, else a queue.
+    """
+
+    topic: fields.Name | None = None
+    peer_id: fields.Name | None = None
+    order: fields.Order = "name"
+
+
+class MessagesRequest(Request):
+    """Look at the last messages of a topic, up to `limit` of them."""
+
+    topic: fields.Name
+    limit: fields.PageSize = 20
+    max_bytes: fields.PeekBytes = 1 << 20
+
+
 class TopicsAnswer(Answer):
-    """A page of topics by name."""
+    """A page of topics."""
 
     topics: list[TopicView]
 
@@ -283,6 +315,21 @@ class PeersAnswer(Answer):
     """A page of peers by id."""
 
     peers: list[PeerView]
+
+
+class SubscriptionsAnswer(Answer):
+    """A page of message queues."""
+
+    subscriptions: list[SubscriptionView]
+
+
+class MessagesAnswer(Answer):
+    """`messages` are the published values, unchanged, `offsets` theirs; before `first_offset` none are kept."""
+
+    topic: str
+    messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
+    offsets: Sequence[int]
+    first_offset: int
 
 
 class StatsAnswer(Answer):
@@ -297,6 +344,17 @@ class Notice(Request):
     event: Literal["topic_deleted"]
     topic: fields.Name
     message: str
+
+
+class NodeAnswer(Answer):
+    """The peer of a node, and its place at the indexing server: `renewed_ago` is in seconds, null before the first."""
+
+    peer_id: str
+    address: str | None
+    index_url: str
+    registered: bool
+    lease_seconds: float | None
+    renewed_ago: float | None
 
 
 class EventsAnswer(Answer):

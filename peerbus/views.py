@@ -6,7 +6,9 @@ from msgspec import Struct
 class TopicView(Struct, frozen=True):
     """A topic: `unread` messages are those that some subscriber has yet to pull, or to acknowledge.
 
-    `dropped` counts those that were dropped, by overflow or age, while they were unread.
+    `dropped` counts those that were dropped, by overflow or age, while they were unread. Since the server started,
+    `redelivered` were handed over again, `dead_lettered` went to a dead-letter topic, and `refused` publishes found
+    no room.
     """
 
     topic: str
@@ -18,6 +20,33 @@ class TopicView(Struct, frozen=True):
     unread: int
     dropped: int
     subscribers: int
+    redelivered: int
+    dead_lettered: int
+    refused: int
+
+
+class SubscriptionView(Struct, frozen=True):
+    """A message queue on a topic: a peer's own, or one that the `members` of a `group` share.
+
+    `queue` is its name among those of the topic, and `peers` are the first of its members. `next_offset` is the next
+    new message; before `resume_from` all are acknowledged. `unread` messages are to be acknowledged yet, of which
+    `unacknowledged` are handed over; `missed` were lost since the last pull.
+    """
+
+    topic: str
+    queue: str
+    group: str | None
+    peers: list[str]
+    members: int
+    ack: str
+    ack_deadline: float | None
+    max_attempts: int | None
+    dead_letter_topic: str | None
+    next_offset: int
+    resume_from: int
+    unread: int
+    unacknowledged: int
+    missed: int
 
 
 class PeerView(Struct, frozen=True):
@@ -31,7 +60,10 @@ class PeerView(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True, kw_only=True):
-    """Totals since the server started, and what is held now."""
+    """Totals since the server started, what is held now, and the most that may be.
+
+    `refused` counts the publishes that found no room: in their topic, in memory or on disk.
+    """
 
     epoch: str
     uptime_seconds: float
@@ -49,7 +81,12 @@ class Stats(Struct, frozen=True, kw_only=True):
     unacknowledged: int
     redelivered: int
     dead_lettered: int
+    refused: int
     expired_peers: int
+    max_peers: int
+    max_topics: int
+    max_subscriptions: int
+    max_bytes: int
 
 
 class Event(Struct, frozen=True):

@@ -50,6 +50,8 @@ def test_every_call_answers_typed(client: Client) -> None:
     assert client.query_peers("news").peers == ["a"]
     assert [topic.topic for topic in client.topics(limit=1).topics] == ["more"]
     assert [peer.peer_id for peer in client.peers().peers] == ["a"]
+    assert [queue.unread for queue in client.subscriptions(topic="news").subscriptions] == [2]
+    assert msgspec.json.decode(client.peek("news", limit=2).messages) == [1, 2]
     assert client.stats().stats.published == 3
     assert client.unsubscribe("news").discarded == 2
     assert client.delete_topic("news").topic == "news"

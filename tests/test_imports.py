@@ -28,6 +28,7 @@ LAYERS = {
     },
     "peerbus.endpoints": {
         "peerbus.calls",
+        "peerbus.listings",
         "peerbus.protocol",
         "peerbus.fields",
         "peerbus.errors",
@@ -38,6 +39,7 @@ LAYERS = {
     "peerbus.web": {
         "peerbus.endpoints",
         "peerbus.calls",
+        "peerbus.listings",
         "peerbus.protocol",
         "peerbus.fields",
         "peerbus.errors",

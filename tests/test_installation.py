@@ -10,6 +10,7 @@ import pytest
 import indexing_server
 from peerbus.index.command import main as server
 from peerbus.peer.command import main as node
+from peerbus.web.pages import FILES
 from tests.support import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -35,3 +36,8 @@ def test_it_is_installed_with_what_it_runs_on() -> None:
 def test_the_version_is_found_where_it_is_kept() -> None:
     kept = (ROOT / PROJECT["tool"]["hatch"]["version"]["path"]).read_text()
     assert f'__version__ = "{import_module("peerbus").__version__}"' in kept
+
+
+def test_the_pages_are_in_the_package_that_is_installed() -> None:
+    assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == [FILES.parent.name]
+    assert {"index.html", "node.html", "style.css"} <= {file.name for file in FILES.iterdir()}

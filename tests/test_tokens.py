@@ -189,3 +189,16 @@ def test_metrics_are_for_admins(server: Api) -> None:
         for token in ("unknown", ENROLMENT, ADMIN)
     ]
     assert statuses == [401, 403, 200]
+
+
+def test_a_peer_sees_its_own_subscriptions_and_an_admin_those_of_all(server: Api, peer1: Api) -> None:
+    other = join(server, "peer2")
+    assert other.post("/subscribe", topic="news", peer_id="peer2").status == 200
+
+    def queues(api: Api) -> list[str]:
+        return [view["queue"] for view in api.get("/subscriptions", topic="news").body["subscriptions"]]
+
+    assert (queues(peer1), queues(other)) == (["peer1"], ["peer2"])
+    assert queues(server.showing(ADMIN)) == ["peer1", "peer2"]
+    assert code(peer1.get("/subscriptions", topic="news", peer_id="peer2")) == (403, "forbidden")
+    assert code(server.showing(ENROLMENT).get("/subscriptions", topic="news")) == (403, "forbidden")

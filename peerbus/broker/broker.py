@@ -11,15 +11,16 @@ from peerbus.broker.journal import Journal
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
 from peerbus.broker.message_queue import Claim, MessageQueue
+from peerbus.broker.queue_listing import Order
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restoring import restore
-from peerbus.broker.results import Deleted, Published, Pulled, Registered, Settled, Subscribed, Subscribers
+from peerbus.broker.results import Deleted, Peeked, Published, Pulled, Registered, Settled, Subscribed, Subscribers
 from peerbus.broker.schedule import NEVER
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
-from peerbus.errors import BadRequest, Forbidden
+from peerbus.errors import BadRequest, Forbidden, MemoryFull, StorageFull, TopicFull
 from peerbus.later import Later
-from peerbus.views import PeerView, Stats, TopicView
+from peerbus.views import PeerView, Stats, SubscriptionView, TopicView
 
 T = TypeVar("T")
 
@@ -183,7 +184,12 @@ class Broker:
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
                     return Published(*seen, duplicate=True)
-            offset = found.append(values, size, self._clock())
+            try:
+                offset = found.append(values, size, self._clock())
+            except (TopicFull, MemoryFull, StorageFull):
+                found.refused += 1
+                self._state.totals.refused += 1
+                raise
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
             self._state.refreshed(found)
@@ -317,6 +323,33 @@ class Broker:
         """
         with self._lock:
             return [topic.unread if (topic := self._state.topics.find(name)) else 0 for name in topics]
+
+    def list_subscriptions(
+        self,
+        limit: int,
+        after: str = "",
+        *,
+        topic: str | None = None,
+        peer_id: str | None = None,
+        order: Order = "name",
+    ) -> list[SubscriptionView]:
+        """Message queues of a topic, of a peer, or the one of both, as they stand; no lease is renewed.
+
+        The first `limit` that come after `after`: those of a peer by topic, others by the name of the queue, or in
+        either case those with the most messages since what they acknowledged. Raises `TopicNotFound`, `PeerNotFound`.
+        """
+        with self._lock:
+            return self._state.list_subscriptions(topic, peer_id, limit, after, order)
+
+    def peek(self, topic: str, limit: int, max_bytes: int) -> Peeked:
+        """The last messages of a topic that are retained: up to `limit` of up to `max_bytes`, but at least one.
+
+        No more bytes than one pull hands over; nothing is moved. Raises `TopicNotFound`.
+        """
+        with self._lock:
+            found = self._state.topic(topic)
+            first, values = found.latest(limit, min(max_bytes, self._limits.max_pull_bytes))
+            return Peeked(first, values, found.start)
 
     def stats(self) -> Stats:
         """Totals and what is held now."""

@@ -59,6 +59,14 @@ class Log:
         fitting = sum(1 for _ in takewhile(lambda total: total <= max_bytes, accumulate(map(len, values))))
         return values[: max(1, fitting)]
 
+    def read_back(self, end: int, count: int, max_bytes: int) -> Sequence[bytes]:
+        """Up to `count` of the values before `end`, the last ones, within `max_bytes` as in `read`."""
+        first = max(self.start, end - count)
+        values: list[bytes] = self._values[first - self._base : max(first, end) - self._base]  # type: ignore[assignment]
+        totals = accumulate(map(len, reversed(values)))
+        fitting = sum(1 for _ in takewhile(lambda total: total <= max_bytes, totals))
+        return values[-max(1, fitting) :]
+
     def take_all(self) -> list[bytes | None]:
         """Take all values out of the log, for the caller to let go of where that harms nobody."""
         values, self._values = self._values, []

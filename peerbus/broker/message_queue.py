@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from peerbus.broker.schedule import Schedule
@@ -94,6 +95,11 @@ class MessageQueue:
         topic.begin_reading(cursor)
 
     @property
+    def name(self) -> str:
+        """What it is called among the queues of its topic: the id of its peer, or `group` and the name of its group."""
+        return next(iter(self.members)) if self.group is None else f"group {self.group}"
+
+    @property
     def position(self) -> int:
         """The offset before which every message is acknowledged."""
         return next(iter(self._unacknowledged), self.cursor)
@@ -112,7 +118,8 @@ class MessageQueue:
     def unread(self) -> int:
         """Messages that nobody has acknowledged and that are still there."""
         new = self.topic.end - max(self.cursor, self.topic.start)
-        return new + sum(offset >= self.topic.start for offset in self._unacknowledged)
+        gone = sum(1 for _ in takewhile(lambda offset: offset < self.topic.start, self._unacknowledged))
+        return new + len(self._unacknowledged) - gone
 
     @property
     def remaining(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peerbus.broker.journal import Journal
-from peerbus.broker.pages import page
+from peerbus.broker.names import Names
 from peerbus.broker.schedule import NEVER, Schedule
 from peerbus.errors import NotSubscribed, PeerNotFound, TooManyPeers, TopicDeleted
 from peerbus.views import PeerView
@@ -70,12 +70,13 @@ class Peer:
 class Peers:
     """All registered peers. Renewing a lease is constant time."""
 
-    __slots__ = ("_journal", "_leases", "_limit", "_peers")
+    __slots__ = ("_journal", "_leases", "_limit", "_names", "_peers")
 
     def __init__(self, limit: int, journal: Journal) -> None:
         self._limit = limit
         self._journal = journal
         self._peers: dict[str, Peer] = {}
+        self._names = Names()
         self._leases: Schedule[str] = Schedule()
 
     def __len__(self) -> int:
@@ -88,11 +89,18 @@ class Peers:
         """The peer, if it is registered."""
         return self._peers.get(peer_id)
 
+    def get(self, peer_id: str) -> Peer:
+        """The peer; raises `PeerNotFound`."""
+        peer = self._peers.get(peer_id)
+        if peer is None:
+            raise _not_found(peer_id)
+        return peer
+
     def renewed(self, peer_id: str, now: float) -> Peer:
         """The peer, its lease renewed by this sign of life; raises `PeerNotFound`."""
         peer = self._peers.get(peer_id)
         if peer is None:
-            raise PeerNotFound(f"Peer '{peer_id}' is not registered. POST /register_peer_node first.")
+            raise _not_found(peer_id)
         self.renew(peer, now)
         return peer
 
@@ -106,11 +114,13 @@ class Peers:
     def add(self, peer_id: str) -> Peer:
         """A new peer."""
         peer = self._peers[peer_id] = Peer(peer_id, self._journal)
+        self._names.add(peer_id)
         return peer
 
     def remove(self, peer: Peer) -> None:
         """Forget a peer."""
         del self._peers[peer.peer_id]
+        self._names.remove(peer.peer_id)
         self._leases.discard(peer.peer_id)
         self._journal.peer_removed(peer)
 
@@ -138,9 +148,13 @@ class Peers:
 
     def view(self, limit: int, after: str, now: float) -> list[PeerView]:
         """The first `limit` peers by id that come after `after`, as they stand."""
-        return [self._view(self._peers[peer_id], now) for peer_id in page(self._peers, limit, after)]
+        return [self._view(self._peers[peer_id], now) for peer_id in self._names.page(limit, after)]
 
     def _view(self, peer: Peer, now: float) -> PeerView:
         expires_at = self._leases.time(peer.peer_id)
         expires_in = None if expires_at == NEVER else max(0.0, expires_at - now)
         return PeerView(peer.peer_id, peer.address, peer.lease_seconds, expires_in, list(peer.queues))
+
+
+def _not_found(peer_id: str) -> PeerNotFound:
+    return PeerNotFound(f"Peer '{peer_id}' is not registered. POST /register_peer_node first.")

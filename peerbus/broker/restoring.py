@@ -20,7 +20,7 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
     state.epoch = contents.epoch
     numbers = [record.number for record in contents.topics] + [record.number for record in contents.queues]
     state.journal.last_number = max(numbers, default=0)
-    for peer_record in contents.peers:
+    for peer_record in sorted(contents.peers, key=lambda record: record.peer_id):
         peer = state.peers.add(peer_record.peer_id)
         peer.address, peer.lease_seconds = peer_record.address, peer_record.lease_seconds
         peer.token_hash = peer_record.token_hash
@@ -36,7 +36,7 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
 
 
 def _restore_topics(state: State, contents: Contents, wall: float) -> None:
-    for record in contents.topics:
+    for record in sorted(contents.topics, key=lambda record: record.name):
         options = TopicOptions(record.max_messages, record.overflow, record.max_age)
         topic = state.topics.add(record.name, options, record.number)
         topic.begin_at(record.start)

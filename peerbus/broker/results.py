@@ -70,6 +70,14 @@ class Deleted(Struct):
     discarded: int
 
 
+class Peeked(Struct):
+    """The last messages of a topic, from the offset `first` on; of those retained, `start` is the first."""
+
+    first: int
+    values: Sequence[bytes]
+    start: int
+
+
 class Subscribers(Struct):
     """The ids of a topic's subscribers, and the addresses of those that have one."""
 

@@ -12,6 +12,7 @@ from peerbus.broker.limits import Limits
 from peerbus.broker.memory import Memory
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.peers import Peer, Peers
+from peerbus.broker.queue_listing import Order, listing
 from peerbus.broker.results import Pulled, Subscribers
 from peerbus.broker.schedule import NEVER
 from peerbus.broker.subscriptions import Subscriptions
@@ -22,7 +23,7 @@ from peerbus.broker.upkeep import Upkeep
 from peerbus.broker.waiting import Waiter, Waiting
 from peerbus.errors import PeerbusError
 from peerbus.later import Later
-from peerbus.views import Stats
+from peerbus.views import Stats, SubscriptionView
 
 ANSWERS_AT_ONCE = 100
 """Waiting pulls answered in one go, so that nobody waits long for the lock."""
@@ -37,6 +38,7 @@ class State:
     def __init__(self, limits: Limits, clock: Callable[[], float], tended: Condition, journal: Journal) -> None:
         """`tended` is what the call that tends waits on; it is notified when something falls due sooner."""
         self.clock = clock
+        self.limits = limits
         self.journal = journal
         self.memory = Memory(limits.max_bytes)
         self.waiting = Waiting(limits.max_waiting, tended.notify)
@@ -121,7 +123,9 @@ class State:
         """Hand over messages of `queue` to one of its members."""
         offsets, values, attempts, missed = queue.pull(peer_id, max_messages, self.clock())
         self.totals.pulled += len(values)
-        self.totals.redelivered += sum(attempt > 1 for attempt in attempts)
+        redelivered = sum(attempt > 1 for attempt in attempts)
+        self.totals.redelivered += redelivered
+        queue.topic.redelivered += redelivered
         self.totals.missed += missed
         self.upkeep.watch(queue)
         self.hurry()
@@ -173,6 +177,17 @@ class State:
         self.upkeep.ring(now)
         return [peer.peer_id for peer in expired]
 
+    def list_subscriptions(
+        self, topic: str | None, peer_id: str | None, limit: int, after: str, order: Order
+    ) -> list[SubscriptionView]:
+        """Message queues of a topic, of a peer, or the one of both; raises `TopicNotFound` and `PeerNotFound`."""
+        queues = None if topic is None else dict.fromkeys(self.topics.get(topic).subscribers.values())
+        if peer_id is None:
+            return listing(queues or (), lambda queue: queue.name, limit, after, order)
+        of_peer = self.peers.get(peer_id).queues.values()
+        both = of_peer if queues is None else [queue for queue in of_peer if queue in queues]
+        return listing(both, lambda queue: queue.topic.name, limit, after, order)
+
     def stats(self) -> Stats:
         """Totals and what is held now."""
         return Stats(
@@ -186,6 +201,10 @@ class State:
             waiting_pulls=len(self.waiting),
             stored_bytes=self.journal.stored_bytes,
             dead_lettered=self.upkeep.dead_lettered,
+            max_peers=self.limits.max_peers,
+            max_topics=self.limits.max_topics,
+            max_subscriptions=self.limits.max_subscriptions,
+            max_bytes=self.limits.max_bytes,
             **structs.asdict(self.totals),
         )
 

@@ -47,6 +47,7 @@ class Topic(Log):
         "committed",
         "commons",
         "creator",
+        "dead_lettered",
         "dropped",
         "expires",
         "groups",
@@ -54,6 +55,8 @@ class Topic(Log):
         "name",
         "number",
         "options",
+        "redelivered",
+        "refused",
         "subscribers",
     )
 
@@ -77,6 +80,8 @@ class Topic(Log):
         self._readers = LowWaterMark()
         self._slowest: int | None = None
         """The lowest position of all message queues."""
+        self.redelivered = self.dead_lettered = self.refused = 0
+        """Since the server started: messages handed over again or moved by its queues, and publishes without room."""
         self._memory = commons.memory
         self._journal = commons.journal
         self._history = min(commons.limits.history, options.max_messages)
@@ -176,6 +181,14 @@ class Topic(Log):
             return self.start
         return min(start, self.end)
 
+    def latest(self, count: int, max_bytes: int) -> tuple[int, Sequence[bytes]]:
+        """Up to `count` of the last messages that may be delivered, and the offset of the first of them.
+
+        Up to `max_bytes` together, but at least one if there is one.
+        """
+        values = self.read_back(self.committed, count, max_bytes)
+        return self.committed - len(values), values
+
     def wake(self) -> None:
         """Let the pulls that wait for messages of this topic be looked at."""
         self._waiting.stir(self)
@@ -192,6 +205,9 @@ class Topic(Log):
             unread=self.unread,
             dropped=self.dropped,
             subscribers=len(self.subscribers),
+            redelivered=self.redelivered,
+            dead_lettered=self.dead_lettered,
+            refused=self.refused,
         )
 
     def free_pulled(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from peerbus.broker.commons import Commons
-from peerbus.broker.pages import page
+from peerbus.broker.names import Names
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
 from peerbus.views import TopicView
@@ -12,13 +12,14 @@ from peerbus.views import TopicView
 class Topics:
     """The topics by name, and by number."""
 
-    __slots__ = ("_by_number", "_commons", "_limits", "_topics")
+    __slots__ = ("_by_number", "_commons", "_limits", "_names", "_topics")
 
     def __init__(self, commons: Commons) -> None:
         self._commons = commons
         self._limits = commons.limits
         self._topics: dict[str, Topic] = {}
         self._by_number: dict[int, Topic] = {}
+        self._names = Names()
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -83,6 +84,7 @@ class Topics:
     def add(self, name: str, options: TopicOptions, number: int) -> Topic:
         """A new topic."""
         topic = self._topics[name] = self._by_number[number] = Topic(name, options, self._commons, number)
+        self._names.add(name)
         return topic
 
     def numbered(self, number: int) -> Topic:
@@ -97,10 +99,11 @@ class Topics:
     def remove(self, topic: Topic) -> list[bytes | None]:
         """Forget a topic; returns its messages, for the caller to let go of."""
         del self._topics[topic.name], self._by_number[topic.number]
+        self._names.remove(topic.name)
         topic.message_ids.clear()
         self._commons.journal.topic_removed(topic)
         return self._commons.memory.forget(topic)
 
     def view(self, limit: int, after: str) -> list[TopicView]:
         """The first `limit` topics by name that come after `after`, as they stand."""
-        return [self._topics[name].view() for name in page(self._topics, limit, after)]
+        return [self._topics[name].view() for name in self._names.page(limit, after)]

@@ -11,5 +11,6 @@ class Totals(Struct):
     missed: int = 0
     acknowledged: int = 0
     redelivered: int = 0
+    refused: int = 0
     expired_peers: int = 0
     unacknowledged: int = 0

@@ -85,4 +85,5 @@ class Upkeep:
         self._alarms.set(topic, topic.next_expiry())
         queue.discard(offset)
         self.dead_lettered += 1
+        queue.topic.dead_lettered += 1
         return True

@@ -110,6 +110,12 @@ def _check_peer(_: Broker, caller: Caller, request: Any) -> None:
         request.peer_id = caller.peer_id
 
 
+def _check_self(broker: Broker, caller: Caller, request: Any) -> None:
+    if not caller.is_admin and caller.peer_id is None:
+        raise Forbidden("This call needs the token of a peer, which registering it gave, or that of an admin.")
+    _check_peer(broker, caller, request)
+
+
 def _check_owner(broker: Broker, caller: Caller, request: Any) -> None:
     if caller.is_admin:
         return
@@ -128,6 +134,7 @@ def _check_nothing(_: Broker, __: Caller, ___: Any) -> None:
 CHECKS: dict[Access, Callable[[Broker, Caller, Any], None]] = {
     Access.NEWCOMER: _check_newcomer,
     Access.PEER: _check_peer,
+    Access.SELF: _check_self,
     Access.OWNER: _check_owner,
     Access.ADMIN: _check_nothing,
 }

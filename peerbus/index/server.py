@@ -14,7 +14,7 @@ from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
 from peerbus.metrics import metrics_page
 from peerbus.serving import Server
-from peerbus.web import Door, answering, create_app, new_durations
+from peerbus.web import Door, answering, create_app, new_durations, pages
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ class IndexingServer:
         }
         durations = new_durations()
         metrics = metrics_page(durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal))
-        pages = [replace(metrics, admit=guard.admit_admin) if guard else metrics]
-        door = Door(create_app(routes, pages), routes, durations)
+        shown = [*pages("index.html"), replace(metrics, admit=guard.admit_admin) if guard else metrics]
+        door = Door(create_app(routes, shown), routes, durations)
         self._server = Server(door, listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)

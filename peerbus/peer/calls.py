@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from peerbus.calls import counted, livez
 from peerbus.endpoints import Access, Endpoint
 from peerbus.errors import NotReady
-from peerbus.protocol import Answer, EmptyRequest, EventsAnswer, Notice, PeerAnswer
+from peerbus.protocol import Answer, EmptyRequest, EventsAnswer, NodeAnswer, Notice, PeerAnswer
 
 if TYPE_CHECKING:
     from peerbus.peer.node import PeerNode
@@ -32,6 +32,22 @@ def events(node: PeerNode, _: EmptyRequest) -> EventsAnswer:
     return EventsAnswer(message=f"{counted(len(noted), 'event')}.", events=noted)
 
 
+def about(node: PeerNode, _: EmptyRequest) -> NodeAnswer:
+    """Show for whom this node acts, and whether that peer is registered."""
+    membership = node.membership
+    registration = membership.registration
+    state = "is registered" if membership.registered else "is not registered"
+    return NodeAnswer(
+        message=f"Peer '{node.peer_id}' {state} at {membership.index_url}.",
+        peer_id=node.peer_id,
+        address=registration.address or None,
+        index_url=membership.index_url,
+        registered=membership.registered,
+        lease_seconds=registration.lease_seconds or None,
+        renewed_ago=membership.renewed_ago,
+    )
+
+
 def readyz(node: PeerNode, _: EmptyRequest) -> Answer:
     """Say whether the peer is registered."""
     if not node.registered:
@@ -43,6 +59,7 @@ OWN_CALLS: tuple[Endpoint[PeerNode, Any], ...] = (
     Endpoint("POST", "/exit_peer", EmptyRequest, exit_peer, answer=PeerAnswer),
     Endpoint("POST", "/notify", Notice, notify, logging.DEBUG, access=Access.ANYONE),
     Endpoint("GET", "/events", EmptyRequest, events, logging.DEBUG, answer=EventsAnswer),
+    Endpoint("GET", "/node", EmptyRequest, about, logging.DEBUG, changes=False, answer=NodeAnswer),
     Endpoint("GET", "/livez", EmptyRequest, livez, logging.DEBUG, access=Access.ANYONE),
     Endpoint("GET", "/readyz", EmptyRequest, readyz, logging.DEBUG, errors=(NotReady,), access=Access.ANYONE),
 )

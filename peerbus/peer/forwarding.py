@@ -12,8 +12,9 @@ from msgspec import Raw
 
 from peerbus.connection import Received
 from peerbus.endpoints import Endpoint
-from peerbus.errors import NotSubscribed, PeerMismatch, PeerNotFound, Unauthorized
+from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized
 from peerbus.later import Later, settle
+from peerbus.peer.identity import Fields, fill_in_body, fill_in_query
 from peerbus.peer.index import JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Membership, Subscription
 from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
@@ -21,9 +22,6 @@ from peerbus.serving import Environ
 from peerbus.web import WAITS, Reply, read_body
 
 log = logging.getLogger(__name__)
-
-Fields = dict[str, Raw]
-"""A request's fields by name, their values as they came."""
 
 LONGEST_WAIT = 86_400.0
 """The most that is added to the time an answer may take; what a pull may wait is for the server to say."""
@@ -88,10 +86,13 @@ class Forwarding:
         body = read_body(environ, self._max_body)
         path = _path(self._endpoint, environ["QUERY_STRING"])
         headers = _headers(environ, body)
+        if self._endpoint.has_peer_id and self._endpoint.method == "GET" and not body:
+            path = fill_in_query(path, environ["QUERY_STRING"], self._membership.peer_id)
+            return Call(path, body, headers, 0.0, {})
         fields = _fields(body, headers) if self._endpoint.has_peer_id else None
         if fields is None:
             return Call(path, body, headers, 0.0, None)
-        body = _filled_in(self._endpoint, body, fields, self._membership)
+        body = fill_in_body(self._endpoint, body, fields, self._membership)
         return Call(path, body, headers, _seconds(fields.get("wait")), fields)
 
     def _send(self, call: Call) -> Later[Received]:
@@ -172,33 +173,6 @@ def _fields(body: bytes, headers: tuple[str, ...]) -> Fields | None:
         return _decode_fields(body if body.isascii() else body.decode()) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _filled_in(endpoint: Endpoint[Any, Any], body: bytes, fields: Fields, membership: Membership) -> bytes:
-    """The body with what the node knows itself; what came stays as it came, byte for byte."""
-    known: dict[str, Any] = {"peer_id": membership.peer_id}
-    if endpoint.request is RegisterRequest:
-        known = msgspec.to_builtins(membership.registration)
-    if "peer_id" in fields and _names_another(fields["peer_id"], membership.peer_id):
-        raise PeerMismatch(
-            f"This peer node acts for peer '{membership.peer_id}' alone. "
-            "Leave `peer_id` out, or call the node of that peer."
-        )
-    missing = {name: Raw(_encode(value)) for name, value in known.items() if name not in fields}
-    if not missing:
-        return body
-    separator = b"," if fields else b""
-    fields.update(missing)
-    return (body.rstrip()[:-1] or b"{") + separator + _encode(missing)[1:]
-
-
-def _names_another(value: Raw, peer_id: str) -> bool:
-    """Whether a `peer_id` is not this peer's; one of a wrong type is for the server to refuse."""
-    try:
-        given = msgspec.json.decode(value)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return given is None or (isinstance(given, str) and given != peer_id)
 
 
 def _seconds(value: Raw | None) -> float:

@@ -73,6 +73,7 @@ class Membership:
         self._show_token()
         self._lock = threading.RLock()
         self._epoch: str | None = None
+        self._renewed_at: float | None = None
         self._wanted = True
         self._reachable = True
         self._subscriptions: dict[str, Subscription] = {}
@@ -89,6 +90,11 @@ class Membership:
         return self._registration.peer_id
 
     @property
+    def index_url(self) -> str:
+        """Where the indexing server is."""
+        return self._index.url
+
+    @property
     def registration(self) -> RegisterRequest:
         """What this node registers with."""
         return self._registration
@@ -97,6 +103,11 @@ class Membership:
     def registered(self) -> bool:
         """Whether the last registration or renewal went through, and none since was undone."""
         return self._wanted and self._reachable and self._epoch is not None
+
+    @property
+    def renewed_ago(self) -> float | None:
+        """Seconds since the last registration or renewal, or None before the first."""
+        return None if self._renewed_at is None else monotonic() - self._renewed_at
 
     @contextmanager
     def unchanging(self) -> Iterator[None]:
@@ -214,6 +225,7 @@ class Membership:
     def _take_in(self, answer: RegisterAnswer) -> None:
         """Take in what a registration was answered with, and restore what the server turns out to have lost."""
         before, self._epoch = self._epoch, answer.epoch
+        self._renewed_at = monotonic()
         restarted = before is not None and before != answer.epoch
         if before is None:
             self._events.note("registered", f"Peer '{self.peer_id}' is registered at {self._index.url}.")

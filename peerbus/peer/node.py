@@ -16,7 +16,7 @@ from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.peer.metrics import node_metrics
 from peerbus.serving import Server, url_of
-from peerbus.web import Door, Handler, answering, create_app, new_durations
+from peerbus.web import Door, Handler, answering, create_app, new_durations, pages
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +50,11 @@ class PeerNode:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
         self.peer_id = peer_id
         self.events = Events()
-        self._membership = Membership(
+        self.membership = Membership(
             index, peer_id, url_of(listener, options.advertise), options.lease_seconds, self.events
         )
         forwarded = {
-            endpoint: Forwarding(endpoint, index, self._membership, options.max_body, self._workers)
+            endpoint: Forwarding(endpoint, index, self.membership, options.max_body, self._workers)
             for endpoint in ENDPOINTS
         }
         routes: dict[Endpoint[Any, Any], Handler] = forwarded | {
@@ -66,7 +66,7 @@ class PeerNode:
             callers = Callers(options.token, index)
             routes = {row: callers.asked(row, handler) for row, handler in routes.items()}
             metrics = replace(metrics, admit=callers.ask)
-        door = Door(create_app(routes, [metrics]), routes, durations)
+        door = Door(create_app(routes, [*pages("node.html"), metrics]), routes, durations)
         self._server = Server(door, listener, options.threads, before_stop=self._stop_forwarding)
         self.url = self._server.url
         self.stop = self._server.stop
@@ -75,17 +75,17 @@ class PeerNode:
     @property
     def registered(self) -> bool:
         """Whether the indexing server knows this peer, as far as this node can tell."""
-        return self._membership.registered
+        return self.membership.registered
 
     def start(self) -> None:
         """Begin to serve, and register."""
         self._server.start()
-        self._membership.start()
+        self.membership.start()
         log.info("Peer '%s' serves at %s.", self.peer_id, self.url)
 
     def leave(self) -> None:
         """Unregister, then stop."""
-        self._membership.stop()
+        self.membership.stop()
         self.stop()
 
     def wait(self) -> bool:
@@ -97,5 +97,5 @@ class PeerNode:
 
     def _stop_forwarding(self) -> None:
         """Unregister, and answer the calls that still wait for the indexing server."""
-        self._membership.stop()
+        self.membership.stop()
         self._index.close()

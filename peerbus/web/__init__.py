@@ -3,7 +3,7 @@
 from peerbus.web.app import create_app
 from peerbus.web.door import Door, new_durations
 from peerbus.web.handlers import WAITS, Handler, answering
-from peerbus.web.pages import Page
+from peerbus.web.pages import Page, pages
 from peerbus.web.reply import Reply
 from peerbus.web.request import read_body
 
@@ -16,5 +16,6 @@ __all__ = [
     "answering",
     "create_app",
     "new_durations",
+    "pages",
     "read_body",
 ]

@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
 from peerbus.web.handlers import Handler
-from peerbus.web.pages import Page
+from peerbus.web.pages import SECURITY, Page
 from peerbus.web.reply import Reply, failure
 
 
@@ -45,7 +45,7 @@ def _shown(page: Page) -> Any:
     def view() -> Response:
         if page.admit:
             page.admit(request.environ)
-        return Response(page.make(), content_type=page.content_type)
+        return Response(page.make(), headers=SECURITY, content_type=page.content_type)
 
     return view
 

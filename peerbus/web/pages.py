@@ -2,8 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from peerbus.serving import Environ
+
+FILES = Path(__file__).parent.parent / "pages"
+"""What is shown to people: HTML, and the styles and scripts it asks for."""
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+"""The headers of every page: it asks nobody but the server it came from, and nobody shows it as their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +36,15 @@ class Page:
     make: Callable[[], bytes]
     admit: Callable[[Environ], object] | None = None
     """Raises what keeps a caller from seeing it."""
+
+
+def pages(first: str) -> list[Page]:
+    """The file `first` at `/`, and the others that the HTML asks for under `/pages/`; read once, now."""
+    found = [_page("/", FILES / first)]
+    found += [_page(f"/pages/{file.name}", file) for file in sorted(FILES.iterdir()) if file.suffix != ".html"]
+    return found
+
+
+def _page(path: str, file: Path) -> Page:
+    content = file.read_bytes()
+    return Page(path, TYPES[file.suffix], lambda: content)

@@ -36,7 +36,7 @@ class KeptModel(Model):
 
     def restart(self) -> None:
         """Every lease begins anew, what comes back comes in the order of offsets, what is too old by now is gone."""
-        for peer in self.leases:
+        for peer in sorted(self.leases):
             self.alive(peer)
         for topic in self.topics.values():
             self.age(topic)

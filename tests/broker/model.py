@@ -68,6 +68,10 @@ class Topic:
     def queue_of(self, peer: str) -> Queue | None:
         return next((queue for queue in self.queues if peer in queue.members), None)
 
+    def unread_of(self, queue: Queue) -> int:
+        new = self.end - max(queue.cursor, self.start)
+        return new + sum(offset >= self.start for offset in queue.handed)
+
     def position(self, start: Any) -> int:
         return {"latest": self.end, "earliest": self.start}.get(
             start, min(start, self.end) if start in (0, 2, 1000) else 0
@@ -83,12 +87,14 @@ class Model:
         self.order = 0
         self.leases: dict[str, float | None] = {}
         self.expiries: dict[str, float] = {}
+        """In the order in which the leases were renewed: of those that end together, the first renewed ends first."""
         self.told: dict[str, set[str]] = {}
         self.topics: dict[str, Topic] = {}
 
     def alive(self, peer: str) -> bool:
         lease = self.leases.get(peer)
         if lease is not None:
+            self.expiries.pop(peer, None)
             self.expiries[peer] = self.now + lease
         return peer in self.leases
 
@@ -248,7 +254,7 @@ class Model:
         if isinstance(found, str):
             return found
         topic, queue = found
-        left = topic.end - max(queue.cursor, topic.start) + sum(offset >= topic.start for offset in queue.handed)
+        left = topic.unread_of(queue)
         alone = len(queue.members) == 1
         self.leave(peer, topic)
         return left if alone else 0
@@ -316,12 +322,12 @@ class Model:
     def time_passes(self, seconds: float) -> set[str]:
         """Move on, and say which peers were silent for too long."""
         self.now += seconds
-        silent = {peer for peer, expiry in self.expiries.items() if expiry <= self.now}
-        for peer in sorted(silent):
+        silent = [peer for peer, expiry in self.expiries.items() if expiry <= self.now]
+        for peer in sorted(silent, key=lambda peer: self.expiries[peer]):
             self.remove(peer)
         for topic in list(self.topics.values()):
             self.age(topic)
             for queue in topic.queues:
                 if queue.max_attempts is not None:
                     self.settle(topic, queue)
-        return silent
+        return set(silent)

@@ -171,6 +171,12 @@ class BrokerAndModel(RuleBasedStateMachine):
             view = seen[name]
             assert (view.first_offset, view.next_offset, view.unread) == (known.start, known.end, known.unread)
             assert view.subscribers == sum(len(queue.members) for queue in known.queues)
+            assert {
+                (queue.group, queue.members, queue.next_offset, queue.resume_from, queue.unacknowledged, queue.unread)
+                for queue in self.broker.list_subscriptions(10, topic=name)
+            } == {
+                (q.group, len(q.members), q.cursor, q.position, len(q.handed), known.unread_of(q)) for q in known.queues
+            }
         assert sorted(self.broker.topic_names()) == sorted(seen)
         assert self.broker.backlogs([*seen, "gone"]) == [view.unread for view in seen.values()] + [0]
 

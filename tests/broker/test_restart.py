@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
+from msgspec import structs
 
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
@@ -154,9 +155,10 @@ class CrashingBrokerAndModel(KeptBrokerAndModel):
 
 
 def views(broker: Broker) -> Any:
-    """What can be seen of a broker, but for the order of the peers of a topic and of the topics of a peer."""
+    """What can be seen of a broker that it keeps, in an order that it keeps, too."""
     stats = broker.stats()
-    topics = broker.list_topics(10)
+    counters = {"redelivered": 0, "dead_lettered": 0, "refused": 0}
+    topics = [structs.replace(topic, **counters) for topic in broker.list_topics(10)]
     subscribers = {topic.topic: broker.query_peers(topic.topic) for topic in topics}
     return (
         topics,

@@ -98,3 +98,28 @@ def test_only_so_many_pulls_wait_at_a_node_and_they_hold_no_threads(index: Api) 
         assert node.post("/pull_messages", topic="news").status == 200
         node.delete("/delete_topic", topic="news")
         assert sorted(pull.result().status for pull in held) == [404, 404, 410]
+
+
+def test_a_node_tells_whom_it_acts_for(index: Api) -> None:
+    with start_node("peer1", index.url, lease_seconds=60) as node:
+        told = node.get("/node").body
+        assert told.pop("renewed_ago") >= 0
+        assert told == {
+            "message": f"Peer 'peer1' is registered at {index.url}.",
+            "peer_id": "peer1",
+            "address": node.url,
+            "index_url": index.url,
+            "registered": True,
+            "lease_seconds": 60.0,
+        }
+        node.post("/register_peer_node", address=None, lease_seconds=None)
+        told = node.get("/node").body
+        assert (told["address"], told["lease_seconds"]) == (None, None)
+        node.post("/unregister_peer_node")
+        assert node.get("/node").body["registered"] is False
+
+
+def test_a_node_that_never_reached_the_server_was_never_renewed() -> None:
+    with start_node("peer1", "http://127.0.0.1:1") as node:
+        told = node.get("/node").body
+        assert (told["registered"], told["renewed_ago"]) == (False, None)

@@ -61,6 +61,11 @@ CALLS: list[tuple[str, dict[str, Any], int]] = [
     ("/query_peers", {"topic": "none"}, 404),
     ("/topics", {}, 200),
     ("/peers", {}, 200),
+    ("/subscriptions", {}, 200),
+    ("/subscriptions", {"topic": "news", "order": "unread"}, 200),
+    ("/subscriptions", {"topic": "none"}, 404),
+    ("/messages", {"topic": "news", "limit": 2}, 200),
+    ("/messages", {"topic": "none"}, 404),
     ("/stats", {}, 200),
 ]
 
@@ -91,9 +96,23 @@ def test_the_own_id_in_a_body_changes_nothing(twins: Twins, path: str) -> None:
 @pytest.mark.parametrize("path", [path for path in METHOD if CALLER[path]])
 @pytest.mark.parametrize("other", ["peer2", "Peer1", "", None])
 def test_another_peer_id_is_refused(twins: Twins, path: str, other: str | None) -> None:
-    reply = twins.node.post(path, peer_id=other, topic="news")
+    reply = twins.node.send(METHOD[path], path, json={"peer_id": other, "topic": "news"})
     assert (reply.status, reply.body["code"]) == (403, "peer_mismatch")
     assert "'peer1'" in reply.body["message"]
+
+
+@pytest.mark.parametrize("query", ["", "?topic=news", "?limit=5&order=unread", "?topic=n%C3%A9", "?peer_id=peer1"])
+def test_the_own_id_is_put_into_a_query_string(twins: Twins, query: str) -> None:
+    path = f"/subscriptions{query}"
+    separator = "&" if query else "?"
+    directly = answer(twins.direct, "GET", path if "peer_id" in query else f"{path}{separator}peer_id=peer1")
+    assert answer(twins.node, "GET", path) == directly
+
+
+@pytest.mark.parametrize("other", ["peer_id=peer2", "peer_id=", "peer_id=peer1&peer_id=peer2", "topic=news&peer_id=x"])
+def test_another_peer_id_in_a_query_string_is_refused(twins: Twins, other: str) -> None:
+    reply = twins.node.get(f"/subscriptions?{other}")
+    assert (reply.status, reply.body["code"]) == (403, "peer_mismatch")
 
 
 BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
@@ -134,7 +153,7 @@ def test_a_request_the_server_refuses_is_refused_alike(twins: Twins, endpoint: E
         ("GET", "/nothing"),
         ("POST", "/publish/"),
         ("POST", "//publish"),
-        ("GET", "/"),
+        ("GET", "/nowhere"),
     ],
 )
 def test_what_is_no_call_is_refused_alike(twins: Twins, method: str, path: str) -> None:

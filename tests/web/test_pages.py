@@ -1,9 +1,14 @@
 """Pages beside the calls."""
 
+import re
+
+import pytest
+
 from peerbus.errors import NotReady
 from peerbus.serving import Server, bind
 from peerbus.web import Door, Page, create_app
-from tests.support import serving
+from peerbus.web.pages import FILES, SECURITY
+from tests.support import Api, serving, start_node
 from tests.web.support import call
 
 
@@ -19,5 +24,41 @@ def test_a_page_is_made_for_who_asks_and_refuses_as_calls_do() -> None:
         shown, refusal, posted = (call(api, *each) for each in (("GET", "/"), ("GET", "/later"), ("POST", "/")))
         assert (shown.status, shown.body.decode()) == (200, "grün")
         assert shown.headers["content-type"] == "text/plain; charset=utf-8"
+        assert {name: shown.headers[name.lower()] for name in SECURITY} == SECURITY
         assert (refusal.status, refusal.json()["code"]) == (503, "not_ready")
         assert (posted.status, posted.json()["code"]) == (405, "method_not_allowed")
+
+
+def asked_for(text: str) -> set[str]:
+    """The files that a page, or a script of it, asks for."""
+    return set(re.findall(r"""(?:pages/|from "[.]/)([a-z]+[.](?:js|css|svg))""", text))
+
+
+@pytest.mark.parametrize("service", ["server", "node"])
+def test_a_service_serves_its_page_and_all_that_it_asks_for(index: Api, service: str) -> None:
+    with start_node("peer1", index.url) as node:
+        api = index if service == "server" else node
+        page = call(api, "GET", "/")
+        assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        served, wanted = dict[str, str](), asked_for(page.body.decode())
+        while wanted - served.keys():
+            name = (wanted - served.keys()).pop()
+            file = call(api, "GET", f"/pages/{name}")
+            assert file.status == 200, name
+            served[name] = file.headers["content-type"]
+            wanted |= asked_for(file.body.decode())
+        assert len(served) > 10
+        assert {served[name] for name in served if name.endswith(".js")} == {"text/javascript; charset=utf-8"}
+
+
+def test_every_file_of_the_pages_is_asked_for() -> None:
+    texts = [file.read_text() for file in FILES.iterdir()]
+    assert set().union(*map(asked_for, texts)) == {file.name for file in FILES.iterdir() if file.suffix != ".html"}
+
+
+def test_nothing_in_the_pages_becomes_markup_or_asks_somebody_else() -> None:
+    for file in FILES.iterdir():
+        text = file.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document[.]write|eval[(]|://| style=| on[a-z]+=", text
+        )

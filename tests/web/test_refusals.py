@@ -94,6 +94,9 @@ BAD_QUERIES = [
     ("GET", "/topics?limit=0", "Expected int >= 1 - at $.limit"),
     ("GET", "/peers?limit=1001", "Expected int <= 1000 - at $.limit"),
     ("GET", "/peers?limit=" + "9" * 5000, " - at $.limit"),
+    ("GET", "/topics?order=size", " - at $.order"),
+    ("GET", "/subscriptions", "Object missing required field topic (or peer_id) - at $"),
+    ("GET", "/messages?topic=a&max_bytes=0", "Expected int >= 1 - at $.max_bytes"),
 ]
 
 

@@ -19,7 +19,7 @@ def conversation() -> Iterator[Call]:
     for row in ROWS:
         if row.path != "/stats":  # which tells the time
             yield from calls_of(row)
-    yield "GET", "/", b"", {}
+    yield "GET", "/nowhere", b"", {}
     yield "POST", "/nothing", b"{}", JSON
 
 

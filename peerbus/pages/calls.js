@@ -1,0 +1,64 @@
+// Calls to the server this page came from: the one place that fetches.
+
+import { tokenFrom } from "./token.js";
+
+const TIMEOUT = 10_000;
+const TOKEN = "peerbus-token";
+
+/** What the server refused, with the code and the sentence it gave. */
+export class Refusal extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The server could not be reached, or answered something that is not its own. */
+export class NoAnswer extends Error {}
+
+/** The answer to a GET, as an object. */
+export async function get(path, query = {}) {
+  return JSON.parse(await text(path, query));
+}
+
+/** The answer to a GET, as the text it came as. */
+export function text(path, query = {}) {
+  const fields = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
+  return call(fields.size ? `${path}?${fields}` : path, { method: "GET" });
+}
+
+/** The answer to a POST of JSON that is already written, as the text it came as. */
+export function post(path, body) {
+  return call(path, { method: "POST", body, headers: { "Content-Type": "application/json" } });
+}
+
+async function call(path, options) {
+  for (;;) {
+    const response = await answer(path, options);
+    if (response.status === 401) {
+      sessionStorage.setItem(TOKEN, await tokenFrom());
+      continue;
+    }
+    const body = await response.text().catch(() => undefined);
+    if (response.ok && body !== undefined) return body;
+    throw refusal(response.status, body);
+  }
+}
+
+function answer(path, options) {
+  const token = sessionStorage.getItem(TOKEN);
+  const headers = token ? { ...options.headers, Authorization: `Bearer ${token}` } : options.headers;
+  const signal = AbortSignal.timeout(TIMEOUT);
+  return fetch(path, { ...options, headers, signal, cache: "no-store" }).catch(() => {
+    throw new NoAnswer("The server does not answer.");
+  });
+}
+
+function refusal(status, body) {
+  try {
+    const { code, message } = JSON.parse(body);
+    return new Refusal(code, message);
+  } catch {
+    return new NoAnswer(`The server answered ${status}, and not in its own words.`);
+  }
+}

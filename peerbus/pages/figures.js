@@ -1,0 +1,79 @@
+// The server's figures: how fast it goes, and how full it is.
+
+import { bar, byId, element, say } from "./elements.js";
+import { bytes, count, percent, rate } from "./numbers.js";
+import { sparkline } from "./sparkline.js";
+
+const RATES = {
+  published: "Published",
+  pulled: "Pulled",
+  acknowledged: "Acknowledged",
+  redelivered: "Redelivered",
+  dead_lettered: "Dead letters",
+  refused: "Refused publishes",
+};
+const TONES = { redelivered: "warn", dead_lettered: "bad", refused: "bad" };
+const LATELY = 60;
+const LIMITS = {
+  memory_bytes: ["Memory for messages", "max_bytes", bytes],
+  topics: ["Topics", "max_topics", count],
+  peers: ["Peers", "max_peers", count],
+  subscriptions: ["Subscriptions", "max_subscriptions", count],
+};
+
+/** How full the server is, from 0 to 1: what of, what it holds, and the most it may. */
+export function fillings(stats) {
+  return Object.entries(LIMITS).map(([name, [label, most, form]]) => ({
+    label,
+    share: stats[name] / stats[most],
+    told: `${form(stats[name])} of ${form(stats[most])}`,
+  }));
+}
+
+/** Draws the figures into `figures` and `limits`; `counters` know how fast each goes. */
+export class Figures {
+  #tiles;
+  #meters;
+  #counters;
+
+  constructor(counters) {
+    this.#counters = counters;
+    this.#tiles = Object.keys(RATES).map((name) => this.#tile(name));
+    byId("figures").append(...this.#tiles.map(({ row }) => row));
+    this.#meters = Object.values(LIMITS).map(([label]) => meter(label));
+    byId("limits").append(...this.#meters.map(({ row }) => row));
+  }
+
+  /** Show the figures of one look. */
+  show(stats) {
+    for (const { update } of this.#tiles) update(stats);
+    fillings(stats).forEach((filling, place) => this.#meters[place].update(filling));
+  }
+
+  #tile(name) {
+    const line = sparkline();
+    const [now, all] = [element("strong"), element("small", { class: "soft" })];
+    const row = element("div", { class: "card figure" }, element("h3", {}, RATES[name]), now, all, line.row);
+    const update = (stats) => {
+      const counter = this.#counters.of(name);
+      const lately = counter.grown(LATELY);
+      line.draw(counter.rates);
+      say(now, TONES[name] ? count(lately) : rate(counter.rate));
+      say(all, `${TONES[name] ? "in the last minute" : "a second"} · ${count(stats[name])} in all`);
+      row.dataset.tone = lately && TONES[name] ? TONES[name] : "";
+    };
+    return { row, update };
+  }
+}
+
+function meter(label) {
+  const filled = bar();
+  const told = element("span");
+  const row = element("div", {}, element("div", { class: "between" }, element("span", { class: "soft" }, label), told), filled.row);
+  const update = (filling) => {
+    filled.fill(filling.share, filling.share >= 0.9 ? "bad" : filling.share >= 0.7 ? "warn" : "");
+    say(told, filling.told);
+    row.title = percent(filling.share);
+  };
+  return { row, update };
+}

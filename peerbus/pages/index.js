@@ -1,0 +1,90 @@
+// The page of the indexing server.
+
+import { byId, say } from "./elements.js";
+import { get } from "./calls.js";
+import { chosenBefore, keepChosen } from "./chosen.js";
+import { Counters } from "./history.js";
+import { Figures } from "./figures.js";
+import { Listing, justBefore } from "./listing.js";
+import { Looking } from "./looking.js";
+import { Messages } from "./messages.js";
+import { Peers } from "./peers.js";
+import { Subscribers, queueName } from "./subscribers.js";
+import { Topics } from "./topics.js";
+import { count, counted, period } from "./numbers.js";
+import { judge } from "./verdict.js";
+import { publishTo, publishing } from "./publishing.js";
+
+const MOST_SUBSCRIBERS = 10;
+
+const counters = new Counters();
+const topicCounters = new Counters();
+const figures = new Figures(counters);
+const topics = new Topics(byId("topics"), topicCounters, choose);
+const peers = new Peers(byId("peers"));
+const subscribers = new Subscribers(byId("subscribers"), queueName);
+const messages = new Messages();
+let chosen = "";
+
+const looking = new Looking(look);
+const lookNow = () => looking.now();
+const topicListing = new Listing("topics", "topic", lookNow);
+const peerListing = new Listing("peers", "peer", lookNow);
+publishing(lookNow);
+choose(chosenBefore());
+
+/** Ask for all that is shown, and show it. */
+async function look() {
+  const [{ stats }, { topics: listed }, { peers: registered }] = await Promise.all([
+    get("stats"),
+    get("topics", { ...topicListing.query, order: "unread" }),
+    get("peers", peerListing.query),
+  ]);
+  const at = performance.now() / 1000;
+  counters.note(at, Object.entries(stats).filter(([, value]) => typeof value === "number"));
+  topicCounters.note(at, listed.map((topic) => [topic.topic, topic.next_offset]));
+  if (!chosen && listed.length) choose(listed[0].topic);
+  figures.show(stats);
+  judge(stats, listed, counters);
+  topics.show(listed, chosen);
+  peers.show(registered);
+  topicListing.tell(listed.length, stats.topics, "No topics yet. POST /create_topic makes one.");
+  peerListing.tell(registered.length, stats.peers, "No peers yet. POST /register_peer_node registers one.");
+  say(byId("about"), `indexing server, up ${period(stats.uptime_seconds)}`);
+  await lookAtTopic(chosen);
+}
+
+/** Show one topic: who reads it, and its last messages. */
+async function lookAtTopic(name) {
+  if (!name) return;
+  const { topics: found } = await get("topics", { after: justBefore(name), limit: 1 });
+  const topic = found.find((each) => each.topic === name);
+  if (name !== chosen) return;
+  byId("topic").hidden = !topic;
+  say(byId("topic-about"), topic ? describe(topic) : `Topic '${name}' does not exist.`);
+  if (!topic) return;
+  const queues = await get("subscriptions", { topic: name, order: "unread", limit: MOST_SUBSCRIBERS });
+  if (name !== chosen) return;
+  subscribers.show(queues.subscriptions);
+  const all = topic.subscribers;
+  say(byId("subscribers-shown"), all ? `${counted(all, "peer")}, furthest behind first` : "none");
+  await messages.show(name, topic.next_offset);
+}
+
+function describe(topic) {
+  const told = [`${count(topic.next_offset)} published`, `${count(topic.unread)} unread`];
+  told.push(`holds ${count(topic.max_messages)}`);
+  told.push(topic.overflow === "reject" ? "refuses when full" : "drops the oldest when full");
+  if (topic.max_age !== null) told.push(`drops after ${period(topic.max_age)}`);
+  return told.join(" · ");
+}
+
+function choose(name) {
+  if (name !== chosen) {
+    keepChosen(name);
+    say(byId("topic-title"), name);
+    publishTo(name);
+  }
+  chosen = name;
+  lookNow();
+}

@@ -1,0 +1,32 @@
+// The last messages of a topic, looked at and not taken.
+
+import { byId, element, say } from "./elements.js";
+import { text } from "./calls.js";
+import { counted } from "./numbers.js";
+import { messagesIn, shown } from "./values.js";
+
+const LATEST = 10;
+const MOST_BYTES = 200_000;
+
+/** Shows the last messages of a topic in the list `messages`, asking for them only where there are new ones. */
+export class Messages {
+  #seen;
+
+  /** Show those of a topic that stands at `nextOffset`. */
+  async show(topic, nextOffset) {
+    const standing = `${topic} ${nextOffset}`;
+    if (this.#seen === standing) return;
+    const answer = await text("messages", { topic, limit: LATEST, max_bytes: MOST_BYTES });
+    const { offsets, first_offset: first } = JSON.parse(answer);
+    const items = messagesIn(answer).map((value, place) => item(offsets[place], value));
+    byId("messages").replaceChildren(...items.reverse());
+    const kept = nextOffset - first;
+    say(byId("retained"), kept ? `The last of ${counted(kept, "message")} kept. Looking takes none.` : "None are kept.");
+    this.#seen = standing;
+  }
+}
+
+/** A message with its offset, as an item of a list. */
+export function item(offset, value) {
+  return element("li", {}, element("span", { class: "offset" }, `${offset}`), shown(value));
+}

@@ -1,0 +1,60 @@
+"""For whom a node's calls are made: its own peer, whether they say so or not."""
+
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+from msgspec import Raw
+
+from peerbus.endpoints import Endpoint
+from peerbus.errors import PeerMismatch
+from peerbus.peer.membership import Membership
+from peerbus.protocol import RegisterRequest
+
+Fields = dict[str, Raw]
+"""A request's fields by name, their values as they came."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def fill_in_body(endpoint: Endpoint[Any, Any], body: bytes, fields: Fields, membership: Membership) -> bytes:
+    """The body with what the node knows itself; what came stays as it came, byte for byte.
+
+    Raises `PeerMismatch` where another peer is named.
+    """
+    known: dict[str, Any] = {"peer_id": membership.peer_id}
+    if endpoint.request is RegisterRequest:
+        known = msgspec.to_builtins(membership.registration)
+    if "peer_id" in fields and _names_another(fields["peer_id"], membership.peer_id):
+        raise _mismatch(membership.peer_id)
+    missing = {name: Raw(_encode(value)) for name, value in known.items() if name not in fields}
+    if not missing:
+        return body
+    separator = b"," if fields else b""
+    fields.update(missing)
+    return (body.rstrip()[:-1] or b"{") + separator + _encode(missing)[1:]
+
+
+def fill_in_query(path: str, query: str, peer_id: str) -> str:
+    """The path with its query string, and the node's own `peer_id` in it; raises `PeerMismatch` for another."""
+    named = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "peer_id"]
+    if any(value != peer_id for value in named):
+        raise _mismatch(peer_id)
+    if named:
+        return path
+    return f"{path}{'&' if query else '?'}peer_id={quote(peer_id)}"
+
+
+def _names_another(value: Raw, peer_id: str) -> bool:
+    """Whether a `peer_id` is not this peer's; one of a wrong type is for the server to refuse."""
+    try:
+        given = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return given is None or (isinstance(given, str) and given != peer_id)
+
+
+def _mismatch(peer_id: str) -> PeerMismatch:
+    return PeerMismatch(
+        f"This peer node acts for peer '{peer_id}' alone. Leave `peer_id` out, or call the node of that peer."
+    )
