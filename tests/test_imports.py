@@ -13,8 +13,9 @@ LAYERS = {
     "peerbus.fields": set(),
     "peerbus.protocol": {"peerbus.errors", "peerbus.fields", "peerbus.views"},
     "peerbus.later": set(),
-    "peerbus.crew": set(),
-    "peerbus.serving": {"peerbus.crew", "peerbus.errors"},
+    "peerbus.slow_bodies": set(),
+    "peerbus.crew": {"peerbus.slow_bodies"},
+    "peerbus.serving": {"peerbus.crew", "peerbus.errors", "peerbus.slow_bodies"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
     "peerbus.calls": {
         "peerbus.protocol",
@@ -41,6 +42,7 @@ LAYERS = {
         "peerbus.later",
         "peerbus.serving",
         "peerbus.crew",
+        "peerbus.slow_bodies",
     },
 }
 FORBIDDEN = {
