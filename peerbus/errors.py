@@ -36,6 +36,18 @@ class PeerMismatch(PeerbusError):
     code, status = "peer_mismatch", 403
 
 
+class HostNotAllowed(PeerbusError):
+    """The request was made to a name that the server is not called by."""
+
+    code, status = "host_not_allowed", 403
+
+
+class OriginNotAllowed(PeerbusError):
+    """The request comes from a web page that may not call this server."""
+
+    code, status = "origin_not_allowed", 403
+
+
 class NotFound(PeerbusError):
     """No call has this path."""
 

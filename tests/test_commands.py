@@ -14,11 +14,13 @@ from tests.support import Api, Process, eventually
 Run = Callable[..., Process]
 SERVER = "indexing_server.py"
 OPTIONS = [option for option in indexing_server.main.params if isinstance(option, click.Option)]
-WORDS: dict[str, str | Path] = {
+WORDS: dict[str, str | Path | tuple[str, ...]] = {
     "host": "localhost",
     "log_dir": Path("elsewhere"),
     "data_dir": Path("kept"),
     "log_level": "debug",
+    "allow_host": ("one", "two"),
+    "allow_origin": ("https://one.example", "https://two.example"),
 }
 """Values other than the defaults, of the options that are no numbers."""
 
@@ -117,7 +119,7 @@ def test_a_server_is_set_up_by_its_environment_alone(run: Run, tmp_path: Path) -
 def test_every_option_is_an_environment_variable_too(option: click.Option, monkeypatch: pytest.MonkeyPatch) -> None:
     name = str(option.name)
     value = WORDS.get(name, 7)
-    monkeypatch.setenv(f"PEERBUS_{name.upper()}", str(value))
+    monkeypatch.setenv(f"PEERBUS_{name.upper()}", " ".join(value) if isinstance(value, tuple) else str(value))
     with indexing_server.main.make_context(SERVER, []) as context:
         assert context.params[name] == value != option.default
 

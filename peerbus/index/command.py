@@ -14,6 +14,7 @@ from peerbus.logs import log_to
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
 from peerbus.storage import Storage
+from peerbus.web import Guards
 
 
 def limit_options(command: Any) -> Any:
@@ -43,6 +44,8 @@ def limit_options(command: Any) -> Any:
     help="Free bytes on its disk below which nothing is published.",
 )
 @options.MAX_BODY
+@options.ALLOW_HOST
+@options.ALLOW_ORIGIN
 @options.LOG_DIR
 @options.LOG_LEVEL
 @limit_options
@@ -55,12 +58,15 @@ def main(
     max_body: int,
     log_dir: Path,
     log_level: str,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
-    server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body, journal)
+    guards = Guards(allow_host, allow_origin)
+    server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body, journal, guards)
     server.stop_on_signals()
     server.start()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")

@@ -10,7 +10,7 @@ from peerbus.index import heap
 from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
 from peerbus.serving import Server
-from peerbus.web import Door, answering, create_app
+from peerbus.web import NO_GUARDS, Door, Guards, answering, create_app, guarded
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,13 @@ class IndexingServer:
     """One broker served over HTTP on a bound socket."""
 
     def __init__(
-        self, listener: socket.socket, limits: Limits, threads: int, max_body: int, journal: InMemory | None = None
+        self,
+        listener: socket.socket,
+        limits: Limits,
+        threads: int,
+        max_body: int,
+        journal: InMemory | None = None,
+        guards: Guards = NO_GUARDS,
     ) -> None:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
         heap.keep_little()
@@ -33,7 +39,8 @@ class IndexingServer:
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
         routes = {row: answering(row, self.broker, max_body, self._journal.keep) for row in (*ENDPOINTS, *HEALTH)}
-        self._server = Server(Door(create_app(routes), routes), listener, threads, before_stop=self.broker.close)
+        app = guarded(Door(create_app(routes), routes), guards, listener.getsockname()[0])
+        self._server = Server(app, listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url

@@ -13,6 +13,7 @@ from peerbus.peer.launcher import Logging, Place, run_nodes
 from peerbus.peer.node import NodeOptions
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
+from peerbus.web import Guards
 
 DEFAULTS = NodeOptions()
 LAST_PORT = 65_535
@@ -58,6 +59,8 @@ def peer_ids(first: str, count: int) -> list[str]:
     "--max-waiting", type=click.IntRange(min=0), default=DEFAULTS.max_waiting, help="Pulls waiting at once, a peer."
 )
 @options.MAX_BODY
+@options.ALLOW_HOST
+@options.ALLOW_ORIGIN
 @options.LOG_DIR
 @options.LOG_LEVEL
 def main(
@@ -74,6 +77,8 @@ def main(
     max_body: int,
     log_dir: Path,
     log_level: str,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
 ) -> int:
     """Run one peer node, or several on consecutive ports."""
     ids = peer_ids(peer_id, count)
@@ -85,7 +90,16 @@ def main(
         except msgspec.ValidationError as error:
             raise click.UsageError(f"{flag} {value!r}: {error}.") from None
     places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
-    node_options = NodeOptions(index_url, lease_seconds, index_timeout, threads, max_waiting, max_body, advertise)
+    node_options = NodeOptions(
+        index_url,
+        lease_seconds,
+        index_timeout,
+        threads,
+        max_waiting,
+        max_body,
+        advertise,
+        Guards(allow_host, allow_origin),
+    )
     return run_nodes(places, node_options, Logging(log_dir, log_level))
 
 

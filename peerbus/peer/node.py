@@ -12,7 +12,7 @@ from peerbus.peer.forwarding import Forwarding
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.serving import Server, url_of
-from peerbus.web import Door, answering, create_app
+from peerbus.web import NO_GUARDS, Door, Guards, answering, create_app, guarded
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class NodeOptions:
     max_body: int = 16 << 20
     advertise: str | None = None
     """The host that others reach a node at, where that is not the one it listens on."""
+    guards: Guards = NO_GUARDS
 
 
 class PeerNode:
@@ -50,9 +51,10 @@ class PeerNode:
             for endpoint in ENDPOINTS
         }
         routes = forwarded | {endpoint: answering(endpoint, self, options.max_body) for endpoint in OWN_CALLS}
-        self._server = Server(
-            Door(create_app(routes), routes), listener, options.threads, before_stop=self._stop_forwarding
+        app = guarded(
+            Door(create_app(routes), routes), options.guards, listener.getsockname()[0], options.advertise or ""
         )
+        self._server = Server(app, listener, options.threads, before_stop=self._stop_forwarding)
         self.url = self._server.url
         self.stop = self._server.stop
         self.stop_on_signals = self._server.stop_on_signals
