@@ -138,6 +138,12 @@ class TooManySubscriptions(PeerbusError):
     code, status, retry_after = "too_many_subscriptions", 429, 1
 
 
+class RateLimited(PeerbusError):
+    """The client made more requests than it may; nothing was done."""
+
+    code, status, retry_after = "rate_limited", 429, 1
+
+
 class InternalError(PeerbusError):
     """A fault of the server's own; its log has the trace."""
 

@@ -39,6 +39,12 @@ ALLOW_ORIGIN = click.option(
     show_default="its own alone",
     help="Origin of web pages that may call this, such as https://example.com, or * for all; repeat it for more.",
 )
+RATE_LIMIT = click.option(
+    "--rate-limit",
+    type=click.IntRange(min=1),
+    show_default="none",
+    help="Requests a second that each client address may make.",
+)
 HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
 
 

@@ -46,6 +46,7 @@ def limit_options(command: Any) -> Any:
 @options.MAX_BODY
 @options.ALLOW_HOST
 @options.ALLOW_ORIGIN
+@options.RATE_LIMIT
 @options.LOG_DIR
 @options.LOG_LEVEL
 @limit_options
@@ -60,12 +61,13 @@ def main(
     log_level: str,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
+    rate_limit: int | None,
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
-    guards = Guards(allow_host, allow_origin)
+    guards = Guards(allow_host, allow_origin, rate_limit)
     server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body, journal, guards)
     server.stop_on_signals()
     server.start()

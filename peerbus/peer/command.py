@@ -61,6 +61,7 @@ def peer_ids(first: str, count: int) -> list[str]:
 @options.MAX_BODY
 @options.ALLOW_HOST
 @options.ALLOW_ORIGIN
+@options.RATE_LIMIT
 @options.LOG_DIR
 @options.LOG_LEVEL
 def main(
@@ -79,6 +80,7 @@ def main(
     log_level: str,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
+    rate_limit: int | None,
 ) -> int:
     """Run one peer node, or several on consecutive ports."""
     ids = peer_ids(peer_id, count)
@@ -98,7 +100,7 @@ def main(
         max_waiting,
         max_body,
         advertise,
-        Guards(allow_host, allow_origin),
+        Guards(allow_host, allow_origin, rate_limit),
     )
     return run_nodes(places, node_options, Logging(log_dir, log_level))
 

@@ -7,6 +7,7 @@ from peerbus.errors import PeerbusError
 from peerbus.serving import Application, Environ, Respond
 from peerbus.web.hosts import Hosts, is_loopback
 from peerbus.web.origins import Origins
+from peerbus.web.rate_limit import RateLimit
 from peerbus.web.reply import failure
 
 
@@ -18,6 +19,8 @@ class Guards:
     """Names that the server is called by; with none, and not listening on loopback alone, any name is."""
     origins: Sequence[str] = ()
     """Origins of pages that may call, `*` for all."""
+    rate_limit: int | None = None
+    """Requests a second that each client may make."""
 
 
 NO_GUARDS = Guards()
@@ -28,6 +31,7 @@ def guarded(app: Application, guards: Guards, listening_on: str, own_name: str =
     hosts = Hosts([*guards.hosts, own_name]) if guards.hosts or is_loopback(listening_on) else None
     known = hosts.known if hosts else ()
     origins = Origins(guards.origins)
+    rate_limit = RateLimit(guards.rate_limit) if guards.rate_limit else None
 
     def enter(environ: Environ, respond: Respond) -> None:
         try:
@@ -38,6 +42,8 @@ def guarded(app: Application, guards: Guards, listening_on: str, own_name: str =
                 if admitted is None:
                     return
                 respond = admitted
+            if rate_limit:
+                rate_limit.take(environ["REMOTE_ADDR"])
         except PeerbusError as error:
             reply = failure(error, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
             respond(reply.status, reply.headers, reply.body)
