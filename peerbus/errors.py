@@ -48,6 +48,12 @@ class OriginNotAllowed(PeerbusError):
     code, status = "origin_not_allowed", 403
 
 
+class AddressNotAllowed(PeerbusError):
+    """The peer may not have itself called at this address."""
+
+    code, status = "address_not_allowed", 403
+
+
 class NotFound(PeerbusError):
     """No call has this path."""
 

@@ -19,6 +19,7 @@ WORDS: dict[str, str | Path | tuple[str, ...]] = {
     "log_dir": Path("elsewhere"),
     "data_dir": Path("kept"),
     "log_level": "debug",
+    "allow_address": ("node7.example", "10.0.0.0/8"),
     "allow_host": ("one", "two"),
     "allow_origin": ("https://one.example", "https://two.example"),
 }
@@ -38,6 +39,7 @@ REFUSED: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a bad environment variable": ([], {"PEERBUS_PORT": "x"}, "--port"),
     "a bad limit in the environment": ([], {"PEERBUS_MAX_WAIT": "-1"}, "--max-wait"),
     "fewer threads than two": (["--threads", "1"], {}, "--threads"),
+    "an address that is none": (["--allow-address", "10.0.0.0/33"], {}, "--allow-address"),
     "a log folder inside a file": (["--log-dir", f"{__file__}/logs"], {}, "Not a directory"),
     "a log folder that is a file": (["--log-dir", __file__], {}, "is a file"),
 }

@@ -8,6 +8,7 @@ import click
 
 from peerbus import options
 from peerbus.broker import Limits
+from peerbus.index.addresses import Addresses
 from peerbus.index.server import IndexingServer
 from peerbus.journal import InMemory, OnDisk
 from peerbus.logs import log_to
@@ -44,6 +45,13 @@ def limit_options(command: Any) -> Any:
     help="Free bytes on its disk below which nothing is published.",
 )
 @options.MAX_BODY
+@click.option(
+    "--allow-address",
+    multiple=True,
+    metavar="HOST",
+    show_default="each caller's own",
+    help="Host or network, such as 10.0.0.0/8, that peers may be called at; repeat it for more.",
+)
 @options.ALLOW_HOST
 @options.ALLOW_ORIGIN
 @options.RATE_LIMIT
@@ -59,6 +67,7 @@ def main(
     max_body: int,
     log_dir: Path,
     log_level: str,
+    allow_address: tuple[str, ...],
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     rate_limit: int | None,
@@ -68,7 +77,8 @@ def main(
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
     guards = Guards(allow_host, allow_origin, rate_limit)
-    server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body, journal, guards)
+    addresses = Addresses(allow_address)
+    server = IndexingServer(bind(host, port), Limits(**limits), threads, max_body, journal, guards, addresses)
     server.stop_on_signals()
     server.start()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")

@@ -7,10 +7,12 @@ import threading
 from peerbus.broker import Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH
 from peerbus.index import heap
+from peerbus.index.addresses import Addresses
 from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
+from peerbus.protocol import RegisterRequest, Request
 from peerbus.serving import Server
-from peerbus.web import NO_GUARDS, Door, Guards, answering, create_app, guarded
+from peerbus.web import NO_GUARDS, Admit, Door, Guards, answering, create_app, guarded
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +34,18 @@ class IndexingServer:
         max_body: int,
         journal: InMemory | None = None,
         guards: Guards = NO_GUARDS,
+        addresses: Addresses | None = None,
     ) -> None:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
         heap.keep_little()
         self._notifier = Notifier()
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
-        routes = {row: answering(row, self.broker, max_body, self._journal.keep) for row in (*ENDPOINTS, *HEALTH)}
+        admits: dict[type[Request], Admit] = {RegisterRequest: (addresses or Addresses()).admit}
+        routes = {
+            row: answering(row, self.broker, max_body, self._journal.keep, admits.get(row.request))
+            for row in (*ENDPOINTS, *HEALTH)
+        }
         app = guarded(Door(create_app(routes), routes), guards, listener.getsockname()[0])
         self._server = Server(app, listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,17 +20,23 @@ Handler = Callable[[Environ], Reply | Later[Reply]]
 
 Keep = Callable[[Reply], Reply | Later[Reply]]
 """Holds a reply back until what it tells of is kept for good."""
+Admit = Callable[[Environ, Any], None]
+"""Raises where a caller may not make a request, which is given as it was decoded."""
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=Request)
 
 
 def answering(
-    endpoint: Endpoint[Target, RequestT], target: Target, max_body: int, keep: Keep = lambda reply: reply
+    endpoint: Endpoint[Target, RequestT],
+    target: Target,
+    max_body: int,
+    keep: Keep = lambda reply: reply,
+    admit: Admit | None = None,
 ) -> Handler:
     """The handler that decodes a request, gives it to the endpoint's function, and logs what that answers.
 
     The fields come from the body; GET and DELETE take them from the query string where there is no body.
-    `keep` is given the replies of calls that change something.
+    `keep` is given the replies of calls that change something. `admit` may refuse a request before it is made.
     """
     decoder = msgspec.json.Decoder(endpoint.request)
     call, request_type, level = endpoint.call, endpoint.request, endpoint.level
@@ -50,6 +56,8 @@ def answering(
             request = decode_body(body or b"{}", decoder)
         else:
             request = decode_query(environ["QUERY_STRING"], request_type)
+        if admit:
+            admit(environ, request)
         return then(call(target, request), finish)
 
     return handle
