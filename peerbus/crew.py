@@ -2,10 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
+
+from peerbus.slow_bodies import Request, SlowBodies, has_unread_body
 
 TICK_SECONDS = 0.005
 """How long a thread may be at one request before another is called up."""
+LOOK_SECONDS = 0.1
+"""How often it is looked who sends a body slowly."""
 DIGITS_OF_LARGE = 5
 """A body of as many bytes as need so many digits takes a while to come: another thread works meanwhile."""
 
@@ -25,14 +30,15 @@ class Crew:
     The pool must start another thread when a request finds none free, up to its size, and never end one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slow_bodies: SlowBodies) -> None:
+        self._slow_bodies = slow_bodies
         self._lock = threading.Lock()
         self._leader: int | None = None
         """The thread that goes on to the next request, whatever happens."""
         self._resting: list[tuple[int, threading.Lock]] = []
         """Those that rest, and what each waits for; it returns from there to work."""
-        self._at: dict[int, object] = {}
-        """Stands for the request that each thread at work is at."""
+        self._at: dict[int, Request] = {}
+        """The request that each thread at work is at."""
         self._asleep = True
         """Whether the watch waits for a request."""
         self._called = threading.Event()
@@ -58,7 +64,7 @@ class Crew:
 
         def serve(protocol: Any, environ: dict[str, Any]) -> None:
             me = ident()
-            at[me] = object()
+            at[me] = protocol, environ
             if self._asleep:
                 self._called.set()
             if len(environ.get("CONTENT_LENGTH", "")) >= DIGITS_OF_LARGE:
@@ -67,7 +73,7 @@ class Crew:
                 app(environ, protocol.response_bytes)
             finally:
                 del at[me]
-            if me != self._leader and not _has_unread_body(environ):
+            if me != self._leader and not has_unread_body(environ):
                 environ.clear()
                 self._rest(me)
 
@@ -100,8 +106,12 @@ class Crew:
             self._called.wait()
             self._called.clear()
             self._asleep = False
-            before: tuple[int | None, object] = None, None
+            before: tuple[int | None, Request | None] = None, None
+            look_at = monotonic()
             while self._at and not self._closed.wait(TICK_SECONDS):
+                if (time := monotonic()) >= look_at:
+                    look_at = time + LOOK_SECONDS
+                    self._slow_bodies.cut(self._at.copy(), time)
                 leader = self._leader
                 now = leader, self._at.get(leader or 0)
                 if leader is not None and now[1] is not None and now == before:
@@ -110,8 +120,3 @@ class Crew:
             self._asleep = True
             if self._at:
                 self._called.set()
-
-
-def _has_unread_body(environ: dict[str, Any]) -> bool:
-    """Who reads a body to its end takes it out of the request."""
-    return "wsgi.input" in environ and ("CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ)

@@ -48,6 +48,24 @@ class PeerMismatch(PeerbusError):
     code, status = "peer_mismatch", 403
 
 
+class HostNotAllowed(PeerbusError):
+    """The request was made to a name that the server is not called by."""
+
+    code, status = "host_not_allowed", 403
+
+
+class OriginNotAllowed(PeerbusError):
+    """The request comes from a web page that may not call this server."""
+
+    code, status = "origin_not_allowed", 403
+
+
+class AddressNotAllowed(PeerbusError):
+    """The peer may not have itself called at this address."""
+
+    code, status = "address_not_allowed", 403
+
+
 class NotFound(PeerbusError):
     """No call has this path."""
 
@@ -136,6 +154,12 @@ class TooManySubscriptions(PeerbusError):
     """As many subscriptions exist as the server takes."""
 
     code, status, retry_after = "too_many_subscriptions", 429, 1
+
+
+class RateLimited(PeerbusError):
+    """The client made more requests than it may; nothing was done."""
+
+    code, status, retry_after = "rate_limited", 429, 1
 
 
 class InternalError(PeerbusError):

@@ -28,6 +28,26 @@ LOG_DIR = click.option(
 LOG_LEVEL = click.option(
     "--log-level", type=click.Choice(LEVELS), default="info", help="Least level logged; debug has every message."
 )
+ALLOW_HOST = click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    show_default="on loopback none, elsewhere any",
+    help="Name that clients may call this by, beside localhost; repeat it for more.",
+)
+ALLOW_ORIGIN = click.option(
+    "--allow-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    show_default="its own alone",
+    help="Origin of web pages that may call this, such as https://example.com, or * for all; repeat it for more.",
+)
+RATE_LIMIT = click.option(
+    "--rate-limit",
+    type=click.IntRange(min=1),
+    show_default="none",
+    help="Requests a second that each client address may make.",
+)
 HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
 INSECURE = click.option("--insecure", is_flag=True, help="Listen beyond this machine without asking for a token.")
 

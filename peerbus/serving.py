@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from granian import _granian
 from granian._futures import _new_cbscheduler
@@ -18,6 +18,7 @@ from granian.http import HTTP1Settings
 
 from peerbus.crew import Crew
 from peerbus.errors import StartError
+from peerbus.slow_bodies import BODY_SECONDS, SlowBodies
 
 # granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
 _Worker: Any = _granian.WSGIWorker
@@ -34,6 +35,8 @@ NEVER_SECONDS = 10**9
 RUST_THREADS = 1
 RUST_BLOCKING_THREADS = 512
 """granian's own default; they are started when needed."""
+LARGEST_HEAD = 64 << 10
+"""Bytes of a request's head, and of what is read at once of its body."""
 NO_STATIC_FILES = None
 NO_TLS: tuple[Any, ...] = (False, None, None, None, "tls1.3", None, [], False)
 NO_METRICS = (None, None)
@@ -44,6 +47,16 @@ Respond = Callable[[int, Headers, bytes], None]
 """Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored."""
 Application = Callable[[Environ, Respond], None]
 """Takes one request, which is its own until it returns, and sees to it that it is answered, now or later."""
+
+
+class Patience(NamedTuple):
+    """How many seconds a client may take: for the head of a request, also to begin one, and for its body."""
+
+    head: float = 30.0
+    body: float = BODY_SECONDS
+
+
+PATIENCE = Patience()
 
 
 class BindError(StartError):
@@ -78,6 +91,7 @@ class Server:
         listener: socket.socket,
         threads: int,
         before_stop: Callable[[], None] = lambda: None,
+        patience: Patience = PATIENCE,
     ) -> None:
         """Takes the socket over: it is closed when the server stops.
 
@@ -91,7 +105,7 @@ class Server:
         self._signal.add_cb(self._stopped.set)
         loop = asyncio.new_event_loop()
         loop.close()  # granian asks for one, and runs nothing of a WSGI application in it
-        self._crew = Crew()
+        self._crew = Crew(SlowBodies(threads, patience.body))
         self._scheduler = _new_scheduler(loop, self._crew.serving(app), impl_asyncio=True)
         self._worker = _Worker(
             1,
@@ -103,7 +117,7 @@ class Server:
             NEVER_SECONDS,
             MAX_CONNECTIONS,
             "1",
-            HTTP1Settings(),
+            HTTP1Settings(header_read_timeout=int(patience.head * 1000), max_buffer_size=LARGEST_HEAD),
             None,
             NO_STATIC_FILES,
             *NO_TLS,

@@ -63,11 +63,11 @@ class Transport:
         Or `Unreachable`, for a URL that cannot be one too. A request that a kept connection was closed on is sent
         once more on a new one: the other side closes a connection that it has not begun to answer on when it is idle.
         """
-        scheme, _, rest = url.partition("://")
-        authority, slash, path = rest.partition("/")
-        lines = [f"{method} {slash or '/'}{path} HTTP/1.1", f"Host: {authority}", f"Content-Length: {len(body)}"]
+        origin, path = _origin_and_path(url)
+        authority = origin.partition("://")[2]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {authority}", f"Content-Length: {len(body)}"]
         head = "\r\n".join([*lines, *headers, "", ""])
-        exchange = Exchange(f"{scheme}://{authority}", head.encode("latin-1", "replace") + body, timeout)
+        exchange = Exchange(origin, head.encode("latin-1", "replace") + body, timeout)
         if not (url.isascii() and url.isprintable()) or " " in url:
             exchange.answer.fail(Unreachable("the URL has characters that none may have"))
             return exchange.answer
@@ -216,6 +216,17 @@ class Transport:
             exchange = connection.exchange
             if exchange and exchange.deadline <= now:
                 self._end(connection, TimedOut(f"no answer within {exchange.timeout:g} seconds"))
+
+
+def host_of(url: str) -> str:
+    """The host that is called for a URL, in lower case; raises `ValueError` where there is none."""
+    return _address(_origin_and_path(url)[0])[1]
+
+
+def _origin_and_path(url: str) -> tuple[str, str]:
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    return f"{scheme}://{authority}", f"/{path}"
 
 
 def _connected(origin: str, timeout: float) -> socket.socket:

@@ -18,7 +18,7 @@ import requests
 
 from peerbus.broker import Broker, Limits
 from peerbus.index import IndexingServer
-from peerbus.index.access import Tokens
+from peerbus.index.callers import Tokens
 from peerbus.later import Later
 from peerbus.peer import NodeOptions, PeerNode
 from peerbus.serving import Server, bind

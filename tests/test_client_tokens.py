@@ -7,7 +7,7 @@ import pytest
 
 from peerbus.client import Client
 from peerbus.errors import Forbidden, Unauthorized
-from peerbus.index.access import Tokens
+from peerbus.index.callers import Tokens
 from tests.cli import CommandLine
 from tests.peer.conftest import Restartable
 from tests.support import Api, start_index, start_node

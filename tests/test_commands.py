@@ -15,7 +15,7 @@ from tests.support import Api, Process, eventually
 Run = Callable[..., Process]
 SERVER = "indexing_server.py"
 OPTIONS = [option for option in indexing_server.main.params if isinstance(option, click.Option)]
-WORDS: dict[str, str | Path | bool] = {
+WORDS: dict[str, str | Path | bool | tuple[str, ...]] = {
     "host": "localhost",
     "log_dir": Path("elsewhere"),
     "data_dir": Path("kept"),
@@ -23,6 +23,9 @@ WORDS: dict[str, str | Path | bool] = {
     "token_file": Path("token"),
     "admin_token_file": Path("admin"),
     "insecure": True,
+    "allow_address": ("node7.example", "10.0.0.0/8"),
+    "allow_host": ("one", "two"),
+    "allow_origin": ("https://one.example", "https://two.example"),
 }
 """Values other than the defaults, of the options that are no numbers."""
 
@@ -40,6 +43,7 @@ REFUSED: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a bad environment variable": ([], {"PEERBUS_PORT": "x"}, "--port"),
     "a bad limit in the environment": ([], {"PEERBUS_MAX_WAIT": "-1"}, "--max-wait"),
     "fewer threads than two": (["--threads", "1"], {}, "--threads"),
+    "an address that is none": (["--allow-address", "10.0.0.0/33"], {}, "--allow-address"),
     "a log folder inside a file": (["--log-dir", f"{__file__}/logs"], {}, "Not a directory"),
     "a log folder that is a file": (["--log-dir", __file__], {}, "is a file"),
 }
@@ -121,7 +125,7 @@ def test_a_server_is_set_up_by_its_environment_alone(run: Run, tmp_path: Path) -
 def test_every_option_is_an_environment_variable_too(option: click.Option, monkeypatch: pytest.MonkeyPatch) -> None:
     name = str(option.name)
     value = WORDS.get(name, 7)
-    monkeypatch.setenv(f"PEERBUS_{name.upper()}", str(value))
+    monkeypatch.setenv(f"PEERBUS_{name.upper()}", " ".join(value) if isinstance(value, tuple) else str(value))
     with indexing_server.main.make_context(SERVER, []) as context:
         assert context.params[name] == value != option.default
 

@@ -10,6 +10,7 @@ import pytest
 
 from peerbus.crew import Crew
 from peerbus.serving import Environ, Headers, Respond, Server, bind
+from peerbus.slow_bodies import SlowBodies
 from tests.support import DEADLINE, Api, eventually, in_background, serving
 from tests.web.support import Connection, RawReply, request
 
@@ -128,7 +129,7 @@ class Sent:
 @pytest.fixture
 def crew() -> Iterator[Crew]:
     """Nobody watches it, so that nobody is called up."""
-    crew = Crew()
+    crew = Crew(SlowBodies(THREADS))
     yield crew
     crew.close()
 

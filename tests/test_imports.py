@@ -14,9 +14,10 @@ LAYERS = {
     "peerbus.protocol": {"peerbus.errors", "peerbus.fields", "peerbus.views"},
     "peerbus.later": set(),
     "peerbus.tokens": set(),
-    "peerbus.crew": set(),
     "peerbus.durations": set(),
-    "peerbus.serving": {"peerbus.crew", "peerbus.errors"},
+    "peerbus.slow_bodies": set(),
+    "peerbus.crew": {"peerbus.slow_bodies"},
+    "peerbus.serving": {"peerbus.crew", "peerbus.errors", "peerbus.slow_bodies"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
     "peerbus.calls": {
         "peerbus.protocol",
@@ -49,6 +50,7 @@ LAYERS = {
         "peerbus.serving",
         "peerbus.crew",
         "peerbus.durations",
+        "peerbus.slow_bodies",
     },
 }
 FORBIDDEN = {

@@ -41,15 +41,7 @@ def test_each_subscriber_with_an_address_is_told(index: Api) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    [
-        "refusing",
-        "silent",
-        "http://[",
-        "http://a b/",
-        "http://127.0.0.1:1/\u00fc",
-        "http://a\0b/",
-        "http://127.0.0.1:99999",
-    ],
+    ["refusing", "silent", "http://127.0.0.1:1/\u00fc", "http://127.0.0.1:1/a b", "http://127.0.0.1:1/\0"],
 )
 def test_peers_that_cannot_be_told_delay_nobody(index: Api, address: str) -> None:
     with fake_server(OK) as well, fake_server(SILENCE) as silent:

@@ -10,7 +10,7 @@ import pytest
 from peerbus.broker import Limits
 from peerbus.endpoints import Access
 from peerbus.index import IndexingServer
-from peerbus.index.access import Tokens
+from peerbus.index.callers import Tokens
 from peerbus.journal import OnDisk
 from peerbus.serving import bind
 from peerbus.storage import Storage
@@ -18,6 +18,7 @@ from tests.support import DEADLINE, MAX_BODY, Api, Reply, serving, start_index
 from tests.web.support import EXAMPLES, ROWS, Row, name_of
 
 ENROLMENT, ADMIN = "enrolment-secret", "administration-secret"
+TOKENS = Tokens(ENROLMENT, ADMIN)
 GUARDED = [row for row in ROWS if row.access is not Access.ANYONE]
 OF_A_PEER = [row for row in ROWS if row.access is Access.PEER and row.has_peer_id]
 
@@ -25,7 +26,7 @@ OF_A_PEER = [row for row in ROWS if row.access is Access.PEER and row.has_peer_i
 @pytest.fixture
 def server() -> Iterator[Api]:
     """With a subscriber, `peer1`, and its topic `news`, as the examples need them."""
-    with start_index(tokens=Tokens(ENROLMENT, ADMIN)) as index:
+    with start_index(tokens=TOKENS) as index:
         yield index
 
 
@@ -158,7 +159,7 @@ def test_tokens_are_kept_as_hashes_and_outlive_a_restart(tmp_path: Path) -> None
     def start() -> Iterator[Api]:
         journal = OnDisk(Storage(tmp_path), 0)
         listener = bind("127.0.0.1", 0)
-        yield from serving(IndexingServer(listener, Limits(), 8, MAX_BODY, journal, Tokens(ENROLMENT, ADMIN)))
+        yield from serving(IndexingServer(listener, Limits(), 8, MAX_BODY, journal, tokens=TOKENS))
 
     for server in start():
         token = register(server, ENROLMENT, "a").body["token"]

@@ -8,13 +8,15 @@ import click
 
 from peerbus import options
 from peerbus.broker import Limits
-from peerbus.index.access import Tokens
+from peerbus.index.addresses import Addresses
+from peerbus.index.callers import Tokens
 from peerbus.index.server import IndexingServer
 from peerbus.journal import InMemory, OnDisk
 from peerbus.logs import log_to
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
 from peerbus.storage import Storage
+from peerbus.web import Guards
 
 
 def limit_options(command: Any) -> Any:
@@ -47,6 +49,16 @@ def limit_options(command: Any) -> Any:
 @options.token_option("--admin-token", "File with the token that all calls may be made with.")
 @options.INSECURE
 @options.MAX_BODY
+@click.option(
+    "--allow-address",
+    multiple=True,
+    metavar="HOST",
+    show_default="each caller's own",
+    help="Host or network, such as 10.0.0.0/8, that peers may be called at; repeat it for more.",
+)
+@options.ALLOW_HOST
+@options.ALLOW_ORIGIN
+@options.RATE_LIMIT
 @options.LOG_DIR
 @options.LOG_LEVEL
 @limit_options
@@ -62,6 +74,10 @@ def main(
     max_body: int,
     log_dir: Path,
     log_level: str,
+    allow_address: tuple[str, ...],
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    rate_limit: int | None,
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
@@ -70,7 +86,9 @@ def main(
     options.check_exposure(listener, tokens and tokens.enrolment, insecure)
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
-    server = IndexingServer(listener, Limits(**limits), threads, max_body, journal, tokens)
+    guards = Guards(allow_host, allow_origin, rate_limit)
+    addresses = Addresses(allow_address)
+    server = IndexingServer(listener, Limits(**limits), threads, max_body, journal, guards, addresses, tokens)
     server.stop_on_signals()
     server.start()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")

@@ -4,17 +4,20 @@ import logging
 import socket
 import threading
 from dataclasses import replace
+from typing import Any
 
 from peerbus.broker import Limits
-from peerbus.endpoints import ENDPOINTS, HEALTH
+from peerbus.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.index import heap
-from peerbus.index.access import Guard, Tokens
+from peerbus.index.addresses import Addresses
+from peerbus.index.callers import Callers, Tokens
 from peerbus.index.metrics import broker_metrics
 from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
 from peerbus.metrics import metrics_page
+from peerbus.protocol import RegisterRequest
 from peerbus.serving import Server
-from peerbus.web import Door, answering, create_app, new_durations, pages
+from peerbus.web import NO_GUARDS, Admit, Door, Guards, answering, create_app, guarded, new_durations, pages
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class IndexingServer:
         threads: int,
         max_body: int,
         journal: InMemory | None = None,
+        guards: Guards = NO_GUARDS,
+        addresses: Addresses | None = None,
         tokens: Tokens | None = None,
     ) -> None:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read.
@@ -45,16 +50,17 @@ class IndexingServer:
         self._notifier = Notifier()
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
-        guard = Guard(self.broker, tokens) if tokens else None
+        self._addresses = addresses or Addresses()
+        self._callers = Callers(self.broker, tokens) if tokens else None
         routes = {
-            row: answering(row, self.broker, max_body, self._journal.keep, guard.admitting(row) if guard else None)
+            row: answering(row, self.broker, max_body, self._journal.keep, self._admits(row))
             for row in (*ENDPOINTS, *HEALTH)
         }
         durations = new_durations()
         metrics = metrics_page(durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal))
-        shown = [*pages("index.html"), replace(metrics, admit=guard.admit_admin) if guard else metrics]
-        door = Door(create_app(routes, shown), routes, durations)
-        self._server = Server(door, listener, threads, before_stop=self.broker.close)
+        shown = [*pages("index.html"), replace(metrics, admit=self._callers.admit_admin if self._callers else None)]
+        app = guarded(Door(create_app(routes, shown), routes, durations), guards, listener.getsockname()[0])
+        self._server = Server(app, listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url
@@ -76,6 +82,11 @@ class IndexingServer:
         self._journal.close()
         log.info("The indexing server stopped.")
         return clean
+
+    def _admits(self, row: Endpoint[Any, Any]) -> list[Admit]:
+        """What stands between callers and a call."""
+        admits = self._callers.admits(row) if self._callers else []
+        return [*admits, self._addresses.admit] if row.request is RegisterRequest else admits
 
     def _tend(self) -> None:
         trimmed = 0

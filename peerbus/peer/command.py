@@ -13,6 +13,7 @@ from peerbus.peer.launcher import Logging, Place, run_nodes
 from peerbus.peer.node import NodeOptions
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
+from peerbus.web import Guards
 
 DEFAULTS = NodeOptions()
 LAST_PORT = 65_535
@@ -61,6 +62,9 @@ def peer_ids(first: str, count: int) -> list[str]:
 @options.token_option("--token", "File with the token that callers of these peers are to show.")
 @options.INSECURE
 @options.MAX_BODY
+@options.ALLOW_HOST
+@options.ALLOW_ORIGIN
+@options.RATE_LIMIT
 @options.LOG_DIR
 @options.LOG_LEVEL
 def main(
@@ -80,6 +84,9 @@ def main(
     max_body: int,
     log_dir: Path,
     log_level: str,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    rate_limit: int | None,
 ) -> int:
     """Run one peer node, or several on consecutive ports."""
     ids = peer_ids(peer_id, count)
@@ -102,6 +109,7 @@ def main(
         max_waiting,
         max_body,
         advertise,
+        Guards(allow_host, allow_origin, rate_limit),
         index_token,
         token,
     )

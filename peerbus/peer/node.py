@@ -16,7 +16,7 @@ from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.peer.metrics import node_metrics
 from peerbus.serving import Server, url_of
-from peerbus.web import Door, Handler, answering, create_app, new_durations, pages
+from peerbus.web import NO_GUARDS, Door, Guards, Handler, answering, create_app, guarded, new_durations, pages
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class NodeOptions:
     max_body: int = 16 << 20
     advertise: str | None = None
     """The host that others reach a node at, where that is not the one it listens on."""
+    guards: Guards = NO_GUARDS
     index_token: str | None = None
     """What the indexing server wants to see when a peer registers."""
     token: str | None = None
@@ -67,7 +68,8 @@ class PeerNode:
             routes = {row: callers.asked(row, handler) for row, handler in routes.items()}
             metrics = replace(metrics, admit=callers.ask)
         door = Door(create_app(routes, [*pages("node.html"), metrics]), routes, durations)
-        self._server = Server(door, listener, options.threads, before_stop=self._stop_forwarding)
+        app = guarded(door, options.guards, listener.getsockname()[0], options.advertise or "")
+        self._server = Server(app, listener, options.threads, before_stop=self._stop_forwarding)
         self.url = self._server.url
         self.stop = self._server.stop
         self.stop_on_signals = self._server.stop_on_signals

@@ -2,19 +2,24 @@
 
 from peerbus.web.app import create_app
 from peerbus.web.door import Door, new_durations
-from peerbus.web.handlers import WAITS, Handler, answering
+from peerbus.web.guard import NO_GUARDS, Guards, guarded
+from peerbus.web.handlers import WAITS, Admit, Handler, answering
 from peerbus.web.pages import Page, pages
 from peerbus.web.reply import Reply
 from peerbus.web.request import read_body
 
 __all__ = [
+    "NO_GUARDS",
     "WAITS",
+    "Admit",
     "Door",
+    "Guards",
     "Handler",
     "Page",
     "Reply",
     "answering",
     "create_app",
+    "guarded",
     "new_durations",
     "pages",
     "read_body",

@@ -1,8 +1,8 @@
 """Handlers: what turns a request into a reply."""
 
 import logging
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,7 +23,7 @@ WAITS = "peerbus.waits"
 
 Keep = Callable[[Reply], Reply | Later[Reply]]
 """Holds a reply back until what it tells of is kept for good."""
-Admit = Callable[[Environ], Callable[[Request], None]]
+Admit = Callable[[Environ], Callable[[Any], None]]
 """Lets a caller in, before its body is read, or raises; what it returns is then asked about the request itself."""
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=Request)
@@ -34,12 +34,13 @@ def answering(
     target: Target,
     max_body: int,
     keep: Keep = lambda reply: reply,
-    admit: Admit | None = None,
+    admits: Sequence[Admit] = (),
 ) -> Handler:
     """The handler that decodes a request, gives it to the endpoint's function, and logs what that answers.
 
     The fields come from the body; GET and DELETE take them from the query string where there is no body.
-    `keep` is given the replies of calls that change something.
+    `keep` is given the replies of calls that change something. Each of `admits` may refuse a
+    request.
     """
     decoder = msgspec.json.Decoder(endpoint.request)
     call, request_type, level = endpoint.call, endpoint.request, endpoint.level
@@ -51,7 +52,7 @@ def answering(
         return keep(success(answer)) if changes else success(answer)
 
     def handle(environ: Environ) -> Reply | Later[Reply]:
-        check = admit(environ) if admit else None
+        checks = [admit(environ) for admit in admits] if admits else ()
         body = read_body(environ, max_body)
         if body:
             check_media_type(environ)
@@ -60,7 +61,7 @@ def answering(
             request = decode_body(body or b"{}", decoder)
         else:
             request = decode_query(environ["QUERY_STRING"], request_type)
-        if check:
+        for check in checks:
             check(request)
         if isinstance(request, PullRequest) and request.wait:
             environ[WAITS] = True

@@ -24,7 +24,7 @@ def read_body(environ: Environ, max_bytes: int) -> bytes:
     """The whole body, empty if there is none; raises `TooLarge` without reading more than `max_bytes`.
 
     A chunked body has no declared length and is read until it ends or is too large. Raises `BadRequest` for a
-    body that ends before its declared length.
+    body that ends before its declared length, or comes too slowly (`peerbus.slow_bodies`).
     """
     declared = environ.get("CONTENT_LENGTH")
     if declared:
@@ -35,10 +35,12 @@ def read_body(environ: Environ, max_bytes: int) -> bytes:
         length = max_bytes + 1
     else:
         return b""
-    body: bytes = environ["wsgi.input"].read(length)
+    source = environ.get("wsgi.input")
+    body: bytes = source.read(length) if source else b""
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
-    del environ["wsgi.input"]
+    if environ.pop("wsgi.input", None) is None:
+        raise BadRequest("The body came too slowly: the connection is closed.")
     if declared and len(body) < length:
         raise BadRequest(f"The body ended after {len(body)} of {length} bytes.")
     return body

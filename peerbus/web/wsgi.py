@@ -16,10 +16,17 @@ CONSTANTS = {
     "wsgi.version": (1, 0),
 }
 """What PEP 3333 asks for beside what the request brings."""
+OF_BODY = ("wsgi.input", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
 
 
 def respond_by(app: Callable[..., Iterable[bytes]], environ: Environ, respond: Respond) -> None:
-    """Let a WSGI application answer a request, in this thread."""
+    """Let a WSGI application answer a request, in this thread.
+
+    The body of a HEAD means nothing, and is not waited for: who sends it slowly could not be cut off.
+    """
+    if environ["REQUEST_METHOD"] == "HEAD":
+        for name in OF_BODY:
+            environ.pop(name, None)
     status = 500
     headers: Headers = []
 

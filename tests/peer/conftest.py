@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from peerbus.index.access import Tokens
+from peerbus.index.callers import Tokens
 from tests.support import DEADLINE, Api, free_port, start_index, start_node
 
 DIFFERS = re.compile(rb'"(epoch|uptime_seconds|expires_in)":[^,}]+')

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from peerbus.index.access import Tokens
+from peerbus.index.callers import Tokens
 from tests.peer.conftest import Restartable
 from tests.support import Api, eventually, start_index, start_node
 

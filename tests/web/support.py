@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -133,6 +133,19 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def send_what_is_taken(self, data: bytes) -> None:
+        """Send until the other side has enough."""
+        with suppress(ConnectionError):
+            self.send(data)
+
+    def received(self) -> bytes:
+        """All that comes until the other side closes the connection."""
+        parts = []
+        with suppress(ConnectionError):
+            while part := self._socket.recv(1 << 16):
+                parts.append(part)
+        return b"".join(parts)
 
     def end_sending(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)

@@ -30,18 +30,18 @@ class Caller(NamedTuple):
     token: str
 
 
-class Guard:
-    """Asks each caller for its token. Comparing takes the same time for whatever was shown."""
+class Callers:
+    """Asks those who call for their tokens. Comparing takes the same time for whatever was shown."""
 
     def __init__(self, broker: Broker, tokens: Tokens) -> None:
         self._broker = broker
         self._enrolment = hash_of(tokens.enrolment)
         self._admin = hash_of(tokens.admin) if tokens.admin else None
 
-    def admitting(self, endpoint: Endpoint[Any, Any]) -> Admit | None:
+    def admits(self, endpoint: Endpoint[Any, Any]) -> list[Admit]:
         """What lets callers in to one call; raises `Unauthorized`, and `Forbidden` for what is not theirs to do."""
         if endpoint.access is Access.ANYONE:
-            return None
+            return []
         access, check = endpoint.access, CHECKS[endpoint.access]
 
         def admit(environ: Environ) -> Callable[[Request], None]:
@@ -50,7 +50,7 @@ class Guard:
                 admins_only(caller)
             return lambda request: check(self._broker, caller, request)
 
-        return admit
+        return [admit]
 
     def admit_admin(self, environ: Environ) -> None:
         """Let an admin in, to what has no fields; raises `Unauthorized` and `Forbidden`."""
