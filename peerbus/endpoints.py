@@ -66,7 +66,7 @@ class Endpoint(Generic[Target, RequestT]):
     """Whether it changes the target's state."""
     answer: type[wire.Answer] = wire.Answer
     errors: tuple[type[PeerbusError], ...] = ()
-    """What it may be refused with, beside what every call may be."""
+    """What it may be refused with, beside `errors.ALWAYS`."""
     access: Access = Access.PEER
     """Who may make it, where the server asks for tokens."""
 

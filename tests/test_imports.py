@@ -18,6 +18,7 @@ LAYERS = {
     "peerbus.durations": set(),
     "peerbus.serving": {"peerbus.crew", "peerbus.errors"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
+    "peerbus.examples": {"peerbus.protocol", "peerbus.fields", "peerbus.errors", "peerbus.views"},
     "peerbus.calls": {
         "peerbus.protocol",
         "peerbus.fields",
@@ -37,6 +38,7 @@ LAYERS = {
         "peerbus.tokens",
     },
     "peerbus.web": {
+        "peerbus.examples",
         "peerbus.endpoints",
         "peerbus.calls",
         "peerbus.listings",

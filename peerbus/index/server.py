@@ -9,6 +9,7 @@ from peerbus.broker import Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH
 from peerbus.index import heap
 from peerbus.index.access import Guard, Tokens
+from peerbus.index.description import described_index
 from peerbus.index.metrics import broker_metrics
 from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
@@ -53,7 +54,8 @@ class IndexingServer:
         durations = new_durations()
         metrics = metrics_page(durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal))
         shown = [*pages("index.html"), replace(metrics, admit=guard.admit_admin) if guard else metrics]
-        door = Door(create_app(routes, shown), routes, durations)
+        app = create_app(routes, described_index(shown, limits, guard is not None))
+        door = Door(app, routes, durations)
         self._server = Server(door, listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
