@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from peerbus import calls, listings
 from peerbus import protocol as wire
 from peerbus.errors import (
+    AddressNotAllowed,
     Forbidden,
     MemoryFull,
     NotReady,
@@ -66,7 +67,7 @@ class Endpoint(Generic[Target, RequestT]):
     """Whether it changes the target's state."""
     answer: type[wire.Answer] = wire.Answer
     errors: tuple[type[PeerbusError], ...] = ()
-    """What it may be refused with, beside what every call may be."""
+    """What it may be refused with, beside `errors.ALWAYS`."""
     access: Access = Access.PEER
     """Who may make it, where the server asks for tokens."""
 
@@ -91,7 +92,7 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         wire.RegisterRequest,
         calls.register_peer_node,
         answer=wire.RegisterAnswer,
-        errors=(Forbidden, TooManyPeers, StorageFull),
+        errors=(AddressNotAllowed, Forbidden, TooManyPeers, StorageFull),
         access=Access.NEWCOMER,
     ),
     Endpoint(

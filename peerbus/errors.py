@@ -109,7 +109,7 @@ class SubscriptionExists(PeerbusError):
 
 
 class TopicDeleted(PeerbusError):
-    """The topic was deleted since this peer subscribed to it; said once, then `TopicNotFound`."""
+    """The topic was deleted since this peer subscribed to it; said once, then `topic_not_found`."""
 
     code, status = "topic_deleted", 410
 
@@ -200,3 +200,13 @@ class StorageFull(PeerbusError):
 
 CATALOGUE: dict[str, type[PeerbusError]] = {error.code: error for error in PeerbusError.__subclasses__()}
 """Every error by its code, so that a client raises the same class the server did."""
+ALWAYS = (
+    BadRequest,
+    HostNotAllowed,
+    OriginNotAllowed,
+    TooLarge,
+    UnsupportedMediaType,
+    RateLimited,
+    InternalError,
+)
+"""What every call may be refused with."""

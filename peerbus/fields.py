@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$(?!\n)"
-URL = r"^https?://[^\s/]+"
-WORD = r"^[A-Za-z0-9._:/-]+$(?!\n)"
+END = r"$(?!\n)"
+"""The end of a text: in Python, `$` alone takes the end of a last line too."""
+NAME = rf"^[A-Za-z0-9][A-Za-z0-9._:/-]*{END}"
+URL = r"^https?://[!-.0-~]"
+WORD = rf"^[A-Za-z0-9._:/-]+{END}"
 MEANINGS = {
     NAME: "a name that begins with a letter or digit and goes on with letters, digits and . _ : / or -",
     URL: "a URL that begins with http:// or https://",
@@ -16,7 +18,17 @@ MEANINGS = {
 LARGEST = 2**53 - 1
 """The largest whole number taken: one that every reader of JSON reads as it is, and every disk keeps."""
 
-Name = Annotated[str, Meta(title="name", min_length=1, max_length=128, pattern=NAME, description=MEANINGS[NAME])]
+Name = Annotated[
+    str,
+    Meta(
+        title="name",
+        min_length=1,
+        max_length=128,
+        pattern=NAME,
+        description=MEANINGS[NAME],
+        extra_json_schema={"pattern": NAME.replace(END, "$")},
+    ),
+]
 Offset = Annotated[int, Meta(ge=0, le=LARGEST)]
 Count = Annotated[int, Meta(ge=1, le=LARGEST)]
 Many = Meta(max_length=100_000)
@@ -34,6 +46,7 @@ Token = Annotated[
         max_length=256,
         pattern=WORD,
         description="What the peer will show: its id, a dot and a secret; by default the server makes a new one.",
+        extra_json_schema={"pattern": WORD.replace(END, "$")},
     ),
 ]
 
@@ -49,7 +62,7 @@ Creator = Annotated[Name, Meta(description="Who creates it; its lease is renewed
 
 # Messages
 Value = Annotated[Raw, Meta(description="Any JSON value.")]
-Values = Annotated[list[Raw], Many, Meta(description="Any JSON values, in their order.")]
+Values = Annotated[list[Raw], Many, Meta(min_length=1, description="Any JSON values, in their order.")]
 Publisher = Annotated[Name, Meta(description="Who publishes; its lease is renewed.")]
 MessageId = Annotated[Name, Meta(description="A call repeated with the same id publishes nothing again.")]
 

@@ -29,7 +29,12 @@ def metrics_page(durations: Durations, look: Callable[[], Iterable[Metric]]) -> 
     registry.register(_Looking(look))
     registry.register(_Looking(lambda: [_requests(durations)]))
     ProcessCollector(registry=registry)
-    return Page("/metrics", CONTENT_TYPE_PLAIN_0_0_4, lambda: generate_latest(registry))
+    return Page(
+        "/metrics",
+        CONTENT_TYPE_PLAIN_0_0_4,
+        lambda: generate_latest(registry),
+        description="Figures for Prometheus, in its text format.",
+    )
 
 
 def counter(name: str, meaning: str, value: float) -> Metric:

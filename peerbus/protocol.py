@@ -22,7 +22,7 @@ class Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class Answer(Struct):
-    """Base of what a caller gets on success: a sentence for a person first, then the fields."""
+    """What a caller gets on success: a sentence for a person first, then the fields."""
 
     message: str
 
@@ -66,7 +66,7 @@ class PeerRequest(Request):
 
 
 class PeerAnswer(Answer):
-    """An answer about a peer."""
+    """`peer_id` is the peer that the call was about."""
 
     peer_id: str
 
@@ -121,8 +121,6 @@ class PublishRequest(Request):
             return [bytes(self.message)]
         if self.message is not UNSET:
             raise BadRequest("Expected message or messages, got both - at $")
-        if not self.messages:
-            raise BadRequest("Expected at least one message - at $.messages")
         return [bytes(message) for message in self.messages]
 
 

@@ -19,6 +19,7 @@ LAYERS = {
     "peerbus.crew": {"peerbus.slow_bodies"},
     "peerbus.serving": {"peerbus.crew", "peerbus.errors", "peerbus.slow_bodies"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
+    "peerbus.examples": {"peerbus.protocol", "peerbus.fields", "peerbus.errors", "peerbus.views"},
     "peerbus.calls": {
         "peerbus.protocol",
         "peerbus.fields",
@@ -38,6 +39,7 @@ LAYERS = {
         "peerbus.tokens",
     },
     "peerbus.web": {
+        "peerbus.examples",
         "peerbus.endpoints",
         "peerbus.calls",
         "peerbus.listings",

@@ -11,6 +11,7 @@ from peerbus.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.index import heap
 from peerbus.index.addresses import Addresses
 from peerbus.index.callers import Callers, Tokens
+from peerbus.index.description import described_index
 from peerbus.index.metrics import broker_metrics
 from peerbus.index.notifier import Notifier
 from peerbus.journal import InMemory
@@ -58,7 +59,8 @@ class IndexingServer:
         }
         durations = new_durations()
         metrics = metrics_page(durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal))
-        shown = [*pages("index.html"), replace(metrics, admit=self._callers.admit_admin if self._callers else None)]
+        metrics = replace(metrics, admit=self._callers.admit_admin if self._callers else None)
+        shown = described_index([*pages("index.html"), metrics], limits, tokens is not None)
         app = guarded(Door(create_app(routes, shown), routes, durations), guards, listener.getsockname()[0])
         self._server = Server(app, listener, threads, before_stop=self.broker.close)
         self._pause = threading.Event()

@@ -10,6 +10,7 @@ from peerbus.endpoints import ENDPOINTS, Endpoint
 from peerbus.metrics import metrics_page
 from peerbus.peer.callers import Callers
 from peerbus.peer.calls import OWN_CALLS
+from peerbus.peer.description import described_node
 from peerbus.peer.events import Events
 from peerbus.peer.forwarding import Forwarding
 from peerbus.peer.index import Index
@@ -67,7 +68,8 @@ class PeerNode:
             callers = Callers(options.token, index)
             routes = {row: callers.asked(row, handler) for row, handler in routes.items()}
             metrics = replace(metrics, admit=callers.ask)
-        door = Door(create_app(routes, [*pages("node.html"), metrics]), routes, durations)
+        shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
+        door = Door(create_app(routes, shown), routes, durations)
         app = guarded(door, options.guards, listener.getsockname()[0], options.advertise or "")
         self._server = Server(app, listener, options.threads, before_stop=self._stop_forwarding)
         self.url = self._server.url

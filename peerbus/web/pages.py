@@ -36,15 +36,17 @@ class Page:
     make: Callable[[], bytes]
     admit: Callable[[Environ], object] | None = None
     """Raises what keeps a caller from seeing it."""
+    description: str = ""
+    """What it shows, in a sentence; none for a file that other pages ask for."""
 
 
 def pages(first: str) -> list[Page]:
     """The file `first` at `/`, and the others that the HTML asks for under `/pages/`; read once, now."""
-    found = [_page("/", FILES / first)]
+    found = [_page("/", FILES / first, "What goes on here, to look at and to try out.")]
     found += [_page(f"/pages/{file.name}", file) for file in sorted(FILES.iterdir()) if file.suffix != ".html"]
     return found
 
 
-def _page(path: str, file: Path) -> Page:
+def _page(path: str, file: Path, description: str = "") -> Page:
     content = file.read_bytes()
-    return Page(path, TYPES[file.suffix], lambda: content)
+    return Page(path, TYPES[file.suffix], lambda: content, description=description)

@@ -8,6 +8,9 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
+import msgspec
+
+from peerbus import examples
 from peerbus.broker import Broker, Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.serving import Application, Server, bind
@@ -34,52 +37,23 @@ WAYS: dict[str, Callable[[Routes], Application]] = {
 JSON = {"Content-Type": "application/json"}
 
 
+PEER = {"peer_id": "peer1"}
+TOPIC = {"topic": "news"}
+
+
 class Example(NamedTuple):
-    """A valid request, once a peer is subscribed as `prepare` does, and the fields of its answer."""
+    """The fields of a valid request, once a peer is subscribed as `prepare` does, and the names of its answer's."""
 
     fields: dict[str, Any]
     answer: set[str]
 
 
-PEER = {"peer_id": "peer1"}
-TOPIC = {"topic": "news"}
-EXAMPLES = {
-    "/register_peer_node": Example(
-        PEER | {"address": "http://127.0.0.1:9/peer1", "lease_seconds": 60.5}, {"peer_id", "created", "epoch"}
-    ),
-    "/unregister_peer_node": Example(PEER, {"peer_id"}),
-    "/create_topic": Example(
-        {"topic": "sport", "max_messages": 5, "overflow": "drop_oldest", "max_age": 60.5}, {"topic", "created"}
-    ),
-    "/delete_topic": Example(TOPIC, {"topic", "notified", "discarded"}),
-    "/publish": Example(
-        PEER | TOPIC | {"message": {"any": ["JSON"]}, "message_id": "once"}, {"topic", "offset", "count", "duplicate"}
-    ),
-    "/subscribe": Example(
-        PEER
-        | TOPIC
-        | {"from": "earliest", "ack": "explicit", "ack_deadline": 30.5}
-        | {"max_attempts": 3, "dead_letter_topic": "dead"},
-        {"topic", "peer_id", "created", "next_offset", "members"},
-    ),
-    "/unsubscribe": Example(PEER | TOPIC, {"topic", "peer_id", "discarded"}),
-    "/pull_messages": Example(
-        PEER | TOPIC | {"max_messages": 10, "wait": 0}, {"messages", "offsets", "next_offset", "remaining", "missed"}
-    ),
-    "/ack_messages": Example(
-        PEER | TOPIC | {"offsets": [0], "attempts": [1]}, {"topic", "peer_id", "acknowledged", "stale", "resume_from"}
-    ),
-    "/nack_messages": Example(PEER | TOPIC | {"up_to": 0, "delay": 0.5}, {"topic", "peer_id", "rejected", "stale"}),
-    "/query_peers": Example(TOPIC, {"topic", "peers", "addresses"}),
-    "/topics": Example({"limit": 10, "after": "m", "matching": "ew", "order": "unread"}, {"topics"}),
-    "/peers": Example({"limit": 10, "after": "p", "matching": "1"}, {"peers"}),
-    "/subscriptions": Example(PEER | TOPIC | {"limit": 10, "after": "m", "order": "unread"}, {"subscriptions"}),
-    "/messages": Example(TOPIC | {"limit": 10, "max_bytes": 1000}, {"topic", "messages", "offsets", "first_offset"}),
-    "/stats": Example({}, {"stats"}),
-    "/livez": Example({}, set()),
-    "/readyz": Example({}, set()),
-}
-"""One for each row; a row without its example fails the tests."""
+def example_of(row: Row) -> Example:
+    fields, answer = (json.loads(msgspec.json.encode(each)) for each in examples.EXAMPLES[row.name])
+    return Example(fields, set(answer))
+
+
+EXAMPLES = {row.path: example_of(row) for row in ROWS}
 
 
 def prepare(api: Api) -> None:

@@ -55,17 +55,13 @@ def test_a_pull_that_came_after_the_messages_tells_how_to_replay_them(api: Api) 
     assert pulled.body["messages"] == ["Breaking news: AI is transforming the world!"]
 
 
-def test_every_row_has_an_example() -> None:
-    assert set(EXAMPLES) == {row.path for row in ROWS}
-
-
 @pytest.mark.parametrize("row", ROWS, ids=name_of)
 def test_a_valid_request_is_answered_with_a_sentence_and_its_fields(api: Api, row: Row) -> None:
     prepare(api)
     example = EXAMPLES[row.path]
     reply = api.send(row.method, row.path, json=example.fields)
     assert reply.status == 200
-    assert set(reply.body) == {"message"} | example.answer
+    assert set(reply.body) == example.answer
     assert reply.body["message"].endswith(".")
 
 

@@ -1,0 +1,33 @@
+"""What the indexing server says of its calls."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from peerbus.broker import Limits
+from peerbus.endpoints import ENDPOINTS, HEALTH, Access, Endpoint
+from peerbus.errors import Forbidden, Unauthorized
+from peerbus.protocol import CreateTopicRequest, PullRequest
+from peerbus.web import Page, Service, described
+
+
+def described_index(pages: Iterable[Page], limits: Limits, asks_for_tokens: bool) -> tuple[Page, ...]:
+    """`pages`, and those that describe an indexing server with these limits."""
+    service = Service(
+        "peerbus: indexing server",
+        "Publish, subscribe, pull, acknowledge, reject and redeliver over plain HTTP.",
+        asks_for_tokens=asks_for_tokens,
+        bounds={
+            (CreateTopicRequest, "max_messages"): limits.max_messages,
+            (PullRequest, "wait"): limits.max_wait,
+        },
+    )
+    rows = (*ENDPOINTS, *HEALTH)
+    return described(service, map(_guarded, rows) if asks_for_tokens else rows, pages)
+
+
+def _guarded(endpoint: Endpoint[Any, Any]) -> Endpoint[Any, Any]:
+    """The call as it may end where tokens are asked for."""
+    if endpoint.access is Access.ANYONE:
+        return endpoint
+    return replace(endpoint, errors=(*endpoint.errors, Unauthorized, Forbidden))

@@ -1,0 +1,34 @@
+"""What a peer node says of its calls."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from peerbus.endpoints import ENDPOINTS, Access, Endpoint
+from peerbus.errors import Forbidden, IndexTimeout, IndexUnreachable, PeerMismatch, Unauthorized
+from peerbus.peer.calls import OWN_CALLS
+from peerbus.web import Page, Service, described
+
+
+def described_node(pages: Iterable[Page], peer_id: str, asks_for_token: bool) -> tuple[Page, ...]:
+    """`pages`, and those that describe the node of a peer."""
+    service = Service(
+        f"peerbus: node of peer {peer_id}",
+        "Calls are forwarded to the indexing server, with the peer's own id; answers and errors come back unchanged.",
+        peer_id,
+        asks_for_token,
+    )
+    own = map(_guarded, OWN_CALLS) if asks_for_token else OWN_CALLS
+    return described(service, (*map(_forwarded, ENDPOINTS), *own), pages)
+
+
+def _forwarded(endpoint: Endpoint[Any, Any]) -> Endpoint[Any, Any]:
+    """The call as it may end when it is forwarded, to a server that may ask for tokens."""
+    of_peers = (PeerMismatch,) if endpoint.has_peer_id else ()
+    of_tokens = () if endpoint.access is Access.ANYONE else (Unauthorized, Forbidden)
+    return replace(endpoint, errors=(*endpoint.errors, *of_peers, *of_tokens, IndexUnreachable, IndexTimeout))
+
+
+def _guarded(endpoint: Endpoint[Any, Any]) -> Endpoint[Any, Any]:
+    """A call of the node's own, as it may end where the node asks for its token."""
+    return endpoint if endpoint.access is Access.ANYONE else replace(endpoint, errors=(*endpoint.errors, Unauthorized))
