@@ -32,6 +32,16 @@ export function post(path, body) {
   return call(path, { method: "POST", body, headers: { "Content-Type": "application/json" } });
 }
 
+/** What `work` brings, or nothing where the topic it is about is gone, which the next look will show. */
+export async function unlessGone(work) {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "topic_not_found") throw error;
+    return undefined;
+  }
+}
+
 async function call(path, options) {
   for (;;) {
     const response = await answer(path, options);
