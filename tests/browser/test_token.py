@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from peerbus.index.access import Tokens
+from peerbus.index.callers import Tokens
 from tests.browser.chromium import Browser
 from tests.support import Api, start_index, start_node
 
