@@ -32,16 +32,24 @@ export function post(path, body) {
   return call(path, { method: "POST", body, headers: { "Content-Type": "application/json" } });
 }
 
+/** What `work` brings, or nothing where the topic it is about is gone, which the next look will show. */
+export async function unlessGone(work) {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "topic_not_found") throw error;
+    return undefined;
+  }
+}
+
 async function call(path, options) {
   for (;;) {
     const response = await answer(path, options);
-    if (response.status === 401) {
-      sessionStorage.setItem(TOKEN, await tokenFrom());
-      continue;
-    }
     const body = await response.text().catch(() => undefined);
     if (response.ok && body !== undefined) return body;
-    throw refusal(response.status, body);
+    const refused = refusal(response.status, body);
+    if (!asksForToken(response.status, options.method)) throw refused;
+    sessionStorage.setItem(TOKEN, await tokenFrom(refused.message));
   }
 }
 
@@ -53,6 +61,9 @@ function answer(path, options) {
     throw new NoAnswer("The server does not answer.");
   });
 }
+
+/** Whether a refusal is about the token: there is none, or another one is needed to look. */
+const asksForToken = (status, method) => status === 401 || (status === 403 && method === "GET");
 
 function refusal(status, body) {
   try {

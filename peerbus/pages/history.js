@@ -1,6 +1,7 @@
 // What counters did: how fast they go, and how much they went up lately.
 
 const KEPT = 60;
+const MOST_COUNTERS = 2_000;
 
 /** One counter over the last looks; one that falls began anew. */
 export class Counter {
@@ -34,22 +35,25 @@ export class Counter {
   }
 }
 
-/** Counters by name, of which those not noted in a look are forgotten. */
+/** Counters by name, of which those noted last are kept. */
 export class Counters {
   #counters = new Map();
 
   /** Note the values of one look, `[name, value]` each. */
   note(at, values) {
-    const before = this.#counters;
-    this.#counters = new Map();
     for (const [name, value] of values) {
-      const counter = before.get(name) ?? new Counter();
+      const counter = this.of(name);
       counter.note(at, value);
+      this.#counters.delete(name);
       this.#counters.set(name, counter);
+    }
+    for (const name of this.#counters.keys()) {
+      if (this.#counters.size <= MOST_COUNTERS) break;
+      this.#counters.delete(name);
     }
   }
 
-  /** The counter of a name that was noted in the last look. */
+  /** The counter of a name, which is empty where it was not noted. */
   of(name) {
     return this.#counters.get(name) ?? new Counter();
   }

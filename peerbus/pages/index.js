@@ -1,7 +1,7 @@
 // The page of the indexing server.
 
 import { byId, say } from "./elements.js";
-import { get } from "./calls.js";
+import { get, unlessGone } from "./calls.js";
 import { chosenBefore, keepChosen } from "./chosen.js";
 import { Counters } from "./history.js";
 import { Figures } from "./figures.js";
@@ -25,6 +25,7 @@ const peers = new Peers(byId("peers"));
 const subscribers = new Subscribers(byId("subscribers"), queueName);
 const messages = new Messages();
 let chosen = "";
+let foremost = [];
 
 const looking = new Looking(look);
 const lookNow = () => looking.now();
@@ -45,7 +46,8 @@ async function look() {
   topicCounters.note(at, listed.map((topic) => [topic.topic, topic.next_offset]));
   if (!chosen && listed.length) choose(listed[0].topic);
   figures.show(stats);
-  judge(stats, listed, counters);
+  if (!topicListing.filtered) foremost = listed;
+  judge(stats, foremost, counters);
   topics.show(listed, chosen);
   peers.show(registered);
   topicListing.tell(listed.length, stats.topics, "No topics yet. POST /create_topic makes one.");
@@ -63,12 +65,12 @@ async function lookAtTopic(name) {
   byId("topic").hidden = !topic;
   say(byId("topic-about"), topic ? describe(topic) : `Topic '${name}' does not exist.`);
   if (!topic) return;
-  const queues = await get("subscriptions", { topic: name, order: "unread", limit: MOST_SUBSCRIBERS });
-  if (name !== chosen) return;
+  const queues = await unlessGone(get("subscriptions", { topic: name, order: "unread", limit: MOST_SUBSCRIBERS }));
+  if (name !== chosen || !queues) return;
   subscribers.show(queues.subscriptions);
   const all = topic.subscribers;
   say(byId("subscribers-shown"), all ? `${counted(all, "peer")}, furthest behind first` : "none");
-  await messages.show(name, topic.next_offset);
+  await unlessGone(messages.show(name, topic.next_offset));
 }
 
 function describe(topic) {

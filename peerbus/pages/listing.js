@@ -29,6 +29,11 @@ export class Listing {
     return { limit: this.#limit, matching: this.#matching.value };
   }
 
+  /** Whether a person asked for some alone. */
+  get filtered() {
+    return this.#matching.value !== "";
+  }
+
   /** Tell how many are shown, and what there is to do where there are none. */
   tell(shown, total, whereNone) {
     const { value } = this.#matching;

@@ -1,11 +1,12 @@
 // Looking at the server again and again, as long as somebody sees the page.
 
 import { byId, sayIn } from "./elements.js";
-import { NoAnswer } from "./calls.js";
+import { NoAnswer, Refusal } from "./calls.js";
 import { period } from "./numbers.js";
 
 const PAUSE = 1_500;
 const SHARE = 20;
+const LONGEST_PAUSE = 30_000;
 
 /** Looks, pauses and looks again: one part of the time at most, of `SHARE`, goes into looking. */
 export class Looking {
@@ -42,7 +43,7 @@ export class Looking {
     }
     this.#under = false;
     const took = performance.now() - began;
-    const pause = this.#again ? 0 : Math.max(PAUSE, this.#silentSince ? 0 : took * SHARE);
+    const pause = this.#again ? 0 : Math.min(LONGEST_PAUSE, Math.max(PAUSE, this.#silentSince ? 0 : took * SHARE));
     this.#again = false;
     this.#timer = setTimeout(() => this.now(), pause);
   }
@@ -55,11 +56,11 @@ export class Looking {
   }
 
   #failed(error) {
-    if (!(error instanceof NoAnswer) && !error.code) throw error;
+    if (!(error instanceof NoAnswer || error instanceof Refusal)) reportError(error);
     this.#silentSince ??= Date.now();
     document.body.classList.add("silent");
     const silent = period((Date.now() - this.#silentSince) / 1000);
-    sayIn("bad", byId("live"), `No answer for ${silent}`);
+    sayIn("bad", byId("live"), `${error instanceof NoAnswer ? "No answer" : "Out of date"} for ${silent}`);
     sayIn("bad", byId("problem"), `${error.message} What is shown is from before; it is asked again.`);
     byId("problem").hidden = false;
   }

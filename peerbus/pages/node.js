@@ -1,7 +1,7 @@
 // The page of a peer node.
 
 import { byId, element, say, sayIn } from "./elements.js";
-import { get, post } from "./calls.js";
+import { get, post, unlessGone } from "./calls.js";
 import { chosenBefore, keepChosen } from "./chosen.js";
 import { Counters } from "./history.js";
 import { Looking } from "./looking.js";
@@ -79,7 +79,7 @@ async function lookAtTopic(name) {
   byId("topic").hidden = !topic;
   const about = topic && `${count(topic.next_offset)} published · ${count(topic.subscribers)} subscribed`;
   say(byId("topic-about"), about ?? `Topic '${name}' does not exist.`);
-  if (topic) await messages.show(name, topic.next_offset);
+  if (topic) await unlessGone(messages.show(name, topic.next_offset));
 }
 
 function subscribing() {

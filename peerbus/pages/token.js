@@ -4,14 +4,15 @@ import { element } from "./elements.js";
 
 let asking;
 
-/** What a person gives as the token; calls that are refused at the same time wait for the same. */
-export function tokenFrom() {
+/** What a person gives as the token, told `why`; calls that are refused at the same time wait for the same. */
+export function tokenFrom(why) {
   asking ??= new Promise((give) => {
     const input = element("input", { type: "password", autocomplete: "off", required: "", class: "wide" });
     const form = element(
       "form",
       { class: "token card", "aria-label": "Token" },
-      element("label", {}, "This server asks for a token. It is kept until you close this tab.", input),
+      element("p", {}, why),
+      element("label", {}, "Token, kept until you close this tab", input),
       element("button", { type: "submit" }, "Go on"),
     );
     form.addEventListener("submit", (event) => {

@@ -40,7 +40,7 @@ function ofTopics(topics) {
 function sentenceOn(topic) {
   const full = fullness(topic) >= 1 ? "is full" : `is ${percent(fullness(topic))} full`;
   if (topic.overflow === "drop_oldest") return `Topic ${topic.topic} ${full}; the oldest messages give way.`;
-  return `Topic ${topic.topic} ${full}${fullness(topic) >= 1 ? " and refuses publishes." : "; full, it refuses publishes."}`;
+  return `Topic ${topic.topic} ${full}${fullness(topic) >= 1 ? " and refuses publishes." : "; once full, it refuses publishes."}`;
 }
 
 function lately(counters) {

@@ -1,6 +1,7 @@
 """Chromium, driven by its own driver: nothing is downloaded."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,10 @@ BROWSER = Path("/usr/bin/chromium")
 DRIVER = Path("/usr/bin/chromedriver")
 HOW = "There is no Chromium to see the pages in: apt-get install -y chromium chromium-driver"
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+
+
+REFUSED = re.compile(r"[0-9]/[a-z_]+([?]\S*)? - Failed to load resource: the server responded with a status of")
+"""What the browser notes by itself of a call."""
 
 
 class Browser:
@@ -79,8 +84,9 @@ class Browser:
         return str(self.run("const e = document.activeElement; return e.id || e.name || e.innerText"))
 
     def complaints(self) -> list[str]:
-        """What the console has of errors and warnings since it was last asked."""
-        return [entry["message"] for entry in self._log("browser")]
+        """What the console has of errors and warnings since it was last asked, but for calls that were refused."""
+        messages = [str(entry["message"]) for entry in self._log("browser")]
+        return [message for message in messages if "/pages/" in message or not REFUSED.search(message)]
 
     def origins(self) -> set[str]:
         """Where requests went since it was last asked."""

@@ -70,7 +70,6 @@ def test_what_is_not_json_is_not_published(news: Browser, index: Api) -> None:
 def test_a_refusal_is_told_in_the_servers_words(news: Browser) -> None:
     fill_in(news, "nowhere", "hello")
     news.shows("#published", "Topic 'nowhere' does not exist. POST /create_topic first.")
-    assert all("404" in complaint for complaint in news.complaints()), "which the browser notes by itself"
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

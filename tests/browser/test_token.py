@@ -1,46 +1,62 @@
-"""Where a server asks for a token, the page asks the person for it."""
+"""Where a server or a node asks for a token, the page asks the person for it."""
 
 from collections.abc import Iterator
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from peerbus.broker import Broker
-from peerbus.endpoints import ENDPOINTS
-from peerbus.serving import Environ, Respond, Server, bind
-from peerbus.web import Door, answering, create_app, pages
+from peerbus.index.callers import Tokens
 from tests.browser.chromium import Browser
-from tests.support import MAX_BODY, Api, serving
+from tests.support import Api, start_index, start_node
 
-ACCEPTED = "open sesame"
+TOKENS = Tokens("enrolment" * 4, "admin" * 8)
+OF_NODE = "node" * 8
 
 
 @pytest.fixture
 def guarded() -> Iterator[Api]:
-    """All calls, for who has the token alone."""
-    routes = {row: answering(row, Broker(), MAX_BODY) for row in ENDPOINTS}
-    door = Door(create_app(routes, pages("index.html")), routes)
-
-    def guard(environ: Environ, respond: Respond) -> None:
-        path = environ["PATH_INFO"]
-        if path == "/" or path.startswith("/pages/") or environ.get("HTTP_AUTHORIZATION") == f"Bearer {ACCEPTED}":
-            door(environ, respond)
-        else:
-            respond(401, [("Content-Type", "application/json")], b'{"code":"unauthorized","message":"Who are you?"}')
-
-    yield from serving(Server(guard, bind("127.0.0.1", 0), threads=8))
+    with start_index(tokens=TOKENS) as index:
+        yield index
 
 
-def test_the_page_asks_for_a_token_and_keeps_it_for_the_tab(chrome: Browser, guarded: Api) -> None:
-    chrome.open(guarded.url)
-    chrome.shows(".token", "This server asks for a token.")
-    chrome.press("wrong", Keys.ENTER)
-    chrome.shows(".token", "This server asks for a token.")
-    chrome.find(".token input").send_keys(ACCEPTED, Keys.ENTER)
-    chrome.shows("#live", "Live")
-    assert chrome.text(".token") == ""
-    chrome.driver.refresh()
-    chrome.shows("#live", "Live")
-    assert chrome.text(".token") == ""
-    assert all("status of 401" in complaint for complaint in chrome.complaints())
+@pytest.fixture
+def browser(chrome: Browser) -> Iterator[Browser]:
+    """The window, whose console has nothing to say."""
+    chrome.complaints()
+    yield chrome
     chrome.open("about:blank")
+    assert chrome.complaints() == []
+
+
+def give(browser: Browser, token: str) -> None:
+    browser.find(".token input").send_keys(token, Keys.ENTER)
+
+
+def test_the_page_of_the_server_asks_until_it_may_look_and_keeps_the_token(browser: Browser, guarded: Api) -> None:
+    browser.open(guarded.url)
+    browser.shows(".token", "This server asks for a token")
+    give(browser, "wrong")
+    browser.shows(".token", "The token is not known.")
+    give(browser, TOKENS.enrolment)
+    browser.shows(".token", "This call needs the admin token.")
+    give(browser, str(TOKENS.admin))
+    browser.shows("#live", "Live")
+    browser.shows("#verdict", "All is well.")
+    assert browser.text(".token") == ""
+    browser.driver.refresh()
+    browser.shows("#live", "Live")
+    assert browser.text(".token") == ""
+
+
+def test_the_page_of_a_node_asks_for_the_token_of_the_node(browser: Browser, guarded: Api) -> None:
+    with start_node("peer1", guarded.url, index_token=TOKENS.enrolment, token=OF_NODE) as node:
+        browser.open(node.url)
+        browser.shows(".token", "This peer node asks for its token")
+        give(browser, OF_NODE)
+        browser.shows("#verdict", "Registered.")
+        mine = node.showing(OF_NODE)
+        mine.post("/create_topic", topic="news")
+        mine.post("/subscribe", topic="news")
+        mine.post("/publish", topic="news", message="for me")
+        browser.shows("#subscriptions", "news")
+        browser.shows("#messages", "for me")
