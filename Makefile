@@ -1,6 +1,6 @@
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run-server run-peers demo test test-browser chaos check benchmark clean
+.PHONY: help install run-server run-peers demo test test-browser test-nginx chaos check benchmark clean
 
 PYTHON ?= python3
 N ?= 3
@@ -31,11 +31,14 @@ run-peers: install ## Run N peers from port 5001 on (N=3, ARGS="--index-url ..."
 demo: install ## Watch real peers publish to each other through a real server
 	@$(BIN)/python test_p2p.py
 
-test: install ## Run all tests, but for those of the pages in a browser
+test: install ## Run all tests that need nothing but Python
 	@$(BIN)/python -m pytest
 
 test-browser: install ## Test the pages in Chromium (apt-get install -y chromium chromium-driver)
 	@$(BIN)/python -m pytest tests/browser
+
+test-nginx: install ## Test docs/nginx.conf, nginx in front of a server (apt-get install -y nginx)
+	@$(BIN)/python -m pytest tests/nginx
 
 chaos: install ## Kill the server at random under load, and look for what it lost (SECONDS=120, SEED=...)
 	@$(BIN)/python -m tests.reliability.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,13 +27,20 @@ OUTCOME_UNKNOWN = (502, 504)
 class Caller:
     """Makes calls to one server or peer node, and gives their answers typed; use one a thread."""
 
-    def __init__(self, url: str, timeout: float, patience: float, token: str | None = None) -> None:
-        """`timeout` is how long an answer may take, `patience` how long calls are repeated, both in seconds."""
+    def __init__(
+        self, url: str, timeout: float, patience: float, token: str | None = None, ca: str | Path | None = None
+    ) -> None:
+        """`timeout` is how long an answer may take, `patience` how long calls are repeated, both in seconds.
+
+        `ca` is a file with the certificates that an https server must have one by, in place of those that requests has.
+        """
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._patience = patience
         self._session = requests.Session()
         self._session.trust_env = False
+        if ca:
+            self._session.verify = str(ca)
         self.show(token)
 
     def show(self, token: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
@@ -65,13 +66,16 @@ class Client:
         timeout: float = 10.0,
         patience: float = 30.0,
         token: str | None = None,
+        ca: str | Path | None = None,
     ) -> None:
         """`timeout` is how long an answer may take, in seconds, beside what a pull waits.
+
+        `ca` is a file with the certificates that an https server must have one by, in place of those that requests has.
 
         `token` is shown where one is asked for; once registered, the peer's own, which the server gave it, is.
         """
         self.peer_id = peer_id
-        self._caller = Caller(url, timeout, patience, token)
+        self._caller = Caller(url, timeout, patience, token, ca)
         self._token = token
         self._has_own_token = False
         self._registered: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import httptools
 
 from peerbus.later import Later
+from peerbus.tls_socket import TlsSocket
 
 RECEIVED_AT_ONCE = 1 << 16
 SENT_AT_ONCE = 1 << 14
@@ -39,7 +40,7 @@ class Exchange:
 class Connection:
     """A non-blocking socket that carries one exchange at a time, read by httptools' parser (llhttp, in C)."""
 
-    def __init__(self, origin: str, sock: socket.socket) -> None:
+    def __init__(self, origin: str, sock: socket.socket | TlsSocket) -> None:
         self.origin = origin
         self.socket = sock
         self.exchange: Exchange | None = None
@@ -88,7 +89,7 @@ class Connection:
             if not data:
                 return False
             self._parser.feed_data(data)
-            if len(data) < RECEIVED_AT_ONCE and not isinstance(self.socket, ssl.SSLSocket):
+            if len(data) < RECEIVED_AT_ONCE and not isinstance(self.socket, TlsSocket):
                 return True
 
     def received(self, closed: bool = False) -> Received | None:

@@ -19,6 +19,8 @@ SHORTEST_TOKEN = 16
 LARGEST = (1 << 63) - 1
 """The largest number that a database holds."""
 
+PEM = click.Path(dir_okay=False, path_type=Path)
+
 MAX_BODY = click.option(
     "--max-body", type=click.IntRange(min=1), default=16 << 20, help="Bytes of the largest body taken."
 )
@@ -48,6 +50,10 @@ RATE_LIMIT = click.option(
     show_default="none",
     help="Requests a second that each client address may make.",
 )
+CERTIFICATE = click.option(
+    "--certificate", type=PEM, show_default="plain http", help="Certificate to serve https by, a file in PEM."
+)
+KEY = click.option("--key", type=PEM, show_default="none", help="Key of the certificate, a file in PEM.")
 HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
 INSECURE = click.option("--insecure", is_flag=True, help="Listen beyond this machine without asking for a token.")
 

@@ -19,6 +19,7 @@ from granian.http import HTTP1Settings
 from peerbus.crew import Crew
 from peerbus.errors import StartError
 from peerbus.slow_bodies import BODY_SECONDS, SlowBodies
+from peerbus.tls import Certificate
 
 # granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
 _Worker: Any = _granian.WSGIWorker
@@ -38,7 +39,7 @@ RUST_BLOCKING_THREADS = 512
 LARGEST_HEAD = 64 << 10
 """Bytes of a request's head, and of what is read at once of its body."""
 NO_STATIC_FILES = None
-NO_TLS: tuple[Any, ...] = (False, None, None, None, "tls1.3", None, [], False)
+OLDEST_TLS = "tls1.2"
 NO_METRICS = (None, None)
 Environ = dict[str, Any]
 """A request as WSGI gives it; who reads its body to the end takes `wsgi.input` out of it."""
@@ -75,11 +76,18 @@ def bind(host: str, port: int) -> socket.socket:
     raise BindError(f"Cannot listen on {host} port {port}: {reason}.")
 
 
-def url_of(listener: socket.socket, host: str | None = None) -> str:
+def url_of(listener: socket.socket, host: str | None = None, secured: bool = False) -> str:
     """The URL that a listening socket is reached at: under `host`, or else from this machine."""
     bound, port = listener.getsockname()[:2]
     host = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104  # compared, not bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secured else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _tls(certificate: Certificate | None) -> tuple[Any, ...]:
+    """What granian is told of TLS: on or off, certificate, key, its password, and what it asks of clients: nothing."""
+    file, key = (str(certificate.file), str(certificate.key)) if certificate else (None, None)
+    return certificate is not None, file, key, None, OLDEST_TLS, None, [], False
 
 
 class Server:
@@ -92,12 +100,14 @@ class Server:
         threads: int,
         before_stop: Callable[[], None] = lambda: None,
         patience: Patience = PATIENCE,
+        certificate: Certificate | None = None,
     ) -> None:
         """Takes the socket over: it is closed when the server stops.
 
-        `before_stop` is called once when stopping begins, to let blocked requests end.
+        `before_stop` is called once when stopping begins, to let blocked requests end. With a
+        `certificate` it is served by https.
         """
-        self.url = url_of(listener)
+        self.url = url_of(listener, secured=certificate is not None)
         self._before_stop = before_stop
         self._stop = threading.Event()
         self._stopped = threading.Event()
@@ -120,7 +130,7 @@ class Server:
             HTTP1Settings(header_read_timeout=int(patience.head * 1000), max_buffer_size=LARGEST_HEAD),
             None,
             NO_STATIC_FILES,
-            *NO_TLS,
+            *_tls(certificate),
             NO_METRICS,
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ import httptools
 
 from peerbus.connection import Connection, Exchange, Received
 from peerbus.later import Later
+from peerbus.tls import trust
+from peerbus.tls_socket import TlsSocket
 
 CONNECTORS = 32
 """Connections being made at once."""
@@ -39,8 +42,12 @@ class Transport:
     threads that may block. Proxies in the environment are not used: the other side is ours.
     """
 
-    def __init__(self, connect_timeout: float) -> None:
-        """`connect_timeout` is in seconds."""
+    def __init__(self, connect_timeout: float, ca: Path | None = None) -> None:
+        """`connect_timeout` is in seconds; servers must have a certificate by one in `ca`, or whom the system trusts.
+
+        Raises `StartError` for a file that has none.
+        """
+        self._trust = trust(ca) if ca else None
         self._connect_timeout = connect_timeout
         self._lock = threading.Lock()
         self._idle: dict[str, deque[Connection]] = {}
@@ -101,7 +108,10 @@ class Transport:
 
     def _start_anew(self, exchange: Exchange) -> None:
         try:
-            sock = _connected(exchange.origin, min(self._connect_timeout, exchange.timeout))
+            sock = self._connected(exchange.origin, min(self._connect_timeout, exchange.timeout))
+        except ssl.SSLCertVerificationError as error:
+            exchange.answer.fail(Unreachable(f"its certificate is not trusted, {error.verify_message.rstrip('.')}"))
+            return
         except (OSError, ValueError) as error:
             exchange.answer.fail(Unreachable(getattr(error, "strerror", None) or str(error)))
             return
@@ -111,6 +121,19 @@ class Transport:
             self._open.add(connection)
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._start(connection)
+
+    def _connected(self, origin: str, timeout: float) -> socket.socket | TlsSocket:
+        """A new connection, non-blocking; raises `OSError` and `ValueError`."""
+        scheme, host, port = _address(origin)
+        sock = socket.create_connection((host, port), timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if scheme == "http":
+            sock.setblocking(False)
+            return sock
+        self._trust = self._trust or trust()
+        secured = self._trust.wrap_socket(sock, server_hostname=host)
+        secured.setblocking(False)
+        return TlsSocket(secured)
 
     def _begin(self, connection: Connection, exchange: Exchange) -> None:
         connection.begin(exchange)
@@ -227,17 +250,6 @@ def _origin_and_path(url: str) -> tuple[str, str]:
     scheme, _, rest = url.partition("://")
     authority, _, path = rest.partition("/")
     return f"{scheme}://{authority}", f"/{path}"
-
-
-def _connected(origin: str, timeout: float) -> socket.socket:
-    """A new connection, non-blocking; raises `OSError` and `ValueError`."""
-    address = _address(origin)
-    sock = socket.create_connection(address[1:], timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if address[0] == "https":
-        sock = ssl.create_default_context().wrap_socket(sock, server_hostname=address[1])
-    sock.setblocking(False)
-    return sock
 
 
 @lru_cache

@@ -200,7 +200,7 @@ class Process:
                 line = self._process.stdout.readline()
                 if not line:
                     raise AssertionError(f"ended before it served: {self.finish()}")
-                found += re.findall(r"http://[0-9.]+:[0-9]+", line)[:1]
+                found += re.findall(r"https?://[0-9.]+:[0-9]+", line)[:1]
         finally:
             too_late.cancel()
         return sorted(found, key=lambda url: int(url.rsplit(":", 1)[1]))

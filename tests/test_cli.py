@@ -91,7 +91,7 @@ def test_options_of_commands_are_environment_variables_too(peerbus: CommandLine,
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_an_environment_variable_is_called_as_its_option_is(command: click.Command) -> None:
-    own = {"--url": None, "--patience": None, "--token-file": None, "--peer-id": "PEERBUS_PEER_ID"}
+    own = {"--url": None, "--patience": None, "--token-file": None, "--ca": None, "--peer-id": "PEERBUS_PEER_ID"}
     for option in command.params:
         if isinstance(option, click.Option):
             flag = option.opts[0]

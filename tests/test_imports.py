@@ -17,7 +17,8 @@ LAYERS = {
     "peerbus.durations": set(),
     "peerbus.slow_bodies": set(),
     "peerbus.crew": {"peerbus.slow_bodies"},
-    "peerbus.serving": {"peerbus.crew", "peerbus.errors", "peerbus.slow_bodies"},
+    "peerbus.tls": {"peerbus.errors"},
+    "peerbus.serving": {"peerbus.crew", "peerbus.errors", "peerbus.slow_bodies", "peerbus.tls"},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
     "peerbus.examples": {"peerbus.protocol", "peerbus.fields", "peerbus.errors", "peerbus.views"},
     "peerbus.calls": {
@@ -53,6 +54,7 @@ LAYERS = {
         "peerbus.crew",
         "peerbus.durations",
         "peerbus.slow_bodies",
+        "peerbus.tls",
     },
 }
 FORBIDDEN = {

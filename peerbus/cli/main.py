@@ -11,7 +11,7 @@ from peerbus.cli.listing import peers, query, stats, topics
 from peerbus.cli.output import remark
 from peerbus.cli.publishing import publish
 from peerbus.cli.reading import pull, subscribe
-from peerbus.cli.settings import PATIENCE, TOKEN, URL
+from peerbus.cli.settings import CA, PATIENCE, TOKEN, URL
 from peerbus.cli.settling import ack, nack
 from peerbus.cli.tidying import create, delete, unregister, unsubscribe
 from peerbus.cli.top import top
@@ -83,6 +83,7 @@ def _drop(stream: TextIO) -> None:
 @URL
 @PATIENCE
 @TOKEN
+@CA
 @click.version_option(__version__, prog_name="peerbus", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:

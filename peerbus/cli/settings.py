@@ -23,17 +23,19 @@ Decorator = Callable[[Any], Any]
 
 @dataclass
 class Settings:
-    """Where the calls go, for how many seconds they are repeated, and where the token is that they show."""
+    """Where the calls go, for how many seconds they are repeated, what token they show, and whom they trust."""
 
     url: str = "http://127.0.0.1:5000"
     patience: float = 0.0
     token_file: Path | None = None
+    ca: Path | None = None
 
     def client(self, peer_id: str | None = None, **named: Any) -> Client:
         """A client for one command; all are made here."""
         from peerbus.client import Client  # loads requests, which help and most of completion do without
 
-        return Client(self.url, peer_id, **{"patience": self.patience, "token": self._token()} | named)
+        options = {"patience": self.patience, "token": self._token(), "ca": self.ca}
+        return Client(self.url, peer_id, **options | named)
 
     def _token(self) -> str | None:
         """The token in the file, or in the environment; raises `click.UsageError` for a file that cannot be read."""
@@ -83,6 +85,13 @@ TOKEN, TOKEN_AFTER = _either_place(
     metavar="FILE",
     help="File with the token to show, if it is not in $PEERBUS_TOKEN.",
 )
+CA, CA_AFTER = _either_place(
+    "--ca",
+    Settings.ca,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Certificates to trust an https server by, a file in PEM.",
+)
 TOPIC = click.argument("topic", shell_complete=complete_topic)
 PEER_ID = click.option("--peer-id", envvar="PEERBUS_PEER_ID", help="Who calls. Only a peer node knows its own.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
@@ -96,7 +105,7 @@ def command(*parameters: Decorator) -> Callable[[Callable[..., Any]], click.Comm
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         decorated: Any = click.pass_obj(function)
-        for parameter in reversed((*parameters, URL_AFTER, PATIENCE_AFTER, TOKEN_AFTER)):
+        for parameter in reversed((*parameters, URL_AFTER, PATIENCE_AFTER, TOKEN_AFTER, CA_AFTER)):
             decorated = parameter(decorated)
         made: click.Command = click.command()(decorated)
         for option in made.params:

@@ -16,6 +16,7 @@ from peerbus.logs import log_to
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
 from peerbus.storage import Storage
+from peerbus.tls import certificate_in
 from peerbus.web import Guards
 
 
@@ -59,6 +60,14 @@ def limit_options(command: Any) -> Any:
 @options.ALLOW_HOST
 @options.ALLOW_ORIGIN
 @options.RATE_LIMIT
+@options.CERTIFICATE
+@options.KEY
+@click.option(
+    "--peer-ca",
+    type=options.PEM,
+    show_default="the system's",
+    help="Certificates to trust https peer nodes by, a file in PEM.",
+)
 @options.LOG_DIR
 @options.LOG_LEVEL
 @limit_options
@@ -78,6 +87,9 @@ def main(
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     rate_limit: int | None,
+    certificate: Path | None,
+    key: Path | None,
+    peer_ca: Path | None,
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
@@ -86,9 +98,18 @@ def main(
     options.check_exposure(listener, tokens and tokens.enrolment, insecure)
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
-    guards = Guards(allow_host, allow_origin, rate_limit)
-    addresses = Addresses(allow_address)
-    server = IndexingServer(listener, Limits(**limits), threads, max_body, journal, guards, addresses, tokens)
+    server = IndexingServer(
+        listener,
+        Limits(**limits),
+        threads,
+        max_body,
+        journal,
+        Guards(allow_host, allow_origin, rate_limit),
+        Addresses(allow_address),
+        tokens,
+        certificate_in(certificate, key),
+        peer_ca,
+    )
     server.stop_on_signals()
     server.start()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")

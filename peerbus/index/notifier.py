@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -39,8 +40,9 @@ class _Notice(NamedTuple):
 class Notifier:
     """Posts notices to peer nodes, each with a few tries; a peer that does not answer holds no thread."""
 
-    def __init__(self) -> None:
-        self._transport = Transport(connect_timeout=TIMEOUT_SECONDS)
+    def __init__(self, ca: Path | None = None) -> None:
+        """`ca` is a file with the certificates that https peer nodes must have one by; by default the system's."""
+        self._transport = Transport(TIMEOUT_SECONDS, ca)
         self._changed = threading.Condition()
         self._announced: deque[tuple[bytes, Mapping[str, str]]] = deque()
         self._due: list[_Notice] = []

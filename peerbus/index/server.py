@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from peerbus.broker import Limits
@@ -18,6 +19,7 @@ from peerbus.journal import InMemory
 from peerbus.metrics import metrics_page
 from peerbus.protocol import RegisterRequest
 from peerbus.serving import Server
+from peerbus.tls import Certificate
 from peerbus.web import NO_GUARDS, Admit, Door, Guards, answering, create_app, guarded, new_durations, pages
 
 log = logging.getLogger(__name__)
@@ -42,13 +44,16 @@ class IndexingServer:
         guards: Guards = NO_GUARDS,
         addresses: Addresses | None = None,
         tokens: Tokens | None = None,
+        certificate: Certificate | None = None,
+        peer_ca: Path | None = None,
     ) -> None:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read.
 
-        With `tokens`, callers are asked for theirs.
+        With `tokens`, callers are asked for theirs. With a `certificate` it is served by https; `peer_ca` has those
+        that https peer nodes must have one by.
         """
         heap.keep_little()
-        self._notifier = Notifier()
+        self._notifier = Notifier(peer_ca)
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
         self._addresses = addresses or Addresses()
@@ -62,7 +67,7 @@ class IndexingServer:
         metrics = replace(metrics, admit=self._callers.admit_admin if self._callers else None)
         shown = described_index([*pages("index.html"), metrics], limits, tokens is not None)
         app = guarded(Door(create_app(routes, shown), routes, durations), guards, listener.getsockname()[0])
-        self._server = Server(app, listener, threads, before_stop=self.broker.close)
+        self._server = Server(app, listener, threads, before_stop=self.broker.close, certificate=certificate)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url

@@ -13,6 +13,7 @@ from peerbus.peer.launcher import Logging, Place, run_nodes
 from peerbus.peer.node import NodeOptions
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
+from peerbus.tls import certificate_in, trust
 from peerbus.web import Guards
 
 DEFAULTS = NodeOptions()
@@ -65,6 +66,14 @@ def peer_ids(first: str, count: int) -> list[str]:
 @options.ALLOW_HOST
 @options.ALLOW_ORIGIN
 @options.RATE_LIMIT
+@options.CERTIFICATE
+@options.KEY
+@click.option(
+    "--index-ca",
+    type=options.PEM,
+    show_default="the system's",
+    help="Certificates to trust an https indexing server by, a file in PEM.",
+)
 @options.LOG_DIR
 @options.LOG_LEVEL
 def main(
@@ -87,6 +96,9 @@ def main(
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     rate_limit: int | None,
+    certificate: Path | None,
+    key: Path | None,
+    index_ca: Path | None,
 ) -> int:
     """Run one peer node, or several on consecutive ports."""
     ids = peer_ids(peer_id, count)
@@ -97,6 +109,8 @@ def main(
             msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             raise click.UsageError(f"{flag} {value!r}: {error}.") from None
+    if index_ca:
+        trust(index_ca)  # fails once here, not in each child
     index_token = options.token("PEERBUS_NODE_INDEX_TOKEN", index_token_file)
     token = options.token("PEERBUS_NODE_TOKEN", token_file)
     places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
@@ -112,6 +126,8 @@ def main(
         Guards(allow_host, allow_origin, rate_limit),
         index_token,
         token,
+        certificate_in(certificate, key),
+        index_ca,
     )
     return run_nodes(places, node_options, Logging(log_dir, log_level))
 

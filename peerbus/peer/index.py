@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -26,10 +27,13 @@ _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 class Index:
     """Sends calls to the indexing server over kept connections."""
 
-    def __init__(self, url: str, timeout: float, max_waiting: int, token: str | None = None) -> None:
+    def __init__(
+        self, url: str, timeout: float, max_waiting: int, token: str | None = None, ca: Path | None = None
+    ) -> None:
         """`timeout` is how long an answer may take, in seconds, beside what a call itself waits.
 
         `max_waiting` calls may wait at once. `token` is what the server wants to see when a peer registers.
+        `ca` is a file with the certificates that an https server must have one by; by default the system's.
         """
         self.url = url.rstrip("/")
         self._max_waiting = max_waiting
@@ -38,7 +42,7 @@ class Index:
         self.token = token
         self.peer_token: str | None = None
         """What all calls carry but those that register the peer."""
-        self._transport = Transport(CONNECT_SECONDS)
+        self._transport = Transport(CONNECT_SECONDS, ca)
 
     def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Later[Received]:
         """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.

@@ -4,6 +4,7 @@ import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from peerbus.endpoints import ENDPOINTS, Endpoint
@@ -17,6 +18,7 @@ from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.peer.metrics import node_metrics
 from peerbus.serving import Server, url_of
+from peerbus.tls import Certificate
 from peerbus.web import NO_GUARDS, Door, Guards, Handler, answering, create_app, guarded, new_durations, pages
 
 log = logging.getLogger(__name__)
@@ -42,19 +44,24 @@ class NodeOptions:
     """What the indexing server wants to see when a peer registers."""
     token: str | None = None
     """What a node's own callers are to show."""
+    certificate: Certificate | None = None
+    """With one, nodes are served by https."""
+    index_ca: Path | None = None
+    """Certificates that an https indexing server must have one by; the system's, if none are named."""
 
 
 class PeerNode:
     """One peer, served over HTTP on a bound socket."""
 
     def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
-        index = self._index = Index(options.index_url, options.index_timeout, options.max_waiting, options.index_token)
+        index = self._index = Index(
+            options.index_url, options.index_timeout, options.max_waiting, options.index_token, options.index_ca
+        )
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
         self.peer_id = peer_id
         self.events = Events()
-        self.membership = Membership(
-            index, peer_id, url_of(listener, options.advertise), options.lease_seconds, self.events
-        )
+        address = url_of(listener, options.advertise, options.certificate is not None)
+        self.membership = Membership(index, peer_id, address, options.lease_seconds, self.events)
         forwarded = {
             endpoint: Forwarding(endpoint, index, self.membership, options.max_body, self._workers)
             for endpoint in ENDPOINTS
@@ -71,7 +78,9 @@ class PeerNode:
         shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
         door = Door(create_app(routes, shown), routes, durations)
         app = guarded(door, options.guards, listener.getsockname()[0], options.advertise or "")
-        self._server = Server(app, listener, options.threads, before_stop=self._stop_forwarding)
+        self._server = Server(
+            app, listener, options.threads, before_stop=self._stop_forwarding, certificate=options.certificate
+        )
         self.url = self._server.url
         self.stop = self._server.stop
         self.stop_on_signals = self._server.stop_on_signals
