@@ -59,6 +59,7 @@ def limit_options(command: Any) -> Any:
 @options.ALLOW_HOST
 @options.ALLOW_ORIGIN
 @options.RATE_LIMIT
+@options.MAX_STREAMS
 @options.LOG_DIR
 @options.LOG_LEVEL
 @limit_options
@@ -72,6 +73,7 @@ def main(
     admin_token_file: Path | None,
     insecure: bool,
     max_body: int,
+    max_streams: int,
     log_dir: Path,
     log_level: str,
     allow_address: tuple[str, ...],
@@ -88,7 +90,9 @@ def main(
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
     guards = Guards(allow_host, allow_origin, rate_limit)
     addresses = Addresses(allow_address)
-    server = IndexingServer(listener, Limits(**limits), threads, max_body, journal, guards, addresses, tokens)
+    server = IndexingServer(
+        listener, Limits(**limits), threads, max_body, journal, guards, addresses, tokens, max_streams
+    )
     server.stop_on_signals()
     server.start()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")

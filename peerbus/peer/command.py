@@ -65,6 +65,7 @@ def peer_ids(first: str, count: int) -> list[str]:
 @options.ALLOW_HOST
 @options.ALLOW_ORIGIN
 @options.RATE_LIMIT
+@options.MAX_STREAMS
 @options.LOG_DIR
 @options.LOG_LEVEL
 def main(
@@ -82,6 +83,7 @@ def main(
     token_file: Path | None,
     insecure: bool,
     max_body: int,
+    max_streams: int,
     log_dir: Path,
     log_level: str,
     allow_host: tuple[str, ...],
@@ -108,6 +110,7 @@ def main(
         threads,
         max_waiting,
         max_body,
+        max_streams,
         advertise,
         Guards(allow_host, allow_origin, rate_limit),
         index_token,
