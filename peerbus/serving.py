@@ -31,6 +31,7 @@ MAX_CONNECTIONS = 20_000
 STOP_SECONDS = 3.0
 """How long requests under way may take to end after `stop`."""
 STALL_SECONDS = 30.0
+"""How long a client may take nothing of what it is sent."""
 NEVER_SECONDS = 10**9
 """After which an idle thread would end."""
 RUST_THREADS = 1

@@ -262,6 +262,15 @@ def test_a_page_of_another_origin_may_follow_where_it_is_allowed() -> None:
             assert reader.response.headers["Access-Control-Allow-Origin"] == "https://example.com"
 
 
+@pytest.mark.parametrize("mode", ["no-cors", "navigate"])
+def test_a_page_cannot_take_messages_by_loading_a_stream_as_an_image_or_a_link(subscribed: Api, mode: str) -> None:
+    publish(subscribed, "one")
+    reply = subscribed.send("GET", "/stream", params=FOLLOWED, headers={"Sec-Fetch-Mode": mode})
+    assert (reply.status, reply.body["code"]) == (403, "origin_not_allowed")
+    with Reader(subscribed, headers={"Sec-Fetch-Mode": "cors"}, **FOLLOWED) as reader:
+        assert reader.messages(1) == ["one"]
+
+
 def test_with_tokens_a_peer_follows_its_own_queue_alone() -> None:
     with serve(tokens=Tokens("enrolment-secret", "administration-secret")) as api:
         enrol = {"Authorization": "Bearer enrolment-secret"}

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from peerbus.errors import BadRequest, TooManyStreams
+from peerbus.errors import BadRequest, OriginNotAllowed, TooManyStreams
 from peerbus.protocol import StreamRequest
 from peerbus.serving import Environ
 from peerbus.web.handlers import Admit
@@ -12,6 +12,8 @@ from peerbus.web.request import decode_query
 
 PATH = "/stream"
 MAX_STREAMS = 200
+SCRIPTED = ("cors", "same-origin")
+"""Modes of the requests that a browser makes for a script, and names the origin of (https://www.w3.org/TR/fetch-metadata)."""
 
 
 class Wanted(NamedTuple):
@@ -56,8 +58,10 @@ class Streams:
     ) -> None:
         """Answer a request by `send`, which returns at the stream's end, or by `refuse`. Returns at once.
 
-        Raises `TooManyStreams`, `BadRequest` for a `Last-Event-ID` that is none, and what keeps a caller out.
+        Raises `TooManyStreams`, `OriginNotAllowed`, what else keeps a caller out, and `BadRequest` for a
+        `Last-Event-ID` that is none.
         """
+        _refuse_embedding(environ)
         check = self._admit(environ) if self._admit else _admit_all
         wanted = Wanted(environ["QUERY_STRING"], _last_id(environ), check)
         with self._lock:
@@ -84,6 +88,12 @@ class Streams:
 def stream_request(query: str) -> StreamRequest:
     """The fields of a query string; raises `BadRequest`."""
     return decode_query(query, StreamRequest)
+
+
+def _refuse_embedding(environ: Environ) -> None:
+    """Refuse what a page loads as an image, a script or a link: browsers name no origin then, and it takes messages."""
+    if environ.get("HTTP_SEC_FETCH_MODE", SCRIPTED[0]) not in SCRIPTED:
+        raise OriginNotAllowed("A page can follow a topic by EventSource or fetch alone.")
 
 
 def _admit_all(_: StreamRequest) -> None:
