@@ -16,7 +16,7 @@ from peerbus.serving import bind
 from peerbus.storage import Storage
 from peerbus.web import Guards
 from tests.streams import PING, Reader, stuck
-from tests.support import DEADLINE, MAX_BODY, Api, Process, eventually, serving
+from tests.support import DEADLINE, MAX_BODY, Api, Process, eventually, in_background, serving
 
 FOLLOWED: dict[str, Any] = {"peer_id": "peer1", "topic": "news"}
 
@@ -230,6 +230,25 @@ def test_a_stopping_server_ends_its_streams_with_a_last_event(run: Callable[...,
         process.signal(SIGTERM)
         assert reader.end() == "not_ready"
     assert process.finish()[0] == 0
+
+
+def test_a_server_stops_in_time_while_there_is_much_left_to_send() -> None:
+    with serve() as api:
+        api.subscriber("peer1", "news")
+        for _ in range(4):
+            publish(api, *["x" * 10_000] * 500)
+        reader = Reader(api, **FOLLOWED)
+        following = in_background(lambda: last_of(reader))
+        eventually(lambda: api.get("/stats").body["stats"]["pulled"])
+    assert following.result(DEADLINE) == "not_ready"
+    reader.close()
+
+
+def last_of(reader: Reader) -> str:
+    """The code of the last event, whatever comes before."""
+    while (event := reader.next()).name != "end":
+        pass
+    return str(event.data["code"])
 
 
 def test_a_stream_on_disk_resumes_in_the_servers_next_life(tmp_path: Path) -> None:

@@ -49,13 +49,12 @@ class BrokerStreams:
         return self._parts(request, self._pull(request, 0.0))
 
     def _pull(self, request: StreamRequest, wait: float) -> Pulled:
+        if self._broker.closing:
+            raise NotReady("The indexing server is stopping.")
         with self._turn:
             pulling = self._broker.pull_waiting(request.peer_id, request.topic, BATCH, wait)
             kept: Pulled | Later[Pulled] = then(pulling, lambda pulled: self._journal.keep(pulled))
-        pulled = kept.result() if isinstance(kept, Later) else kept
-        if pulled.closing and not pulled.values:
-            raise NotReady("The indexing server is stopping.")
-        return pulled
+        return kept.result() if isinstance(kept, Later) else kept
 
     def _parts(self, request: StreamRequest, pulled: Pulled) -> Iterator[bytes]:
         with self._turn:

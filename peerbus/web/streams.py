@@ -13,7 +13,7 @@ from peerbus.web.request import decode_query
 PATH = "/stream"
 MAX_STREAMS = 200
 SCRIPTED = ("cors", "same-origin")
-"""Modes of the requests that a browser makes for a script, and names the origin of (https://www.w3.org/TR/fetch-metadata)."""
+"""Modes of what a browser requests for a script, naming its origin if it is another (https://www.w3.org/TR/fetch-metadata)."""
 
 
 class Wanted(NamedTuple):
