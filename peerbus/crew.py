@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -69,8 +70,9 @@ class Crew:
                 self._called.set()
             if len(environ.get("CONTENT_LENGTH", "")) >= DIGITS_OF_LARGE:
                 self._replace(me)
+            may_be_in_parts = environ.get("REQUEST_METHOD") == "GET"
             try:
-                app(environ, protocol.response_bytes)
+                app(environ, partial(_respond, protocol) if may_be_in_parts else protocol.response_bytes)
             finally:
                 del at[me]
             if me != self._leader and not has_unread_body(environ):
@@ -120,3 +122,11 @@ class Crew:
             self._asleep = True
             if self._at:
                 self._called.set()
+
+
+def _respond(protocol: Any, status: int, headers: Any, body: Any) -> None:
+    """Answer with a body that is there, or with one that comes in parts."""
+    if isinstance(body, bytes):
+        protocol.response_bytes(status, headers, body)
+    else:
+        protocol.response_iter(status, headers, body)

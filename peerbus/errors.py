@@ -180,6 +180,12 @@ class TooManyWaiting(PeerbusError):
     code, status, retry_after = "too_many_waiting", 503, 1
 
 
+class TooManyStreams(PeerbusError):
+    """As many streams are open as there may be."""
+
+    code, status, retry_after = "too_many_streams", 503, 1
+
+
 class NotReady(PeerbusError):
     """The process answers, but cannot do its work yet, or no longer."""
 

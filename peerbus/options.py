@@ -24,6 +24,9 @@ PEM = click.Path(dir_okay=False, path_type=Path)
 MAX_BODY = click.option(
     "--max-body", type=click.IntRange(min=1), default=16 << 20, help="Bytes of the largest body taken."
 )
+MAX_STREAMS = click.option(
+    "--max-streams", type=click.IntRange(min=0), default=200, help="Streams open at once, each a thread."
+)
 LOG_DIR = click.option(
     "--log-dir", type=click.Path(file_okay=False, path_type=Path), default="logs", help="Folder for the log file."
 )

@@ -201,6 +201,13 @@ class PullAnswer(Answer):
     resume_from: int | UnsetType = UNSET
 
 
+class StreamRequest(Request):
+    """Follow a message queue."""
+
+    peer_id: fields.Name
+    topic: fields.Name
+
+
 class ClaimRequest(Request):
     """Names pulled messages: by their `offsets`, or all in the peer's hands `up_to` an offset.
 

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from granian import _granian
@@ -31,6 +31,8 @@ MAX_CONNECTIONS = 20_000
 """Connections open at once; more wait to be accepted."""
 STOP_SECONDS = 3.0
 """How long requests under way may take to end after `stop`."""
+STALL_SECONDS = 30.0
+"""How long a client may take nothing of what it is sent."""
 NEVER_SECONDS = 10**9
 """After which an idle thread would end."""
 RUST_THREADS = 1
@@ -44,8 +46,16 @@ NO_METRICS = (None, None)
 Environ = dict[str, Any]
 """A request as WSGI gives it; who reads its body to the end takes `wsgi.input` out of it."""
 Headers = list[tuple[str, str]]
-Respond = Callable[[int, Headers, bytes], None]
-"""Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored."""
+Body = bytes | Iterator[bytes]
+"""What is sent: at once, or, in answer to a GET, a generator's parts, each made when the client took the one before.
+
+A generator is closed when it is at its end, or made a part that is not sent because the client is gone.
+"""
+Respond = Callable[[int, Headers, Body], None]
+"""Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored.
+
+It returns at once, or when a body in parts is at its end.
+"""
 Application = Callable[[Environ, Respond], None]
 """Takes one request, which is its own until it returns, and sees to it that it is answered, now or later."""
 
@@ -64,11 +74,18 @@ class BindError(StartError):
     """The address cannot be listened on."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises `BindError`."""
+def bind(host: str, port: int, stall_seconds: float = STALL_SECONDS) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises `BindError`.
+
+    Where the system can (Linux), it breaks off connections whose client takes nothing of what it is sent, or is gone
+    without a word, for `stall_seconds`: a thread that sends a stream would never find out.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall_seconds * 1000))
+        return listener
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
     except UnicodeError:

@@ -294,6 +294,36 @@ class Broker:
             self._state.up_to_date(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
+    def give_back(
+        self, peer_id: str, topic: str, offsets: Sequence[int], attempts: Sequence[int] | None, missed: int
+    ) -> None:
+        """Take back what a pull handed over, as it answered: it did not arrive, and comes again.
+
+        Where messages are acknowledged by being pulled and others of the group pulled since, it counts as missed.
+        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
+        """
+        with self._lock:
+            queue = self._state.queue(peer_id, topic)
+            if attempts is None:
+                queue.give_back(offsets, missed)
+            else:
+                queue.dropped += missed
+                queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock())
+                self._state.up_to_date(queue)
+            self._state.waiting.stir_queue(queue)
+
+    def resume(self, peer_id: str, topic: str, offset: int) -> None:
+        """Go back to `offset` with the peer's own message queue, where it is further on and acknowledges by pulling.
+
+        A group's stays where it is, and what is to be acknowledged comes again by itself.
+        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
+        """
+        with self._lock:
+            queue = self._state.queue(peer_id, topic)
+            if queue.group is None and not queue.options.explicit and offset < queue.cursor:
+                queue.go_back(offset)
+                self._state.waiting.stir_queue(queue)
+
     # Views
 
     def query_peers(self, topic: str) -> Subscribers:

@@ -248,6 +248,22 @@ class MessageQueue:
         self.forget_handed_over()
         self._moved()
 
+    def go_back(self, offset: int) -> None:
+        """Hand over again from `offset` on, of a queue that acknowledges by pulling. What is freed counts as missed."""
+        self.cursor = offset
+        self._journal.queue_changed(self)
+        self._moved()
+
+    def give_back(self, offsets: Sequence[int], missed: int) -> None:
+        """The last that were pulled did not arrive, and a count of missed ones; where others pulled since, more are."""
+        self.dropped += missed
+        if offsets and self.cursor == offsets[-1] + 1 == offsets[0] + len(offsets):
+            self.cursor = offsets[0]
+        else:
+            self.dropped += len(offsets)
+        self._journal.queue_changed(self)
+        self._moved()
+
     def forget_handed_over(self) -> None:
         """Forget all that was handed over, for a queue that is gone or moved."""
         self._totals.unacknowledged -= len(self._unacknowledged)

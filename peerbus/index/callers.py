@@ -56,6 +56,11 @@ class Callers:
         """Let an admin in, to what has no fields; raises `Unauthorized` and `Forbidden`."""
         admins_only(self.caller(environ))
 
+    def admit_peer(self, environ: Environ) -> Callable[[Any], None]:
+        """Let a peer in that asks for itself, and an admin; raises `Unauthorized`, and `Forbidden` later."""
+        caller = self.caller(environ)
+        return lambda request: _check_peer(self._broker, caller, request)
+
     def caller(self, environ: Environ) -> Caller:
         """Who makes a request; raises `Unauthorized`."""
         token = carried(environ.get("HTTP_AUTHORIZATION", ""))

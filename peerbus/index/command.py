@@ -68,6 +68,7 @@ def limit_options(command: Any) -> Any:
     show_default="the system's",
     help="Certificates to trust https peer nodes by, a file in PEM.",
 )
+@options.MAX_STREAMS
 @options.LOG_DIR
 @options.LOG_LEVEL
 @limit_options
@@ -81,6 +82,7 @@ def main(
     admin_token_file: Path | None,
     insecure: bool,
     max_body: int,
+    max_streams: int,
     log_dir: Path,
     log_level: str,
     allow_address: tuple[str, ...],
@@ -109,6 +111,7 @@ def main(
         tokens,
         certificate_in(certificate, key),
         peer_ca,
+        max_streams,
     )
     server.stop_on_signals()
     server.start()

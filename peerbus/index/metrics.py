@@ -13,7 +13,7 @@ TOPICS_AT_ONCE = 1000
 """Topics looked at in one go, so that nobody waits long for the broker."""
 
 
-def broker_metrics(broker: Broker, memory_limit: int, journal: InMemory) -> Iterator[Metric]:
+def broker_metrics(broker: Broker, memory_limit: int, journal: InMemory, streams: int) -> Iterator[Metric]:
     """What a broker did and holds, and what keeping it costs; none of it grows with the number of peers or topics."""
     stats = broker.stats()
     yield counter("messages_published", "Messages published.", stats.published)
@@ -27,6 +27,7 @@ def broker_metrics(broker: Broker, memory_limit: int, journal: InMemory) -> Iter
     yield gauge("topics", "Topics existing.", stats.topics)
     yield gauge("subscriptions", "Subscriptions of all peers.", stats.subscriptions)
     yield gauge("waiting_pulls", "Pulls that wait for a message.", stats.waiting_pulls)
+    yield gauge("streams", "Streams open.", streams)
     yield gauge("unacknowledged_messages", "Messages handed over and not acknowledged.", stats.unacknowledged)
     total, largest = _backlog(broker)
     yield gauge("unread_messages", "Messages that a subscriber has yet to pull or acknowledge.", total)

@@ -15,12 +15,25 @@ from peerbus.index.callers import Callers, Tokens
 from peerbus.index.description import described_index
 from peerbus.index.metrics import broker_metrics
 from peerbus.index.notifier import Notifier
+from peerbus.index.streaming import PING_SECONDS, BrokerStreams
 from peerbus.journal import InMemory
 from peerbus.metrics import metrics_page
 from peerbus.protocol import RegisterRequest
 from peerbus.serving import Server
 from peerbus.tls import Certificate
-from peerbus.web import NO_GUARDS, Admit, Door, Guards, answering, create_app, guarded, new_durations, pages
+from peerbus.web import (
+    MAX_STREAMS,
+    NO_GUARDS,
+    Admit,
+    Door,
+    Guards,
+    Streams,
+    answering,
+    create_app,
+    guarded,
+    new_durations,
+    pages,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +59,13 @@ class IndexingServer:
         tokens: Tokens | None = None,
         certificate: Certificate | None = None,
         peer_ca: Path | None = None,
+        max_streams: int = MAX_STREAMS,
+        ping_seconds: float = PING_SECONDS,
     ) -> None:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read.
 
         With `tokens`, callers are asked for theirs. With a `certificate` it is served by https; `peer_ca` has those
-        that https peer nodes must have one by.
+        that https peer nodes must have one by. A stream that has nothing else to send says so every `ping_seconds`.
         """
         heap.keep_little()
         self._notifier = Notifier(peer_ca)
@@ -63,10 +78,15 @@ class IndexingServer:
             for row in (*ENDPOINTS, *HEALTH)
         }
         durations = new_durations()
-        metrics = metrics_page(durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal))
+        source = BrokerStreams(self.broker, self._journal, limits.max_wait, ping_seconds)
+        streams = Streams(source, max_streams, self._callers.admit_peer if self._callers else None)
+        metrics = metrics_page(
+            durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count)
+        )
         metrics = replace(metrics, admit=self._callers.admit_admin if self._callers else None)
         shown = described_index([*pages("index.html"), metrics], limits, tokens is not None)
-        app = guarded(Door(create_app(routes, shown), routes, durations), guards, listener.getsockname()[0])
+        door = Door(create_app(routes, shown), routes, durations, streams)
+        app = guarded(door, guards, listener.getsockname()[0])
         self._server = Server(app, listener, threads, before_stop=self.broker.close, certificate=certificate)
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
@@ -82,7 +102,7 @@ class IndexingServer:
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
 
     def wait(self) -> bool:
-        """Wait for `stop` and the end of the durations under way; false when some did not end in time."""
+        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
         self._tending.join()

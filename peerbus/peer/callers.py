@@ -1,5 +1,6 @@
 """What a peer node asks of its own callers."""
 
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import Any
 
@@ -25,6 +26,11 @@ class Callers:
         of_peer = hash_of(self._index.peer_token) if self._index.peer_token else b""
         if not (compare_digest(shown, self._expected) or compare_digest(shown, of_peer)):
             raise Unauthorized("This peer node asks for its token: send it as 'Authorization: Bearer TOKEN'.")
+
+    def admit(self, environ: Environ) -> Callable[[Any], None]:
+        """Ask, and then ask nothing more about the request."""
+        self.ask(environ)
+        return lambda _: None
 
     def asked(self, endpoint: Endpoint[Any, Any], handler: Handler) -> Handler:
         """The handler of a call, behind the question, unless anyone may make the call."""

@@ -74,6 +74,7 @@ def peer_ids(first: str, count: int) -> list[str]:
     show_default="the system's",
     help="Certificates to trust an https indexing server by, a file in PEM.",
 )
+@options.MAX_STREAMS
 @options.LOG_DIR
 @options.LOG_LEVEL
 def main(
@@ -91,6 +92,7 @@ def main(
     token_file: Path | None,
     insecure: bool,
     max_body: int,
+    max_streams: int,
     log_dir: Path,
     log_level: str,
     allow_host: tuple[str, ...],
@@ -122,6 +124,7 @@ def main(
         threads,
         max_waiting,
         max_body,
+        max_streams,
         advertise,
         Guards(allow_host, allow_origin, rate_limit),
         index_token,

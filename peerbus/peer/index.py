@@ -89,6 +89,10 @@ class Index:
         error = error_in(received)
         raise CATALOGUE.get(error.code, InternalError)(error.message)
 
+    def credentials(self) -> dict[str, str]:
+        """The headers that show the peer's token, where it has one."""
+        return {"Authorization": bearer(self.peer_token)} if self.peer_token else {}
+
     def close(self) -> None:
         """Close the connections; calls under way find the server unreachable."""
         self._transport.close()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def node_metrics(node: "PeerNode") -> Iterator[Metric]:
     """How a node stands with the indexing server."""
+    yield gauge("streams", "Streams open.", node.streams)
     yield gauge(
         "registered", "Whether the indexing server knows this peer, as far as its node can tell.", node.registered
     )

@@ -17,9 +17,22 @@ from peerbus.peer.forwarding import Forwarding
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.peer.metrics import node_metrics
+from peerbus.peer.streaming import ForwardedStreams
 from peerbus.serving import Server, url_of
 from peerbus.tls import Certificate
-from peerbus.web import NO_GUARDS, Door, Guards, Handler, answering, create_app, guarded, new_durations, pages
+from peerbus.web import (
+    MAX_STREAMS,
+    NO_GUARDS,
+    Door,
+    Guards,
+    Handler,
+    Streams,
+    answering,
+    create_app,
+    guarded,
+    new_durations,
+    pages,
+)
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +50,7 @@ class NodeOptions:
     threads: int = 16
     max_waiting: int = 1000
     max_body: int = 16 << 20
+    max_streams: int = MAX_STREAMS
     advertise: str | None = None
     """The host that others reach a node at, where that is not the one it listens on."""
     guards: Guards = NO_GUARDS
@@ -71,12 +85,16 @@ class PeerNode:
         }
         durations = new_durations()
         metrics = metrics_page(durations, lambda: node_metrics(self))
+        self._forwarded_streams = ForwardedStreams(index, self.membership)
+        admit = None
         if options.token:
             callers = Callers(options.token, index)
             routes = {row: callers.asked(row, handler) for row, handler in routes.items()}
             metrics = replace(metrics, admit=callers.ask)
+            admit = callers.admit
+        self._streams = Streams(self._forwarded_streams, options.max_streams, admit)
         shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
-        door = Door(create_app(routes, shown), routes, durations)
+        door = Door(create_app(routes, shown), routes, durations, self._streams)
         app = guarded(door, options.guards, listener.getsockname()[0], options.advertise or "")
         self._server = Server(
             app, listener, options.threads, before_stop=self._stop_forwarding, certificate=options.certificate
@@ -90,6 +108,11 @@ class PeerNode:
         """Whether the indexing server knows this peer, as far as this node can tell."""
         return self.membership.registered
 
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return self._streams.count
+
     def start(self) -> None:
         """Begin to serve, and register."""
         self._server.start()
@@ -102,7 +125,7 @@ class PeerNode:
         self.stop()
 
     def wait(self) -> bool:
-        """Wait for `stop` and the end of the durations under way; false when some did not end in time."""
+        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._workers.shutdown(wait=False, cancel_futures=True)
         log.info("Peer '%s' stopped.", self.peer_id)
@@ -110,5 +133,6 @@ class PeerNode:
 
     def _stop_forwarding(self) -> None:
         """Unregister, and answer the calls that still wait for the indexing server."""
+        self._forwarded_streams.close()
         self.membership.stop()
         self._index.close()

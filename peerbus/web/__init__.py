@@ -7,10 +7,12 @@ from peerbus.web.guard import NO_GUARDS, Guards, guarded
 from peerbus.web.handlers import WAITS, Admit, Handler, answering
 from peerbus.web.openapi import Service
 from peerbus.web.pages import Page, pages
-from peerbus.web.reply import Reply
+from peerbus.web.reply import Reply, failure
 from peerbus.web.request import read_body
+from peerbus.web.streams import MAX_STREAMS, Streams, Wanted, stream_request
 
 __all__ = [
+    "MAX_STREAMS",
     "NO_GUARDS",
     "WAITS",
     "Admit",
@@ -20,11 +22,15 @@ __all__ = [
     "Page",
     "Reply",
     "Service",
+    "Streams",
+    "Wanted",
     "answering",
     "create_app",
     "described",
+    "failure",
     "guarded",
     "new_durations",
     "pages",
     "read_body",
+    "stream_request",
 ]

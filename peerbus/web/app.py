@@ -8,9 +8,14 @@ from werkzeug.exceptions import NotFound
 
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
+from peerbus.web.events import CONTENT_TYPE
 from peerbus.web.handlers import Handler
 from peerbus.web.pages import SECURITY, Page
 from peerbus.web.reply import Reply, failure
+from peerbus.web.streams import PATH
+
+STREAM = Page(PATH, CONTENT_TYPE, bytes)
+"""What Flask knows of streams, which the door sends: their path, and their headers."""
 
 
 def create_app(routes: Mapping[Endpoint[Any, Any], Handler], pages: Sequence[Page] = ()) -> Flask:
@@ -27,7 +32,7 @@ def create_app(routes: Mapping[Endpoint[Any, Any], Handler], pages: Sequence[Pag
             methods=[endpoint.method],
             provide_automatic_options=False,
         )
-    for page in pages:
+    for page in (*pages, STREAM):
         app.add_url_rule(page.path, f"page {page.path}", _shown(page), methods=["GET"], provide_automatic_options=False)
     app.register_error_handler(Exception, lambda error: _response(failure(error, _call())))
     return app

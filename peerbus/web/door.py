@@ -10,11 +10,14 @@ from flask import Flask
 from peerbus.durations import Durations
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
-from peerbus.serving import Environ, Headers, Respond
+from peerbus.serving import Body, Environ, Headers, Respond
+from peerbus.web.events import HEADERS
 from peerbus.web.handlers import WAITS, Handler
 from peerbus.web.reply import Reply, failure
+from peerbus.web.streams import PATH, Streams
 from peerbus.web.wsgi import respond_by
 
+STREAM = "stream"
 OTHER = "other"
 """What stands for all that is not a call: pages, and paths and methods that are not known."""
 BOUNDS = tuple(factor * 10.0**power for power in range(-5, 2) for factor in (1, 2.5, 5))
@@ -34,10 +37,18 @@ class Door:
     """
 
     def __init__(
-        self, app: Flask, routes: Mapping[Endpoint[Any, Any], Handler], durations: Durations | None = None
+        self,
+        app: Flask,
+        routes: Mapping[Endpoint[Any, Any], Handler],
+        durations: Durations | None = None,
+        streams: Streams | None = None,
     ) -> None:
-        """`durations` is told of each request, from when it came until there is an answer to send."""
+        """`durations` is told of each request, from when it came until there is an answer to send.
+
+        `streams` answer what asks for one.
+        """
         self._app = app
+        self._streams = streams
         self._count = (durations or new_durations()).add
         self._routes = {  # no path has two methods
             endpoint.path: (endpoint.method, handler, endpoint.name) for endpoint, handler in routes.items()
@@ -49,7 +60,10 @@ class Door:
         path = environ["PATH_INFO"]
         route = self._routes.get(path)
         if route is None or route[0] != environ["REQUEST_METHOD"]:
-            respond_by(self._app, environ, self._counting(began, OTHER, respond))
+            if self._streams is not None and (environ["REQUEST_METHOD"], path) == ("GET", PATH):
+                self._stream(self._streams, began, environ, respond)
+            else:
+                respond_by(self._app, environ, self._counting(began, OTHER, respond))
             return
         method, handler, name = route
         try:
@@ -65,10 +79,22 @@ class Door:
             self._count(name, status, perf_counter() - began)
             respond(status, headers, body)
 
+    def _stream(self, streams: Streams, began: float, environ: Environ, respond: Respond) -> None:
+        counting = self._counting(began, STREAM, respond)
+
+        def refuse(error: Exception) -> None:
+            reply = failure(error, f"GET {PATH}")
+            counting(reply.status, reply.headers, reply.body)
+
+        try:
+            streams.open(environ, partial(counting, 200, HEADERS), refuse)
+        except Exception as error:  # noqa: BLE001  # as above
+            refuse(error)
+
     def _counting(self, began: float, name: str, respond: Respond) -> Respond:
         """Answers as `respond` does, and counts that before: who has the answer finds it counted."""
 
-        def counting(status: int, headers: Headers, body: bytes) -> None:
+        def counting(status: int, headers: Headers, body: Body) -> None:
             self._count(name, status, perf_counter() - began)
             respond(status, headers, body)
 

@@ -10,7 +10,16 @@ import msgspec
 
 from peerbus import __version__
 from peerbus.endpoints import Access, Endpoint
-from peerbus.errors import ALWAYS, Forbidden, InternalError, MethodNotAllowed, NotFound, PeerbusError, Unauthorized
+from peerbus.errors import (
+    ALWAYS,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    PeerbusError,
+    TooManyStreams,
+    Unauthorized,
+)
 from peerbus.examples import EXAMPLES
 from peerbus.protocol import ErrorAnswer
 from peerbus.web.pages import Page
@@ -33,11 +42,14 @@ ABOUT = """\
 Requests and answers are JSON; a success is 200. Every answer has `message`, a sentence for a person; every error is \
 `{"code": ..., "message": ...}` with the matching status, and says in `Retry-After` when calling again can help. \
 A path that no call has is 404 `not_found`; another method than a path's own is 405 `method_not_allowed`, with those \
-there are in `Allow`."""
+there are in `Allow`.
+
+`GET /stream`, with `topic` and `peer_id`, is not among them: it answers with server-sent events, one a message, as long as \
+the reader stays, and refuses as `pull_messages` does."""
 JSON = "application/json"
 TOKEN = "token"  # noqa: S105  # a name
 WITH_TOKEN: Schema = {"security": [{TOKEN: []}]}
-ANYWHERE = (NotFound, MethodNotAllowed)
+ANYWHERE = (NotFound, MethodNotAllowed, TooManyStreams)
 """The errors that no call ends with."""
 RETRY_AFTER = {"description": "Seconds after which the same call may succeed.", "schema": {"type": "integer"}}
 

@@ -1,0 +1,102 @@
+"""Streams of an indexing server: each is one pull after the other."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+from peerbus.broker import Broker
+from peerbus.broker.results import Pulled
+from peerbus.errors import NotReady, PeerbusError
+from peerbus.journal import InMemory
+from peerbus.later import Later, then
+from peerbus.protocol import StreamRequest
+from peerbus.web import Wanted, failure, stream_request
+from peerbus.web.events import PING, event
+
+PING_SECONDS = 15.0
+BATCH = 100
+"""Messages pulled at once."""
+PAUSE_SECONDS = 0.00025
+"""Pause of a stream between two pulls, for each stream there is: all together pull 4,000 times a second at most."""
+PART_BYTES = 1 << 16
+"""Bytes from which on a part is sent: little is on its way when a reader is gone."""
+
+
+class BrokerStreams:
+    """Makes streams of message queues.
+
+    A message is handed over as by a pull. What the reader's connection did not take goes back to the queue.
+    """
+
+    def __init__(self, broker: Broker, journal: InMemory, max_wait: float, ping_seconds: float = PING_SECONDS) -> None:
+        """A comment is sent when there was nothing else for `ping_seconds`, or for `max_wait`."""
+        self._broker = broker
+        self._journal = journal
+        self._wait = min(ping_seconds, max_wait)
+        self._turn = threading.Lock()
+        """Who works has it: so calls, which work meanwhile, wait for one stream and not for hundreds."""
+        self._count = 0
+        """Streams that are open."""
+        self._pause = threading.Event()
+        """Never set: it is waited for."""
+
+    def open(self, wanted: Wanted) -> Iterator[bytes]:
+        """A stream of a peer's message queue, from after the last event it has; raises what a pull would raise."""
+        request = stream_request(wanted.query)
+        wanted.check(request)
+        if wanted.last_id is not None:
+            self._broker.resume(request.peer_id, request.topic, wanted.last_id + 1)
+        return self._parts(request, self._pull(request, 0.0))
+
+    def _pull(self, request: StreamRequest, wait: float) -> Pulled:
+        if self._broker.closing:
+            raise NotReady("The indexing server is stopping.")
+        with self._turn:
+            pulling = self._broker.pull_waiting(request.peer_id, request.topic, BATCH, wait)
+            kept: Pulled | Later[Pulled] = then(pulling, lambda pulled: self._journal.keep(pulled))
+        return kept.result() if isinstance(kept, Later) else kept
+
+    def _parts(self, request: StreamRequest, pulled: Pulled) -> Iterator[bytes]:
+        with self._turn:
+            self._count += 1
+        try:
+            yield from self._parts_of(request, pulled, PING)
+            while True:
+                self._pause.wait(self._count * PAUSE_SECONDS)
+                pulled = self._pull(request, self._wait)
+                yield from self._parts_of(request, pulled)
+        except Exception as error:  # noqa: BLE001  # the reader is told
+            yield event(failure(error, "GET /stream").body, name="end")
+        finally:
+            with self._turn:
+                self._count -= 1
+
+    def _parts_of(self, request: StreamRequest, pulled: Pulled, part: bytes = b"") -> Iterator[bytes]:
+        """What a pull took, in parts that begin with `part`; one that is not taken goes back, with all that follow."""
+        begin, missed = 0, pulled.missed
+        if missed:
+            part += event(b'{"missed": %d}' % missed, name="missed")
+        try:
+            while begin < len(pulled.values):
+                with self._turn:
+                    made, end = _part(pulled, begin)
+                yield part + made
+                part, begin, missed = b"", end, 0
+            if part or not pulled.values:
+                yield part or PING
+        except GeneratorExit:
+            attempts = None if pulled.attempts is None else pulled.attempts[begin:]
+            with suppress(PeerbusError):  # what is gone needs nothing back
+                self._broker.give_back(request.peer_id, request.topic, pulled.offsets[begin:], attempts, missed)
+            raise
+
+
+def _part(pulled: Pulled, begin: int) -> tuple[bytes, int]:
+    """Events of the messages from the one at `begin` on, and which is the first that is not among them."""
+    events: list[bytes] = []
+    size, end = 0, begin
+    while size < PART_BYTES and end < len(pulled.values):
+        events.append(event(pulled.values[end], pulled.offsets[end]))
+        size += len(events[-1])
+        end += 1
+    return b"".join(events), end

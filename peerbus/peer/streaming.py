@@ -1,0 +1,164 @@
+"""Streams of a peer node: the indexing server's, sent on."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import msgspec
+
+from peerbus.errors import (
+    CATALOGUE,
+    IndexTimeout,
+    IndexUnreachable,
+    InternalError,
+    NotReady,
+    NotSubscribed,
+    PeerMismatch,
+    PeerNotFound,
+    Unauthorized,
+)
+from peerbus.peer.index import Index
+from peerbus.peer.membership import Membership
+from peerbus.protocol import ErrorAnswer, StreamRequest
+from peerbus.web import Wanted, failure, stream_request
+from peerbus.web.events import CONTENT_TYPE, event
+
+SILENCE_SECONDS = 45.0
+"""After so long without a sign of life the indexing server is taken to be gone; it gives one every 15 seconds."""
+PART_BYTES = 1 << 16
+END = b"\n\n"
+
+
+class Upstream(NamedTuple):
+    """A stream that the indexing server sends."""
+
+    line: socket.socket
+    connection: HTTPConnection
+    response: HTTPResponse
+
+
+class ForwardedStreams:
+    """Makes streams of the indexing server's for this node's peer, and learns from them where its queue stands."""
+
+    def __init__(self, index: Index, membership: Membership) -> None:
+        self._index = index
+        self._url = index.url
+        self._membership = membership
+        self._lock = threading.Lock()
+        self._lines: set[socket.socket] = set()
+        self._closed = False
+
+    def open(self, wanted: Wanted) -> Iterator[bytes]:
+        """A stream of the peer's message queue; raises what the indexing server refuses it with."""
+        peer_id = self._membership.peer_id
+        request = stream_request(_filled_in(wanted.query, peer_id))
+        if request.peer_id != peer_id:
+            raise PeerMismatch(
+                f"This peer node acts for peer '{peer_id}' alone. Leave `peer_id` out, or call the node of that peer."
+            )
+        try:
+            upstream = self._opened(request, wanted.last_id)
+        except (PeerNotFound, NotSubscribed, Unauthorized) as error:
+            lost = request.topic if isinstance(error, NotSubscribed) else None
+            if not (self._membership.can_restore(lost) and self._membership.renew()):
+                raise
+            upstream = self._opened(request, wanted.last_id)
+        return self._parts(request.topic, upstream)
+
+    def close(self) -> None:
+        """End all streams."""
+        with self._lock:
+            self._closed = True
+            for line in self._lines:
+                _cut(line)
+
+    def _opened(self, request: StreamRequest, last_id: int | None) -> Upstream:
+        address = urlsplit(self._url)
+        kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
+        connection = kind(address.netloc, timeout=self._index.timeout)
+        headers = self._index.credentials() | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
+        query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
+        try:
+            with self._reaching():
+                connection.connect()
+                line: socket.socket = connection.sock
+                connection.request("GET", f"{address.path}/stream?{query}", headers=headers)
+                response = connection.getresponse()
+                self._check(response)
+                line.settimeout(SILENCE_SECONDS)
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._lines.add(line)
+            if self._closed:
+                _cut(line)
+        return Upstream(line, connection, response)
+
+    def _check(self, response: HTTPResponse) -> None:
+        """Raise what the indexing server answers in place of a stream."""
+        if response.status == 200 and response.headers.get("Content-Type") == CONTENT_TYPE:
+            return
+        try:
+            error = msgspec.json.decode(response.read(), type=ErrorAnswer)
+        except msgspec.DecodeError:
+            raise self._index.not_ours() from None
+        raise CATALOGUE.get(error.code, InternalError)(error.message)
+
+    def _parts(self, topic: str, upstream: Upstream) -> Iterator[bytes]:
+        """Whole events, as they come; where the indexing server stops without a last one, that is made here."""
+        rest = b""
+        try:
+            with self._reaching():
+                while part := upstream.response.read1(PART_BYTES):
+                    events, end, rest = (rest + part).rpartition(END)
+                    if not events:
+                        continue
+                    yield events + end
+                    self._moved_on(topic, events)
+                    if events.rpartition(END)[2].startswith(b"event: end\n"):
+                        return
+                raise ConnectionError("it broke the stream off")
+        except Exception as error:  # noqa: BLE001  # the reader is told
+            yield event(failure(error, "GET /stream").body, name="end")
+        finally:
+            with self._lock:
+                self._lines.discard(upstream.line)
+            upstream.response.close()
+            upstream.connection.close()
+
+    def _moved_on(self, topic: str, events: bytes) -> None:
+        """The reader's connection took these events: that settles them where nobody acknowledges, nor shares."""
+        _, found, last = (END + events).rpartition(END + b"id: ")
+        subscription = self._membership.find(topic)
+        if not found or subscription is None or subscription.options.get("ack") == "explicit":
+            return
+        if "group" not in subscription.options:
+            self._membership.moved_on(topic, subscription, int(last.partition(b"\n")[0]) + 1)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """What goes wrong on the way to the indexing server becomes what a caller is told."""
+        try:
+            yield
+        except (OSError, HTTPException) as error:
+            if self._closed:
+                raise NotReady("The peer node is stopping.") from None
+            if isinstance(error, TimeoutError):
+                raise IndexTimeout(f"The indexing server at {self._url} gave no sign of life in time.") from None
+            raise IndexUnreachable(f"The indexing server at {self._url} cannot be reached: {error}.") from None
+
+
+def _filled_in(query: str, peer_id: str) -> str:
+    """The query with the peer's id, where it names none."""
+    named = any(name == "peer_id" for name, _ in parse_qsl(query, keep_blank_values=True))
+    return query if named else f"{query}&{urlencode({'peer_id': peer_id})}"
+
+
+def _cut(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)

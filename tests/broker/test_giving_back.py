@@ -1,0 +1,108 @@
+"""What a pull handed over and did not arrive, and going back to what was handed over before."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from peerbus.broker import Broker
+from peerbus.broker.results import Pulled
+from peerbus.errors import PeerNotFound
+from peerbus.later import Later
+from tests.support import DEADLINE
+
+MakeBroker = Callable[..., Broker]
+
+
+def subscribed(broker: Broker, *peers: str, group: str | None = None, explicit: bool = False) -> Broker:
+    broker.create_topic("news")
+    for peer_id in peers:
+        broker.register_peer(peer_id)
+        broker.subscribe(peer_id, "news", group=group, explicit=explicit)
+    broker.publish("news", [b"0", b"1", b"2", b"3"])
+    return broker
+
+
+def give_back(broker: Broker, peer_id: str, pulled: Pulled, begin: int = 0) -> None:
+    attempts = None if pulled.attempts is None else pulled.attempts[begin:]
+    broker.give_back(peer_id, "news", pulled.offsets[begin:], attempts, pulled.missed)
+
+
+def test_what_was_pulled_last_and_given_back_comes_again(broker: Broker) -> None:
+    subscribed(broker, "a")
+    give_back(broker, "a", broker.pull("a", "news", 3), begin=1)
+    again = broker.pull("a", "news")
+    assert (list(again.offsets), again.missed) == ([1, 2, 3], 0)
+
+
+def test_what_is_given_back_wakes_who_waits(broker: Broker) -> None:
+    subscribed(broker, "a")
+    pulled = broker.pull("a", "news")
+    waiting = broker.pull_waiting("a", "news", 10, 60.0)
+    assert isinstance(waiting, Later)
+    give_back(broker, "a", pulled)
+    broker.tend()
+    assert waiting.result(DEADLINE).values == [b"0", b"1", b"2", b"3"]
+
+
+def test_with_explicit_acknowledgement_it_is_another_attempt(broker: Broker) -> None:
+    subscribed(broker, "a", explicit=True)
+    give_back(broker, "a", broker.pull("a", "news", 2), begin=1)
+    again = broker.pull("a", "news", 1)
+    assert (list(again.offsets), again.attempts) == ([1], [2])
+
+
+def test_where_another_of_the_group_pulled_since_it_counts_as_missed(broker: Broker) -> None:
+    subscribed(broker, "a", "b", group="g")
+    pulled = broker.pull("a", "news", 2)
+    assert broker.pull("b", "news", 1).values == [b"2"]
+    give_back(broker, "a", pulled)
+    again = broker.pull("a", "news")
+    assert (again.values, again.missed) == ([b"3"], 2)
+
+
+def test_a_count_of_missed_messages_is_given_back_too(make_broker: MakeBroker) -> None:
+    broker = make_broker(history=0)
+    broker.create_topic("news", max_messages=2, overflow="drop_oldest")
+    broker.register_peer("a")
+    broker.subscribe("a", "news")
+    for number in range(5):
+        broker.publish("news", [b"%d" % number])
+    pulled = broker.pull("a", "news", 1)
+    assert pulled.missed == 3
+    give_back(broker, "a", pulled)
+    again = broker.pull("a", "news")
+    assert again.missed + len(again.values) == 5
+
+
+def test_nothing_is_given_back_to_who_is_gone(broker: Broker) -> None:
+    subscribed(broker, "a")
+    pulled = broker.pull("a", "news")
+    broker.unregister_peer("a")
+    with pytest.raises(PeerNotFound):
+        give_back(broker, "a", pulled)
+
+
+def test_a_queue_of_ones_own_goes_back_and_never_on(broker: Broker) -> None:
+    subscribed(broker, "a")
+    broker.pull("a", "news", 3)
+    broker.resume("a", "news", 10)
+    assert broker.pull("a", "news", 1).values == [b"3"]
+    broker.resume("a", "news", 1)
+    assert broker.pull("a", "news").values == [b"1", b"2", b"3"]
+
+
+def test_what_is_no_longer_kept_counts_as_missed(make_broker: MakeBroker) -> None:
+    broker = subscribed(make_broker(history=1), "a")
+    broker.pull("a", "news")
+    broker.resume("a", "news", 1)
+    again = broker.pull("a", "news")
+    assert (again.values, again.missed) == ([b"3"], 2)
+
+
+@pytest.mark.parametrize("shared", [{"group": "g"}, {"explicit": True}])
+def test_what_others_share_or_is_to_be_acknowledged_stays_where_it_is(broker: Broker, shared: dict[str, Any]) -> None:
+    subscribed(broker, "a", **shared)
+    broker.pull("a", "news", 3)
+    broker.resume("a", "news", 0)
+    assert broker.pull("a", "news").values == [b"3"]
