@@ -1,5 +1,6 @@
 """What a call costs, counted in the interpreter's steps: the same however much there is of what it is not about."""
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -25,11 +26,13 @@ def steps(work: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # hypothesis counts what is collected, in Python, whenever that is
     sys.settrace(trace)
     try:
         work()
     finally:
         sys.settrace(before)
+        gc.enable()
     return taken
 
 
