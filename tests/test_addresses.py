@@ -9,10 +9,11 @@ from peerbus.broker import Limits
 from peerbus.errors import AddressNotAllowed, BadRequest, StartError
 from peerbus.index import IndexingServer
 from peerbus.index.addresses import Addresses
+from peerbus.index.callers import Tokens
 from peerbus.protocol import RegisterRequest
 from peerbus.serving import bind
 from tests.fakes import fake_server, http
-from tests.support import MAX_BODY, Api, serving, start_node
+from tests.support import MAX_BODY, Api, serving, start_index, start_node
 
 REMOTE = "10.0.0.7"
 FROM_REMOTE = {
@@ -144,6 +145,16 @@ def test_an_address_may_be_left_out_or_taken_back(index: Api) -> None:
 def test_a_server_takes_the_addresses_it_was_told_to() -> None:
     with start("node7.example") as api:
         assert api.post("/register_peer_node", peer_id="peer1", address="http://node7.example:5001").status == 200
+
+
+def test_a_caller_shows_its_token_before_anything_is_said_of_its_address() -> None:
+    with start_index(tokens=Tokens("enrolment")) as api:
+        fields = {"peer_id": "peer1", "address": "http://169.254.169.254"}
+        for token, code in (("wrong", "unauthorized"), ("enrolment", "address_not_allowed")):
+            api.session.headers["Authorization"] = f"Bearer {token}"
+            assert api.post("/register_peer_node", **fields).body["code"] == code
+        fields["address"] = "http://127.0.0.1:1"
+        assert api.post("/register_peer_node", **fields).body["created"]
 
 
 def test_a_node_that_advertises_another_host_is_refused_and_says_so(index: Api) -> None:

@@ -44,8 +44,8 @@ Requests and answers are JSON; a success is 200. Every answer has `message`, a s
 A path that no call has is 404 `not_found`; another method than a path's own is 405 `method_not_allowed`, with those \
 there are in `Allow`.
 
-`GET /stream`, with `topic` and `peer_id`, is not among them: it answers with server-sent events, one a message, as long as \
-the reader stays, and refuses as `pull_messages` does."""
+`GET /stream`, with `topic` and `peer_id`, is not among them: it answers with server-sent events, one a message, for as long \
+as the reader stays, and refuses as `pull_messages` does."""
 JSON = "application/json"
 TOKEN = "token"  # noqa: S105  # a name
 WITH_TOKEN: Schema = {"security": [{TOKEN: []}]}
