@@ -113,6 +113,15 @@ def test_many_calls_at_once_share_the_connections_of_a_node(trusted: Authority) 
     assert sorted(pulled) == [[number, each] for number in range(8) for each in range(50)]
 
 
+def test_a_stream_comes_through_a_node_and_a_server_that_are_both_behind_tls(trusted: Authority) -> None:
+    with start_index(trusted.own) as index, start_node(index, trusted.own, trusted.file) as node:
+        node.subscriber("peer1", "news")
+        with node.session.get(f"{node.url}/stream", params={"topic": "news"}, stream=True, timeout=DEADLINE) as stream:
+            assert stream.status_code == 200
+            node.post("/publish", topic="news", message="hello")
+            assert b'data: "hello"' in (line for line in stream.iter_lines())
+
+
 # Who is not trusted
 
 

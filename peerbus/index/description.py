@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from peerbus.broker import Limits
-from peerbus.endpoints import ENDPOINTS, HEALTH, Access, Endpoint
-from peerbus.errors import Forbidden, Unauthorized
+from peerbus.endpoints import ENDPOINTS, HEALTH, SUBSCRIPTION, Access, Endpoint
+from peerbus.errors import Forbidden, TooManyStreams, Unauthorized
 from peerbus.protocol import CreateTopicRequest, PullRequest
 from peerbus.web import Page, Service, described
 
@@ -17,6 +17,7 @@ def described_index(pages: Iterable[Page], limits: Limits, asks_for_tokens: bool
         "peerbus: indexing server",
         "Publish, subscribe, pull, acknowledge, reject and redeliver over plain HTTP.",
         asks_for_tokens=asks_for_tokens,
+        stream_errors=(*SUBSCRIPTION, TooManyStreams, *((Unauthorized, Forbidden) if asks_for_tokens else ())),
         bounds={
             (CreateTopicRequest, "max_messages"): limits.max_messages,
             (PullRequest, "wait"): limits.max_wait,

@@ -4,10 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from peerbus.endpoints import ENDPOINTS, Access, Endpoint
-from peerbus.errors import Forbidden, IndexTimeout, IndexUnreachable, PeerMismatch, Unauthorized
+from peerbus.endpoints import ENDPOINTS, SUBSCRIPTION, Access, Endpoint
+from peerbus.errors import Forbidden, IndexTimeout, IndexUnreachable, PeerMismatch, TooManyStreams, Unauthorized
 from peerbus.peer.calls import OWN_CALLS
 from peerbus.web import Page, Service, described
+
+OF_TOKENS = (Unauthorized, Forbidden)
+OF_THE_LINE = (IndexUnreachable, IndexTimeout)
+"""What stands between a node and the indexing server."""
 
 
 def described_node(pages: Iterable[Page], peer_id: str, asks_for_token: bool) -> tuple[Page, ...]:
@@ -17,6 +21,7 @@ def described_node(pages: Iterable[Page], peer_id: str, asks_for_token: bool) ->
         "Calls are forwarded to the indexing server, with the peer's own id; answers and errors come back unchanged.",
         peer_id,
         asks_for_token,
+        stream_errors=(*SUBSCRIPTION, TooManyStreams, PeerMismatch, *OF_TOKENS, *OF_THE_LINE),
     )
     own = map(_guarded, OWN_CALLS) if asks_for_token else OWN_CALLS
     return described(service, (*map(_forwarded, ENDPOINTS), *own), pages)
@@ -25,8 +30,8 @@ def described_node(pages: Iterable[Page], peer_id: str, asks_for_token: bool) ->
 def _forwarded(endpoint: Endpoint[Any, Any]) -> Endpoint[Any, Any]:
     """The call as it may end when it is forwarded, to a server that may ask for tokens."""
     of_peers = (PeerMismatch,) if endpoint.has_peer_id else ()
-    of_tokens = () if endpoint.access is Access.ANYONE else (Unauthorized, Forbidden)
-    return replace(endpoint, errors=(*endpoint.errors, *of_peers, *of_tokens, IndexUnreachable, IndexTimeout))
+    of_tokens = () if endpoint.access is Access.ANYONE else OF_TOKENS
+    return replace(endpoint, errors=(*endpoint.errors, *of_peers, *of_tokens, *OF_THE_LINE))
 
 
 def _guarded(endpoint: Endpoint[Any, Any]) -> Endpoint[Any, Any]:

@@ -42,6 +42,7 @@ class Index:
         self.token = token
         self.peer_token: str | None = None
         """What all calls carry but those that register the peer."""
+        self.ca = ca
         self._transport = Transport(CONNECT_SECONDS, ca)
 
     def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Later[Received]:

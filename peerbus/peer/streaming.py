@@ -24,6 +24,7 @@ from peerbus.errors import (
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.protocol import ErrorAnswer, StreamRequest
+from peerbus.tls import trust
 from peerbus.web import Wanted, failure, stream_request
 from peerbus.web.events import CONTENT_TYPE, event
 
@@ -78,8 +79,10 @@ class ForwardedStreams:
 
     def _opened(self, request: StreamRequest, last_id: int | None) -> Upstream:
         address = urlsplit(self._url)
-        kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
-        connection = kind(address.netloc, timeout=self._index.timeout)
+        connection = HTTPConnection(address.netloc, timeout=self._index.timeout)
+        if address.scheme == "https":
+            context = trust(self._index.ca)
+            connection = HTTPSConnection(address.netloc, timeout=self._index.timeout, context=context)
         headers = self._index.credentials() | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
         query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
         try:

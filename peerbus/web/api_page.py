@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from peerbus.web.events import CONTENT_TYPE
 from peerbus.web.openapi import JSON
 from peerbus.web.pages import FILES
 from peerbus.web.schemas import Schema, Schemas
@@ -105,6 +106,8 @@ def _curl(method: str, url: str, operation: Schema) -> str:
         elif "example" in field:
             query[field["name"]] = field["example"]
     command = ["curl", "-X", method] if method != "GET" else ["curl"]
+    if CONTENT_TYPE in operation["responses"]["200"]["content"]:
+        command.append("-N")
     command.append(f"{url}?{urlencode(query)}" if query else url)
     if "security" in operation:
         command += ["-H", "Authorization: Bearer TOKEN"]

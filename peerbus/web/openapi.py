@@ -17,11 +17,11 @@ from peerbus.errors import (
     MethodNotAllowed,
     NotFound,
     PeerbusError,
-    TooManyStreams,
     Unauthorized,
 )
 from peerbus.examples import EXAMPLES
-from peerbus.protocol import ErrorAnswer
+from peerbus.protocol import ErrorAnswer, StreamRequest
+from peerbus.web.events import CONTENT_TYPE
 from peerbus.web.pages import Page
 from peerbus.web.schemas import (
     Bounds,
@@ -34,6 +34,7 @@ from peerbus.web.schemas import (
     request_schemas,
     text,
 )
+from peerbus.web.streams import PATH
 
 Row = Endpoint[Any, Any]
 Error = type[PeerbusError]
@@ -42,15 +43,19 @@ ABOUT = """\
 Requests and answers are JSON; a success is 200. Every answer has `message`, a sentence for a person; every error is \
 `{"code": ..., "message": ...}` with the matching status, and says in `Retry-After` when calling again can help. \
 A path that no call has is 404 `not_found`; another method than a path's own is 405 `method_not_allowed`, with those \
-there are in `Allow`.
-
-`GET /stream`, with `topic` and `peer_id`, is not among them: it answers with server-sent events, one a message, for as long \
-as the reader stays, and refuses as `pull_messages` does."""
+there are in `Allow`."""
 JSON = "application/json"
 TOKEN = "token"  # noqa: S105  # a name
 WITH_TOKEN: Schema = {"security": [{TOKEN: []}]}
-ANYWHERE = (NotFound, MethodNotAllowed, TooManyStreams)
+ANYWHERE = (NotFound, MethodNotAllowed)
 """The errors that no call ends with."""
+LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
+    "description": "The id of the last event that was read: the stream goes on after it.",
+}
 RETRY_AFTER = {"description": "Seconds after which the same call may succeed.", "schema": {"type": "integer"}}
 
 
@@ -64,6 +69,8 @@ class Service:
     """The peer whose id is filled in where a request leaves it out."""
     asks_for_tokens: bool = False
     bounds: Bounds = field(default_factory=dict)
+    stream_errors: tuple[Error, ...] = ()
+    """What a stream may be refused with; none where there are no streams."""
 
 
 def describe(service: Service, rows: Iterable[Row], pages: Iterable[Page]) -> Schema:
@@ -71,10 +78,13 @@ def describe(service: Service, rows: Iterable[Row], pages: Iterable[Page]) -> Sc
     rows = tuple(rows)
     requests = request_schemas({row.request: None for row in rows}, service.peer_id, service.bounds)
     bodies = {row.request.__name__ for row in rows if row.method == "POST"}
-    errors = {error: None for row in rows for error in (*row.errors, *ALWAYS)} | dict.fromkeys(ANYWHERE)
+    errors = dict.fromkeys(error for row in rows for error in (*row.errors, *ALWAYS))
+    errors |= dict.fromkeys((*service.stream_errors, *ANYWHERE))
     paths: dict[str, Schema] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _call(row, requests, service)
+    if service.stream_errors:
+        paths[PATH] = {"get": _stream(service)}
     pages = tuple(pages)
     for page in pages:
         if page.description:
@@ -153,6 +163,26 @@ def _refusal(errors: tuple[Error, ...]) -> Schema:
     if any(may_pass):
         refusal["headers"] = {"Retry-After": RETRY_AFTER | {"required": all(may_pass)}}
     return refusal
+
+
+def _stream(service: Service) -> Schema:
+    schema = request_schemas((StreamRequest,), service.peer_id, {})[StreamRequest.__name__]
+    example = {"topic": "news"} | ({"peer_id": "peer1"} if service.peer_id is None else {})
+    described = _query(schema, example)
+    described["parameters"].append(LAST_EVENT_ID)
+    summary = "Follow a message queue."
+    return {
+        "operationId": "stream",
+        "summary": summary,
+        "description": "Server-sent events, one a message, for as long as the reader stays: `id` is the offset, `data` "
+        "the message. `missed` events count what was lost, and `end` is the last, with the error a pull would get.",
+        **(WITH_TOKEN if service.asks_for_tokens else {}),
+        **described,
+        "responses": {
+            "200": {"description": summary, "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
+            **_refusals((*service.stream_errors, *ALWAYS)),
+        },
+    }
 
 
 def _page(page: Page) -> Schema:

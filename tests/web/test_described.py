@@ -31,7 +31,9 @@ def start() -> Iterator[Services]:
 
 
 def schema_of(api: Api) -> OpenApiSchema:
-    schema = schemathesis.openapi.from_dict(api.get("/openapi.json").body)
+    description = api.get("/openapi.json").body
+    del description["paths"]["/stream"]  # it does not end
+    schema = schemathesis.openapi.from_dict(description)
     accepted = schema.config.checks.positive_data_acceptance
     accepted.expected_statuses = [*accepted.expected_statuses, "410"]  # a good call about a topic that was deleted
     return schema

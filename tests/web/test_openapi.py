@@ -21,7 +21,7 @@ from peerbus.web import Door, Page, Service, answering, create_app, described
 from tests.support import DEADLINE, MAX_BODY, Api, serving, start_index, start_node
 from tests.web.support import ROWS, Row, call, name_of, prepare
 
-PAGES = {"/", "/pages/{file}", "/metrics", "/openapi.json", "/api"}
+PAGES = {"/stream", "/", "/pages/{file}", "/metrics", "/openapi.json", "/api"}
 CALLS: dict[str, tuple[Endpoint[Any, Any], ...]] = {
     "index": (*ENDPOINTS, *HEALTH),
     "guarded index": (*ENDPOINTS, *HEALTH),
@@ -90,6 +90,16 @@ def test_a_call_is_described_with_all_its_errors(told: dict[str, Any], row: Row)
         expected.setdefault(str(error.status), set()).add(error.code)
     assert codes_of(operation) == expected
     assert operation["summary"]
+
+
+def test_a_stream_is_described_with_what_it_brings_and_is_refused_with(told: dict[str, Any]) -> None:
+    for name, more in (("index", set()), ("guarded index", {"401"}), ("node", {"401", "502", "504"})):
+        operation = told[name]["paths"]["/stream"]["get"]
+        assert operation["responses"]["200"]["content"].keys() == {"text/event-stream"}
+        assert codes_of(operation)["503"] == {"too_many_streams"}
+        assert more <= codes_of(operation).keys()
+        parameters = {(each["name"], each["required"]) for each in operation["parameters"]}
+        assert parameters == {("topic", True), ("peer_id", name != "node"), ("Last-Event-ID", False)}
 
 
 def test_what_may_pass_says_when_to_call_again(told: dict[str, Any]) -> None:
@@ -175,7 +185,7 @@ def test_the_commands_on_the_page_are_good_calls_of_who_shows_it(index: Api) -> 
 def test_the_commands_carry_a_token_where_one_is_asked_for(services: dict[str, Api]) -> None:
     carrying = {command for command in commands(services["guarded index"]) if "Bearer TOKEN" in command}
     guarded = [row for row in ROWS if row.access is not Access.ANYONE]
-    assert len(carrying) == len(guarded) + len(["/metrics"])
+    assert len(carrying) == len(guarded) + len(["/metrics", "/stream"])
 
 
 def run(command: str) -> requests.Response:
@@ -183,9 +193,14 @@ def run(command: str) -> requests.Response:
     parser = ArgumentParser()
     for option in ("-X", "-H", "-d"):
         parser.add_argument(option)
+    parser.add_argument("-N", action="store_true")
     parser.add_argument("url")
     name, *arguments = shlex.split(command)
     assert name == "curl"
     asked = parser.parse_args(arguments)
     headers = dict([asked.H.split(": ")]) if asked.H else {}
-    return requests.request(asked.X or "GET", f"http://{asked.url}", data=asked.d, headers=headers, timeout=DEADLINE)
+    url = f"http://{asked.url}"
+    with requests.request(
+        asked.X or "GET", url, data=asked.d, headers=headers, timeout=DEADLINE, stream=asked.N
+    ) as reply:
+        return reply
