@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import requests
 
 from peerbus.broker import Broker, Limits
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.callers import Tokens
 from peerbus.later import Later
 from peerbus.peer import NodeOptions, PeerNode
@@ -153,7 +153,7 @@ def tended(broker: Broker) -> Iterator[None]:
 @contextmanager
 def start_index(port: int = 0, tokens: Tokens | None = None, **limits: Any) -> Iterator[Api]:
     """An indexing server in this process."""
-    server = IndexingServer(bind("127.0.0.1", port), Limits(**limits), threads=64, max_body=MAX_BODY, tokens=tokens)
+    server = IndexingServer(bind("127.0.0.1", port), IndexOptions(Limits(**limits), tokens=tokens))
     yield from serving(server)
 
 

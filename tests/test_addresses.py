@@ -5,15 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from peerbus.broker import Limits
 from peerbus.errors import AddressNotAllowed, BadRequest, StartError
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.addresses import Addresses
 from peerbus.index.callers import Tokens
 from peerbus.protocol import RegisterRequest
 from peerbus.serving import bind
 from tests.fakes import fake_server, http
-from tests.support import MAX_BODY, Api, serving, start_index, start_node
+from tests.support import Api, serving, start_index, start_node
 
 REMOTE = "10.0.0.7"
 FROM_REMOTE = {
@@ -123,7 +122,7 @@ def test_what_is_no_host_and_no_network_cannot_be_allowed(entry: str) -> None:
 
 @contextmanager
 def start(*allowed: str) -> Iterator[Api]:
-    server = IndexingServer(bind("127.0.0.1", 0), Limits(), threads=8, max_body=MAX_BODY, addresses=Addresses(allowed))
+    server = IndexingServer(bind("127.0.0.1", 0), IndexOptions(addresses=Addresses(allowed)))
     yield from serving(server)
 
 

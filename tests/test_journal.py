@@ -15,13 +15,13 @@ import pytest
 
 from peerbus.broker import Broker, Limits
 from peerbus.errors import StorageFull
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.journal import OnDisk
 from peerbus.later import Later
 from peerbus.serving import bind
 from peerbus.storage import Storage
 from tests.storage.support import contents
-from tests.support import DEADLINE, MAX_BODY, ROOT, Api, Process, serving
+from tests.support import DEADLINE, ROOT, Api, Process, serving
 
 T = TypeVar("T")
 
@@ -249,7 +249,7 @@ def test_a_folder_that_was_moved_away_is_written_and_needed_for_the_next_message
 @contextmanager
 def server(folder: Path) -> Iterator[Api]:
     """An indexing server that keeps its state in `folder`."""
-    yield from serving(IndexingServer(bind("127.0.0.1", 0), Limits(), 8, MAX_BODY, OnDisk(Storage(folder), 0)))
+    yield from serving(IndexingServer(bind("127.0.0.1", 0), IndexOptions(), OnDisk(Storage(folder), 0)))
 
 
 def test_a_server_goes_on_where_the_one_before_it_stopped(tmp_path: Path) -> None:

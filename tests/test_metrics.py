@@ -10,12 +10,11 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from peerbus.broker import Limits
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.journal import OnDisk
 from peerbus.serving import bind
 from peerbus.storage import Storage
-from tests.support import DEADLINE, MAX_BODY, ROOT, Api, eventually, serving, start_node
+from tests.support import DEADLINE, ROOT, Api, eventually, serving, start_node
 
 PEER_AND_TOPIC = {"peer_id": "peer1", "topic": "news"}
 UNITS = ("_seconds", "_bytes")
@@ -26,7 +25,7 @@ OTHER_UNITS = re.compile("_(milliseconds|ms|us|minutes|kilobytes|kb|mb|megabytes
 def durable(tmp_path: Path) -> Iterator[Api]:
     """An indexing server that keeps its state."""
     journal = OnDisk(Storage(tmp_path / "data"), 0)
-    yield from serving(IndexingServer(bind("127.0.0.1", 0), Limits(), 64, MAX_BODY, journal))
+    yield from serving(IndexingServer(bind("127.0.0.1", 0), IndexOptions(), journal))
 
 
 def read(api: Api) -> str:

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from peerbus.broker import Limits
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.callers import Tokens
 from peerbus.journal import OnDisk
 from peerbus.serving import bind
 from peerbus.storage import Storage
 from peerbus.web import Guards
 from tests.streams import PING, Reader, stuck
-from tests.support import DEADLINE, MAX_BODY, Api, Process, eventually, in_background, serving
+from tests.support import DEADLINE, Api, Process, eventually, in_background, serving
 
 FOLLOWED: dict[str, Any] = {"peer_id": "peer1", "topic": "news"}
 
@@ -24,7 +23,7 @@ FOLLOWED: dict[str, Any] = {"peer_id": "peer1", "topic": "news"}
 @contextmanager
 def serve(stall_seconds: float = 30.0, **options: Any) -> Iterator[Api]:
     listener = bind("127.0.0.1", 0, stall_seconds)
-    yield from serving(IndexingServer(listener, Limits(), 64, MAX_BODY, **options))
+    yield from serving(IndexingServer(listener, IndexOptions(**options)))
 
 
 @pytest.fixture

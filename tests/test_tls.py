@@ -11,16 +11,15 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from peerbus.broker import Limits
 from peerbus.client import Client
 from peerbus.errors import IndexUnreachable, StartError
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.peer import NodeOptions, PeerNode
 from peerbus.serving import Environ, Patience, Respond, Server, bind
 from peerbus.tls import Certificate, certificate_in, trust
 from peerbus.transport import Transport, Unreachable
 from tests.cli import CommandLine
-from tests.support import DEADLINE, MAX_BODY, Api, Process, error_of, eventually, serving
+from tests.support import DEADLINE, Api, Process, error_of, eventually, serving
 from tests.web.support import request
 
 Run = Callable[..., Process]
@@ -62,9 +61,8 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @contextmanager
 def start_index(certificate: Certificate, peer_ca: Path | None = None) -> Iterator[Api]:
-    server = IndexingServer(
-        bind("127.0.0.1", 0), Limits(), threads=8, max_body=MAX_BODY, certificate=certificate, peer_ca=peer_ca
-    )
+    options = IndexOptions(certificate=certificate, peer_ca=peer_ca)
+    server = IndexingServer(bind("127.0.0.1", 0), options)
     for api in serving(server):
         api.session.verify = False
         yield api

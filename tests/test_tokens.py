@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from peerbus.broker import Limits
 from peerbus.endpoints import Access
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.callers import Tokens
 from peerbus.journal import OnDisk
 from peerbus.serving import bind
 from peerbus.storage import Storage
-from tests.support import DEADLINE, MAX_BODY, Api, Reply, serving, start_index
+from tests.support import DEADLINE, Api, Reply, serving, start_index
 from tests.web.support import EXAMPLES, ROWS, Row, name_of
 
 ENROLMENT, ADMIN = "enrolment-secret", "administration-secret"
@@ -159,7 +158,7 @@ def test_tokens_are_kept_as_hashes_and_outlive_a_restart(tmp_path: Path) -> None
     def start() -> Iterator[Api]:
         journal = OnDisk(Storage(tmp_path), 0)
         listener = bind("127.0.0.1", 0)
-        yield from serving(IndexingServer(listener, Limits(), 8, MAX_BODY, journal, tokens=TOKENS))
+        yield from serving(IndexingServer(listener, IndexOptions(tokens=TOKENS), journal))
 
     for server in start():
         token = register(server, ENROLMENT, "a").body["token"]

@@ -10,7 +10,7 @@ from peerbus import options
 from peerbus.broker import Limits
 from peerbus.index.addresses import Addresses
 from peerbus.index.callers import Tokens
-from peerbus.index.server import IndexingServer
+from peerbus.index.server import IndexingServer, IndexOptions
 from peerbus.journal import InMemory, OnDisk
 from peerbus.logs import log_to
 from peerbus.seconds import Seconds
@@ -100,12 +100,10 @@ def main(
     options.check_exposure(listener, tokens and tokens.enrolment, insecure)
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
-    server = IndexingServer(
-        listener,
+    index_options = IndexOptions(
         Limits(**limits),
         threads,
         max_body,
-        journal,
         Guards(allow_host, allow_origin, rate_limit),
         Addresses(allow_address),
         tokens,
@@ -113,6 +111,7 @@ def main(
         peer_ca,
         max_streams,
     )
+    server = IndexingServer(listener, index_options, journal)
     server.stop_on_signals()
     server.start()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")

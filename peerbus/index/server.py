@@ -3,7 +3,7 @@
 import logging
 import socket
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,50 +44,56 @@ TRIM_BYTES = 16 << 20
 """Bytes of messages freed after which the heap is trimmed."""
 
 
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How an indexing server is run."""
+
+    limits: Limits = field(default_factory=Limits)
+    threads: int = 256
+    max_body: int = 16 << 20
+    """Bytes of the largest body taken."""
+    guards: Guards = NO_GUARDS
+    addresses: Addresses = field(default_factory=Addresses)
+    tokens: Tokens | None = None
+    """What callers are asked for, if they are."""
+    certificate: Certificate | None = None
+    """With one, it is served by https."""
+    peer_ca: Path | None = None
+    """The certificates that https peer nodes must have one by; None for the system's."""
+    max_streams: int = MAX_STREAMS
+    ping_seconds: float = PING_SECONDS
+    """After which a stream that has nothing to send says so."""
+
+
 class IndexingServer:
     """One broker served over HTTP on a bound socket."""
 
-    def __init__(
-        self,
-        listener: socket.socket,
-        limits: Limits,
-        threads: int,
-        max_body: int,
-        journal: InMemory | None = None,
-        guards: Guards = NO_GUARDS,
-        addresses: Addresses | None = None,
-        tokens: Tokens | None = None,
-        certificate: Certificate | None = None,
-        peer_ca: Path | None = None,
-        max_streams: int = MAX_STREAMS,
-        ping_seconds: float = PING_SECONDS,
-    ) -> None:
-        """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read.
-
-        With `tokens`, callers are asked for theirs. With a `certificate` it is served by https; `peer_ca` has those
-        that https peer nodes must have one by. A stream that has nothing else to send says so every `ping_seconds`.
-        """
+    def __init__(self, listener: socket.socket, options: IndexOptions, journal: InMemory | None = None) -> None:
+        """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
         heap.keep_little()
-        self._notifier = Notifier(peer_ca)
+        limits = options.limits
+        self._notifier = Notifier(options.peer_ca)
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
-        self._addresses = addresses or Addresses()
-        self._callers = Callers(self.broker, tokens) if tokens else None
+        self._addresses = options.addresses
+        self._callers = Callers(self.broker, options.tokens) if options.tokens else None
         routes = {
-            row: answering(row, self.broker, max_body, self._journal.keep, self._admits(row))
+            row: answering(row, self.broker, options.max_body, self._journal.keep, self._admits(row))
             for row in (*ENDPOINTS, *HEALTH)
         }
         durations = new_durations()
-        source = BrokerStreams(self.broker, self._journal, limits.max_wait, ping_seconds)
-        streams = Streams(source, max_streams, self._callers.admit_peer if self._callers else None)
+        source = BrokerStreams(self.broker, self._journal, limits.max_wait, options.ping_seconds)
+        streams = Streams(source, options.max_streams, self._callers.admit_peer if self._callers else None)
         metrics = metrics_page(
             durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count)
         )
         metrics = replace(metrics, admit=self._callers.admit_admin if self._callers else None)
-        shown = described_index([*pages("index.html"), metrics], limits, tokens is not None)
+        shown = described_index([*pages("index.html"), metrics], limits, options.tokens is not None)
         door = Door(create_app(routes, shown), routes, durations, streams)
-        app = guarded(door, guards, listener.getsockname()[0])
-        self._server = Server(app, listener, threads, before_stop=self.broker.close, certificate=certificate)
+        app = guarded(door, options.guards, listener.getsockname()[0])
+        self._server = Server(
+            app, listener, options.threads, before_stop=self.broker.close, certificate=options.certificate
+        )
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url

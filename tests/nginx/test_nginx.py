@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from peerbus.broker import Limits
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.serving import bind
 from peerbus.web import Guards
 from tests.support import MAX_BODY, ROOT, Api, Reply, eventually, free_port, in_background, serving
@@ -31,8 +30,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 
 @pytest.fixture
 def server() -> Iterator[Api]:
-    gate = Guards(hosts=["bus.example"], origins=["https://bus.example"])
-    yield from serving(IndexingServer(bind("127.0.0.1", 0), Limits(), THREADS, MAX_BODY, guards=gate))
+    guards = Guards(hosts=["bus.example"], origins=["https://bus.example"])
+    yield from serving(IndexingServer(bind("127.0.0.1", 0), IndexOptions(threads=THREADS, guards=guards)))
 
 
 @pytest.fixture

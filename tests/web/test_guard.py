@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from peerbus.broker import Limits
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.serving import bind
 from peerbus.web import Guards
-from tests.support import MAX_BODY, Api, eventually, serving, start_index, start_node
+from tests.support import Api, eventually, serving, start_index, start_node
 from tests.web.support import JSON, Connection, RawReply, call
 
 NEVER_PAGES = ["https://evil.example", "http://localhost", "null", "", "http://localhost:1", "file://"]
@@ -58,7 +57,7 @@ CREATE = b'{"topic": "news"}'
 @contextmanager
 def start(host: str = "127.0.0.1", **guards: Any) -> Iterator[Api]:
     """An indexing server with these guards."""
-    server = IndexingServer(bind(host, 0), Limits(), threads=8, max_body=MAX_BODY, guards=Guards(**guards))
+    server = IndexingServer(bind(host, 0), IndexOptions(guards=Guards(**guards)))
     yield from serving(server)
 
 

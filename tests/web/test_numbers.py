@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from peerbus.broker import Limits
-from peerbus.index import IndexingServer
+from peerbus.index import IndexingServer, IndexOptions
 from peerbus.journal import OnDisk
 from peerbus.serving import bind
 from peerbus.storage import Storage
-from tests.support import MAX_BODY, Api, serving
+from tests.support import Api, serving
 
 LARGEST = 2**53 - 1
 PEER = {"peer_id": "peer1"}
@@ -40,7 +39,7 @@ def test_a_number_too_large_is_refused_with_its_path(index: Api, name: str, numb
 
 
 def test_what_numbers_are_taken_can_be_kept_on_disk(tmp_path: Path) -> None:
-    server = IndexingServer(bind("127.0.0.1", 0), Limits(), 16, MAX_BODY, OnDisk(Storage(tmp_path / "data"), 0))
+    server = IndexingServer(bind("127.0.0.1", 0), IndexOptions(), OnDisk(Storage(tmp_path / "data"), 0))
     with contextmanager(serving)(server) as api:
         api.subscriber("peer1", "news")
         for number in (LARGEST, 10**30):
