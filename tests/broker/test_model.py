@@ -159,8 +159,10 @@ class BrokerAndModel(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         for _ in range(int(seconds / STEP)):
             self.clock.advance(STEP)
-            expected = self.model.time_passes(STEP)
-            assert set(self.broker.tend()) == expected
+            self.tend(STEP)
+
+    def tend(self, passed: float = 0.0) -> None:
+        assert set(self.broker.tend()) == self.model.time_passes(passed)
 
     @invariant()
     def the_views_agree(self) -> None:

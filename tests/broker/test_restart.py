@@ -105,10 +105,10 @@ class KeptBrokerAndModel(BrokerAndModel):
         assert not isinstance(self.model.subscription(peer, topic), str)
         self.publish(topic, published)
         if not self.writes_each_call:
-            self.broker.tend()
+            self.tend()
             assert not answer.done
             self.write()
-        self.broker.tend()
+        self.tend()
         if not answer.done:
             self.time_passes(STEP)
         assert answer.done
