@@ -1,5 +1,6 @@
 """Fixtures: brokers on a clock the test moves, real servers on free ports, real processes."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import pytest
 
 from peerbus.broker import Broker, Limits
 from tests.support import Api, Clock, Process, processes, start_index
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hangups_are_heard() -> None:
+    """By the tests and all that they start, also where they run by `nohup`."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
