@@ -121,7 +121,7 @@ class PublishRequest(Request):
             return [bytes(self.message)]
         if self.message is not UNSET:
             raise BadRequest("Expected message or messages, got both - at $")
-        return [bytes(message) for message in self.messages]
+        return list(map(bytes, self.messages))
 
 
 class PublishAnswer(Answer):
