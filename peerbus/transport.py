@@ -70,12 +70,10 @@ class Transport:
         Or `Unreachable`, for a URL that cannot be one too. A request that a kept connection was closed on is sent
         once more on a new one: the other side closes a connection that it has not begun to answer on when it is idle.
         """
-        origin, path = _origin_and_path(url)
-        authority = origin.partition("://")[2]
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {authority}", f"Content-Length: {len(body)}"]
-        head = "\r\n".join([*lines, *headers, "", ""])
+        origin, begun = _begun(method, url)
+        head = "\r\n".join([f"{begun}{len(body)}", *headers, "", ""])
         exchange = Exchange(origin, head.encode("latin-1", "replace") + body, timeout)
-        if not (url.isascii() and url.isprintable()) or " " in url:
+        if not origin:
             exchange.answer.fail(Unreachable("the URL has characters that none may have"))
             return exchange.answer
         with self._lock:
@@ -244,6 +242,15 @@ class Transport:
 def host_of(url: str) -> str:
     """The host that is called for a URL, in lower case; raises `ValueError` where there is none."""
     return _address(_origin_and_path(url)[0])[1]
+
+
+@lru_cache
+def _begun(method: str, url: str) -> tuple[str, str]:
+    """The origin of a URL, empty where it cannot be one, and a head up to the number of bytes in the body."""
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        return "", ""
+    origin, path = _origin_and_path(url)
+    return origin, f"{method} {path} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\nContent-Length: "
 
 
 def _origin_and_path(url: str) -> tuple[str, str]:
