@@ -10,7 +10,7 @@ import pytest
 
 from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.callers import Tokens
-from peerbus.journal import OnDisk
+from peerbus.journal import InMemory, OnDisk
 from peerbus.serving import bind
 from peerbus.storage import Storage
 from peerbus.web import Guards
@@ -21,9 +21,9 @@ FOLLOWED: dict[str, Any] = {"peer_id": "peer1", "topic": "news"}
 
 
 @contextmanager
-def serve(stall_seconds: float = 30.0, **options: Any) -> Iterator[Api]:
+def serve(stall_seconds: float = 30.0, journal: InMemory | None = None, **options: Any) -> Iterator[Api]:
     listener = bind("127.0.0.1", 0, stall_seconds)
-    yield from serving(IndexingServer(listener, IndexOptions(**options)))
+    yield from serving(IndexingServer(listener, IndexOptions(**options), journal))
 
 
 @pytest.fixture
