@@ -2,8 +2,9 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
-from threading import local
+from collections.abc import Callable, Sequence
+from threading import Lock, local
+from weakref import ref
 
 
 class Tally:
@@ -35,27 +36,34 @@ class Tally:
 Tallies = defaultdict[str, defaultdict[int, Tally]]
 
 
-class _Mine(local):
-    """What each thread counted: `tallies` are those of the thread that asks, and all of them are in `everyones`."""
+class _Life:
+    """What a thread alone holds, and lets go of when it ends."""
 
-    def __init__(self, everyones: list[Tallies], bounds: Sequence[float]) -> None:
-        self.tallies: Tallies = defaultdict(lambda: defaultdict(lambda: Tally(bounds)))
-        everyones.append(self.tallies)
+
+class _Mine(local):
+    """What the thread that asks counts in."""
+
+    def __init__(self, begin: Callable[[_Life], Tallies]) -> None:
+        self.life = _Life()
+        self.tallies = begin(self.life)
 
 
 class Durations:
     """Durations of calls, by call and status, counted exactly, whichever threads do it.
 
     Adding to a number takes the interpreter several steps, between which another thread may run. So each thread has
-    numbers of its own, which no other writes, and none waits for a lock. They are put together when they are read,
-    and stay when the thread ends.
+    numbers of its own, which no other writes, and none waits for a lock. They are put together when they are read.
+    Those of threads that ended are put together when another thread begins to count: streams have one each.
     """
 
     def __init__(self, bounds: Sequence[float]) -> None:
         """`bounds` are those of each `Tally`."""
         self._bounds = bounds
-        self._everyones: list[Tallies] = []
-        self._mine = _Mine(self._everyones, bounds)
+        self._lock = Lock()
+        self._ended = self._none()
+        """What threads counted that have ended."""
+        self._counting: list[tuple[ref[_Life], Tallies]] = []
+        self._mine = _Mine(self._begin)
 
     def add(self, call: str, status: int, seconds: float) -> None:
         """A call took so many seconds."""
@@ -65,9 +73,32 @@ class Durations:
 
     def counted(self) -> dict[tuple[str, int], Tally]:
         """All that was added until now, by call and status."""
-        totals: defaultdict[tuple[str, int], Tally] = defaultdict(lambda: Tally(self._bounds))
-        for tallies in list(self._everyones):
-            for call, of_call in list(tallies.items()):
-                for status, tally in list(of_call.items()):
-                    totals[call, status].include(tally)
-        return dict(totals)
+        totals = self._none()
+        with self._lock:
+            for tallies in (self._ended, *(tallies for _, tallies in self._counting)):
+                _include(totals, tallies)
+        return {(call, status): tally for call, of_call in totals.items() for status, tally in of_call.items()}
+
+    def _begin(self, life: _Life) -> Tallies:
+        """What a thread is to count in from now on."""
+        tallies = self._none()
+        with self._lock:
+            counting = [(ref(life), tallies)]
+            for alive, theirs in self._counting:
+                if alive():
+                    counting.append((alive, theirs))
+                else:
+                    _include(self._ended, theirs)
+            self._counting = counting
+        return tallies
+
+    def _none(self) -> Tallies:
+        bounds = self._bounds
+        return defaultdict(lambda: defaultdict(lambda: Tally(bounds)))
+
+
+def _include(totals: Tallies, tallies: Tallies) -> None:
+    """Add what a thread counted, which may go on counting."""
+    for call, of_call in list(tallies.items()):
+        for status, tally in list(of_call.items()):
+            totals[call][status].include(tally)

@@ -1,9 +1,10 @@
 """How long things took, counted exactly."""
 
+import gc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from sys import getswitchinterval, setswitchinterval
-from threading import Barrier
+from threading import Barrier, Thread
 
 import pytest
 
@@ -56,3 +57,19 @@ def test_no_count_is_lost_whichever_threads_count_at_once_and_end() -> None:
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(count, range(THREADS)))
     assert seen(durations) == {("call", 200): ([THREADS * TIMES, 0], THREADS * TIMES / 2)}
+
+
+def test_threads_that_come_and_go_are_counted_and_leave_nothing_behind_each() -> None:
+    durations = Durations((1.0,))
+    before = tallies()
+    for _ in range(100):
+        thread = Thread(target=durations.add, args=("stream", 200, 0.5))
+        thread.start()
+        thread.join()
+    assert tallies() - before < 10
+    assert seen(durations) == {("stream", 200): ([100, 0], 50.0)}
+
+
+def tallies() -> int:
+    """How many there are."""
+    return sum(isinstance(each, Tally) for each in gc.get_objects())

@@ -295,19 +295,22 @@ class Broker:
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def give_back(
-        self, peer_id: str, topic: str, offsets: Sequence[int], attempts: Sequence[int] | None, missed: int
+        self, peer_id: str, topic: str, era: int, offsets: Sequence[int], attempts: Sequence[int] | None, missed: int
     ) -> None:
         """Take back what a pull handed over, as it answered: it did not arrive, and comes again.
 
         Where messages are acknowledged by being pulled and others of the group pulled since, it counts as missed.
-        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
+        Nothing is taken back where the subscription ended since, or was moved. This is no sign of life.
         """
         with self._lock:
-            queue = self._state.queue(peer_id, topic)
+            peer = self._state.peers.find(peer_id)
+            queue = peer.queues.get(topic) if peer else None
+            if queue is None or queue.era != era:
+                return
             if attempts is None:
                 queue.give_back(offsets, missed)
             else:
-                queue.dropped += missed
+                queue.give_back((), missed)
                 queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock())
                 self._state.up_to_date(queue)
             self._state.waiting.stir_queue(queue)

@@ -64,6 +64,7 @@ class MessageQueue:
         "_unacknowledged",
         "cursor",
         "dropped",
+        "era",
         "group",
         "members",
         "number",
@@ -75,6 +76,8 @@ class MessageQueue:
     def __init__(self, topic: Topic, cursor: int, options: QueueOptions, group: str | None, number: int) -> None:
         self.topic = topic
         self.number = number
+        self.era = number
+        """Another one, of this queue and of all, each time it was moved."""
         self.options = options
         self.group = group
         self.members: dict[str, None] = {}
@@ -244,6 +247,7 @@ class MessageQueue:
     def seek(self, cursor: int) -> None:
         """Go on from `cursor`, forwards or back, and forget what was handed over. What is freed counts as missed."""
         self.cursor = self.started = cursor
+        self.era = self._journal.new_number()
         self._journal.deliveries_changed(self, self._unacknowledged)
         self.forget_handed_over()
         self._moved()
@@ -251,6 +255,7 @@ class MessageQueue:
     def go_back(self, offset: int) -> None:
         """Hand over again from `offset` on, of a queue that acknowledges by pulling. What is freed counts as missed."""
         self.cursor = offset
+        self.era = self._journal.new_number()
         self._journal.queue_changed(self)
         self._moved()
 

@@ -35,7 +35,8 @@ class Pulled(Struct):
     `attempts` is None where messages are acknowledged by being pulled. `next_offset` is the offset of the next
     new message, and before `position` every message is acknowledged. `missed` messages were lost before this
     peer pulled them, `remaining` wait to be pulled after these, `unacknowledged` are handed over, and `earlier`
-    are retained from before the subscription, if nothing was published since. `closing`: the broker ends.
+    are retained from before the subscription, if nothing was published since. What did not arrive is given back
+    by the `era` of the message queue. `closing`: the broker ends.
     """
 
     offsets: Sequence[int]
@@ -47,6 +48,7 @@ class Pulled(Struct):
     remaining: int
     unacknowledged: int
     earlier: int
+    era: int
     closing: bool = False
 
 

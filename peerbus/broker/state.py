@@ -139,6 +139,7 @@ class State:
             remaining=queue.remaining,
             unacknowledged=queue.unacknowledged,
             earlier=queue.earlier,
+            era=queue.era,
             closing=self.closing,
         )
 

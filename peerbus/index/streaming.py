@@ -2,11 +2,10 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
-from peerbus.errors import NotReady, PeerbusError
+from peerbus.errors import NotReady
 from peerbus.journal import InMemory
 from peerbus.later import Later, then
 from peerbus.protocol import StreamRequest
@@ -86,8 +85,8 @@ class BrokerStreams:
                 yield part or PING
         except GeneratorExit:
             attempts = None if pulled.attempts is None else pulled.attempts[begin:]
-            with suppress(PeerbusError):  # what is gone needs nothing back
-                self._broker.give_back(request.peer_id, request.topic, pulled.offsets[begin:], attempts, missed)
+            rest = pulled.offsets[begin:]
+            self._broker.give_back(request.peer_id, request.topic, pulled.era, rest, attempts, missed)
             raise
 
 

@@ -1,15 +1,19 @@
 """What a pull handed over and did not arrive, and going back to what was handed over before."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peerbus.broker import Broker
+from peerbus.broker import Broker, Limits
 from peerbus.broker.results import Pulled
-from peerbus.errors import PeerNotFound
+from peerbus.errors import TopicDeleted
+from peerbus.journal import OnDisk
 from peerbus.later import Later
-from tests.support import DEADLINE
+from peerbus.storage import Storage
+from tests.broker.kept import writing_each_call
+from tests.support import DEADLINE, Clock
 
 MakeBroker = Callable[..., Broker]
 
@@ -25,7 +29,7 @@ def subscribed(broker: Broker, *peers: str, group: str | None = None, explicit: 
 
 def give_back(broker: Broker, peer_id: str, pulled: Pulled, begin: int = 0) -> None:
     attempts = None if pulled.attempts is None else pulled.attempts[begin:]
-    broker.give_back(peer_id, "news", pulled.offsets[begin:], attempts, pulled.missed)
+    broker.give_back(peer_id, "news", pulled.era, pulled.offsets[begin:], attempts, pulled.missed)
 
 
 def test_what_was_pulled_last_and_given_back_comes_again(broker: Broker) -> None:
@@ -75,12 +79,87 @@ def test_a_count_of_missed_messages_is_given_back_too(make_broker: MakeBroker) -
     assert again.missed + len(again.values) == 5
 
 
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_count_of_missed_messages_that_is_given_back_outlives_a_restart(
+    tmp_path: Path, clock: Clock, explicit: bool
+) -> None:
+    missed: list[int] = []
+    for _ in range(2):
+        journal = OnDisk(Storage(tmp_path), reserve=0, clock=clock)
+        broker = writing_each_call(journal, Limits(history=0))
+        if not missed:
+            broker.create_topic("news", max_messages=2, overflow="drop_oldest")
+            broker.register_peer("a")
+            broker.subscribe("a", "news", explicit=explicit)
+            for number in range(5):
+                broker.publish("news", [b"%d" % number])
+        pulled = broker.pull("a", "news", 1)
+        missed.append(pulled.missed)
+        attempts: list[int] | None = [] if explicit else None
+        broker.give_back("a", "news", pulled.era, [], attempts, pulled.missed)
+        journal.close()
+    assert missed == [3, 3]
+
+
 def test_nothing_is_given_back_to_who_is_gone(broker: Broker) -> None:
     subscribed(broker, "a")
     pulled = broker.pull("a", "news")
     broker.unregister_peer("a")
-    with pytest.raises(PeerNotFound):
-        give_back(broker, "a", pulled)
+    give_back(broker, "a", pulled)
+    subscribed(broker, "a")
+    assert broker.pull("a", "news").values == [b"0", b"1", b"2", b"3"]
+
+
+def test_giving_back_is_no_sign_of_life(broker: Broker, clock: Clock) -> None:
+    broker.register_peer("a", lease_seconds=10.0)
+    subscribed(broker, "a")
+    pulled = broker.pull("a", "news")
+    clock.now += 6
+    give_back(broker, "a", pulled)
+    clock.now += 6
+    assert broker.tend() == ["a"]
+
+
+def test_who_gives_back_is_not_who_is_told_of_a_deleted_topic(broker: Broker) -> None:
+    subscribed(broker, "a")
+    pulled = broker.pull("a", "news")
+    broker.delete_topic("news")
+    give_back(broker, "a", pulled)
+    with pytest.raises(TopicDeleted):
+        broker.pull("a", "news")
+
+
+def test_nothing_is_given_back_to_a_topic_of_the_same_name(broker: Broker) -> None:
+    subscribed(broker, "a")
+    pulled = broker.pull("a", "news")
+    broker.delete_topic("news")
+    subscribed(broker, "a")
+    broker.pull("a", "news")
+    give_back(broker, "a", pulled)
+    again = broker.pull("a", "news")
+    assert (again.values, again.missed) == ([], 0)
+
+
+def go_back(broker: Broker) -> None:
+    broker.resume("a", "news", 1)
+
+
+def seek(broker: Broker) -> None:
+    broker.subscribe("a", "news", start=1)
+
+
+@pytest.mark.parametrize("move", [go_back, seek])
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_was_pulled_before_the_queue_was_moved_is_not_given_back(
+    broker: Broker, move: Callable[[Broker], None], count: int
+) -> None:
+    subscribed(broker, "a")
+    pulled = broker.pull("a", "news")
+    move(broker)
+    seen = broker.pull("a", "news", count).values
+    give_back(broker, "a", pulled)
+    again = broker.pull("a", "news")
+    assert ([*seen, *again.values], again.missed) == ([b"1", b"2", b"3"], 0)
 
 
 def test_a_queue_of_ones_own_goes_back_and_never_on(broker: Broker) -> None:
