@@ -101,6 +101,12 @@ def test_health_is_for_everybody(server: Api) -> None:
     assert [server.get(path).status for path in ("/livez", "/readyz")] == [200, 200]
 
 
+def test_a_large_body_is_not_read_of_who_is_asked_for_no_token(server: Api) -> None:
+    body = b" " * (1 << 17) + b"{}"
+    for path in ("/livez", "/readyz"):
+        assert code(server.send("GET", path, data=body, headers=JSON)) == (413, "too_large")
+
+
 def test_a_peer_gets_a_token_of_its_own_and_renews_its_lease_with_it(server: Api) -> None:
     answer = register(server, ENROLMENT, "a.b").body
     assert re.fullmatch(r"a\.b\.[\w-]{43}", answer["token"])
