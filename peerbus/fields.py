@@ -97,3 +97,6 @@ Order = Annotated[
     Meta(description="By name, or those with most unread first, of which there is one page."),
 ]
 PeekBytes = Annotated[Count, Meta(description="Bytes of messages told at most; one larger message still goes.")]
+
+# Notices
+Sentence = Annotated[str, Meta(max_length=1000, description="What happened, for a person.")]

@@ -348,7 +348,7 @@ class Notice(Request):
 
     event: Literal["topic_deleted"]
     topic: fields.Name
-    message: str
+    message: fields.Sentence
 
 
 class NodeAnswer(Answer):

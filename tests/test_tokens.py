@@ -13,8 +13,9 @@ from peerbus.index.callers import Tokens
 from peerbus.journal import OnDisk
 from peerbus.serving import bind
 from peerbus.storage import Storage
+from tests.streams import Reader
 from tests.support import DEADLINE, Api, Reply, serving, start_index
-from tests.web.support import EXAMPLES, ROWS, Row, name_of
+from tests.web.support import EXAMPLES, JSON, ROWS, Connection, Row, name_of, request
 
 ENROLMENT, ADMIN = "enrolment-secret", "administration-secret"
 TOKENS = Tokens(ENROLMENT, ADMIN)
@@ -39,6 +40,10 @@ def peer1(server: Api) -> Api:
 
 def register(api: Api, shown: str, peer_id: str, **fields: object) -> Reply:
     return api.showing(shown).post("/register_peer_node", peer_id=peer_id, **fields)
+
+
+def authorization(api: Api) -> dict[str, str]:
+    return {"Authorization": str(api.session.headers["Authorization"])}
 
 
 def join(server: Api, peer_id: str) -> Api:
@@ -96,6 +101,12 @@ def test_health_is_for_everybody(server: Api) -> None:
     assert [server.get(path).status for path in ("/livez", "/readyz")] == [200, 200]
 
 
+def test_a_large_body_is_not_read_of_who_is_asked_for_no_token(server: Api) -> None:
+    body = b" " * (1 << 17) + b"{}"
+    for path in ("/livez", "/readyz"):
+        assert code(server.send("GET", path, data=body, headers=JSON)) == (413, "too_large")
+
+
 def test_a_peer_gets_a_token_of_its_own_and_renews_its_lease_with_it(server: Api) -> None:
     answer = register(server, ENROLMENT, "a.b").body
     assert re.fullmatch(r"a\.b\.[\w-]{43}", answer["token"])
@@ -126,6 +137,51 @@ def test_nobody_takes_a_peer_over(server: Api, peer1: Api) -> None:
     assert code(register(server, ENROLMENT, "peer1", token="peer1." + "s" * 40)) == (403, "forbidden")
     assert register(server, ADMIN, "peer1").body["created"] is False
     assert peer1.post("/pull_messages", peer_id="peer1", topic="news").status == 200
+
+
+def begin_anew(server: Api, peer_id: str) -> Api:
+    """A peer is put out, and its id and its subscription to `news` go to another."""
+    assert server.showing(ADMIN).post("/unregister_peer_node", peer_id=peer_id).status == 200
+    other = join(server, peer_id)
+    assert other.post("/subscribe", peer_id=peer_id, topic="news").status == 200
+    return other
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/pull_messages", b'{"peer_id": "peer1", "topic": "news"}'),
+        ("/register_peer_node", b'{"peer_id": "peer1"}'),
+        ("/create_topic", b'{"topic": "mine"}'),
+    ],
+)
+def test_a_token_that_ends_before_a_body_has_come_is_not_good_for_it(
+    server: Api, peer1: Api, path: str, body: bytes
+) -> None:
+    with Connection(server.url) as slow:
+        headers = {**JSON, **authorization(peer1), "Expect": "100-continue"}
+        slow.send(request("POST", path, b"", headers, length=len(body)))
+        assert slow.head().startswith(b"HTTP/1.1 100 "), "the head was let in"
+        other = begin_anew(server, "peer1")
+        assert other.post("/publish", topic="news", message="another's").status == 200
+        slow.send(body)
+        reply = slow.reply()
+    assert (reply.status, reply.json()["code"]) == (401, "unauthorized")
+    assert other.post("/pull_messages", peer_id="peer1", topic="news").body["messages"] == ["another's"]
+
+
+def test_a_stream_takes_nothing_of_who_has_its_peers_id_now(server: Api, peer1: Api) -> None:
+    with Reader(peer1, headers=authorization(peer1), peer_id="peer1", topic="news") as slow:
+        for first in range(0, 400, 50):
+            messages = [[number, "x" * 100_000] for number in range(first, first + 50)]
+            assert peer1.post("/publish", topic="news", messages=messages).status == 200
+        other = begin_anew(server, "peer1")
+        assert other.post("/publish", topic="news", message="another's").status == 200
+        events = [slow.next()]
+        while events[-1].name != "end" and events[-1].data != "another's":
+            events.append(slow.next())
+    assert (events[-1].name, events[-1].data["code"]) == ("end", "unauthorized")
+    assert other.post("/pull_messages", peer_id="peer1", topic="news").body["messages"] == ["another's"]
 
 
 def test_what_names_no_peer_is_done_in_the_name_of_the_caller(server: Api, peer1: Api) -> None:

@@ -96,6 +96,12 @@ class Peers:
             raise _not_found(peer_id)
         return peer
 
+    def check_same(self, peer: Peer) -> None:
+        """Raise `PeerNotFound` where `peer` is gone, be it that another token was registered for its id since."""
+        now = self._peers.get(peer.peer_id)
+        if now is None or now.token_hash != peer.token_hash:
+            raise _not_found(peer.peer_id)
+
     def renewed(self, peer_id: str, now: float) -> Peer:
         """The peer, its lease renewed by this sign of life; raises `PeerNotFound`."""
         peer = self._peers.get(peer_id)

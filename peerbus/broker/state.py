@@ -157,6 +157,7 @@ class State:
             peer_id = waiter.peer.peer_id
             outcome: Pulled | PeerbusError
             try:
+                self.peers.check_same(waiter.peer)
                 queue = self.queue(peer_id, waiter.queue.topic.name)
                 if not (queue.ready or waiter.deadline <= now or self.closing):
                     waiter.peer, waiter.queue = self.peers[peer_id], queue

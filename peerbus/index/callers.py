@@ -31,7 +31,11 @@ class Caller(NamedTuple):
 
 
 class Callers:
-    """Asks those who call for their tokens. Comparing takes the same time for whatever was shown."""
+    """Asks those who call for their tokens. Comparing takes the same time for whatever was shown.
+
+    They are asked at the head of a request, and again when it is about to be done: a body takes its time, and a stream
+    longer, and the peer may be gone by then, or its id another's.
+    """
 
     def __init__(self, broker: Broker, tokens: Tokens) -> None:
         self._broker = broker
@@ -48,7 +52,7 @@ class Callers:
             caller = self.caller(environ)
             if access is Access.ADMIN:
                 admins_only(caller)
-            return lambda request: check(self._broker, caller, request)
+            return lambda request: check(self._broker, self._known(caller.token), request)
 
         return [admit]
 
@@ -59,13 +63,17 @@ class Callers:
     def admit_peer(self, environ: Environ) -> Callable[[Any], None]:
         """Let a peer in that asks for itself, and an admin; raises `Unauthorized`, and `Forbidden` later."""
         caller = self.caller(environ)
-        return lambda request: _check_peer(self._broker, caller, request)
+        return lambda request: _check_peer(self._broker, self._known(caller.token), request)
 
     def caller(self, environ: Environ) -> Caller:
         """Who makes a request; raises `Unauthorized`."""
         token = carried(environ.get("HTTP_AUTHORIZATION", ""))
         if not token:
             raise Unauthorized("This server asks for a token: send it as 'Authorization: Bearer TOKEN'.")
+        return self._known(token)
+
+    def _known(self, token: str) -> Caller:
+        """Who shows a token; raises `Unauthorized`."""
         shown = hash_of(token)
         if self._admin and compare_digest(shown, self._admin):
             return Caller(is_admin=True, peer_id=None, token=token)

@@ -45,24 +45,25 @@ class BrokerStreams:
         wanted.check(request)
         if wanted.last_id is not None:
             self._broker.resume(request.peer_id, request.topic, wanted.last_id + 1)
-        return self._parts(request, self._pull(request, 0.0))
+        return self._parts(wanted, request, self._pull(wanted, request, 0.0))
 
-    def _pull(self, request: StreamRequest, wait: float) -> Pulled:
+    def _pull(self, wanted: Wanted, request: StreamRequest, wait: float) -> Pulled:
         if self._broker.closing:
             raise NotReady("The indexing server is stopping.")
+        wanted.check(request)
         with self._turn:
             pulling = self._broker.pull_waiting(request.peer_id, request.topic, BATCH, wait)
             kept: Pulled | Later[Pulled] = then(pulling, lambda pulled: self._journal.keep(pulled))
         return kept.result() if isinstance(kept, Later) else kept
 
-    def _parts(self, request: StreamRequest, pulled: Pulled) -> Iterator[bytes]:
+    def _parts(self, wanted: Wanted, request: StreamRequest, pulled: Pulled) -> Iterator[bytes]:
         with self._turn:
             self._count += 1
         try:
             yield from self._parts_of(request, pulled, PING)
             while True:
                 self._pause.wait(self._count * PAUSE_SECONDS)
-                pulled = self._pull(request, self._wait)
+                pulled = self._pull(wanted, request, self._wait)
                 yield from self._parts_of(request, pulled)
         except Exception as error:  # noqa: BLE001  # the reader is told
             yield event(failure(error, "GET /stream").body, name="end")

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from peerbus.endpoints import Endpoint
+from peerbus.endpoints import Access, Endpoint
 from peerbus.later import Later, then
 from peerbus.protocol import Answer, PullRequest, Request
 from peerbus.serving import Environ
@@ -15,6 +15,8 @@ from peerbus.web.request import check_media_type, check_no_query, decode_body, d
 
 log = logging.getLogger(__name__)
 
+MOST_OF_ANYONE = 1 << 16
+"""Bytes of the largest body of calls that anyone may make."""
 Handler = Callable[[Environ], Reply | Later[Reply]]
 """Answers a request, now or later, or raises what the caller did wrong."""
 
@@ -45,6 +47,8 @@ def answering(
     decoder = msgspec.json.Decoder(endpoint.request)
     call, request_type, level = endpoint.call, endpoint.request, endpoint.level
     post, changes = endpoint.method == "POST", endpoint.changes
+    if endpoint.access is Access.ANYONE:
+        max_body = min(max_body, MOST_OF_ANYONE)
 
     def finish(answer: Answer) -> Reply | Later[Reply]:
         if log.isEnabledFor(level):

@@ -19,7 +19,8 @@ SCRIPTED = ("cors", "same-origin")
 class Wanted(NamedTuple):
     """What a reader asks for.
 
-    It has read the event `last_id` of an earlier stream, if any. `check` is asked about the request, and may refuse it.
+    It has read the event `last_id` of an earlier stream, if any. `check` is asked about the request each time something
+    is done for it, and may refuse it.
     """
 
     query: str

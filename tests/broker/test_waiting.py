@@ -255,6 +255,18 @@ def test_a_pull_goes_on_waiting_when_peer_and_subscription_are_back_before_it_is
     assert broker.tend() == ["a"]
 
 
+def test_a_pull_gets_nothing_of_a_peer_that_was_registered_again_with_another_token(broker: Broker) -> None:
+    broker.register_peer("a", token_hash=b"one")
+    pull = waiting(broker)
+    broker.unregister_peer("a")
+    broker.register_peer("a", token_hash=b"another")
+    broker.subscribe("a", "news")
+    broker.publish("news", [b"1"])
+    broker.tend()
+    assert isinstance(error_of(pull), PeerNotFound)
+    assert broker.pull("a", "news").values == [b"1"]
+
+
 def test_a_topic_that_is_created_again_before_a_pull_is_told_is_another(broker: Broker) -> None:
     pulls = waiting(broker, "a"), waiting(broker, "b")
     broker.delete_topic("news")

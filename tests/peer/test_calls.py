@@ -44,6 +44,7 @@ def test_only_the_latest_events_are_kept(index: Api) -> None:
         DELETED | {"topic": "a b"},
         DELETED | {"topic": 5},
         DELETED | {"more": 1},
+        DELETED | {"message": "x" * 1001},
     ],
 )
 def test_junk_is_no_notice(index: Api, junk: dict[str, Any]) -> None:

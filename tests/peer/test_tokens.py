@@ -81,6 +81,7 @@ def test_a_node_asks_its_callers_for_its_token(index: Api) -> None:
                 assert (refused.status, refused.body["code"]) == (401, "unauthorized")
         assert node.get("/livez").status == 200
         assert node.post("/notify", event="topic_deleted", topic="t", message="m").status == 200
+        assert node.post("/notify", event="topic_deleted", topic="t", message="m" * (1 << 17)).status == 413
         allowed = node.showing(OWN)
         assert allowed.post("/create_topic", topic="news").status == 200
         assert allowed.post("/exit_peer").status == 200

@@ -121,6 +121,13 @@ class Connection:
                 parts.append(part)
         return b"".join(parts)
 
+    def head(self) -> bytes:
+        """The next head that comes, and nothing of what follows it."""
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            received += self._socket.recv(1)
+        return received
+
     def end_sending(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
 
