@@ -11,6 +11,7 @@ from peerbus.later import Later, then
 from peerbus.protocol import StreamRequest
 from peerbus.web import Wanted, failure, stream_request
 from peerbus.web.events import PING, event
+from peerbus.web.streams import PATH
 
 PING_SECONDS = 15.0
 BATCH = 100
@@ -66,7 +67,7 @@ class BrokerStreams:
                 pulled = self._pull(wanted, request, self._wait)
                 yield from self._parts_of(request, pulled)
         except Exception as error:  # noqa: BLE001  # the reader is told
-            yield event(failure(error, "GET /stream").body, name="end")
+            yield event(failure(error, f"GET {PATH}").body, name="end")
         finally:
             with self._turn:
                 self._count -= 1

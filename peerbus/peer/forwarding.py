@@ -84,11 +84,12 @@ class Forwarding:
 
     def _call(self, environ: Environ) -> Call:
         body = read_body(environ, self._max_body)
-        path = _path(self._endpoint, environ["QUERY_STRING"])
+        query = environ["QUERY_STRING"]
         headers = _headers(environ, body)
         if self._endpoint.has_peer_id and self._endpoint.method == "GET" and not body:
-            path = fill_in_query(path, environ["QUERY_STRING"], self._membership.peer_id)
-            return Call(path, body, headers, 0.0, {})
+            query = fill_in_query(query, self._membership.peer_id)
+            return Call(_path(self._endpoint, query), body, headers, 0.0, {})
+        path = _path(self._endpoint, query)
         fields = _fields(body, headers) if self._endpoint.has_peer_id else None
         if fields is None:
             return Call(path, body, headers, 0.0, None)

@@ -35,14 +35,14 @@ def fill_in_body(endpoint: Endpoint[Any, Any], body: bytes, fields: Fields, memb
     return (body.rstrip()[:-1] or b"{") + separator + _encode(missing)[1:]
 
 
-def fill_in_query(path: str, query: str, peer_id: str) -> str:
-    """The path with its query string, and the node's own `peer_id` in it; raises `PeerMismatch` for another."""
+def fill_in_query(query: str, peer_id: str) -> str:
+    """The query string with the node's own `peer_id` in it; raises `PeerMismatch` for another."""
     named = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "peer_id"]
     if any(value != peer_id for value in named):
         raise _mismatch(peer_id)
     if named:
-        return path
-    return f"{path}{'&' if query else '?'}peer_id={quote(peer_id)}"
+        return query
+    return f"{query}{'&' if query else ''}peer_id={quote(peer_id)}"
 
 
 def _names_another(value: Raw, peer_id: str) -> bool:

@@ -41,7 +41,7 @@ class Index:
         self.timeout = timeout
         self.token = token
         self.peer_token: str | None = None
-        """What all calls carry but those that register the peer."""
+        """What all requests carry but those that register the peer."""
         self.ca = ca
         self._transport = Transport(CONNECT_SECONDS, ca)
 
@@ -90,21 +90,21 @@ class Index:
         error = error_in(received)
         raise CATALOGUE.get(error.code, InternalError)(error.message)
 
-    def credentials(self) -> dict[str, str]:
-        """The headers that show the peer's token, where it has one."""
-        return {"Authorization": bearer(self.peer_token)} if self.peer_token else {}
+    def credentials(self, path: str) -> dict[str, str]:
+        """The headers that show the token for a request, where there is one."""
+        token = self.token if path == REGISTER else self.peer_token
+        return {"Authorization": bearer(token)} if token else {}
 
     def close(self) -> None:
         """Close the connections; calls under way find the server unreachable."""
         self._transport.close()
 
-    def _credentials(self, path: str) -> tuple[str, ...]:
-        token = self.token if path == REGISTER else self.peer_token
-        return (f"Authorization: {bearer(token)}",) if token else ()
-
     def not_ours(self) -> IndexUnreachable:
         """The error for an answer that no indexing server gives."""
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
+
+    def _credentials(self, path: str) -> tuple[str, ...]:
+        return tuple(f"{name}: {value}" for name, value in self.credentials(path).items())
 
 
 def error_in(received: Received) -> ErrorAnswer:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -17,16 +17,17 @@ from peerbus.errors import (
     InternalError,
     NotReady,
     NotSubscribed,
-    PeerMismatch,
     PeerNotFound,
     Unauthorized,
 )
+from peerbus.peer.identity import fill_in_query
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.protocol import ErrorAnswer, StreamRequest
 from peerbus.tls import trust
 from peerbus.web import Wanted, failure, stream_request
 from peerbus.web.events import CONTENT_TYPE, event
+from peerbus.web.streams import PATH
 
 SILENCE_SECONDS = 45.0
 """After so long without a sign of life the indexing server is taken to be gone; it gives one every 15 seconds."""
@@ -55,12 +56,8 @@ class ForwardedStreams:
 
     def open(self, wanted: Wanted) -> Iterator[bytes]:
         """A stream of the peer's message queue; raises what the indexing server refuses it with."""
-        peer_id = self._membership.peer_id
-        request = stream_request(_filled_in(wanted.query, peer_id))
-        if request.peer_id != peer_id:
-            raise PeerMismatch(
-                f"This peer node acts for peer '{peer_id}' alone. Leave `peer_id` out, or call the node of that peer."
-            )
+        request = stream_request(fill_in_query(wanted.query, self._membership.peer_id))
+        wanted.check(request)
         try:
             upstream = self._opened(request, wanted.last_id)
         except (PeerNotFound, NotSubscribed, Unauthorized) as error:
@@ -83,13 +80,13 @@ class ForwardedStreams:
         if address.scheme == "https":
             context = trust(self._index.ca)
             connection = HTTPSConnection(address.netloc, timeout=self._index.timeout, context=context)
-        headers = self._index.credentials() | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
+        headers = self._index.credentials(PATH) | ({} if last_id is None else {"Last-Event-ID": str(last_id)})
         query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
         try:
             with self._reaching():
                 connection.connect()
                 line: socket.socket = connection.sock
-                connection.request("GET", f"{address.path}/stream?{query}", headers=headers)
+                connection.request("GET", f"{address.path}{PATH}?{query}", headers=headers)
                 response = connection.getresponse()
                 self._check(response)
                 line.settimeout(SILENCE_SECONDS)
@@ -127,7 +124,7 @@ class ForwardedStreams:
                         return
                 raise ConnectionError("it broke the stream off")
         except Exception as error:  # noqa: BLE001  # the reader is told
-            yield event(failure(error, "GET /stream").body, name="end")
+            yield event(failure(error, f"GET {PATH}").body, name="end")
         finally:
             with self._lock:
                 self._lines.discard(upstream.line)
@@ -154,12 +151,6 @@ class ForwardedStreams:
             if isinstance(error, TimeoutError):
                 raise IndexTimeout(f"The indexing server at {self._url} gave no sign of life in time.") from None
             raise IndexUnreachable(f"The indexing server at {self._url} cannot be reached: {error}.") from None
-
-
-def _filled_in(query: str, peer_id: str) -> str:
-    """The query with the peer's id, where it names none."""
-    named = any(name == "peer_id" for name, _ in parse_qsl(query, keep_blank_values=True))
-    return query if named else f"{query}&{urlencode({'peer_id': peer_id})}"
 
 
 def _cut(line: socket.socket) -> None:

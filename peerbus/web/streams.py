@@ -69,7 +69,11 @@ class Streams:
             if self._open >= self._limit:
                 raise TooManyStreams(f"{self._limit} streams are open, which is as many as there may be.")
             self._open += 1
-        threading.Thread(target=self._run, args=(wanted, send, refuse), name="stream", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(wanted, send, refuse), name="stream", daemon=True).start()
+        except RuntimeError:
+            self._ended()
+            raise TooManyStreams("The system has no thread for another stream.") from None
 
     def _run(
         self, wanted: Wanted, send: Callable[[Iterator[bytes]], None], refuse: Callable[[Exception], None]
@@ -82,8 +86,11 @@ class Streams:
             else:
                 send(parts)
         finally:
-            with self._lock:
-                self._open -= 1
+            self._ended()
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._open -= 1
 
 
 def stream_request(query: str) -> StreamRequest:

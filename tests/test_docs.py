@@ -1,0 +1,22 @@
+"""What the documentation names is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+TESTS = set(re.findall(r"def (test_\w+)", "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))))
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_test_that_is_named_exists(path: Path) -> None:
+    assert set(re.findall(r"`(test_\w+)`", path.read_text())) <= TESTS
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_file_that_is_linked_exists(path: Path) -> None:
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
+    assert [name for name in linked if not (path.parent / name).exists()] == []
