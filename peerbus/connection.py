@@ -3,6 +3,7 @@
 import socket
 import ssl
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import NamedTuple
 
@@ -40,13 +41,16 @@ class Exchange:
 class Connection:
     """A non-blocking socket that carries one exchange at a time, read by httptools' parser (llhttp, in C)."""
 
-    def __init__(self, origin: str, sock: socket.socket | TlsSocket) -> None:
+    def __init__(self, origin: str, sock: socket.socket | TlsSocket, most: float = inf) -> None:
+        """Of each answer, `most` bytes are taken, its head among them."""
         self.origin = origin
         self.socket = sock
         self.exchange: Exchange | None = None
         self.used = False
         """Whether it has carried an exchange before this one."""
         self.unsent = b""
+        self._most = most
+        self._room = most
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
@@ -57,6 +61,7 @@ class Connection:
         """Take on an exchange; what is left `unsent` is to be sent."""
         self.exchange = exchange
         self.unsent = exchange.data
+        self._room = self._most
         self._headers = {}
         self._body = []
         self._complete = False
@@ -79,7 +84,7 @@ class Connection:
     def receive(self) -> bool:
         """Take in what has come, and say whether the connection is still open.
 
-        Raises `OSError`, and `httptools.HttpParserError` for what is not HTTP.
+        Raises `OSError`, also for an answer that is too large, and `httptools.HttpParserError` for what is not HTTP.
         """
         while True:
             try:
@@ -88,6 +93,9 @@ class Connection:
                 return True
             if not data:
                 return False
+            self._room -= len(data)
+            if self._room < 0:
+                raise ConnectionError(f"the answer is larger than {self._most} bytes")
             self._parser.feed_data(data)
             if len(data) < RECEIVED_AT_ONCE and not isinstance(self.socket, TlsSocket):
                 return True

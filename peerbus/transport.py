@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -42,11 +43,12 @@ class Transport:
     threads that may block. Proxies in the environment are not used: the other side is ours.
     """
 
-    def __init__(self, connect_timeout: float, ca: Path | None = None) -> None:
+    def __init__(self, connect_timeout: float, ca: Path | None = None, most: float = inf) -> None:
         """`connect_timeout` is in seconds; servers must have a certificate by one in `ca`, or whom the system trusts.
 
-        Raises `StartError` for a file that has none.
+        Answers of more than `most` bytes are not taken. Raises `StartError` for a file that has no certificate.
         """
+        self._most = most
         self._trust = trust(ca) if ca else None
         self._connect_timeout = connect_timeout
         self._lock = threading.Lock()
@@ -113,7 +115,7 @@ class Transport:
         except (OSError, ValueError) as error:
             exchange.answer.fail(Unreachable(getattr(error, "strerror", None) or str(error)))
             return
-        connection = Connection(exchange.origin, sock)
+        connection = Connection(exchange.origin, sock, self._most)
         with self._lock:
             self._begin(connection, exchange)
             self._open.add(connection)

@@ -53,7 +53,7 @@ def test_peers_that_cannot_be_told_delay_nobody(index: Api, address: str) -> Non
         assert notice(well) == TOLD
 
 
-@pytest.mark.parametrize("failure", [http(500), HANG_UP])
+@pytest.mark.parametrize("failure", [http(500), HANG_UP, http(200, b"x" * (1 << 20))])
 def test_a_peer_that_fails_at_first_is_told_again(index: Api, failure: bytes) -> None:
     with fake_server(failure, OK) as fake:
         subscribe_at(index, {"peer1": fake.url})

@@ -25,6 +25,8 @@ TIMEOUT_SECONDS = 2.0
 RETRY_AFTER_SECONDS = (1.0, 5.0, 20.0)
 """Pauses before the second, third and last try."""
 MAX_PENDING = 100_000
+MOST_ANSWERED = 1 << 16
+"""Bytes of the largest answer to a notice that is taken: who is told says where, and may answer without end."""
 HEADERS = ["Content-Type: application/json", "Connection: close"]
 
 
@@ -42,7 +44,7 @@ class Notifier:
 
     def __init__(self, ca: Path | None = None) -> None:
         """`ca` is a file with the certificates that https peer nodes must have one by; by default the system's."""
-        self._transport = Transport(TIMEOUT_SECONDS, ca)
+        self._transport = Transport(TIMEOUT_SECONDS, ca, MOST_ANSWERED)
         self._changed = threading.Condition()
         self._announced: deque[tuple[bytes, Mapping[str, str]]] = deque()
         self._due: list[_Notice] = []
