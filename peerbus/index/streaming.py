@@ -16,6 +16,8 @@ from peerbus.web.streams import PATH
 PING_SECONDS = 15.0
 BATCH = 100
 """Messages pulled at once."""
+LEAST_SECONDS = 0.1
+"""Between two pulls that find nothing, where pulls may not wait for as long."""
 PAUSE_SECONDS = 0.00025
 """Pause of a stream between two pulls, for each stream there is: all together pull 4,000 times a second at most."""
 PART_BYTES = 1 << 16
@@ -63,7 +65,7 @@ class BrokerStreams:
         try:
             yield from self._parts_of(request, pulled, PING)
             while True:
-                self._pause.wait(self._count * PAUSE_SECONDS)
+                self._pause.wait(max(self._count * PAUSE_SECONDS, LEAST_SECONDS - self._wait))
                 pulled = self._pull(wanted, request, self._wait)
                 yield from self._parts_of(request, pulled)
         except Exception as error:  # noqa: BLE001  # the reader is told

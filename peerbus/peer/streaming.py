@@ -111,14 +111,16 @@ class ForwardedStreams:
 
     def _parts(self, topic: str, upstream: Upstream) -> Iterator[bytes]:
         """Whole events, as they come; where the indexing server stops without a last one, that is made here."""
-        rest = b""
+        gathered = bytearray()
         try:
             with self._reaching():
                 while part := upstream.response.read1(PART_BYTES):
-                    events, end, rest = (rest + part).rpartition(END)
-                    if not events:
+                    gathered += part
+                    end = gathered.rfind(END, max(0, len(gathered) - len(part) - 1))
+                    if end < 0:
                         continue
-                    yield events + end
+                    events, gathered = bytes(gathered[:end]), gathered[end + len(END) :]
+                    yield events + END
                     self._moved_on(topic, events)
                     if events.rpartition(END)[2].startswith(b"event: end\n"):
                         return

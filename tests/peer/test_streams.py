@@ -104,3 +104,13 @@ def test_where_tokens_are_asked_for_a_node_asks_and_shows_them() -> None:
                 assert reader.messages(1) == ["one"]
             server.restart()
     server.stop()
+
+
+def test_messages_of_all_sizes_come_whole(index: Api) -> None:
+    sizes = [1, 65_530, 65_536, 3_000_000, 0, 2]
+    with start_node("peer1", index.url) as node:
+        subscribe(node)
+        with Reader(node, topic="news") as reader:
+            for size in sizes:
+                publish(index, "x" * size)
+            assert [len(message) for message in reader.messages(len(sizes))] == sizes
