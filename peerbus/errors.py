@@ -114,6 +114,12 @@ class TopicDeleted(PeerbusError):
     code, status = "topic_deleted", 410
 
 
+class TooSlow(PeerbusError):
+    """The reader of a stream took too long for a part of it: the stream's last event, never an answer."""
+
+    code, status = "too_slow", 408
+
+
 class TooLarge(PeerbusError):
     """The body, or the batch in it, is larger than will ever be accepted."""
 

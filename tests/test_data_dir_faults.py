@@ -82,11 +82,14 @@ def test_a_second_server_on_the_same_folder_is_refused(run: Run, server: Durable
 def test_a_file_for_a_folder_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     for path in ("file", "file/data"):
-        assert str(tmp_path / "file") in run("indexing_server.py", PEERBUS_DATA_DIR=str(tmp_path / path)).refusal()
+        assert (
+            str(tmp_path / "file")
+            in run("indexing_server.py", "--port", "0", PEERBUS_DATA_DIR=str(tmp_path / path)).refusal()
+        )
     assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_a_folder_whose_parent_is_missing_is_refused(run: Run, tmp_path: Path) -> None:
-    said = run("indexing_server.py", "--data-dir", str(tmp_path / "not" / "mounted")).refusal()
+    said = run("indexing_server.py", "--port", "0", "--data-dir", str(tmp_path / "not" / "mounted")).refusal()
     assert "No such file or directory" in said
     assert not (tmp_path / "not").exists()

@@ -222,6 +222,28 @@ def test_a_stream_for_which_there_is_no_thread_takes_no_place(monkeypatch: pytes
             assert reader.next().name == PING
 
 
+@pytest.mark.parametrize("ack", ["auto", "explicit"])
+def test_a_slow_reader_is_told_so_and_goes_on_without_loss(ack: str) -> None:
+    """None is as fast as a server without any patience asks."""
+    with serve(patience=0.0) as api:
+        api.subscriber("peer1", "news")
+        api.post("/subscribe", **FOLLOWED, ack=ack)
+        publish(api, *([number, "x" * 30_000] for number in range(40)))
+        seen: list[int] = []
+        while len(seen) < 40:
+            with Reader(api, **FOLLOWED) as reader:
+                assert reader.next().name == PING
+                event = reader.next()
+                while event.name == "message":
+                    seen.append(event.data[0])
+                    event = reader.next()
+                assert (event.name, event.data["code"]) == ("end", "too_slow")
+            if ack == "explicit":
+                api.post("/ack_messages", **FOLLOWED, up_to=seen[-1])
+                api.post("/nack_messages", **FOLLOWED, up_to=40)
+        assert seen == list(range(40))
+
+
 def test_a_reader_that_takes_nothing_is_cut_and_goes_on_without_loss() -> None:
     with serve(stall_seconds=0.2) as api:
         api.subscriber("peer1", "news")

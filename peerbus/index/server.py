@@ -15,7 +15,7 @@ from peerbus.index.callers import Callers, Tokens
 from peerbus.index.description import described_index
 from peerbus.index.metrics import broker_metrics
 from peerbus.index.notifier import Notifier
-from peerbus.index.streaming import PING_SECONDS, BrokerStreams
+from peerbus.index.streaming import PATIENCE_SECONDS, PING_SECONDS, BrokerStreams
 from peerbus.journal import InMemory
 from peerbus.metrics import metrics_page
 from peerbus.protocol import RegisterRequest
@@ -63,6 +63,8 @@ class IndexOptions:
     max_streams: int = MAX_STREAMS
     ping_seconds: float = PING_SECONDS
     """After which a stream that has nothing to send says so."""
+    patience: float = PATIENCE_SECONDS
+    """Seconds that a stream's reader has for each 64 KiB."""
 
 
 class IndexingServer:
@@ -82,7 +84,7 @@ class IndexingServer:
             for row in (*ENDPOINTS, *HEALTH)
         }
         durations = new_durations()
-        source = BrokerStreams(self.broker, self._journal, limits.max_wait, options.ping_seconds)
+        source = BrokerStreams(self.broker, self._journal, limits.max_wait, options.ping_seconds, options.patience)
         streams = Streams(source, options.max_streams, self._callers.admit_peer if self._callers else None)
         metrics = metrics_page(
             durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count)

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from time import monotonic
 
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
-from peerbus.errors import NotReady
+from peerbus.errors import NotReady, TooSlow
 from peerbus.journal import InMemory
 from peerbus.later import Later, then
 from peerbus.protocol import StreamRequest
@@ -16,6 +17,7 @@ from peerbus.web.streams import PATH
 PING_SECONDS = 15.0
 BATCH = 100
 """Messages pulled at once."""
+PATIENCE_SECONDS = 10.0
 LEAST_SECONDS = 0.1
 """Between two pulls that find nothing, where pulls may not wait for as long."""
 PAUSE_SECONDS = 0.00025
@@ -30,8 +32,19 @@ class BrokerStreams:
     A message is handed over as by a pull. What the reader's connection did not take goes back to the queue.
     """
 
-    def __init__(self, broker: Broker, journal: InMemory, max_wait: float, ping_seconds: float = PING_SECONDS) -> None:
-        """A comment is sent when there was nothing else for `ping_seconds`, or for `max_wait`."""
+    def __init__(
+        self,
+        broker: Broker,
+        journal: InMemory,
+        max_wait: float,
+        ping_seconds: float = PING_SECONDS,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """A comment is sent when there was nothing else for `ping_seconds`, or for `max_wait`.
+
+        A reader that takes less than `PART_BYTES` in `patience` seconds is told so, and left.
+        """
+        self._patience = patience
         self._broker = broker
         self._journal = journal
         self._wait = min(ping_seconds, max_wait)
@@ -76,18 +89,25 @@ class BrokerStreams:
 
     def _parts_of(self, request: StreamRequest, pulled: Pulled, part: bytes = b"") -> Iterator[bytes]:
         """What a pull took, in parts that begin with `part`; one that is not taken goes back, with all that follow."""
-        begin, missed = 0, pulled.missed
+        begin, missed, size = 0, pulled.missed, 0
         if missed:
             part += event(b'{"missed": %d}' % missed, name="missed")
         try:
             while begin < len(pulled.values):
                 with self._turn:
                     made, end = _part(pulled, begin)
+                size, before = len(made), size
+                began = monotonic()
                 yield part + made
                 part, begin, missed = b"", end, 0
+                if monotonic() - began > self._patience * max(1, (before + size) / PART_BYTES):
+                    raise TooSlow(
+                        f"The reader took less than {PART_BYTES} bytes in {self._patience:g} seconds. "
+                        "What was not sent stays in the message queue: follow it again."
+                    )
             if part or not pulled.values:
                 yield part or PING
-        except GeneratorExit:
+        except (GeneratorExit, TooSlow):
             attempts = None if pulled.attempts is None else pulled.attempts[begin:]
             rest = pulled.offsets[begin:]
             self._broker.give_back(request.peer_id, request.topic, pulled.era, rest, attempts, missed)
