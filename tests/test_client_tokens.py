@@ -81,5 +81,10 @@ def test_the_command_line_shows_a_token_from_a_file_or_the_environment(index: Ap
     for shown in (ENROLMENT, ADMIN):
         peerbus.says("publish", "news", "hello", PEERBUS_TOKEN=shown)
         assert peerbus.says("subscribe", "news", "--from", "earliest", "--max", "1", PEERBUS_TOKEN=shown) == '"hello"\n'
+    joined = peerbus("subscribe", "news", "--peer-id", "worker", PEERBUS_TOKEN=ENROLMENT)
+    own = joined.stderr.rpartition("PEERBUS_TOKEN=")[2].strip()
+    assert own.startswith("worker.")
+    peerbus.says("publish", "news", "again", PEERBUS_TOKEN=own)
+    assert peerbus.says("pull", "news", "--peer-id", "worker", PEERBUS_TOKEN=own) == '"again"\n'
     for place in (["--token-file", str(tmp_path / "token"), "stats"], ["stats", "--token-file", f"{tmp_path}/token"]):
         assert "published" in peerbus.says(*place)

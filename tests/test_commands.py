@@ -173,7 +173,8 @@ def test_beyond_this_machine_it_listens_with_a_token_or_when_told_to(run: Run, n
         (["--token-file", str(tmp_path / "token")], {}),
         ([], {"PEERBUS_TOKEN": "s" * 16, "PEERBUS_NODE_TOKEN": "s" * 16}),
     ):
-        assert run(script, "--port", "0", *arguments, *more, **environment).urls()
+        nowhere = {"PEERBUS_NODE_INDEX_URL": "http://127.0.0.1:9"}
+        assert run(script, "--port", "0", *arguments, *more, **environment | nowhere).urls()
 
 
 BAD_TOKENS: dict[str, tuple[str, list[str], str]] = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import click
+from msgspec import UNSET
 
 from peerbus.calls import counted
 from peerbus.cli.interruption import Interruption
@@ -114,8 +115,10 @@ def _participant(settings: Settings, peer_id: str | None) -> Iterator[Client]:
     """A client that is registered: as this peer, as a peer node's own, or else as one that is gone afterwards."""
     with settings.client(peer_id or f"cli-{uuid4().hex[:12]}") as client:
         try:
-            client.register(**{} if peer_id else {"lease_seconds": LEASE_SECONDS})
+            answer = client.register(**{} if peer_id else {"lease_seconds": LEASE_SECONDS})
             passing = peer_id is None
+            if peer_id and answer.token is not UNSET:
+                remark(f"Peer '{peer_id}' has a token of its own now; go on with PEERBUS_TOKEN={answer.token}")
         except PeerMismatch:
             if peer_id:
                 raise
