@@ -52,7 +52,9 @@ def test_who_does_not_end_a_body_is_cut_off_and_nothing_is_done(name: str, caplo
             slow.send(HALVES[name])
             assert cut_off(slow)
         assert call(api, "GET", "/topics").json()["topics"] == []
-    (line,) = [record.getMessage() for record in caplog.records if " 400 bad_request" in record.getMessage()]
+    (line,) = eventually(
+        lambda: [record.getMessage() for record in caplog.records if " 400 bad_request" in record.getMessage()]
+    )
     assert line.endswith("The body came too slowly: the connection is closed.")
     assert all(record.levelno <= logging.INFO for record in caplog.records)
 
