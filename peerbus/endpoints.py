@@ -56,15 +56,13 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint(Generic[Target, RequestT]):
-    """One call. Its answers' sentences are logged at `level`, or at debug where they changed nothing."""
+    """One call. Its answers' sentences are logged at `level`, or at debug where nothing was changed."""
 
     method: str
     path: str
     request: type[RequestT]
     call: Callable[[Target, RequestT], Result]
     level: int = logging.INFO
-    changes: bool = True
-    """Whether it changes the target's state."""
     answer: type[wire.Answer] = wire.Answer
     errors: tuple[type[PeerbusError], ...] = ()
     """What it may be refused with, beside `errors.ALWAYS`."""
@@ -75,6 +73,11 @@ class Endpoint(Generic[Target, RequestT]):
     def name(self) -> str:
         """The call's name, as in its path."""
         return self.path[1:]
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may change the target's state."""
+        return self.method != "GET"
 
     @property
     def has_peer_id(self) -> bool:
@@ -177,73 +180,27 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         "/query_peers",
         wire.TopicRequest,
         calls.query_peers,
-        logging.DEBUG,
-        changes=False,
         answer=wire.QueryPeersAnswer,
         errors=(TopicNotFound,),
     ),
-    Endpoint(
-        "GET",
-        "/topics",
-        wire.TopicsRequest,
-        listings.topics,
-        logging.DEBUG,
-        changes=False,
-        answer=wire.TopicsAnswer,
-    ),
-    Endpoint(
-        "GET",
-        "/peers",
-        wire.PeersRequest,
-        listings.peers,
-        logging.DEBUG,
-        changes=False,
-        answer=wire.PeersAnswer,
-        access=Access.ADMIN,
-    ),
+    Endpoint("GET", "/topics", wire.TopicsRequest, listings.topics, answer=wire.TopicsAnswer),
+    Endpoint("GET", "/peers", wire.PeersRequest, listings.peers, answer=wire.PeersAnswer, access=Access.ADMIN),
     Endpoint(
         "GET",
         "/subscriptions",
         wire.SubscriptionsRequest,
         listings.subscriptions,
-        logging.DEBUG,
-        changes=False,
         answer=wire.SubscriptionsAnswer,
         errors=(PeerNotFound, TopicNotFound),
         access=Access.SELF,
     ),
     Endpoint(
-        "GET",
-        "/messages",
-        wire.MessagesRequest,
-        listings.messages,
-        logging.DEBUG,
-        changes=False,
-        answer=wire.MessagesAnswer,
-        errors=(TopicNotFound,),
+        "GET", "/messages", wire.MessagesRequest, listings.messages, answer=wire.MessagesAnswer, errors=(TopicNotFound,)
     ),
-    Endpoint(
-        "GET",
-        "/stats",
-        wire.EmptyRequest,
-        calls.stats,
-        logging.DEBUG,
-        changes=False,
-        answer=wire.StatsAnswer,
-        access=Access.ADMIN,
-    ),
+    Endpoint("GET", "/stats", wire.EmptyRequest, calls.stats, answer=wire.StatsAnswer, access=Access.ADMIN),
 )
 
 HEALTH: tuple[Endpoint[Broker, Any], ...] = (
-    Endpoint("GET", "/livez", wire.EmptyRequest, calls.livez, logging.DEBUG, changes=False, access=Access.ANYONE),
-    Endpoint(
-        "GET",
-        "/readyz",
-        wire.EmptyRequest,
-        calls.readyz,
-        logging.DEBUG,
-        changes=False,
-        errors=(NotReady,),
-        access=Access.ANYONE,
-    ),
+    Endpoint("GET", "/livez", wire.EmptyRequest, calls.livez, access=Access.ANYONE),
+    Endpoint("GET", "/readyz", wire.EmptyRequest, calls.readyz, errors=(NotReady,), access=Access.ANYONE),
 )

@@ -58,8 +58,8 @@ def readyz(node: PeerNode, _: EmptyRequest) -> Answer:
 OWN_CALLS: tuple[Endpoint[PeerNode, Any], ...] = (
     Endpoint("POST", "/exit_peer", EmptyRequest, exit_peer, answer=PeerAnswer),
     Endpoint("POST", "/notify", Notice, notify, logging.DEBUG, access=Access.ANYONE),
-    Endpoint("GET", "/events", EmptyRequest, events, logging.DEBUG, answer=EventsAnswer),
-    Endpoint("GET", "/node", EmptyRequest, about, logging.DEBUG, changes=False, answer=NodeAnswer),
-    Endpoint("GET", "/livez", EmptyRequest, livez, logging.DEBUG, access=Access.ANYONE),
-    Endpoint("GET", "/readyz", EmptyRequest, readyz, logging.DEBUG, errors=(NotReady,), access=Access.ANYONE),
+    Endpoint("GET", "/events", EmptyRequest, events, answer=EventsAnswer),
+    Endpoint("GET", "/node", EmptyRequest, about, answer=NodeAnswer),
+    Endpoint("GET", "/livez", EmptyRequest, livez, access=Access.ANYONE),
+    Endpoint("GET", "/readyz", EmptyRequest, readyz, errors=(NotReady,), access=Access.ANYONE),
 )

@@ -41,12 +41,11 @@ def answering(
     """The handler that decodes a request, gives it to the endpoint's function, and logs what that answers.
 
     The fields come from the body; GET and DELETE take them from the query string where there is no body.
-    `keep` is given the replies of calls that change something. Each of `admits` may refuse a
-    request.
+    `keep` is given the replies of calls that may change something. Each of `admits` may refuse a request.
     """
     decoder = msgspec.json.Decoder(endpoint.request)
-    call, request_type, level = endpoint.call, endpoint.request, endpoint.level
-    post, changes = endpoint.method == "POST", endpoint.changes
+    call, request_type, changes = endpoint.call, endpoint.request, endpoint.changes
+    post, level = endpoint.method == "POST", endpoint.level if changes else logging.DEBUG
     if endpoint.access is Access.ANYONE:
         max_body = min(max_body, MOST_OF_ANYONE)
 
