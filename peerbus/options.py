@@ -2,10 +2,8 @@
 
 import logging
 import os
-import socket
 import sys
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,44 +19,13 @@ LARGEST = (1 << 63) - 1
 
 PEM = click.Path(dir_okay=False, path_type=Path)
 
-MAX_BODY = click.option(
-    "--max-body", type=click.IntRange(min=1), default=16 << 20, help="Bytes of the largest body taken."
-)
-MAX_STREAMS = click.option(
-    "--max-streams", type=click.IntRange(min=0), default=200, help="Streams open at once, each a thread."
-)
 LOG_DIR = click.option(
     "--log-dir", type=click.Path(file_okay=False, path_type=Path), default="logs", help="Folder for the log file."
 )
 LOG_LEVEL = click.option(
     "--log-level", type=click.Choice(LEVELS), default="info", help="Least level logged; debug has every message."
 )
-ALLOW_HOST = click.option(
-    "--allow-host",
-    multiple=True,
-    metavar="NAME",
-    show_default="on loopback none, elsewhere any",
-    help="Name that clients may call this by, beside localhost; repeat it for more.",
-)
-ALLOW_ORIGIN = click.option(
-    "--allow-origin",
-    multiple=True,
-    metavar="ORIGIN",
-    show_default="its own alone",
-    help="Origin of web pages that may call this, such as https://example.com, or * for all; repeat it for more.",
-)
-RATE_LIMIT = click.option(
-    "--rate-limit",
-    type=click.IntRange(min=1),
-    show_default="none",
-    help="Requests a second that each client address may make.",
-)
-CERTIFICATE = click.option(
-    "--certificate", type=PEM, show_default="plain http", help="Certificate to serve https by, a file in PEM."
-)
-KEY = click.option("--key", type=PEM, show_default="none", help="Key of the certificate, a file in PEM.")
 HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
-INSECURE = click.option("--insecure", is_flag=True, help="Listen beyond this machine without asking for a token.")
 
 
 def token_option(flag: str, meaning: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -95,16 +62,6 @@ def token(variable: str, file: Path | None) -> str | None:
     if len(found) < SHORTEST_TOKEN or not found.isprintable() or " " in found:
         raise click.UsageError(f"The token in {source} must be one word of at least {SHORTEST_TOKEN} characters.")
     return found
-
-
-def check_exposure(listener: socket.socket, token: str | None, insecure: bool) -> None:
-    """Raise `StartError` where others than this machine's could call, and nobody decided that they may."""
-    address = listener.getsockname()[0]
-    if token is None and not insecure and not ip_address(address.partition("%")[0]).is_loopback:
-        raise StartError(
-            f"Listening on {address}, anybody who reaches it could call. Ask for a token with --token-file, "
-            "or say --insecure."
-        )
 
 
 def run(main: click.Command) -> NoReturn:

@@ -16,8 +16,9 @@ from peerbus.logs import log_to
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
 from peerbus.storage import Storage
-from peerbus.tls import certificate_in
+from peerbus.tls import Certificate
 from peerbus.web import Guards
+from peerbus.web.options import check_exposure, serving
 
 
 def limit_options(command: Any) -> Any:
@@ -48,8 +49,6 @@ def limit_options(command: Any) -> Any:
 )
 @options.token_option("--token", "File with the token to register with; each peer then needs one of its own.")
 @options.token_option("--admin-token", "File with the token that all calls may be made with.")
-@options.INSECURE
-@options.MAX_BODY
 @click.option(
     "--allow-address",
     multiple=True,
@@ -57,20 +56,13 @@ def limit_options(command: Any) -> Any:
     show_default="each caller's own",
     help="Host or network, such as 10.0.0.0/8, that peers may be called at; repeat it for more.",
 )
-@options.ALLOW_HOST
-@options.ALLOW_ORIGIN
-@options.RATE_LIMIT
-@options.CERTIFICATE
-@options.KEY
 @click.option(
     "--peer-ca",
     type=options.PEM,
     show_default="the system's",
     help="Certificates to trust https peer nodes by, a file in PEM.",
 )
-@options.MAX_STREAMS
-@options.LOG_DIR
-@options.LOG_LEVEL
+@serving
 @limit_options
 def main(
     host: str,
@@ -86,28 +78,25 @@ def main(
     log_dir: Path,
     log_level: str,
     allow_address: tuple[str, ...],
-    allow_host: tuple[str, ...],
-    allow_origin: tuple[str, ...],
-    rate_limit: int | None,
-    certificate: Path | None,
-    key: Path | None,
+    guards: Guards,
+    certificate: Certificate | None,
     peer_ca: Path | None,
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
     tokens = _tokens(token_file, admin_token_file)
     listener = bind(host, port)
-    options.check_exposure(listener, tokens and tokens.enrolment, insecure)
+    check_exposure(listener, tokens and tokens.enrolment, insecure)
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = OnDisk(Storage(data_dir), min_free) if data_dir else InMemory()
     index_options = IndexOptions(
         Limits(**limits),
         threads,
         max_body,
-        Guards(allow_host, allow_origin, rate_limit),
+        guards,
         Addresses(allow_address),
         tokens,
-        certificate_in(certificate, key),
+        certificate,
         peer_ca,
         max_streams,
     )

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -13,8 +13,9 @@ from peerbus.peer.launcher import Logging, Place, run_nodes
 from peerbus.peer.node import NodeOptions
 from peerbus.seconds import Seconds
 from peerbus.serving import bind
-from peerbus.tls import certificate_in, trust
+from peerbus.tls import Certificate, trust
 from peerbus.web import Guards
+from peerbus.web.options import check_exposure, serving
 
 DEFAULTS = NodeOptions()
 LAST_PORT = 65_535
@@ -61,22 +62,13 @@ def peer_ids(first: str, count: int) -> list[str]:
 )
 @options.token_option("--index-token", "File with the token that the indexing server wants to register a peer.")
 @options.token_option("--token", "File with the token that callers of these peers are to show.")
-@options.INSECURE
-@options.MAX_BODY
-@options.ALLOW_HOST
-@options.ALLOW_ORIGIN
-@options.RATE_LIMIT
-@options.CERTIFICATE
-@options.KEY
 @click.option(
     "--index-ca",
     type=options.PEM,
     show_default="the system's",
     help="Certificates to trust an https indexing server by, a file in PEM.",
 )
-@options.MAX_STREAMS
-@options.LOG_DIR
-@options.LOG_LEVEL
+@serving
 def main(
     host: str,
     port: int,
@@ -95,28 +87,22 @@ def main(
     max_streams: int,
     log_dir: Path,
     log_level: str,
-    allow_host: tuple[str, ...],
-    allow_origin: tuple[str, ...],
-    rate_limit: int | None,
-    certificate: Path | None,
-    key: Path | None,
+    guards: Guards,
+    certificate: Certificate | None,
     index_ca: Path | None,
 ) -> int:
     """Run one peer node, or several on consecutive ports."""
     ids = peer_ids(peer_id, count)
     if port and port + count - 1 > LAST_PORT:
         raise click.UsageError(f"--port {port} leaves no ports for {count} peers: {LAST_PORT} is the last there is.")
-    for value, kind, flag in ((ids[-1], Name, "--peer-id"), (index_url, Address, "--index-url")):
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            raise click.UsageError(f"{flag} {value!r}: {error}.") from None
+    _check("--peer-id", ids[-1], Name)
+    _check("--index-url", index_url, Address)
     if index_ca:
         trust(index_ca)  # fails once here, not in each child
     index_token = options.token("PEERBUS_NODE_INDEX_TOKEN", index_token_file)
     token = options.token("PEERBUS_NODE_TOKEN", token_file)
     places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
-    options.check_exposure(places[0].listener, token, insecure)
+    check_exposure(places[0].listener, token, insecure)
     node_options = NodeOptions(
         index_url,
         lease_seconds,
@@ -126,13 +112,20 @@ def main(
         max_body,
         max_streams,
         advertise,
-        Guards(allow_host, allow_origin, rate_limit),
+        guards,
         index_token,
         token,
-        certificate_in(certificate, key),
+        certificate,
         index_ca,
     )
     return run_nodes(places, node_options, Logging(log_dir, log_level))
+
+
+def _check(flag: str, value: str, kind: Any) -> None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(f"{flag} {value!r}: {error}.") from None
 
 
 def run() -> NoReturn:
