@@ -129,7 +129,6 @@ def test_head_gets_its_line_and_nobody_complains(peerbus: CommandLine, index: Ap
     assert index.get("/peers").body["peers"] == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
 @pytest.mark.parametrize("follow_it", [(), ("--follow",)])
 def test_what_cannot_be_printed_is_not_acknowledged(
     peerbus: CommandLine, index: Api, follow_it: tuple[str, ...]
