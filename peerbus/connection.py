@@ -22,20 +22,20 @@ class Received(NamedTuple):
 
     status: int
     body: bytes
-    headers: dict[str, str]
+    headers: dict[bytes, bytes]
 
 
-class Exchange:
-    """A request on its way, until `deadline` at most, and who waits for its answer."""
+class Exchange(Later[Received]):
+    """A request on its way, until `deadline` at most, and the answer to it when that is there."""
 
-    __slots__ = ("answer", "data", "deadline", "origin", "timeout")
+    __slots__ = ("data", "deadline", "origin", "timeout")
 
     def __init__(self, origin: str, data: bytes, timeout: float) -> None:
+        super().__init__()
         self.origin = origin
         self.data = data
         self.timeout = timeout
         self.deadline = monotonic() + timeout
-        self.answer: Later[Received] = Later()
 
 
 class Connection:
@@ -52,7 +52,7 @@ class Connection:
         self._most = most
         self._room = most
         self._parser = httptools.HttpResponseParser(self)
-        self._headers: dict[str, str] = {}
+        self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._complete = False
         self._keep_alive = False
@@ -118,13 +118,13 @@ class Connection:
 
     @property
     def _ends_with_connection(self) -> bool:
-        return bool(self._headers) and not self._headers.keys() & {"content-length", "transfer-encoding"}
+        return bool(self._headers) and not self._headers.keys() & {b"content-length", b"transfer-encoding"}
 
     # What the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header came."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+        self._headers[name.lower()] = value.strip()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body came."""

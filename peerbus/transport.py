@@ -5,7 +5,6 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
@@ -59,35 +58,32 @@ class Transport:
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._asleep = False
         """Whether the reader waits for its sockets however long it takes."""
-        self._under_way = 0
-        """Exchanges on connections."""
         self._closing = False
         self._connectors = ThreadPoolExecutor(CONNECTORS, thread_name_prefix="connecting")
         self._reader = threading.Thread(target=self._read, name="transport", daemon=True)
         self._reader.start()
 
-    def send(self, method: str, url: str, body: bytes, headers: Sequence[str], timeout: float) -> Later[Received]:
+    def send(self, method: str, url: str, body: bytes, headers: tuple[str, ...], timeout: float) -> Later[Received]:
         """Send one request; its answer comes within `timeout` seconds, or `TimedOut`.
 
         Or `Unreachable`, for a URL that cannot be one too. A request that a kept connection was closed on is sent
         once more on a new one: the other side closes a connection that it has not begun to answer on when it is idle.
         """
-        origin, begun = _begun(method, url)
-        head = "\r\n".join([f"{begun}{len(body)}", *headers, "", ""])
-        exchange = Exchange(origin, head.encode("latin-1", "replace") + body, timeout)
+        origin, head = _head(method, url, headers)
+        exchange = Exchange(origin, b"%b%d\r\n\r\n%b" % (head, len(body), body), timeout)
         if not origin:
-            exchange.answer.fail(Unreachable("the URL has characters that none may have"))
-            return exchange.answer
+            exchange.fail(Unreachable("the URL has characters that none may have"))
+            return exchange
         with self._lock:
             idle = self._idle.get(exchange.origin)
             connection = idle.pop() if idle else None
             if connection:
-                self._begin(connection, exchange)
+                connection.begin(exchange)
         if connection:
             self._start(connection)
         else:
             self._connect(exchange)
-        return exchange.answer
+        return exchange
 
     def close(self) -> None:
         """Close the connections; what is under way is `Unreachable`."""
@@ -104,20 +100,20 @@ class Transport:
         try:
             self._connectors.submit(self._start_anew, exchange)
         except RuntimeError:
-            exchange.answer.fail(Unreachable("the process is stopping"))
+            exchange.fail(Unreachable("the process is stopping"))
 
     def _start_anew(self, exchange: Exchange) -> None:
         try:
             sock = self._connected(exchange.origin, min(self._connect_timeout, exchange.timeout))
         except ssl.SSLCertVerificationError as error:
-            exchange.answer.fail(Unreachable(f"its certificate is not trusted, {error.verify_message.rstrip('.')}"))
+            exchange.fail(Unreachable(f"its certificate is not trusted, {error.verify_message.rstrip('.')}"))
             return
         except (OSError, ValueError) as error:
-            exchange.answer.fail(Unreachable(getattr(error, "strerror", None) or str(error)))
+            exchange.fail(Unreachable(getattr(error, "strerror", None) or str(error)))
             return
         connection = Connection(exchange.origin, sock, self._most)
         with self._lock:
-            self._begin(connection, exchange)
+            connection.begin(exchange)
             self._open.add(connection)
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._start(connection)
@@ -134,15 +130,6 @@ class Transport:
         secured = self._trust.wrap_socket(sock, server_hostname=host)
         secured.setblocking(False)
         return TlsSocket(secured)
-
-    def _begin(self, connection: Connection, exchange: Exchange) -> None:
-        connection.begin(exchange)
-        self._under_way += 1
-
-    def _finish(self, connection: Connection) -> Exchange | None:
-        exchange, connection.exchange = connection.exchange, None
-        self._under_way -= exchange is not None
-        return exchange
 
     def _start(self, connection: Connection) -> None:
         """Send what `connection` has begun; the reader does the rest."""
@@ -182,7 +169,8 @@ class Transport:
         """Wait for the next thing to happen, if nothing is under way."""
         self._asleep = True
         try:
-            return [] if self._under_way else self._selector.select()
+            under_way = any(connection.exchange for connection in list(self._open))
+            return [] if under_way else self._selector.select()
         finally:
             self._asleep = False
 
@@ -206,7 +194,7 @@ class Transport:
 
     def _answer(self, connection: Connection, received: Received, is_open: bool) -> None:
         with self._lock:
-            exchange = self._finish(connection)
+            exchange, connection.exchange = connection.exchange, None
             connection.used = True
             keep = is_open and connection.reusable and exchange is not None
             if keep:
@@ -214,12 +202,12 @@ class Transport:
         if not keep:
             self._end(connection, Unreachable("closed"))
         if exchange:
-            exchange.answer.bring(received)
+            exchange.bring(received)
 
     def _end(self, connection: Connection, error: Exception) -> None:
         """Close a connection; what it carried is sent again, or fails."""
         with self._lock:
-            exchange = self._finish(connection)
+            exchange, connection.exchange = connection.exchange, None
             if connection in self._open:
                 self._open.remove(connection)
                 self._selector.unregister(connection.socket)
@@ -232,7 +220,7 @@ class Transport:
             self._connect(exchange)
             return
         known = error if isinstance(error, Unreachable | TimedOut) else Unreachable(str(error))
-        exchange.answer.fail(known)
+        exchange.fail(known)
 
     def _sweep(self, now: float) -> None:
         for connection in list(self._open):
@@ -247,12 +235,13 @@ def host_of(url: str) -> str:
 
 
 @lru_cache
-def _begun(method: str, url: str) -> tuple[str, str]:
-    """The origin of a URL, empty where it cannot be one, and a head up to the number of bytes in the body."""
+def _head(method: str, url: str, headers: tuple[str, ...]) -> tuple[str, bytes]:
+    """The origin of a URL, empty where it cannot be one, and a request's head up to the number of bytes in its body."""
     if not (url.isascii() and url.isprintable()) or " " in url:
-        return "", ""
+        return "", b""
     origin, path = _origin_and_path(url)
-    return origin, f"{method} {path} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\nContent-Length: "
+    lines = (f"{method} {path} HTTP/1.1", f"Host: {origin.partition('://')[2]}", *headers, "Content-Length: ")
+    return origin, "\r\n".join(lines).encode("latin-1", "replace")
 
 
 def _origin_and_path(url: str) -> tuple[str, str]:

@@ -160,7 +160,7 @@ def test_a_notice_is_not_sent_to_a_node_that_is_not_trusted(trusted: Authority, 
         assert node.post("/subscribe", topic="news").status == 200
         index.delete("/delete_topic", topic="news")
         transport = Transport(DEADLINE, stranger.file)
-        error = error_of(transport.send("POST", f"{node.url}/notify", b"{}", [], DEADLINE))
+        error = error_of(transport.send("POST", f"{node.url}/notify", b"{}", (), DEADLINE))
         transport.close()
         assert isinstance(error, Unreachable)
         assert "its certificate is not trusted" in str(error)

@@ -22,14 +22,14 @@ def transport() -> Iterator[Transport]:
 
 
 def send(transport: Transport, url: str, body: bytes = b"", timeout: float = DEADLINE) -> Received:
-    return transport.send("POST", url, body, ["Content-Type: application/json"], timeout).result()
+    return transport.send("POST", url, body, ("Content-Type: application/json",), timeout).result()
 
 
 def test_a_request_arrives_as_it_was_given_and_its_answer_comes_back(transport: Transport) -> None:
     with fake_server(http(429, b"[1]", "application/json", "Retry-After:  1 ")) as fake:
-        received = transport.send("DELETE", f"{fake.url}/a?b=%20c", b'{"x": 1}', ["X-Own: yes"], DEADLINE).result()
+        received = transport.send("DELETE", f"{fake.url}/a?b=%20c", b'{"x": 1}', ("X-Own: yes",), DEADLINE).result()
         head, _, body = fake.next_request().partition(b"\r\n\r\n")
-    assert (received.status, received.body, received.headers["retry-after"]) == (429, b"[1]", "1")
+    assert (received.status, received.body, received.headers[b"retry-after"]) == (429, b"[1]", b"1")
     assert (head.splitlines()[0], body) == (b"DELETE /a?b=%20c HTTP/1.1", b'{"x": 1}')
     assert b"X-Own: yes" in head.splitlines()
 
@@ -154,7 +154,7 @@ def test_an_answer_without_a_length_ends_with_the_connection(transport: Transpor
 
 def test_closing_fails_what_is_under_way_and_what_comes_after(transport: Transport) -> None:
     with fake_server(SILENCE) as fake:
-        stuck = transport.send("GET", fake.url, b"", [], DEADLINE)
+        stuck = transport.send("GET", fake.url, b"", (), DEADLINE)
         fake.next_request()
         transport.close()
         with pytest.raises(Unreachable, match="stopping"):
@@ -166,7 +166,7 @@ def test_closing_fails_what_is_under_way_and_what_comes_after(transport: Transpo
 def test_hundreds_of_requests_wait_without_a_thread_each(transport: Transport) -> None:
     with fake_server(SILENCE) as fake:
         before = threading.active_count()
-        sent = [transport.send("GET", fake.url, b"", [], DEADLINE) for _ in range(300)]
+        sent = [transport.send("GET", fake.url, b"", (), DEADLINE) for _ in range(300)]
         for _ in sent:
             fake.next_request()
         handlers = fake.connections

@@ -27,7 +27,7 @@ RETRY_AFTER_SECONDS = (1.0, 5.0, 20.0)
 MAX_PENDING = 100_000
 MOST_ANSWERED = 1 << 16
 """Bytes of the largest answer to a notice that is taken: who is told says where, and may answer without end."""
-HEADERS = ["Content-Type: application/json", "Connection: close"]
+HEADERS = ("Content-Type: application/json", "Connection: close")
 
 
 class _Notice(NamedTuple):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from string import punctuation
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -14,9 +15,9 @@ from peerbus.connection import Received
 from peerbus.endpoints import Endpoint
 from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized
 from peerbus.later import Later, settle
-from peerbus.peer.identity import Fields, fill_in_body, fill_in_query
-from peerbus.peer.index import JSON_HEADERS, Index, error_in
-from peerbus.peer.membership import Membership, Subscription
+from peerbus.peer.identity import fill_in_body, fill_in_query
+from peerbus.peer.index import JSON, JSON_HEADERS, Index, error_in
+from peerbus.peer.membership import Fields, Membership, Subscription
 from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
 from peerbus.serving import Environ
 from peerbus.web import WAITS, Reply, read_body
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 86_400.0
 """The most that is added to the time an answer may take; what a pull may wait is for the server to say."""
-PASSED_ON = {name.lower(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
+PASSED_ON = {name.lower().encode(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
 """The headers of an answer that are the caller's too."""
 
 
@@ -62,7 +63,12 @@ class Forwarding:
         self, endpoint: Endpoint[Any, Any], index: Index, membership: Membership, max_body: int, workers: Executor
     ) -> None:
         """`workers` do what may block."""
-        self._endpoint = endpoint
+        self._name = endpoint.name
+        self._method = endpoint.method
+        self._path = endpoint.path
+        self._has_peer_id = endpoint.has_peer_id
+        self._in_query = endpoint.has_peer_id and endpoint.method == "GET"
+        self._registers = endpoint.request is RegisterRequest
         self._index = index
         self._membership = membership
         self._max_body = max_body
@@ -79,25 +85,25 @@ class Forwarding:
             return self._in_a_worker(lambda: self._forward_alone(call))
         before = self._subscription(call)
         answer: Later[Reply] = Later()
-        self._send(call).when_done(lambda sent: settle(answer, lambda: self._answer(call, before, sent)))
+        self._send(call).when_done(lambda sent: settle(answer, partial(self._answer, call, before, sent)))
         return answer
 
     def _call(self, environ: Environ) -> Call:
         body = read_body(environ, self._max_body)
-        query = environ["QUERY_STRING"]
         headers = _headers(environ, body)
-        if self._endpoint.has_peer_id and self._endpoint.method == "GET" and not body:
+        query = environ["QUERY_STRING"]
+        fields: Fields | None = None
+        wait = 0.0
+        if self._in_query and not body:
             query = fill_in_query(query, self._membership.peer_id)
-            return Call(_path(self._endpoint, query), body, headers, 0.0, {})
-        path = _path(self._endpoint, query)
-        fields = _fields(body, headers) if self._endpoint.has_peer_id else None
-        if fields is None:
-            return Call(path, body, headers, 0.0, None)
-        body = fill_in_body(self._endpoint, body, fields, self._membership)
-        return Call(path, body, headers, _seconds(fields.get("wait")), fields)
+            fields = {}
+        elif self._has_peer_id and (fields := _fields(body, headers)) is not None:
+            body = fill_in_body(body, fields, self._membership, self._registers)
+            wait = _seconds(fields["wait"]) if "wait" in fields else 0.0
+        return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
 
     def _send(self, call: Call) -> Later[Received]:
-        return self._index.send(self._endpoint.method, call.path, call.body, call.headers, call.wait)
+        return self._index.send(self._method, call.path, call.body, call.headers, call.wait)
 
     def _answer(self, call: Call, before: Subscription | None, sent: Later[Received]) -> Reply | Later[Reply]:
         """The answer to what was sent, in the thread that brought it, which must not block."""
@@ -129,7 +135,7 @@ class Forwarding:
         """Whether what the server does not know should be there."""
         if received.status == Unauthorized.status:
             return self._index.token is not None and self._membership.can_restore(None)
-        if received.status != 404 or call.fields is None or self._endpoint.name == "unregister_peer_node":
+        if received.status != 404 or call.fields is None or self._name == "unregister_peer_node":
             return False
         code = error_in(received).code
         if code == PeerNotFound.code:
@@ -149,26 +155,25 @@ class Forwarding:
                 raise self._index.not_ours() from None
             except RecursionError:
                 log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
-        headers = [(name, received.headers[key]) for key, name in PASSED_ON.items() if key in received.headers]
+        came = received.headers
+        headers = [(name, came[key].decode("latin-1")) for key, name in PASSED_ON.items() if key in came]
         return Reply(received.status, received.body, headers)
 
 
-def _path(endpoint: Endpoint[Any, Any], query: str) -> str:
-    if not query:
-        return endpoint.path
-    return f"{endpoint.path}?{query if query.isascii() else quote(query, safe=punctuation, encoding='latin-1')}"
+def _quoted(query: str) -> str:
+    return query if query.isascii() else quote(query, safe=punctuation, encoding="latin-1")
 
 
 def _headers(environ: Environ, body: bytes) -> tuple[str, ...]:
-    if not body:
-        return JSON_HEADERS
     content_type = environ.get("CONTENT_TYPE")
+    if not body or content_type == JSON:
+        return JSON_HEADERS
     return (f"Content-Type: {content_type}",) if content_type else ("Content-Type:",)
 
 
 def _fields(body: bytes, headers: tuple[str, ...]) -> Fields | None:
     """The fields of a body, or None when it is not an object in JSON: that is for the server to refuse."""
-    if "application/json" not in headers[0].lower():
+    if headers is not JSON_HEADERS and JSON not in headers[0].lower():
         return None
     try:
         return _decode_fields(body if body.isascii() else body.decode()) if body else {}
@@ -176,9 +181,9 @@ def _fields(body: bytes, headers: tuple[str, ...]) -> Fields | None:
         return None
 
 
-def _seconds(value: Raw | None) -> float:
+def _seconds(value: Raw) -> float:
     try:
-        return min(max(0.0, msgspec.json.decode(value, type=float)), LONGEST_WAIT) if value else 0.0
+        return min(max(0.0, msgspec.json.decode(value, type=float)), LONGEST_WAIT)
     except msgspec.DecodeError:
         return 0.0
 

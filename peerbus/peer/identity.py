@@ -1,38 +1,30 @@
 """For whom a node's calls are made: its own peer, whether they say so or not."""
 
-from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import msgspec
 from msgspec import Raw
 
-from peerbus.endpoints import Endpoint
 from peerbus.errors import PeerMismatch
-from peerbus.peer.membership import Membership
-from peerbus.protocol import RegisterRequest
-
-Fields = dict[str, Raw]
-"""A request's fields by name, their values as they came."""
+from peerbus.peer.membership import Fields, Membership
 
 _encode = msgspec.json.Encoder().encode
 
 
-def fill_in_body(endpoint: Endpoint[Any, Any], body: bytes, fields: Fields, membership: Membership) -> bytes:
+def fill_in_body(body: bytes, fields: Fields, membership: Membership, registering: bool) -> bytes:
     """The body with what the node knows itself; what came stays as it came, byte for byte.
 
     Raises `PeerMismatch` where another peer is named.
     """
-    known: dict[str, Any] = {"peer_id": membership.peer_id}
-    if endpoint.request is RegisterRequest:
-        known = msgspec.to_builtins(membership.registration)
     if "peer_id" in fields and _names_another(fields["peer_id"], membership.peer_id):
         raise _mismatch(membership.peer_id)
-    missing = {name: Raw(_encode(value)) for name, value in known.items() if name not in fields}
+    known = membership.registered_with if registering else membership.identified_by
+    missing = {name: value for name, value in known.items() if name not in fields}
     if not missing:
         return body
     separator = b"," if fields else b""
     fields.update(missing)
-    return (body.rstrip()[:-1] or b"{") + separator + _encode(missing)[1:]
+    return b"%b%b%b" % (body.rstrip()[:-1] or b"{", separator, _encode(missing)[1:])
 
 
 def fill_in_query(query: str, peer_id: str) -> str:

@@ -1,7 +1,6 @@
 """A peer node's line to the indexing server."""
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +19,8 @@ CONNECT_SECONDS = 2.0
 REGISTER = "/register_peer_node"
 STATUSES = {200} | {error.status for error in CATALOGUE.values()}
 """What the indexing server answers with, and nothing else."""
-JSON_HEADERS = ("Content-Type: application/json",)
+JSON = "application/json"
+JSON_HEADERS = (f"Content-Type: {JSON}",)
 _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 
 
@@ -45,7 +45,7 @@ class Index:
         self.ca = ca
         self._transport = Transport(CONNECT_SECONDS, ca)
 
-    def send(self, method: str, path: str, body: bytes, headers: Sequence[str], wait: float = 0.0) -> Later[Received]:
+    def send(self, method: str, path: str, body: bytes, headers: tuple[str, ...], wait: float = 0.0) -> Later[Received]:
         """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.
 
         Raises `TooManyWaiting`.
@@ -54,9 +54,7 @@ class Index:
             raise TooManyWaiting(
                 f"{self._max_waiting} pulls are waiting, which is as many as this peer node takes. Pull without `wait`."
             )
-        sent = self._transport.send(
-            method, self.url + path, body, (*headers, *self._credentials(path)), wait + self.timeout
-        )
+        sent = self._send(method, path, body, headers, wait + self.timeout)
         if wait:
             sent.when_done(lambda _: self._waiting.release())
         return sent
@@ -72,7 +70,7 @@ class Index:
             raise IndexTimeout(f"The indexing server at {self.url} gave {error}.") from None
         except Unreachable as error:
             raise IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.") from None
-        if received.status not in STATUSES or received.headers.get("content-type") != "application/json":
+        if received.status not in STATUSES or received.headers.get(b"content-type") != b"application/json":
             raise self.not_ours()
         return received
 
@@ -80,8 +78,7 @@ class Index:
         """Make a call of the peer node's own; an error of the server's is raised as its class."""
         body = msgspec.json.encode(request)
         timeout = self.timeout if timeout is None else timeout
-        headers = (*JSON_HEADERS, *self._credentials(path))
-        received = self.received(self._transport.send("POST", self.url + path, body, headers, timeout))
+        received = self.received(self._send("POST", path, body, JSON_HEADERS, timeout))
         if received.status == 200:
             try:
                 return msgspec.json.decode(received.body, type=answer)
@@ -90,10 +87,10 @@ class Index:
         error = error_in(received)
         raise CATALOGUE.get(error.code, InternalError)(error.message)
 
-    def credentials(self, path: str) -> dict[str, str]:
-        """The headers that show the token for a request, where there is one."""
+    def authorization(self, path: str) -> str | None:
+        """The header of that name, which shows the token for a request, where there is one."""
         token = self.token if path == REGISTER else self.peer_token
-        return {"Authorization": bearer(token)} if token else {}
+        return bearer(token) if token else None
 
     def close(self) -> None:
         """Close the connections; calls under way find the server unreachable."""
@@ -103,8 +100,11 @@ class Index:
         """The error for an answer that no indexing server gives."""
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
 
-    def _credentials(self, path: str) -> tuple[str, ...]:
-        return tuple(f"{name}: {value}" for name, value in self.credentials(path).items())
+    def _send(self, method: str, path: str, body: bytes, headers: tuple[str, ...], timeout: float) -> Later[Received]:
+        authorization = self.authorization(path)
+        if authorization:
+            headers = (*headers, f"Authorization: {authorization}")
+        return self._transport.send(method, self.url + path, body, headers, timeout)
 
 
 def error_in(received: Received) -> ErrorAnswer:

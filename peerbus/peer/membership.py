@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError, PeerNotFound, TopicNotFound, Unauthorized
 from peerbus.peer.events import Events
@@ -19,6 +19,9 @@ from peerbus.protocol import PeerAnswer, PeerRequest, RegisterAnswer, RegisterRe
 from peerbus.tokens import new_token
 
 log = logging.getLogger(__name__)
+
+Fields = dict[str, Raw]
+"""A request's fields by name, their values in JSON."""
 
 RENEWALS_PER_LEASE = 3
 CHECK_SECONDS = 10.0
@@ -64,13 +67,12 @@ class Membership:
     def __init__(self, index: Index, peer_id: str, address: str, lease_seconds: float, events: Events) -> None:
         self._index = index
         self._events = events
-        self._registration = RegisterRequest(
-            peer_id=peer_id,
-            address=address,
-            lease_seconds=lease_seconds,
-            token=new_token(peer_id) if index.token else UNSET,
-        )
-        self._show_token()
+        self.peer_id = peer_id
+        """The peer this node stands for."""
+        self.identified_by: Fields = {"peer_id": Raw(msgspec.json.encode(peer_id))}
+        """What tells in a request whose it is."""
+        token = new_token(peer_id) if index.token else UNSET
+        self._register_with(RegisterRequest(peer_id=peer_id, address=address, lease_seconds=lease_seconds, token=token))
         self._lock = threading.RLock()
         self._epoch: str | None = None
         self._renewed_at: float | None = None
@@ -85,19 +87,9 @@ class Membership:
         self._renewals = threading.Thread(target=self._renew_until_stopped, name="renewals", daemon=True)
 
     @property
-    def peer_id(self) -> str:
-        """The peer this node stands for."""
-        return self._registration.peer_id
-
-    @property
     def index_url(self) -> str:
         """Where the indexing server is."""
         return self._index.url
-
-    @property
-    def registration(self) -> RegisterRequest:
-        """What this node registers with."""
-        return self._registration
 
     @property
     def registered(self) -> bool:
@@ -150,7 +142,7 @@ class Membership:
                 return self._reachable
             self._renewals_done += 1
             try:
-                self._take_in(self._index.call("/register_peer_node", self._registration, RegisterAnswer))
+                self._take_in(self._index.call("/register_peer_node", self.registration, RegisterAnswer))
             except PeerbusError as error:
                 self._doubt(error)
                 return False
@@ -161,8 +153,7 @@ class Membership:
     def joined(self, registration: RegisterRequest, answer: RegisterAnswer) -> None:
         """The application registered the peer itself; renewals keep to what it named."""
         with self._lock:
-            self._registration = registration
-            self._show_token()
+            self._register_with(registration)
             self._wanted = True
             try:
                 self._take_in(answer)
@@ -207,9 +198,12 @@ class Membership:
         """Whether the peer, or its subscription to `topic`, should be there although the server says it is not."""
         return self._wanted and (topic is None or topic in self._subscriptions)
 
-    def _show_token(self) -> None:
-        token = self._registration.token
-        self._index.peer_token = None if token is UNSET else token
+    def _register_with(self, registration: RegisterRequest) -> None:
+        """From now on; what is missing in the application's own registration is taken from this one."""
+        self.registration = registration
+        fields = msgspec.to_builtins(registration)
+        self.registered_with: Fields = {name: Raw(msgspec.json.encode(value)) for name, value in fields.items()}
+        self._index.peer_token = None if registration.token is UNSET else registration.token
 
     def _unregister(self, timeout: float) -> None:
         request = PeerRequest(peer_id=self.peer_id)
@@ -294,7 +288,7 @@ class Membership:
         self.renew()
         self._tried.set()
         while not self._stopping:
-            lease = self._registration.lease_seconds
+            lease = self.registration.lease_seconds
             pause = min(lease / RENEWALS_PER_LEASE, CHECK_SECONDS) if isinstance(lease, int | float) else CHECK_SECONDS
             if not self._hurry.wait(pause if self._reachable else min(RETRY_SECONDS, pause)):
                 self._renew_whatever_comes()

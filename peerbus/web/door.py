@@ -73,11 +73,20 @@ class Door:
         if WAITS in environ:
             name += "_waiting"
         if isinstance(reply, Later):
-            reply.when_done(partial(_respond, self._counting(began, name, respond), f"{method} {path}"))
+            reply.when_done(partial(self._respond, began, name, (method, path), respond))
         else:
             status, body, headers = reply
             self._count(name, status, perf_counter() - began)
             respond(status, headers, body)
+
+    def _respond(self, began: float, name: str, call: tuple[str, str], respond: Respond, done: Later[Reply]) -> None:
+        """Answer with what came later, and count it as `_counting` does."""
+        try:
+            status, body, headers = done.result()
+        except Exception as error:  # noqa: BLE001  # as above
+            status, body, headers = failure(error, " ".join(call))
+        self._count(name, status, perf_counter() - began)
+        respond(status, headers, body)
 
     def _stream(self, streams: Streams, began: float, environ: Environ, respond: Respond) -> None:
         counting = self._counting(began, STREAM, respond)
@@ -99,11 +108,3 @@ class Door:
             respond(status, headers, body)
 
         return counting
-
-
-def _respond(respond: Respond, call: str, done: Later[Reply]) -> None:
-    try:
-        reply = done.result()
-    except Exception as error:  # noqa: BLE001  # as above
-        reply = failure(error, call)
-    respond(reply.status, reply.headers, reply.body)
