@@ -5,13 +5,14 @@ Each function takes the broker and the decoded request.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET, Raw
 
 from peerbus import protocol as wire
 from peerbus.errors import NotReady
-from peerbus.later import Later, then
+from peerbus.later import Later
 from peerbus.tokens import hash_of
 
 if TYPE_CHECKING:
@@ -104,12 +105,28 @@ def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.Unsubscribe
     return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
 
 
-def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Later[wire.Answer]:
+class Handover(NamedTuple):
+    """An answer that hands messages over, and what takes them back where it does not arrive."""
+
+    answer: wire.Answer
+    take_back: Callable[[], None] | None
+
+
+def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Later[Handover]:
     """Take the next messages from a peer's message queue."""
     if not r.wait:
         return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
     done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
-    return then(done, lambda pulled: _pull_answer(r.topic, pulled))
+    if not isinstance(done, Later):
+        return _pull_answer(r.topic, done)
+    return done.then(lambda pulled: Handover(_pull_answer(r.topic, pulled), _take_back(broker, r, pulled)))
+
+
+def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[], None] | None:
+    """What to do when who waited turns out to be gone; None where nothing was handed over."""
+    if not (done.values or done.missed):
+        return None
+    return lambda: broker.give_back(r.peer_id, r.topic, done.era, done.offsets, done.attempts, done.missed)
 
 
 def _pull_answer(topic: str, done: Pulled) -> wire.Answer:

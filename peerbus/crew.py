@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -12,6 +11,8 @@ TICK_SECONDS = 0.005
 """How long a thread may be at one request before another is called up."""
 LOOK_SECONDS = 0.1
 """How often it is looked who sends a body slowly."""
+IN_PARTS = "peerbus.in_parts"
+"""In a request: what sends an answer in parts (`peerbus.serving.RespondInParts`)."""
 DIGITS_OF_LARGE = 5
 """A body of as many bytes as need so many digits takes a while to come: another thread works meanwhile."""
 
@@ -70,9 +71,9 @@ class Crew:
                 self._called.set()
             if len(environ.get("CONTENT_LENGTH", "")) >= DIGITS_OF_LARGE:
                 self._replace(me)
-            may_be_in_parts = environ.get("REQUEST_METHOD") == "GET"
+            environ[IN_PARTS] = protocol.response_iter
             try:
-                app(environ, partial(_respond, protocol) if may_be_in_parts else protocol.response_bytes)
+                app(environ, protocol.response_bytes)
             finally:
                 del at[me]
             if me != self._leader and not has_unread_body(environ):
@@ -122,11 +123,3 @@ class Crew:
             self._asleep = True
             if self._at:
                 self._called.set()
-
-
-def _respond(protocol: Any, status: int, headers: Any, body: Any) -> None:
-    """Answer with a body that is there, or with one that comes in parts."""
-    if isinstance(body, bytes):
-        protocol.response_bytes(status, headers, body)
-    else:
-        protocol.response_iter(status, headers, body)

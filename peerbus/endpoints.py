@@ -37,7 +37,7 @@ from peerbus.later import Later
 if TYPE_CHECKING:
     from peerbus.broker import Broker
 
-Result = wire.Answer | Later[wire.Answer]
+Result = wire.Answer | Later[calls.Handover]
 """What a call answers, now or later."""
 Target = TypeVar("Target")
 RequestT = TypeVar("RequestT", bound=wire.Request)

@@ -64,6 +64,15 @@ class Later(Generic[T]):
         value: T = self._value
         return value
 
+    def then(self, change: "Callable[[T], U | Later[U]]") -> "Later[U]":
+        """`change` applied to the value in the thread that brings it; errors are passed on.
+
+        What `change` makes of it may come later still.
+        """
+        changed: Later[U] = Later()
+        self.when_done(lambda done: settle(changed, lambda: change(done.result())))
+        return changed
+
     def _settle(self) -> None:
         with _lock:
             callbacks, self._callbacks = self._callbacks or [], None
@@ -75,15 +84,8 @@ class Later(Generic[T]):
 
 
 def then(value: T | Later[T], change: Callable[[T], U | Later[U]]) -> U | Later[U]:
-    """`change` applied to a value, now or, in the thread that brings it, when it is there; errors are passed on.
-
-    What `change` makes of it may come later still.
-    """
-    if not isinstance(value, Later):
-        return change(value)
-    changed: Later[U] = Later()
-    value.when_done(lambda done: settle(changed, lambda: change(done.result())))
-    return changed
+    """`change` applied to a value, now or when it is there."""
+    return value.then(change) if isinstance(value, Later) else change(value)
 
 
 def settle(later: Later[T], make: Callable[[], T | Later[T]]) -> None:

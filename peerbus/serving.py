@@ -46,15 +46,12 @@ NO_METRICS = (None, None)
 Environ = dict[str, Any]
 """A request as WSGI gives it; who reads its body to the end takes `wsgi.input` out of it."""
 Headers = list[tuple[str, str]]
-Body = bytes | Iterator[bytes]
-"""What is sent: at once, or, in answer to a GET, a generator's parts, each made when the client took the one before.
+Respond = Callable[[int, Headers, bytes], None]
+"""Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored."""
+RespondInParts = Callable[[int, Headers, Iterator[bytes]], None]
+"""Sends an answer whose body is a generator's parts, each made when the client took the one before.
 
-A generator is closed when it is at its end, or made a part that is not sent because the client is gone.
-"""
-Respond = Callable[[int, Headers, Body], None]
-"""Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored.
-
-It returns at once, or when a body in parts is at its end.
+It returns when the generator is at its end, or made a part that is not sent because the client is gone, and is closed.
 """
 Application = Callable[[Environ, Respond], None]
 """Takes one request, which is its own until it returns, and sees to it that it is answered, now or later."""

@@ -125,6 +125,8 @@ class Sent:
     def response_bytes(self, *answer: Any) -> None:
         self.answer = answer
 
+    response_iter = response_bytes
+
 
 @pytest.fixture
 def crew() -> Iterator[Crew]:

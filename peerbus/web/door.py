@@ -1,16 +1,17 @@
 """The way in: known calls are answered here, everything else by Flask."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from flask import Flask
 
+from peerbus.crew import IN_PARTS
 from peerbus.durations import Durations
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
-from peerbus.serving import Body, Environ, Headers, Respond
+from peerbus.serving import Environ, Headers, Respond, RespondInParts
 from peerbus.web.events import HEADERS
 from peerbus.web.handlers import WAITS, Handler
 from peerbus.web.reply import Reply, failure
@@ -73,20 +74,31 @@ class Door:
         if WAITS in environ:
             name += "_waiting"
         if isinstance(reply, Later):
-            reply.when_done(partial(self._respond, began, name, (method, path), respond))
+            reply.when_done(partial(self._respond, began, name, (method, path), respond, environ[IN_PARTS]))
         else:
-            status, body, headers = reply
+            status, body, headers, _ = reply
             self._count(name, status, perf_counter() - began)
             respond(status, headers, body)
 
-    def _respond(self, began: float, name: str, call: tuple[str, str], respond: Respond, done: Later[Reply]) -> None:
+    def _respond(
+        self,
+        began: float,
+        name: str,
+        call: tuple[str, str],
+        respond: Respond,
+        in_parts: RespondInParts,
+        done: Later[Reply],
+    ) -> None:
         """Answer with what came later, and count it as `_counting` does."""
         try:
-            status, body, headers = done.result()
+            status, body, headers, take_back = done.result()
         except Exception as error:  # noqa: BLE001  # as above
-            status, body, headers = failure(error, " ".join(call))
+            status, body, headers, take_back = failure(error, " ".join(call))
         self._count(name, status, perf_counter() - began)
-        respond(status, headers, body)
+        if take_back:
+            in_parts(status, [*headers, ("Content-Length", str(len(body)))], _handed_over(body, take_back))
+        else:
+            respond(status, headers, body)
 
     def _stream(self, streams: Streams, began: float, environ: Environ, respond: Respond) -> None:
         counting = self._counting(began, STREAM, respond)
@@ -95,16 +107,31 @@ class Door:
             reply = failure(error, f"GET {PATH}")
             counting(reply.status, reply.headers, reply.body)
 
+        in_parts: RespondInParts = environ[IN_PARTS]
+
+        def send(parts: Iterator[bytes]) -> None:
+            self._count(STREAM, 200, perf_counter() - began)
+            in_parts(200, HEADERS, parts)
+
         try:
-            streams.open(environ, partial(counting, 200, HEADERS), refuse)
+            streams.open(environ, send, refuse)
         except Exception as error:  # noqa: BLE001  # as above
             refuse(error)
 
     def _counting(self, began: float, name: str, respond: Respond) -> Respond:
         """Answers as `respond` does, and counts that before: who has the answer finds it counted."""
 
-        def counting(status: int, headers: Headers, body: Body) -> None:
+        def counting(status: int, headers: Headers, body: bytes) -> None:
             self._count(name, status, perf_counter() - began)
             respond(status, headers, body)
 
         return counting
+
+
+def _handed_over(body: bytes, take_back: Callable[[], None]) -> Iterator[bytes]:
+    """A body whose only part is taken back where the client is gone."""
+    try:
+        yield body
+    except GeneratorExit:
+        take_back()
+        raise

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from peerbus.endpoints import Access, Endpoint
-from peerbus.later import Later, then
+from peerbus.later import Later
 from peerbus.protocol import Answer, PullRequest, Request
 from peerbus.serving import Environ
 from peerbus.web.reply import Reply, success
@@ -49,10 +49,11 @@ def answering(
     if endpoint.access is Access.ANYONE:
         max_body = min(max_body, MOST_OF_ANYONE)
 
-    def finish(answer: Answer) -> Reply | Later[Reply]:
+    def finish(answer: Answer, take_back: Callable[[], None] | None = None) -> Reply | Later[Reply]:
         if log.isEnabledFor(level):
             log.log(level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
-        return keep(success(answer)) if changes else success(answer)
+        reply = success(answer, take_back)
+        return keep(reply) if changes else reply
 
     def handle(environ: Environ) -> Reply | Later[Reply]:
         checks = [admit(environ) for admit in admits] if admits else ()
@@ -68,6 +69,7 @@ def answering(
             check(request)
         if isinstance(request, PullRequest) and request.wait:
             environ[WAITS] = True
-        return then(call(target, request), finish)
+        result = call(target, request)
+        return result.then(lambda handover: finish(*handover)) if isinstance(result, Later) else finish(result)
 
     return handle

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 
+from peerbus.crew import IN_PARTS
 from peerbus.errors import OriginNotAllowed
-from peerbus.serving import Environ, Headers, Respond
+from peerbus.serving import Environ, Headers, Respond, RespondInParts
 
 ALL = "*"
 PREFLIGHT: Headers = [
@@ -46,4 +47,6 @@ class Origins:
             respond(204, [*shared, *PREFLIGHT], b"")
             return None
         shared.append(("Access-Control-Expose-Headers", "Retry-After"))
+        in_parts: RespondInParts = environ[IN_PARTS]
+        environ[IN_PARTS] = lambda status, headers, parts: in_parts(status, [*headers, *shared], parts)
         return lambda status, headers, body: respond(status, [*headers, *shared], body)

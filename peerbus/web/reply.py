@@ -1,6 +1,7 @@
 """The one place that writes bodies and turns errors into statuses."""
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -20,16 +21,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Reply(NamedTuple):
-    """A status, a JSON body and its headers, ready to be sent."""
+    """A status, a JSON body and its headers, ready to be sent; `take_back` is called if nobody is there to take it."""
 
     status: int
     body: bytes
     headers: Headers = JSON
+    take_back: Callable[[], None] | None = None
 
 
-def success(answer: Answer) -> Reply:
+def success(answer: Answer, take_back: Callable[[], None] | None = None) -> Reply:
     """The reply to a call that did what was asked."""
-    return Reply(200, _encode(answer))
+    return Reply(200, _encode(answer), JSON, take_back)
 
 
 def failure(error: Exception, call: str) -> Reply:
