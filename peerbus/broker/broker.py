@@ -10,7 +10,6 @@ from msgspec import UNSET, UnsetType
 from peerbus.broker.journal import Journal
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
-from peerbus.broker.message_queue import Claim, MessageQueue
 from peerbus.broker.queue_listing import Order
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restoring import restore
@@ -18,6 +17,7 @@ from peerbus.broker.results import Deleted, Peeked, Published, Pulled, Registere
 from peerbus.broker.schedule import NEVER
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
+from peerbus.broker.unacknowledged import Claim
 from peerbus.errors import BadRequest, Forbidden, MemoryFull, StorageFull, TopicFull
 from peerbus.later import Later
 from peerbus.views import PeerView, Stats, SubscriptionView, TopicView
@@ -277,7 +277,7 @@ class Broker:
         """
         with self._lock:
             queue = self._state.queue(peer_id, topic)
-            count, stale = queue.acknowledge(peer_id, _claims(queue, peer_id, claims))
+            count, stale = queue.acknowledge(peer_id, claims)
             self._state.totals.acknowledged += count
             self._state.waiting.stir_queue(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
@@ -290,7 +290,7 @@ class Broker:
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             due = self._clock() + delay
-            count, stale = queue.reject(peer_id, _claims(queue, peer_id, claims), due)
+            count, stale = queue.reject(peer_id, claims, due)
             self._state.up_to_date(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
@@ -411,7 +411,3 @@ class Broker:
             self._state.waiting.end_all()
         while self._state.waiting:
             self.tend()
-
-
-def _claims(queue: MessageQueue, peer_id: str, claims: Sequence[Claim] | int) -> Sequence[Claim]:
-    return queue.in_hands_of(peer_id, claims) if isinstance(claims, int) else claims

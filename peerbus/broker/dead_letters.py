@@ -2,7 +2,8 @@
 
 from msgspec import Raw, Struct, json
 
-from peerbus.broker.message_queue import Delivery, MessageQueue
+from peerbus.broker.message_queue import MessageQueue
+from peerbus.broker.unacknowledged import Delivery
 
 
 class DeadLetter(Struct):

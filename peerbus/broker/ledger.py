@@ -234,7 +234,8 @@ def _queue_record(queue: MessageQueue) -> QueueRecord:
 
 
 def _delivery_record(queue: MessageQueue, offset: int, wall: float) -> DeliveryRecord | None:
-    delivery, deadline = queue.delivery(offset), queue.deadline(offset)
+    delivery = queue.unacknowledged.deliveries.get(offset)
+    deadline = queue.unacknowledged.deadline(offset)
     return delivery and DeliveryRecord(
         queue.number,
         offset,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from peerbus.broker.schedule import Schedule
+from peerbus.broker.unacknowledged import Claims, Delivery, Unacknowledged
 
 if TYPE_CHECKING:
     from peerbus.broker.topic import Topic
@@ -22,14 +20,6 @@ class QueueOptions(NamedTuple):
     dead_letter_topic: str | None = None
 
 
-class Delivery(NamedTuple):
-    """A message in the hands of a member: the how-manieth attempt it is, and what is wrong if it comes back."""
-
-    member: str
-    attempt: int
-    problem: str = "not acknowledged in time"
-
-
 class Batch(NamedTuple):
     """What one pull took: values with their offsets and attempts, and how many messages were lost before."""
 
@@ -37,10 +27,6 @@ class Batch(NamedTuple):
     values: Sequence[bytes]
     attempts: Sequence[int]
     missed: int
-
-
-Claim = tuple[int, int | None]
-"""A message that a member speaks of, by its offset, and the attempt it means: None for the latest."""
 
 
 class MessageQueue:
@@ -55,13 +41,9 @@ class MessageQueue:
     """
 
     __slots__ = (
-        "_again",
-        "_deadlines",
         "_held",
         "_journal",
         "_limits",
-        "_totals",
-        "_unacknowledged",
         "cursor",
         "dropped",
         "era",
@@ -71,6 +53,7 @@ class MessageQueue:
         "options",
         "started",
         "topic",
+        "unacknowledged",
     )
 
     def __init__(self, topic: Topic, cursor: int, options: QueueOptions, group: str | None, number: int) -> None:
@@ -83,18 +66,12 @@ class MessageQueue:
         self.members: dict[str, None] = {}
         self.cursor = cursor
         self.started = cursor
-        self._unacknowledged: OrderedDict[int, Delivery] = OrderedDict()
-        """Handed over and not acknowledged, in the order of offsets: new messages come in that order."""
-        self._deadlines: Schedule[int] = Schedule()
-        """Of those, the ones in a member's hands, by the end of their deadline."""
-        self._again: OrderedDict[int, None] = OrderedDict()
-        """Of those, the ones to be handed over again."""
+        self.unacknowledged = Unacknowledged(topic.commons.totals)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while handed over, since the last pull."""
         self._held = cursor
         self._limits = topic.commons.limits
         self._journal = topic.commons.journal
-        self._totals = topic.commons.totals
         topic.begin_reading(cursor)
 
     @property
@@ -105,12 +82,7 @@ class MessageQueue:
     @property
     def position(self) -> int:
         """The offset before which every message is acknowledged."""
-        return next(iter(self._unacknowledged), self.cursor)
-
-    @property
-    def unacknowledged(self) -> int:
-        """Messages handed over and not acknowledged."""
-        return len(self._unacknowledged)
+        return next(iter(self.unacknowledged.deliveries), self.cursor)
 
     @property
     def missed(self) -> int:
@@ -121,13 +93,13 @@ class MessageQueue:
     def unread(self) -> int:
         """Messages that nobody has acknowledged and that are still there."""
         new = self.topic.end - max(self.cursor, self.topic.start)
-        gone = sum(1 for _ in takewhile(lambda offset: offset < self.topic.start, self._unacknowledged))
-        return new + len(self._unacknowledged) - gone
+        gone = self.unacknowledged.count_before(self.topic.start)
+        return new + len(self.unacknowledged.deliveries) - gone
 
     @property
     def remaining(self) -> int:
         """Messages to hand over now, new or again."""
-        return self._new + len(self._again)
+        return self._new + len(self.unacknowledged.again)
 
     @property
     def earlier(self) -> int:
@@ -137,40 +109,20 @@ class MessageQueue:
     @property
     def ready(self) -> bool:
         """Whether a pull has anything to answer with."""
-        return bool(self._again or self.dropped or (self._room and self.topic.committed > self.cursor))
-
-    def next_deadline(self) -> float:
-        """When the next deadline passes."""
-        return self._deadlines.next()
+        return bool(self.unacknowledged.again or self.dropped or (self._room and self.topic.committed > self.cursor))
 
     def take_back(self, now: float, limit: int) -> list[tuple[int, Delivery]]:
         """Take back up to `limit` messages overdue by `now`; returns those that are exhausted, to be buried now."""
         exhausted = []
-        for offset in self._deadlines.take(now, limit):
+        for offset, delivery in self.unacknowledged.take_overdue(now, limit):
             if offset < self.topic.start:
                 self.drop(offset)
-            elif self._exhausted(offset):
-                exhausted.append((offset, self._unacknowledged[offset]))
+            elif self.options.max_attempts is not None and delivery.attempt >= self.options.max_attempts:
+                exhausted.append((offset, delivery))
             else:
-                self._again[offset] = None
+                self.unacknowledged.come_back(offset)
                 self._journal.deliveries_changed(self, [offset])
         return exhausted
-
-    def delivery(self, offset: int) -> Delivery | None:
-        """In whose hands a message is or was, as long as it is not acknowledged."""
-        return self._unacknowledged.get(offset)
-
-    def deadline(self, offset: int) -> float | None:
-        """When a message that was handed over comes back, or None where it did."""
-        return None if offset in self._again else self._deadlines.time(offset)
-
-    def restore(self, offset: int, delivery: Delivery, deadline: float | None) -> None:
-        """Put back what was handed over in an earlier life; in the order of offsets."""
-        self._set(offset, delivery)
-        if deadline is None:
-            self._again[offset] = None
-        else:
-            self._deadlines.set(offset, deadline)
 
     def pull(self, member: str, count: int, now: float) -> Batch:
         """Hand over up to `count` messages within the limits of a pull, those to be handed over again first.
@@ -188,48 +140,34 @@ class MessageQueue:
             offsets += range(self.cursor, self.cursor + len(new))
             values += new
             self.cursor += len(new)
-        attempts: list[int] = []
-        if self._tracks:
-            attempts = [self._hand_over(offset, member, now) for offset in offsets]
-            self._journal.deliveries_changed(self, offsets)
+        attempts = self._hand_over(offsets, member, now)
         if values or missed:
             self._journal.queue_changed(self)
         self._moved()
         return Batch(offsets, values, attempts, missed)
 
-    def acknowledge(self, member: str, claims: Iterable[Claim]) -> tuple[int, list[int]]:
+    def acknowledge(self, member: str, claims: Claims) -> tuple[int, list[int]]:
         """Forget the messages claimed by the member that has them; returns how many, and the stale offsets."""
-        valid, stale = self._check(member, claims)
+        valid, stale = self.unacknowledged.check(member, claims)
         for offset in valid:
-            self._forget(offset)
+            self.unacknowledged.forget(offset)
         self._journal.deliveries_changed(self, valid)
         self._moved()
         return len(valid), stale
 
-    def reject(self, member: str, claims: Iterable[Claim], due: float) -> tuple[int, list[int]]:
+    def reject(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
         """Let the messages claimed by the member that has them come back at `due`, unless acknowledged before.
 
         Returns how many, and the stale offsets.
         """
-        valid, stale = self._check(member, claims)
-        for offset in valid:
-            self._come_back(offset, due, "rejected")
+        valid, stale = self.unacknowledged.check(member, claims)
+        self.unacknowledged.come_back_at(valid, due, "rejected")
         self._journal.deliveries_changed(self, valid)
         return len(valid), stale
 
-    def in_hands_of(self, member: str, up_to: int) -> list[Claim]:
-        """Claims to all messages that `member` has, up to the offset `up_to`."""
-        claims: list[Claim] = []
-        for offset, delivery in self._unacknowledged.items():
-            if offset > up_to:
-                break
-            if delivery.member == member:
-                claims.append((offset, None))
-        return claims
-
     def discard(self, offset: int) -> None:
         """Forget a message that was handed over: acknowledged, or buried."""
-        self._forget(offset)
+        self.unacknowledged.forget(offset)
         self._journal.deliveries_changed(self, [offset])
         self._moved()
 
@@ -241,15 +179,15 @@ class MessageQueue:
 
     def postpone(self, offset: int, due: float) -> None:
         """Look at an exhausted message again at `due`."""
-        self._deadlines.set(offset, due)
+        self.unacknowledged.postpone(offset, due)
         self._journal.deliveries_changed(self, [offset])
 
     def seek(self, cursor: int) -> None:
         """Go on from `cursor`, forwards or back, and forget what was handed over. What is freed counts as missed."""
         self.cursor = self.started = cursor
         self.era = self._journal.new_number()
-        self._journal.deliveries_changed(self, self._unacknowledged)
-        self.forget_handed_over()
+        self._journal.deliveries_changed(self, self.unacknowledged.deliveries)
+        self.unacknowledged.forget_all()
         self._moved()
 
     def go_back(self, offset: int) -> None:
@@ -269,28 +207,16 @@ class MessageQueue:
         self._journal.queue_changed(self)
         self._moved()
 
-    def forget_handed_over(self) -> None:
-        """Forget all that was handed over, for a queue that is gone or moved."""
-        self._totals.unacknowledged -= len(self._unacknowledged)
-        self._unacknowledged.clear()
-        self._again.clear()
-        self._deadlines = Schedule()
-
     def leave(self, member: str, now: float) -> None:
         """A member leaves; what it has not acknowledged is overdue `now`. The last one closes the queue."""
         del self.members[member]
         if not self.members:
-            self.forget_handed_over()
+            self.unacknowledged.forget_all()
             self.topic.end_reading(self._held)
             return
-        had = [offset for offset, _ in self.in_hands_of(member, up_to=self.cursor)]
-        for offset in had:
-            self._come_back(offset, now, "its peer left")
+        had = self.unacknowledged.of(member, up_to=self.cursor)
+        self.unacknowledged.come_back_at(had, now, "its peer left")
         self._journal.deliveries_changed(self, had)
-
-    @property
-    def _tracks(self) -> bool:
-        return self.options.explicit or bool(self._unacknowledged)
 
     @property
     def _new(self) -> int:
@@ -298,19 +224,15 @@ class MessageQueue:
 
     @property
     def _room(self) -> int:
-        return self._limits.max_unacknowledged - len(self._unacknowledged)
-
-    def _exhausted(self, offset: int) -> bool:
-        allowed = self.options.max_attempts
-        return allowed is not None and self._unacknowledged[offset].attempt >= allowed
+        return self._limits.max_unacknowledged - len(self.unacknowledged.deliveries)
 
     def _take_again(self, count: int, max_bytes: int) -> tuple[list[int], list[bytes]]:
         offsets: list[int] = []
         values: list[bytes] = []
-        while self._again and len(offsets) < count and max_bytes > 0:
-            offset, _ = self._again.popitem(last=False)
+        while self.unacknowledged.again and len(offsets) < count and max_bytes > 0:
+            offset = self.unacknowledged.take_again()
             if offset < self.topic.start:
-                self._forget(offset)
+                self.unacknowledged.forget(offset)
                 self._journal.deliveries_changed(self, [offset])
                 self.dropped += 1
                 continue
@@ -320,42 +242,14 @@ class MessageQueue:
             max_bytes -= len(value)
         return offsets, values
 
-    def _hand_over(self, offset: int, member: str, now: float) -> int:
-        before = self._unacknowledged.get(offset)
-        attempt = before.attempt + 1 if before else 1
-        if self.options.explicit:
-            self._set(offset, Delivery(member, attempt))
-            self._deadlines.set(offset, now + self.options.ack_deadline)
-        elif before:
-            self._forget(offset)
-        return attempt
-
-    def _check(self, member: str, claims: Iterable[Claim]) -> tuple[list[int], list[int]]:
-        """The offsets of the claims that hold, and of those that do not: settled, unknown, or another's by now."""
-        valid: dict[int, None] = {}
-        stale: list[int] = []
-        for offset, attempt in claims:
-            delivery = self._unacknowledged.get(offset)
-            if delivery and delivery.member == member and attempt in (None, delivery.attempt):
-                valid[offset] = None
-            else:
-                stale.append(offset)
-        return list(valid), stale
-
-    def _come_back(self, offset: int, due: float, problem: str) -> None:
-        self._unacknowledged[offset] = self._unacknowledged[offset]._replace(problem=problem)
-        self._again.pop(offset, None)
-        self._deadlines.set(offset, due)
-
-    def _set(self, offset: int, delivery: Delivery) -> None:
-        self._totals.unacknowledged += offset not in self._unacknowledged
-        self._unacknowledged[offset] = delivery
-
-    def _forget(self, offset: int) -> None:
-        del self._unacknowledged[offset]
-        self._totals.unacknowledged -= 1
-        self._deadlines.discard(offset)
-        self._again.pop(offset, None)
+    def _hand_over(self, offsets: Sequence[int], member: str, now: float) -> list[int]:
+        """The attempt that each message is; none are counted where no message is, or was, to be acknowledged."""
+        if not (self.options.explicit or self.unacknowledged.deliveries):
+            return []
+        deadline = now + self.options.ack_deadline if self.options.explicit else None
+        attempts = [self.unacknowledged.hand_over(offset, member, deadline) for offset in offsets]
+        self._journal.deliveries_changed(self, offsets)
+        return attempts
 
     def _moved(self) -> None:
         position = self.position

@@ -43,6 +43,6 @@ def _view(queue: MessageQueue) -> SubscriptionView:
         next_offset=queue.cursor,
         resume_from=queue.position,
         unread=queue.unread,
-        unacknowledged=queue.unacknowledged,
+        unacknowledged=len(queue.unacknowledged.deliveries),
         missed=queue.missed,
     )

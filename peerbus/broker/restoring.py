@@ -3,10 +3,11 @@
 from collections import defaultdict
 
 from peerbus.broker.log import size_of
-from peerbus.broker.message_queue import Delivery, MessageQueue, QueueOptions
+from peerbus.broker.message_queue import MessageQueue, QueueOptions
 from peerbus.broker.records import Contents, DeliveryRecord, QueueRecord
 from peerbus.broker.state import State
 from peerbus.broker.topic import TopicOptions
+from peerbus.broker.unacknowledged import Delivery
 
 
 def restore(state: State, contents: Contents, wall_time: float) -> None:
@@ -56,7 +57,8 @@ def _restore_queue(state: State, record: QueueRecord, handed_over: list[Delivery
     queue.cursor, queue.started, queue.dropped = record.cursor, record.started, record.dropped
     for delivery in handed_over:
         due = None if delivery.due is None else delivery.due - wall
-        queue.restore(delivery.offset, Delivery(delivery.member, delivery.attempt, delivery.problem), due)
+        last = Delivery(delivery.member, delivery.attempt, delivery.problem)
+        queue.unacknowledged.restore(delivery.offset, last, due)
     for member in record.members:
         state.subscriptions.add(state.peers[member], queue)
     state.upkeep.watch(queue)

@@ -84,7 +84,7 @@ class State:
 
     def up_to_date(self, queue: MessageQueue) -> MessageQueue:
         """The queue with what is overdue taken back."""
-        if queue.unacknowledged:
+        if queue.unacknowledged.deliveries:
             self.upkeep.take_back(queue, self.clock())
             self.hurry()
         return queue
@@ -114,7 +114,7 @@ class State:
         for gone in dict.fromkeys(topic.subscribers.values()):
             self.upkeep.forget(gone)
             self.waiting.end(gone)
-            gone.forget_handed_over()
+            gone.unacknowledged.forget_all()
         self.upkeep.forget(topic)
         self.subscriptions.end_all(topic, [self.peers[peer_id] for peer_id in topic.subscribers])
         return self.topics.remove(topic)
@@ -137,7 +137,7 @@ class State:
             position=queue.position,
             missed=missed,
             remaining=queue.remaining,
-            unacknowledged=queue.unacknowledged,
+            unacknowledged=len(queue.unacknowledged.deliveries),
             earlier=queue.earlier,
             era=queue.era,
             closing=self.closing,

@@ -2,10 +2,11 @@
 
 from peerbus.broker.dead_letters import letter
 from peerbus.broker.log import size_of
-from peerbus.broker.message_queue import Delivery, MessageQueue
+from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.schedule import Schedule
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
+from peerbus.broker.unacknowledged import Delivery
 from peerbus.broker.waiting import Waiting
 from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, TopicFull
 
@@ -49,7 +50,7 @@ class Upkeep:
 
     def take_back(self, queue: MessageQueue, now: float) -> None:
         """Take back what is overdue in `queue`, and bury what of it is exhausted; a slice of it, where it is much."""
-        if queue.next_deadline() <= now:
+        if queue.unacknowledged.next_deadline() <= now:
             room = True
             for offset, delivery in queue.take_back(now, SLICE):
                 room = room and self._bury(queue, offset, delivery, now)
@@ -61,7 +62,7 @@ class Upkeep:
     def watch(self, queue: MessageQueue) -> None:
         """Set the alarm for the next message of `queue` to be exhausted, or to come back to a pull that waits."""
         if queue.options.max_attempts is not None or self._waiting.awaits(queue):
-            self._alarms.set(queue, queue.next_deadline())
+            self._alarms.set(queue, queue.unacknowledged.next_deadline())
 
     def forget(self, gone: MessageQueue | Topic) -> None:
         """Set no alarm for what is gone."""
