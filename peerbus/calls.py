@@ -180,14 +180,21 @@ def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.NackAnswer:
     """Reject pulled messages: they are handed over again, now or after a delay."""
     done = broker.reject(r.peer_id, r.topic, r.claims(), r.delay)
     sentence = f"{counted(done.count, 'message')} rejected." + _stale(done)
-    return wire.NackAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, rejected=done.count, stale=done.stale)
+    return wire.NackAnswer(
+        message=sentence,
+        topic=r.topic,
+        peer_id=r.peer_id,
+        rejected=done.count,
+        stale=done.stale,
+        resume_from=done.position,
+    )
 
 
 def _stale(done: Settled) -> str:
     sentence = ""
     if done.stale:
         sentence = f" {len(done.stale)} stale: settled before, handed over again since, or never handed over."
-    if not done.explicit:
+    if not (done.explicit or done.count):
         sentence += ' This subscription acknowledges by pulling; for explicit, subscribe with "ack": "explicit".'
     return sentence
 

@@ -292,7 +292,9 @@ class Client:
         return answer
 
     def _nack(self, claims: dict[str, Any], delay: float = 0.0, *, repeat: bool = True) -> wire.NackAnswer:
-        return self._post("/nack_messages", wire.NackAnswer, {"delay": delay, **claims}, repeat=repeat)
+        answer = self._post("/nack_messages", wire.NackAnswer, {"delay": delay, **claims}, repeat=repeat)
+        self._positions[answer.topic] = answer.resume_from
+        return answer
 
     def _post(
         self, path: str, answer: type[AnswerT], fields: dict[str, Any], *, repeat: bool = True, wait: float = 0.0

@@ -76,7 +76,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "nack_messages": Example(
         wire.NackRequest(peer_id=PEER, topic=TOPIC, up_to=0, delay=0.5),
-        wire.NackAnswer("1 message rejected.", TOPIC, PEER, rejected=1, stale=[]),
+        wire.NackAnswer("1 message rejected.", TOPIC, PEER, rejected=1, stale=[], resume_from=0),
     ),
     "query_peers": Example(
         wire.TopicRequest(topic=TOPIC),

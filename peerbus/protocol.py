@@ -236,7 +236,10 @@ class ClaimRequest(Request):
 
 
 class NackRequest(ClaimRequest):
-    """Rejects messages: they are handed over again in `delay` seconds, unless acknowledged before."""
+    """Rejects messages: they are handed over again in `delay` seconds, unless acknowledged before.
+
+    Where pulling acknowledges, the messages pulled last may be rejected, without a delay.
+    """
 
     delay: fields.Delay = 0.0
 
@@ -255,12 +258,16 @@ class AckAnswer(Answer):
 
 
 class NackAnswer(Answer):
-    """`rejected` counts; the `stale` offsets were not this peer's to reject, or no longer."""
+    """`rejected` counts; the `stale` offsets were not this peer's to reject, or no longer.
+
+    Before `resume_from` every message is acknowledged.
+    """
 
     topic: str
     peer_id: str
     rejected: int
     stale: list[int]
+    resume_from: int
 
 
 class QueryPeersAnswer(Answer):

@@ -285,13 +285,16 @@ class Broker:
     def reject(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0) -> Settled:
         """Let the messages claimed be handed over again in `delay` seconds, if not acknowledged until then.
 
-        Claims and errors are those of `acknowledge`.
+        Where pulling acknowledges, those pulled last may be claimed, to be handed over again at once. Claims and
+        errors are those of `acknowledge`.
         """
         with self._lock:
             queue = self._state.queue(peer_id, topic)
-            due = self._clock() + delay
-            count, stale = queue.reject(peer_id, claims, due)
+            count, stale = queue.reject(peer_id, claims, self._clock() + delay)
+            if stale and not delay and not queue.options.explicit and queue.return_last(stale):
+                count, stale = count + len(stale), []
             self._state.up_to_date(queue)
+            self._state.waiting.stir_queue(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def give_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import ne
 from typing import TYPE_CHECKING, NamedTuple
 
 from peerbus.broker.unacknowledged import Claims, Delivery, Unacknowledged
@@ -193,19 +194,27 @@ class MessageQueue:
     def go_back(self, offset: int) -> None:
         """Hand over again from `offset` on, of a queue that acknowledges by pulling. What is freed counts as missed."""
         self.cursor = offset
+        self.started = min(self.started, offset)
         self.era = self._journal.new_number()
         self._journal.queue_changed(self)
         self._moved()
 
-    def give_back(self, offsets: Sequence[int], missed: int) -> None:
-        """The last that were pulled did not arrive, and a count of missed ones; where others pulled since, more are."""
-        self.dropped += missed
-        if offsets and self.cursor == offsets[-1] + 1 == offsets[0] + len(offsets):
-            self.cursor = offsets[0]
-        else:
-            self.dropped += len(offsets)
+    def return_last(self, offsets: Sequence[int]) -> bool:
+        """Hand over again the messages pulled last, if those are `offsets`; says whether they are."""
+        first = offsets[0]
+        behind = self.cursor - first
+        if first < self.started or len(offsets) != behind or any(map(ne, offsets, range(first, self.cursor))):
+            return False
+        self.cursor = first
         self._journal.queue_changed(self)
         self._moved()
+        return True
+
+    def give_back(self, offsets: Sequence[int], missed: int) -> None:
+        """The last that were pulled did not arrive, and a count of missed ones; where others pulled since, more are."""
+        returned = not offsets or self.return_last(offsets)
+        self.dropped += missed if returned else missed + len(offsets)
+        self._journal.queue_changed(self)
 
     def leave(self, member: str, now: float) -> None:
         """A member leaves; what it has not acknowledged is overdue `now`. The last one closes the queue."""

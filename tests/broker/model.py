@@ -24,6 +24,7 @@ class Queue:
     """What one group has of a topic."""
 
     cursor: int
+    started: int
     group: str | None
     explicit: bool = False
     ack_deadline: float = 30.0
@@ -236,10 +237,11 @@ class Model:
         if not options.get("explicit", queue.explicit if queue else False) and options.keys() - {"explicit"}:
             return "bad_request"
         if queue is None:
-            queue = Queue(topic.position("latest" if start is None else start), group)
+            cursor = topic.position("latest" if start is None else start)
+            queue = Queue(cursor, cursor, group)
             topic.queues.append(queue)
         elif start is not None and not created:
-            queue.cursor = topic.position(start)
+            queue.cursor = queue.started = topic.position(start)
             queue.handed.clear()
         for option, value in options.items():
             setattr(queue, option, value)
@@ -314,10 +316,14 @@ class Model:
             else:
                 handed = queue.handed[offset]
                 handed.due, handed.problem, handed.order = self.now + delay, "rejected", self.next_order()
+        settled = len(valid)
+        pulled = list(range(queue.started, queue.cursor))
+        if delay == 0 and not queue.explicit and stale and stale == pulled[-len(stale) :]:
+            settled, queue.cursor, stale = settled + len(stale), stale[0], []
         if delay is not None:
             self.settle(topic, queue)
         self.free(topic)
-        return len(valid), stale
+        return settled, stale
 
     def time_passes(self, seconds: float) -> set[str]:
         """Move on, and say which peers were silent for too long."""

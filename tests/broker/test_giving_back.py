@@ -8,6 +8,7 @@ import pytest
 
 from peerbus.broker import Broker, Limits
 from peerbus.broker.results import Pulled
+from peerbus.broker.unacknowledged import Claim
 from peerbus.errors import TopicDeleted
 from peerbus.journal import OnDisk
 from peerbus.later import Later
@@ -185,3 +186,63 @@ def test_what_others_share_or_is_to_be_acknowledged_stays_where_it_is(broker: Br
     broker.pull("a", "news", 3)
     broker.resume("a", "news", 0)
     assert broker.pull("a", "news").values == [b"3"]
+
+
+def test_what_was_gone_back_to_is_given_back_too(broker: Broker) -> None:
+    broker.create_topic("news")
+    broker.publish("news", [b"0"])
+    subscribed(broker, "a")
+    broker.pull("a", "news")
+    broker.resume("a", "news", 0)
+    give_back(broker, "a", broker.pull("a", "news", 2))
+    again = broker.pull("a", "news", 1)
+    assert (again.values, again.missed) == ([b"0"], 0)
+
+
+# Rejecting what pulling has acknowledged
+
+
+def claims(*offsets: int) -> list[Claim]:
+    return [(offset, None) for offset in offsets]
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+def test_what_was_pulled_last_may_be_rejected_where_pulling_acknowledges(broker: Broker, group: str | None) -> None:
+    subscribed(broker, "a", group=group)
+    broker.pull("a", "news", 3)
+    done = broker.reject("a", "news", claims(1, 2))
+    assert (done.count, done.stale, done.position) == (2, [], 1)
+    assert broker.pull("a", "news").values == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("offsets", [(0,), (0, 1), (2, 1), (1, 1), (0, 2), (2, 3), (3,), (10**12,), (2, 2)], ids=str)
+def test_other_messages_are_stale_and_nothing_changes(broker: Broker, offsets: tuple[int, ...]) -> None:
+    subscribed(broker, "a")
+    broker.pull("a", "news", 3)
+    done = broker.reject("a", "news", claims(*offsets))
+    assert (done.count, done.stale, done.position) == (0, list(offsets), 3)
+    assert broker.pull("a", "news").values == [b"3"]
+
+
+def test_what_was_pulled_last_cannot_be_rejected_for_later(broker: Broker) -> None:
+    subscribed(broker, "a")
+    broker.pull("a", "news", 3)
+    assert broker.reject("a", "news", claims(2), delay=1.0).stale == [2]
+
+
+def test_what_came_before_the_subscription_cannot_be_rejected(broker: Broker) -> None:
+    broker.create_topic("news")
+    broker.publish("news", [b"0", b"1"])
+    subscribed(broker, "a")
+    assert broker.reject("a", "news", claims(1)).stale == [1]
+    assert broker.pull("a", "news").offsets[0] == 2
+
+
+def test_rejecting_wakes_who_waits(broker: Broker) -> None:
+    subscribed(broker, "a")
+    broker.pull("a", "news")
+    waiting = broker.pull_waiting("a", "news", 10, 60.0)
+    assert isinstance(waiting, Later)
+    broker.reject("a", "news", claims(3))
+    broker.tend()
+    assert waiting.result(DEADLINE).values == [b"3"]

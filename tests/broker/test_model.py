@@ -148,6 +148,16 @@ class BrokerAndModel(RuleBasedStateMachine):
         answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4))
+    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int) -> None:
+        known = self.model.topics.get(topic)
+        queue = known.queue_of(peer) if known else None
+        cursor = queue.cursor if queue else 0
+        claims = [(offset, None) for offset in range(max(0, cursor - count), cursor)]
+        expected = self.model.settle_claims(peer, topic, claims, 0.0)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims))
+        assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
+
     def offsets(self, topic: str, claims: Any) -> Any:
         """Claims on offsets counted from the start, for claims on offsets counted back from the end."""
         end = self.model.topics[topic].end if topic in self.model.topics else 0
