@@ -4,15 +4,12 @@ from collections.abc import Callable
 from threading import Condition
 from uuid import uuid4
 
-from msgspec import structs
-
 from peerbus.broker.commons import Commons
 from peerbus.broker.journal import Journal
 from peerbus.broker.limits import Limits
 from peerbus.broker.memory import Memory
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.peers import Peer, Peers
-from peerbus.broker.queue_listing import Order, listing
 from peerbus.broker.results import Pulled, Subscribers
 from peerbus.broker.schedule import NEVER
 from peerbus.broker.subscriptions import Subscriptions
@@ -23,7 +20,6 @@ from peerbus.broker.upkeep import Upkeep
 from peerbus.broker.waiting import Waiter, Waiting
 from peerbus.errors import PeerbusError
 from peerbus.later import Later
-from peerbus.views import Stats, SubscriptionView
 
 ANSWERS_AT_ONCE = 100
 """Waiting pulls answered in one go, so that nobody waits long for the lock."""
@@ -178,37 +174,6 @@ class State:
         self.totals.expired_peers += len(expired)
         self.upkeep.ring(now)
         return [peer.peer_id for peer in expired]
-
-    def list_subscriptions(
-        self, topic: str | None, peer_id: str | None, limit: int, after: str, order: Order
-    ) -> list[SubscriptionView]:
-        """Message queues of a topic, of a peer, or the one of both; raises `TopicNotFound` and `PeerNotFound`."""
-        queues = None if topic is None else dict.fromkeys(self.topics.get(topic).subscribers.values())
-        if peer_id is None:
-            return listing(queues or (), lambda queue: queue.name, limit, after, order)
-        of_peer = self.peers.get(peer_id).queues.values()
-        both = of_peer if queues is None else [queue for queue in of_peer if queue in queues]
-        return listing(both, lambda queue: queue.topic.name, limit, after, order)
-
-    def stats(self) -> Stats:
-        """Totals and what is held now."""
-        return Stats(
-            epoch=self.epoch,
-            uptime_seconds=self.clock() - self.began,
-            peers=len(self.peers),
-            topics=len(self.topics),
-            subscriptions=len(self.subscriptions),
-            memory_bytes=self.memory.used,
-            freed_bytes=self.memory.freed,
-            waiting_pulls=len(self.waiting),
-            stored_bytes=self.journal.stored_bytes,
-            dead_lettered=self.upkeep.dead_lettered,
-            max_peers=self.limits.max_peers,
-            max_topics=self.limits.max_topics,
-            max_subscriptions=self.limits.max_subscriptions,
-            max_bytes=self.limits.max_bytes,
-            **structs.asdict(self.totals),
-        )
 
     def next_due(self) -> float:
         """When there is something to tend to."""
