@@ -18,7 +18,7 @@ from peerbus.broker.schedule import NEVER
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
 from peerbus.broker.unacknowledged import Claim
-from peerbus.errors import BadRequest, Forbidden, MemoryFull, StorageFull, TopicFull
+from peerbus.errors import BadRequest, MemoryFull, StorageFull, TopicFull
 from peerbus.later import Later
 
 T = TypeVar("T")
@@ -70,22 +70,8 @@ class Broker(Overview):
         """
         with self._lock:
             known = self._state.peers.find(peer_id)
-            if known and known.token_hash and token_hash not in (None, known.token_hash):
-                raise Forbidden(
-                    f"Peer '{peer_id}' is registered with another token. Register it with that one, "
-                    "or when it is unregistered or its lease has run out."
-                )
             peer = known or self._state.peers.register(peer_id)
-            before = peer.address, peer.lease_seconds, peer.token_hash
-            token_is_new = token_hash is not None and peer.token_hash is None
-            if address is not UNSET:
-                peer.address = address
-            if lease_seconds is not UNSET:
-                peer.lease_seconds = lease_seconds
-            if token_is_new:
-                peer.token_hash = token_hash
-            if (peer.address, peer.lease_seconds, peer.token_hash) != before or not known:
-                self._state.journal.peer_changed(peer)
+            token_is_new = peer.update(address, lease_seconds, token_hash)
             self._state.peers.renew(peer, self._clock())
             self._state.hurry()
             return Registered(known is None, self._state.epoch, token_is_new)
