@@ -14,7 +14,6 @@ from peerbus.broker.overview import Overview
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restoring import restore
 from peerbus.broker.results import Deleted, Published, Pulled, Registered, Settled, Subscribed
-from peerbus.broker.schedule import NEVER
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
 from peerbus.broker.unacknowledged import Claim
@@ -47,8 +46,7 @@ class Broker(Overview):
         subscribers by peer id, outside the lock; it must not block.
         """
         lock = Lock()
-        self._tended = Condition(lock)
-        super().__init__(State(limits or Limits(), clock, self._tended, journal or Journal()), lock)
+        super().__init__(State(limits or Limits(), clock, Condition(lock), journal or Journal()), lock)
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:
@@ -80,28 +78,6 @@ class Broker(Overview):
         """Remove a peer with its subscriptions; its waiting pulls end. Raises `PeerNotFound`."""
         with self._lock:
             self._state.remove_peer(self._state.peer(peer_id))
-
-    def tend(self, wait: float = 0.0) -> list[str]:
-        """Do what nobody calls for, and return the ids of the peers removed because their lease ran out.
-
-        Waiting pulls are answered, exhausted messages are buried and messages that are too old dropped. Waits up
-        to `wait` seconds for something to do, less when what is due changes or the broker closes.
-        """
-        with self._lock:
-            state = self._state
-            state.tend_by = min(state.next_due(), self._clock() + wait)
-            if not state.closing and (left := state.tend_by - self._clock()) > 0:
-                self._tended.wait(left)
-            state.tend_by = NEVER
-            now = self._clock()
-            expired = state.tend(now)
-            answers = state.answer_waiting(now)
-        for answer, outcome in answers:
-            if isinstance(outcome, Pulled):
-                answer.bring(outcome)
-            else:
-                answer.fail(outcome)
-        return expired
 
     # Topics
 
@@ -301,7 +277,22 @@ class Broker(Overview):
                 queue.go_back(offset)
                 self._state.waiting.stir_queue(queue)
 
-    # Keeping
+    # What the server itself calls
+
+    def tend(self, wait: float = 0.0) -> list[str]:
+        """Do what nobody calls for, and return the ids of the peers removed because their lease ran out.
+
+        Waiting pulls are answered, exhausted messages are buried and messages that are too old dropped. Waits up
+        to `wait` seconds for something to do, less when what is due changes or the broker closes.
+        """
+        with self._lock:
+            self._state.wait_until_due(wait)
+            now = self._clock()
+            expired = self._state.tend(now)
+            answers = self._state.answer_waiting(now)
+        for answer in answers:
+            answer()
+        return expired
 
     def written(self, changes: Changes) -> None:
         """Changes that the journal was told of are on disk: let their messages be delivered."""

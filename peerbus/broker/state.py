@@ -1,6 +1,7 @@
 """The broker's state, and the steps its calls are made of."""
 
 from collections.abc import Callable
+from functools import partial
 from threading import Condition
 from uuid import uuid4
 
@@ -47,7 +48,7 @@ class State:
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
-        self.tend_by = NEVER
+        self._tend_by = NEVER
         """When the call that tends means to look again, if it waits."""
         self._tended = tended
 
@@ -146,12 +147,11 @@ class State:
         self.hurry()
         return waiter.answer
 
-    def answer_waiting(self, now: float) -> list[tuple[Later[Pulled], Pulled | PeerbusError]]:
-        """Take the answers for a slice of the pulls that are to wait no longer."""
-        answers: list[tuple[Later[Pulled], Pulled | PeerbusError]] = []
+    def answer_waiting(self, now: float) -> list[Callable[[], None]]:
+        """What brings the answers to a slice of the pulls that are to wait no longer, to be called without the lock."""
+        answers: list[Callable[[], None]] = []
         while len(answers) < ANSWERS_AT_ONCE and (waiter := self.waiting.take(now)):
             peer_id = waiter.peer.peer_id
-            outcome: Pulled | PeerbusError
             try:
                 self.peers.check_same(waiter.peer)
                 queue = self.queue(peer_id, waiter.queue.topic.name)
@@ -159,12 +159,18 @@ class State:
                     waiter.peer, waiter.queue = self.peers[peer_id], queue
                     self._wait(waiter)
                     continue
-                outcome = self.pull(queue, peer_id, waiter.max_messages)
+                answers.append(partial(waiter.answer.bring, self.pull(queue, peer_id, waiter.max_messages)))
             except PeerbusError as error:
-                outcome = error
-            answers.append((waiter.answer, outcome))
+                answers.append(partial(waiter.answer.fail, error))
             del waiter.answer  # the waiter may stay in a schedule for a while; what it got is not to
         return answers
+
+    def wait_until_due(self, seconds: float) -> None:
+        """Wait up to so many seconds for something to tend to, less when what is due changes or the broker closes."""
+        self._tend_by = min(self._next_due(), self.clock() + seconds)
+        if not self.closing and (left := self._tend_by - self.clock()) > 0:
+            self._tended.wait(left)
+        self._tend_by = NEVER
 
     def tend(self, now: float) -> list[str]:
         """Do what time alone brings about by `now`, and return the ids of the peers whose lease ran out."""
@@ -175,15 +181,15 @@ class State:
         self.upkeep.ring(now)
         return [peer.peer_id for peer in expired]
 
-    def next_due(self) -> float:
-        """When there is something to tend to."""
-        return min(self.peers.next_expiry(), self.upkeep.next_alarm(), self.waiting.next_due())
-
     def hurry(self) -> None:
         """Wake the call that tends, if something falls due before it means to look again."""
-        if self.tend_by != NEVER and self.next_due() < self.tend_by:
+        if self._tend_by != NEVER and self._next_due() < self._tend_by:
             self._tended.notify()
 
     def _wait(self, waiter: Waiter) -> None:
         self.waiting.add(waiter)
         self.upkeep.watch(waiter.queue)
+
+    def _next_due(self) -> float:
+        """When there is something to tend to."""
+        return min(self.peers.next_expiry(), self.upkeep.next_alarm(), self.waiting.next_due())
