@@ -16,7 +16,7 @@ from peerbus.later import Later
 from peerbus.tokens import hash_of
 
 if TYPE_CHECKING:
-    from peerbus.broker import Broker
+    from peerbus.broker import Broker, Overview
     from peerbus.broker.results import Pulled, Settled
 
 
@@ -199,14 +199,14 @@ def _stale(done: Settled) -> str:
     return sentence
 
 
-def query_peers(broker: Broker, r: wire.TopicRequest) -> wire.QueryPeersAnswer:
+def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.QueryPeersAnswer:
     """Tell who is subscribed to a topic."""
     done = broker.query_peers(r.topic)
     sentence = f"{counted(len(done.peers), 'peer')} subscribed to topic '{r.topic}'."
     return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=done.peers, addresses=done.addresses)
 
 
-def stats(broker: Broker, _: wire.EmptyRequest) -> wire.StatsAnswer:
+def stats(broker: Overview, _: wire.EmptyRequest) -> wire.StatsAnswer:
     """Show totals and what the server holds."""
     figures = broker.stats()
     sentence = (
@@ -221,7 +221,7 @@ def livez(_: object, __: wire.EmptyRequest) -> wire.Answer:
     return wire.Answer(message="Alive.")
 
 
-def readyz(broker: Broker, _: wire.EmptyRequest) -> wire.Answer:
+def readyz(broker: Overview, _: wire.EmptyRequest) -> wire.Answer:
     """Say whether calls will be served."""
     if broker.closing:
         raise NotReady("The indexing server is stopping.")

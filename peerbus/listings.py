@@ -18,14 +18,14 @@ from peerbus.calls import counted
 from peerbus.errors import BadRequest
 
 if TYPE_CHECKING:
-    from peerbus.broker import Broker
+    from peerbus.broker import Overview
 
 T = TypeVar("T")
 PAGE = 1000
 """Entries of one look."""
 
 
-def topics(broker: Broker, r: wire.TopicsRequest) -> wire.TopicsAnswer:
+def topics(broker: Overview, r: wire.TopicsRequest) -> wire.TopicsAnswer:
     """List topics."""
     if r.order == "name" and not r.matching:
         page = broker.list_topics(r.limit, r.after)
@@ -39,7 +39,7 @@ def topics(broker: Broker, r: wire.TopicsRequest) -> wire.TopicsAnswer:
     return wire.TopicsAnswer(message=f"{counted(len(page), 'topic')}.", topics=page)
 
 
-def peers(broker: Broker, r: wire.PeersRequest) -> wire.PeersAnswer:
+def peers(broker: Overview, r: wire.PeersRequest) -> wire.PeersAnswer:
     """List peers by id."""
     if r.matching:
         every = _every(broker.list_peers, lambda peer: peer.peer_id, r.after)
@@ -49,7 +49,7 @@ def peers(broker: Broker, r: wire.PeersRequest) -> wire.PeersAnswer:
     return wire.PeersAnswer(message=f"{counted(len(page), 'peer')}.", peers=page)
 
 
-def subscriptions(broker: Broker, r: wire.SubscriptionsRequest) -> wire.SubscriptionsAnswer:
+def subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> wire.SubscriptionsAnswer:
     """Show how far the subscribers of a topic are, or one peer."""
     if r.topic is None and r.peer_id is None:
         raise BadRequest("Object missing required field topic (or peer_id) - at $")
@@ -57,7 +57,7 @@ def subscriptions(broker: Broker, r: wire.SubscriptionsRequest) -> wire.Subscrip
     return wire.SubscriptionsAnswer(message=f"{counted(len(page), 'message queue')}.", subscriptions=page)
 
 
-def messages(broker: Broker, r: wire.MessagesRequest) -> wire.MessagesAnswer:
+def messages(broker: Overview, r: wire.MessagesRequest) -> wire.MessagesAnswer:
     """Show the last messages of a topic, without taking them."""
     done = broker.peek(r.topic, r.limit, r.max_bytes)
     return wire.MessagesAnswer(

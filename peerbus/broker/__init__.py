@@ -2,5 +2,6 @@
 
 from peerbus.broker.broker import Broker
 from peerbus.broker.limits import Limits
+from peerbus.broker.overview import Overview
 
-__all__ = ["Broker", "Limits"]
+__all__ = ["Broker", "Limits", "Overview"]

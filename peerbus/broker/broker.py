@@ -1,7 +1,7 @@
 """The broker: peers, topics and message queues behind one lock."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Lock
 from typing import TypeVar
 
@@ -10,25 +10,24 @@ from msgspec import UNSET, UnsetType
 from peerbus.broker.journal import Journal
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
-from peerbus.broker.queue_listing import Order
+from peerbus.broker.overview import Overview
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restoring import restore
-from peerbus.broker.results import Deleted, Peeked, Published, Pulled, Registered, Settled, Subscribed, Subscribers
-from peerbus.broker.schedule import NEVER
+from peerbus.broker.results import Deleted, Published, Pulled, Registered, Settled, Subscribed
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
 from peerbus.broker.unacknowledged import Claim
-from peerbus.errors import BadRequest, Forbidden, MemoryFull, StorageFull, TopicFull
+from peerbus.errors import BadRequest, MemoryFull, StorageFull, TopicFull
 from peerbus.later import Later
-from peerbus.views import PeerView, Stats, SubscriptionView, TopicView
 
 T = TypeVar("T")
 
 
-class Broker:
-    """Every public method is one atomic step: it takes the lock once, and what it returns is the caller's own.
+class Broker(Overview):
+    """What changes the state, beside what can be looked at. Message values are opaque bytes.
 
-    Only `tend` blocks, and only when told to wait. Message values are opaque bytes.
+    Every public method is one atomic step: it takes the lock once, and what it returns is the caller's own. Only `tend`
+    blocks, and only when told to wait.
     """
 
     def __init__(
@@ -46,12 +45,10 @@ class Broker:
         which goes on while no broker runs. `on_topic_deleted` is told a deleted topic and the addresses of its
         subscribers by peer id, outside the lock; it must not block.
         """
-        self._on_topic_deleted = on_topic_deleted
-        self._limits = limits or Limits()
+        lock = Lock()
+        super().__init__(State(limits or Limits(), clock, Condition(lock), journal or Journal()), lock)
         self._clock = clock
-        self._lock = Lock()
-        self._tended = Condition(self._lock)
-        self._state = State(self._limits, clock, self._tended, journal or Journal())
+        self._on_topic_deleted = on_topic_deleted
         if contents is not None:
             restore(self._state, contents, wall_clock())
 
@@ -71,58 +68,16 @@ class Broker:
         """
         with self._lock:
             known = self._state.peers.find(peer_id)
-            if known and known.token_hash and token_hash not in (None, known.token_hash):
-                raise Forbidden(
-                    f"Peer '{peer_id}' is registered with another token. Register it with that one, "
-                    "or when it is unregistered or its lease has run out."
-                )
             peer = known or self._state.peers.register(peer_id)
-            before = peer.address, peer.lease_seconds, peer.token_hash
-            token_is_new = token_hash is not None and peer.token_hash is None
-            if address is not UNSET:
-                peer.address = address
-            if lease_seconds is not UNSET:
-                peer.lease_seconds = lease_seconds
-            if token_is_new:
-                peer.token_hash = token_hash
-            if (peer.address, peer.lease_seconds, peer.token_hash) != before or not known:
-                self._state.journal.peer_changed(peer)
+            token_is_new = peer.update(address, lease_seconds, token_hash)
             self._state.peers.renew(peer, self._clock())
             self._state.hurry()
             return Registered(known is None, self._state.epoch, token_is_new)
-
-    def token_hash(self, peer_id: str) -> bytes | None:
-        """What a peer's token hashes to; None where there is no such peer, or it has none. Renews no lease."""
-        with self._lock:
-            peer = self._state.peers.find(peer_id)
-            return peer.token_hash if peer else None
 
     def unregister_peer(self, peer_id: str) -> None:
         """Remove a peer with its subscriptions; its waiting pulls end. Raises `PeerNotFound`."""
         with self._lock:
             self._state.remove_peer(self._state.peer(peer_id))
-
-    def tend(self, wait: float = 0.0) -> list[str]:
-        """Do what nobody calls for, and return the ids of the peers removed because their lease ran out.
-
-        Waiting pulls are answered, exhausted messages are buried and messages that are too old dropped. Waits up
-        to `wait` seconds for something to do, less when what is due changes or the broker closes.
-        """
-        with self._lock:
-            state = self._state
-            state.tend_by = min(state.next_due(), self._clock() + wait)
-            if not state.closing and (left := state.tend_by - self._clock()) > 0:
-                self._tended.wait(left)
-            state.tend_by = NEVER
-            now = self._clock()
-            expired = state.tend(now)
-            answers = state.answer_waiting(now)
-        for answer, outcome in answers:
-            if isinstance(outcome, Pulled):
-                answer.bring(outcome)
-            else:
-                answer.fail(outcome)
-        return expired
 
     # Topics
 
@@ -145,11 +100,6 @@ class Broker:
             if creator is not None:
                 self._state.peer(creator)
             return self._state.topics.create(topic, max_messages, overflow, max_age, creator)
-
-    def topic_creator(self, topic: str) -> str | None:
-        """The peer that created a topic, if any did; raises `TopicNotFound`."""
-        with self._lock:
-            return self._state.topic(topic).creator
 
     def delete_topic(self, topic: str) -> Deleted:
         """Delete a topic with its messages and subscriptions; pulls waiting for it end at once.
@@ -261,8 +211,8 @@ class Broker:
         lease stands while it waits. What ends the subscription ends the waiting, with the error `pull` would raise.
         Raises those, `TooManyWaiting`, and `BadRequest` when `wait` is over the limit.
         """
-        if wait > self._limits.max_wait:
-            raise BadRequest(f"Expected seconds <= {self._limits.max_wait:g} - at $.wait")
+        if wait > (limit := self._state.limits.max_wait):
+            raise BadRequest(f"Expected seconds <= {limit:g} - at $.wait")
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             if queue.ready or self._state.closing:
@@ -330,72 +280,22 @@ class Broker:
                 queue.go_back(offset)
                 self._state.waiting.stir_queue(queue)
 
-    # Views
+    # What the server itself calls
 
-    def query_peers(self, topic: str) -> Subscribers:
-        """Who is subscribed to a topic; raises `TopicNotFound`."""
-        with self._lock:
-            return self._state.subscribers(self._state.topic(topic))
+    def tend(self, wait: float = 0.0) -> list[str]:
+        """Do what nobody calls for, and return the ids of the peers removed because their lease ran out.
 
-    def list_topics(self, limit: int, after: str = "") -> list[TopicView]:
-        """The first `limit` topics by name that come after `after`."""
-        with self._lock:
-            return self._state.topics.view(limit, after)
-
-    def list_peers(self, limit: int, after: str = "") -> list[PeerView]:
-        """The first `limit` peers by id that come after `after`."""
-        with self._lock:
-            return self._state.peers.view(limit, after, self._clock())
-
-    def topic_names(self) -> list[str]:
-        """The names of all topics, in no order."""
-        with self._lock:
-            return list(self._state.topics)
-
-    def backlogs(self, topics: Iterable[str]) -> list[int]:
-        """For each of `topics`, how many messages its slowest subscriber has yet to pull or to acknowledge.
-
-        A topic that is gone has none.
+        Waiting pulls are answered, exhausted messages are buried and messages that are too old dropped. Waits up
+        to `wait` seconds for something to do, less when what is due changes or the broker closes.
         """
         with self._lock:
-            return [topic.unread if (topic := self._state.topics.find(name)) else 0 for name in topics]
-
-    def list_subscriptions(
-        self,
-        limit: int,
-        after: str = "",
-        *,
-        topic: str | None = None,
-        peer_id: str | None = None,
-        order: Order = "name",
-    ) -> list[SubscriptionView]:
-        """Message queues of a topic, of a peer, or the one of both, as they stand; no lease is renewed.
-
-        The first `limit` that come after `after`: those of a peer by topic, others by the name of the queue, or in
-        either case those with the most messages since what they acknowledged. Raises `TopicNotFound`, `PeerNotFound`.
-        """
-        with self._lock:
-            return self._state.list_subscriptions(topic, peer_id, limit, after, order)
-
-    def peek(self, topic: str, limit: int, max_bytes: int) -> Peeked:
-        """The last messages of a topic that are retained: up to `limit` of up to `max_bytes`, but at least one.
-
-        No more bytes than one pull hands over; nothing is moved. Raises `TopicNotFound`.
-        """
-        with self._lock:
-            found = self._state.topic(topic)
-            first, values = found.latest(limit, min(max_bytes, self._limits.max_pull_bytes))
-            return Peeked(first, values, found.start)
-
-    def stats(self) -> Stats:
-        """Totals and what is held now."""
-        with self._lock:
-            return self._state.stats()
-
-    @property
-    def closing(self) -> bool:
-        """Whether `close` was called."""
-        return self._state.closing
+            self._state.wait_until_due(wait)
+            now = self._clock()
+            expired = self._state.tend(now)
+            answers = self._state.answer_waiting(now)
+        for answer in answers:
+            answer()
+        return expired
 
     def written(self, changes: Changes) -> None:
         """Changes that the journal was told of are on disk: let their messages be delivered."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from peerbus.broker.journal import Journal
 from peerbus.broker.names import Names
 from peerbus.broker.schedule import NEVER, Schedule
-from peerbus.errors import NotSubscribed, PeerNotFound, TooManyPeers, TopicDeleted
+from peerbus.errors import Forbidden, NotSubscribed, PeerNotFound, TooManyPeers, TopicDeleted
 from peerbus.views import PeerView
 
 if TYPE_CHECKING:
@@ -35,6 +37,27 @@ class Peer:
         """Pulls of this peer that wait; while there are any, it is alive."""
         self.queues: dict[str, MessageQueue] = {}
         self.deleted_topics: dict[str, None] = {}
+
+    def update(
+        self, address: str | UnsetType | None, lease_seconds: float | UnsetType | None, token_hash: bytes | None
+    ) -> bool:
+        """Change what is named, and keep a first token; says whether it is one. Raises `Forbidden` for another."""
+        if self.token_hash and token_hash not in (None, self.token_hash):
+            raise Forbidden(
+                f"Peer '{self.peer_id}' is registered with another token. Register it with that one, "
+                "or when it is unregistered or its lease has run out."
+            )
+        before = self.address, self.lease_seconds, self.token_hash
+        token_is_new = token_hash is not None and self.token_hash is None
+        if address is not UNSET:
+            self.address = address
+        if lease_seconds is not UNSET:
+            self.lease_seconds = lease_seconds
+        if token_is_new:
+            self.token_hash = token_hash
+        if (self.address, self.lease_seconds, self.token_hash) != before:
+            self._journal.peer_changed(self)
+        return token_is_new
 
     def topic_deleted(self, topic: str) -> None:
         """Drop the subscription to a deleted topic, to be told of it at the next pull."""
@@ -115,7 +138,9 @@ class Peers:
         if len(self._peers) >= self._limit:
             raise TooManyPeers(f"{self._limit} peers are registered, which is as many as the server takes.")
         self._journal.check_room(0)
-        return self.add(peer_id)
+        peer = self.add(peer_id)
+        self._journal.peer_changed(peer)
+        return peer
 
     def add(self, peer_id: str) -> Peer:
         """A new peer."""

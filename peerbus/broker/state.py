@@ -1,10 +1,9 @@
 """The broker's state, and the steps its calls are made of."""
 
 from collections.abc import Callable
+from functools import partial
 from threading import Condition
 from uuid import uuid4
-
-from msgspec import structs
 
 from peerbus.broker.commons import Commons
 from peerbus.broker.journal import Journal
@@ -12,7 +11,6 @@ from peerbus.broker.limits import Limits
 from peerbus.broker.memory import Memory
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.peers import Peer, Peers
-from peerbus.broker.queue_listing import Order, listing
 from peerbus.broker.results import Pulled, Subscribers
 from peerbus.broker.schedule import NEVER
 from peerbus.broker.subscriptions import Subscriptions
@@ -23,7 +21,6 @@ from peerbus.broker.upkeep import Upkeep
 from peerbus.broker.waiting import Waiter, Waiting
 from peerbus.errors import PeerbusError
 from peerbus.later import Later
-from peerbus.views import Stats, SubscriptionView
 
 ANSWERS_AT_ONCE = 100
 """Waiting pulls answered in one go, so that nobody waits long for the lock."""
@@ -51,7 +48,7 @@ class State:
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
-        self.tend_by = NEVER
+        self._tend_by = NEVER
         """When the call that tends means to look again, if it waits."""
         self._tended = tended
 
@@ -150,12 +147,11 @@ class State:
         self.hurry()
         return waiter.answer
 
-    def answer_waiting(self, now: float) -> list[tuple[Later[Pulled], Pulled | PeerbusError]]:
-        """Take the answers for a slice of the pulls that are to wait no longer."""
-        answers: list[tuple[Later[Pulled], Pulled | PeerbusError]] = []
+    def answer_waiting(self, now: float) -> list[Callable[[], None]]:
+        """What brings the answers to a slice of the pulls that are to wait no longer, to be called without the lock."""
+        answers: list[Callable[[], None]] = []
         while len(answers) < ANSWERS_AT_ONCE and (waiter := self.waiting.take(now)):
             peer_id = waiter.peer.peer_id
-            outcome: Pulled | PeerbusError
             try:
                 self.peers.check_same(waiter.peer)
                 queue = self.queue(peer_id, waiter.queue.topic.name)
@@ -163,12 +159,18 @@ class State:
                     waiter.peer, waiter.queue = self.peers[peer_id], queue
                     self._wait(waiter)
                     continue
-                outcome = self.pull(queue, peer_id, waiter.max_messages)
+                answers.append(partial(waiter.answer.bring, self.pull(queue, peer_id, waiter.max_messages)))
             except PeerbusError as error:
-                outcome = error
-            answers.append((waiter.answer, outcome))
+                answers.append(partial(waiter.answer.fail, error))
             del waiter.answer  # the waiter may stay in a schedule for a while; what it got is not to
         return answers
+
+    def wait_until_due(self, seconds: float) -> None:
+        """Wait up to so many seconds for something to tend to, less when what is due changes or the broker closes."""
+        self._tend_by = min(self._next_due(), self.clock() + seconds)
+        if not self.closing and (left := self._tend_by - self.clock()) > 0:
+            self._tended.wait(left)
+        self._tend_by = NEVER
 
     def tend(self, now: float) -> list[str]:
         """Do what time alone brings about by `now`, and return the ids of the peers whose lease ran out."""
@@ -179,46 +181,15 @@ class State:
         self.upkeep.ring(now)
         return [peer.peer_id for peer in expired]
 
-    def list_subscriptions(
-        self, topic: str | None, peer_id: str | None, limit: int, after: str, order: Order
-    ) -> list[SubscriptionView]:
-        """Message queues of a topic, of a peer, or the one of both; raises `TopicNotFound` and `PeerNotFound`."""
-        queues = None if topic is None else dict.fromkeys(self.topics.get(topic).subscribers.values())
-        if peer_id is None:
-            return listing(queues or (), lambda queue: queue.name, limit, after, order)
-        of_peer = self.peers.get(peer_id).queues.values()
-        both = of_peer if queues is None else [queue for queue in of_peer if queue in queues]
-        return listing(both, lambda queue: queue.topic.name, limit, after, order)
-
-    def stats(self) -> Stats:
-        """Totals and what is held now."""
-        return Stats(
-            epoch=self.epoch,
-            uptime_seconds=self.clock() - self.began,
-            peers=len(self.peers),
-            topics=len(self.topics),
-            subscriptions=len(self.subscriptions),
-            memory_bytes=self.memory.used,
-            freed_bytes=self.memory.freed,
-            waiting_pulls=len(self.waiting),
-            stored_bytes=self.journal.stored_bytes,
-            dead_lettered=self.upkeep.dead_lettered,
-            max_peers=self.limits.max_peers,
-            max_topics=self.limits.max_topics,
-            max_subscriptions=self.limits.max_subscriptions,
-            max_bytes=self.limits.max_bytes,
-            **structs.asdict(self.totals),
-        )
-
-    def next_due(self) -> float:
-        """When there is something to tend to."""
-        return min(self.peers.next_expiry(), self.upkeep.next_alarm(), self.waiting.next_due())
-
     def hurry(self) -> None:
         """Wake the call that tends, if something falls due before it means to look again."""
-        if self.tend_by != NEVER and self.next_due() < self.tend_by:
+        if self._tend_by != NEVER and self._next_due() < self._tend_by:
             self._tended.notify()
 
     def _wait(self, waiter: Waiter) -> None:
         self.waiting.add(waiter)
         self.upkeep.watch(waiter.queue)
+
+    def _next_due(self) -> float:
+        """When there is something to tend to."""
+        return min(self.peers.next_expiry(), self.upkeep.next_alarm(), self.waiting.next_due())

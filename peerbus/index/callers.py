@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from peerbus.broker import Broker
+from peerbus.broker import Overview
 from peerbus.endpoints import Access, Endpoint
 from peerbus.errors import Forbidden, TopicNotFound, Unauthorized
 from peerbus.protocol import RegisterRequest, Request
@@ -37,7 +37,7 @@ class Callers:
     longer, and the peer may be gone by then, or its id another's.
     """
 
-    def __init__(self, broker: Broker, tokens: Tokens) -> None:
+    def __init__(self, broker: Overview, tokens: Tokens) -> None:
         self._broker = broker
         self._enrolment = hash_of(tokens.enrolment)
         self._admin = hash_of(tokens.admin) if tokens.admin else None
@@ -94,7 +94,7 @@ def admins_only(caller: Caller) -> None:
         raise Forbidden("This call needs the admin token.")
 
 
-def _check_newcomer(broker: Broker, caller: Caller, request: Any) -> None:
+def _check_newcomer(broker: Overview, caller: Caller, request: Any) -> None:
     """Whoever registers gets a token, or brings one; a peer that an admin renews keeps its own."""
     registration: RegisterRequest = request
     if caller.peer_id not in (None, registration.peer_id):
@@ -110,7 +110,7 @@ def _check_newcomer(broker: Broker, caller: Caller, request: Any) -> None:
         )
 
 
-def _check_peer(_: Broker, caller: Caller, request: Any) -> None:
+def _check_peer(_: Overview, caller: Caller, request: Any) -> None:
     """A call that may name its peer, and does not, is made in the name of the caller."""
     named = getattr(request, "peer_id", None)
     if caller.is_admin or named == caller.peer_id:
@@ -123,13 +123,13 @@ def _check_peer(_: Broker, caller: Caller, request: Any) -> None:
         request.peer_id = caller.peer_id
 
 
-def _check_self(broker: Broker, caller: Caller, request: Any) -> None:
+def _check_self(broker: Overview, caller: Caller, request: Any) -> None:
     if not caller.is_admin and caller.peer_id is None:
         raise Forbidden("This call needs the token of a peer, which registering it gave, or that of an admin.")
     _check_peer(broker, caller, request)
 
 
-def _check_owner(broker: Broker, caller: Caller, request: Any) -> None:
+def _check_owner(broker: Overview, caller: Caller, request: Any) -> None:
     if caller.is_admin:
         return
     try:
@@ -140,11 +140,11 @@ def _check_owner(broker: Broker, caller: Caller, request: Any) -> None:
         raise Forbidden(f"Topic '{request.topic}' can be deleted by the peer that created it, or with the admin token.")
 
 
-def _check_nothing(_: Broker, __: Caller, ___: Any) -> None:
+def _check_nothing(_: Overview, __: Caller, ___: Any) -> None:
     """Who came so far may do it."""
 
 
-CHECKS: dict[Access, Callable[[Broker, Caller, Any], None]] = {
+CHECKS: dict[Access, Callable[[Overview, Caller, Any], None]] = {
     Access.NEWCOMER: _check_newcomer,
     Access.PEER: _check_peer,
     Access.SELF: _check_self,

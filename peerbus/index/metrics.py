@@ -5,7 +5,7 @@ from itertools import islice
 
 from prometheus_client import Metric
 
-from peerbus.broker import Broker
+from peerbus.broker import Overview
 from peerbus.journal import InMemory
 from peerbus.metrics import counter, gauge, histogram
 
@@ -13,7 +13,7 @@ TOPICS_AT_ONCE = 1000
 """Topics looked at in one go, so that nobody waits long for the broker."""
 
 
-def broker_metrics(broker: Broker, memory_limit: int, journal: InMemory, streams: int) -> Iterator[Metric]:
+def broker_metrics(broker: Overview, memory_limit: int, journal: InMemory, streams: int) -> Iterator[Metric]:
     """What a broker did and holds, and what keeping it costs; none of it grows with the number of peers or topics."""
     stats = broker.stats()
     yield counter("messages_published", "Messages published.", stats.published)
@@ -40,7 +40,7 @@ def broker_metrics(broker: Broker, memory_limit: int, journal: InMemory, streams
         yield histogram("journal_commit_duration_seconds", meaning, journal.commits)
 
 
-def _backlog(broker: Broker) -> tuple[int, int]:
+def _backlog(broker: Overview) -> tuple[int, int]:
     """Unread messages, of all topics and of the one that has most."""
     names = iter(broker.topic_names())
     total = largest = 0
