@@ -18,7 +18,8 @@ from peerbus.later import Later, settle
 from peerbus.peer.identity import fill_in_body, fill_in_query
 from peerbus.peer.index import JSON, JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Fields, Membership, Subscription
-from peerbus.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
+from peerbus.peer.undelivered import Undelivered
+from peerbus.protocol import NackAnswer, RegisterAnswer, RegisterRequest, SubscribeAnswer
 from peerbus.serving import Environ
 from peerbus.web import WAITS, Reply, read_body
 
@@ -60,7 +61,13 @@ class Forwarding:
     """
 
     def __init__(
-        self, endpoint: Endpoint[Any, Any], index: Index, membership: Membership, max_body: int, workers: Executor
+        self,
+        endpoint: Endpoint[Any, Any],
+        index: Index,
+        membership: Membership,
+        undelivered: Undelivered,
+        max_body: int,
+        workers: Executor,
     ) -> None:
         """`workers` do what may block."""
         self._name = endpoint.name
@@ -71,6 +78,7 @@ class Forwarding:
         self._registers = endpoint.request is RegisterRequest
         self._index = index
         self._membership = membership
+        self._undelivered = undelivered
         self._max_body = max_body
         self._workers = workers
         self._observe = OBSERVERS.get(endpoint.name)
@@ -157,7 +165,13 @@ class Forwarding:
                 log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
         came = received.headers
         headers = [(name, came[key].decode("latin-1")) for key, name in PASSED_ON.items() if key in came]
-        return Reply(received.status, received.body, headers)
+        return Reply(received.status, received.body, headers, self._take_back(call, received) if call.wait else None)
+
+    def _take_back(self, call: Call, received: Received) -> Callable[[], None] | None:
+        """What to do with what a pull that waited brought, if its caller is gone."""
+        if received.status != 200 or call.fields is None:
+            return None
+        return partial(self._undelivered.hand_back, _topic(call.fields), received.body)
 
 
 def _quoted(query: str) -> str:
@@ -226,6 +240,14 @@ def _unsubscribed(answered: Answered) -> None:
         answered.membership.unsubscribed(_topic(answered.fields))
 
 
+def _moved_back(answered: Answered) -> None:
+    membership, _, fields, received = answered
+    if received.status == 200:
+        membership.moved_back(_topic(fields), msgspec.json.decode(received.body, type=NackAnswer).resume_from)
+    elif received.status == 410:
+        membership.unsubscribed(_topic(fields))
+
+
 def _moved_on(answered: Answered) -> None:
     membership, before, fields, received = answered
     if received.status == 200:
@@ -245,6 +267,7 @@ OBSERVERS: dict[str, Callable[[Answered], None]] = {
     "unsubscribe": _unsubscribed,
     "pull_messages": _moved_on,
     "ack_messages": _moved_on,
+    "nack_messages": _moved_back,
 }
 """What the node learns from the answers to these calls."""
 

@@ -190,6 +190,11 @@ class Membership:
             subscription = self._subscriptions.setdefault(topic, Subscription(resume_from, self._epoch, {}))
         subscription.resume_from = max(resume_from, subscription.resume_from)
 
+    def moved_back(self, topic: str, resume_from: int) -> None:
+        """Messages that were pulled were given back."""
+        if subscription := self._subscriptions.get(topic):
+            subscription.resume_from = min(resume_from, subscription.resume_from)
+
     def unsubscribed(self, topic: str) -> None:
         """The subscription, or its topic, is gone."""
         self._subscriptions.pop(topic, None)

@@ -18,6 +18,7 @@ from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
 from peerbus.peer.metrics import node_metrics
 from peerbus.peer.streaming import ForwardedStreams
+from peerbus.peer.undelivered import Undelivered
 from peerbus.serving import Server, url_of
 from peerbus.tls import Certificate
 from peerbus.web import (
@@ -76,8 +77,9 @@ class PeerNode:
         self.events = Events()
         address = url_of(listener, options.advertise, options.certificate is not None)
         self.membership = Membership(index, peer_id, address, options.lease_seconds, self.events)
+        undelivered = Undelivered(index, self.membership, self.events, self._workers)
         forwarded = {
-            endpoint: Forwarding(endpoint, index, self.membership, options.max_body, self._workers)
+            endpoint: Forwarding(endpoint, index, self.membership, undelivered, options.max_body, self._workers)
             for endpoint in ENDPOINTS
         }
         routes: dict[Endpoint[Any, Any], Handler] = forwarded | {

@@ -1,4 +1,4 @@
-"""What a call costs, counted in lines of Python that are run: the same however much there is of what it is not about."""
+"""What a call costs, in lines of Python that are run: the same however much there is of what it is not about."""
 
 import gc
 import sys
