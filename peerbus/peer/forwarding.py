@@ -223,7 +223,7 @@ def _registered(answered: Answered) -> None:
 
 
 def _unregistered(answered: Answered) -> None:
-    if answered.received.status == 200:
+    if answered.received.status in (200, PeerNotFound.status):
         answered.membership.left()
 
 

@@ -250,6 +250,16 @@ def test_an_unregistered_peer_stays_so_until_it_registers_through_its_node(index
         assert node.events() == ["registered", "unregistered", "registered"]
 
 
+def test_who_unregisters_after_its_lease_ran_out_stays_so(index: Api) -> None:
+    with start_node("peer1", index.url, lease_seconds=SHORT) as node:
+        index.post("/unregister_peer_node", peer_id="peer1")
+        assert node.post("/unregister_peer_node").status in (200, 404)  # 200 where a renewal came between
+        index.post("/register_peer_node", peer_id="witness", lease_seconds=2 * SHORT)
+        eventually(lambda: peer(index, "witness") is None)
+        assert peer(index) is None
+        assert node.get("/readyz").status == 503
+
+
 def test_a_waiting_pull_ends_when_its_node_stops(index: Api) -> None:
     with start_node("peer1", index.url) as node:
         subscribe(node, "news")
