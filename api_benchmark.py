@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
-from benchmarks import api_plots, choices, machine, table
+from benchmarks import api_plots, brokers, choices, machine, table, wrk
 from benchmarks.measurement import Measurement
 from benchmarks.suite import measure_calls
 from peerbus import options
 
 COUNTS = [1, 2, 5, 10, 25, 50, 100]
 QUICK_COUNTS = [1, 5, 10]
+COMPARISON = {"rounds": 5, "seconds": 2, "connections": 16}
+QUICK_COMPARISON = {"rounds": 1, "seconds": 1, "connections": 16}
 
 
 @options.command("PEERBUS_BENCHMARK", "--requests")
@@ -21,14 +23,23 @@ QUICK_COUNTS = [1, 5, 10]
 @choices.RESULTS
 @choices.QUICK
 @choices.PLOT_ONLY
+@click.option("--brokers/--no-brokers", "with_brokers", default=True, help="Compare with other brokers, where wrk is.")
 def main(
-    peers: list[int] | None, requests: int | None, batch: int, size: int, results: Path, quick: bool, plot_only: bool
+    peers: list[int] | None,
+    requests: int | None,
+    batch: int,
+    size: int,
+    results: Path,
+    quick: bool,
+    plot_only: bool,
+    with_brokers: bool,
 ) -> None:
     """Measure latency and throughput of each call, through 1 to 100 real peer nodes and directly.
 
     \b
     With 1, 2, 5, 10, 25, 50 and 100 peers; with --quick, about a minute, 1, 5 and 10.
-    Writes api_benchmark.csv and draws its plots from it.
+    Then what wrk gets from the broker, the naive design and other brokers that are installed.
+    Writes api_benchmark.csv and brokers.csv and draws their plots from them.
     """  # noqa: D301  # click's mark for lines that stay as they are
     path = results / "api_benchmark.csv"
     if not plot_only:
@@ -38,6 +49,16 @@ def main(
         table.write(path, notes, measure_calls(counts, requests, batch, size))
     found = choices.read(path, Measurement)
     choices.report(path, found, api_plots.draw_all(found, results))
+    if not with_brokers:
+        return
+    if not plot_only and not wrk.is_installed():
+        click.echo("wrk: not installed, and the comparison with other brokers left out.")
+        return
+    path = results / "brokers.csv"
+    if not plot_only:
+        brokers.measure(path, **(QUICK_COMPARISON if quick else COMPARISON))
+    if path.exists():
+        brokers.show(path)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,26 @@ def compare(starts: Sequence[Start], rounds: int, connections: int, seconds: int
         return rates(by_turns(systems, rounds, connections, seconds))
 
 
+def measure(path: Path, rounds: int, seconds: int, connections: int) -> None:
+    """Write the table of all systems that can be started here, measured by turns."""
+    notes = machine.describe(
+        programs=machine.packages("wrk", "nginx", "libnginx-mod-nchan", "redis-server", "webdis"),
+        rounds=rounds,
+        seconds=seconds,
+        connections=connections,
+    )
+    with told_in_one_line():
+        table.write(path, notes, compare(contenders(), rounds, connections, seconds))
+
+
+def show(path: Path) -> None:
+    """Say what a table of systems says, and draw it."""
+    found = choices.read(path, Rate)
+    for row in found.rows:
+        click.echo(f"{row}")
+    choices.report(path, found, [broker_plot.draw(found, path.with_suffix(".png"))])
+
+
 @options.command("PEERBUS_BROKERS", "--rounds")
 @choices.ROUNDS
 @choices.SECONDS
@@ -55,18 +75,8 @@ def main(rounds: int, seconds: int, connections: int, results: Path, plot_only: 
     """
     path = results / "brokers.csv"
     if not plot_only:
-        notes = machine.describe(
-            programs=machine.packages("wrk", "nginx", "libnginx-mod-nchan", "redis-server", "webdis"),
-            rounds=rounds,
-            seconds=seconds,
-            connections=connections,
-        )
-        with told_in_one_line():
-            table.write(path, notes, compare(contenders(), rounds, connections, seconds))
-    found = choices.read(path, Rate)
-    for row in found.rows:
-        click.echo(f"{row}")
-    choices.report(path, found, [broker_plot.draw(found, path.with_suffix(".png"))])
+        measure(path, rounds, seconds, connections)
+    show(path)
 
 
 if __name__ == "__main__":

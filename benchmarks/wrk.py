@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+NAME = "wrk"
 SCRIPT = Path(__file__).with_suffix(".lua")
 END_OF_REQUEST = b"\0"
 GRACE_SECONDS = 30
@@ -32,9 +33,14 @@ class Round(msgspec.Struct, forbid_unknown_fields=True):
     p99: int
 
 
+def is_installed() -> bool:
+    """Whether wrk can be run."""
+    return shutil.which(NAME) is not None
+
+
 def attack(url: str, requests: Sequence[bytes], connections: int, seconds: int) -> Round:
     """Send requests by turns over keep-alive connections, as fast as they are answered; raises `WrkFailed`."""
-    program = shutil.which("wrk")
+    program = shutil.which(NAME)
     if program is None:
         raise WrkFailed("wrk is not installed; Debian has it: apt-get install wrk.")
     with tempfile.NamedTemporaryFile(prefix="peerbus-wrk-") as file:
