@@ -1,16 +1,16 @@
 """Clients that send a body slowly, or never end it, and how the threads that wait for them get free."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-BODY_SECONDS = 30.0
-"""How long a body may take to come."""
+from peerbus.application import Environ, has_unread_body
+from peerbus.patience import BODY_SECONDS
+
 LEAST_SECONDS = 0.5
 """How long it may take at least, however many others are waited for."""
-UNFINISHED = [("Content-Length", "1")]
 
-Request = tuple[Any, dict[str, Any]]
-"""What granian gives a thread: the protocol that takes the answer, and the request as WSGI has it."""
+Request = tuple[Any, Environ]
+"""What a server's thread is at: whatever stands for the connection, and the request."""
 
 
 class SlowBodies:
@@ -20,8 +20,9 @@ class SlowBodies:
     before their time: whoever comes later must find a thread.
     """
 
-    def __init__(self, threads: int, seconds: float = BODY_SECONDS) -> None:
-        """A body of one of so many `threads` may take so many `seconds`."""
+    def __init__(self, threads: int, cut_off: Callable[[Any], None], seconds: float = BODY_SECONDS) -> None:
+        """A body of one of so many `threads` may take so many `seconds`; `cut_off` then ends the reading."""
+        self._cut_off = cut_off
         self._most = threads * 3 // 4
         self._seconds = seconds
         self._since: dict[int, tuple[float, Request]] = {}
@@ -38,18 +39,6 @@ class SlowBodies:
         too_many = len(since) - self._most
         for place, (begun, request) in enumerate(sorted(since.values(), key=lambda each: each[0])):
             if now - begun >= (min(LEAST_SECONDS, self._seconds) if place < too_many else self._seconds):
-                _cut_off(*request)
-
-
-def has_unread_body(environ: dict[str, Any]) -> bool:
-    """Who reads a body to its end takes it out of the request."""
-    return "wsgi.input" in environ and ("CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ)
-
-
-def _cut_off(protocol: Any, environ: dict[str, Any]) -> None:
-    """Close the connection of a request, unless its body has just been read: one of the two takes it out.
-
-    An answer that ends before its declared length leaves an HTTP/1.1 server nothing else, and ends the reading.
-    """
-    if environ.pop("wsgi.input", None) is not None:
-        protocol.response_iter(408, UNFINISHED, iter(()))
+                connection, environ = request
+                if environ.pop("wsgi.input", None) is not None:  # or else it has just been read
+                    self._cut_off(connection)

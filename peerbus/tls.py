@@ -30,6 +30,14 @@ def certificate_in(file: Path | None, key: Path | None) -> Certificate | None:
     return Certificate(file.resolve(), key.resolve())
 
 
+def shown(certificate: Certificate) -> ssl.SSLContext:
+    """What a server speaks TLS with, 1.2 or later, that shows a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate.file, certificate.key)
+    return context
+
+
 def trust(ca: Path | None = None) -> ssl.SSLContext:
     """Trust in the authorities in a file, in PEM, or in the system's; raises `StartError` for a file with none."""
     try:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from peerbus.application import Environ
 from peerbus.errors import AddressNotAllowed, BadRequest, StartError
+from peerbus.loop import host_of
 from peerbus.protocol import RegisterRequest
-from peerbus.serving import Environ
-from peerbus.transport import host_of
 
 Network = IPv4Network | IPv6Network
 Ip = IPv4Address | IPv6Address

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
+from peerbus.application import Environ
 from peerbus.broker import Overview
 from peerbus.endpoints import Access, Endpoint
 from peerbus.errors import Forbidden, TopicNotFound, Unauthorized
 from peerbus.protocol import RegisterRequest, Request
-from peerbus.serving import Environ
 from peerbus.tokens import carried, hash_of, new_token, peer_in
 from peerbus.web.handlers import Admit
 

@@ -12,9 +12,9 @@ from peerbus.index.addresses import Addresses
 from peerbus.index.callers import Tokens
 from peerbus.index.server import IndexingServer, IndexOptions
 from peerbus.journal import InMemory, OnDisk
+from peerbus.listening import bind
 from peerbus.logs import log_to
 from peerbus.seconds import Seconds
-from peerbus.serving import bind
 from peerbus.storage import Storage
 from peerbus.tls import Certificate
 from peerbus.web import Guards

@@ -1,9 +1,9 @@
 """Streams of an indexing server: each is one pull after the other."""
 
 import threading
-from collections.abc import Iterator
 from time import monotonic
 
+from peerbus.application import Parts
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
 from peerbus.errors import NotReady, TooSlow
@@ -55,7 +55,7 @@ class BrokerStreams:
         self._pause = threading.Event()
         """Never set: it is waited for."""
 
-    def open(self, wanted: Wanted) -> Iterator[bytes]:
+    def open(self, wanted: Wanted) -> Parts:
         """A stream of a peer's message queue, from after the last event it has; raises what a pull would raise."""
         request = stream_request(wanted.query)
         wanted.check(request)
@@ -72,7 +72,7 @@ class BrokerStreams:
             kept: Pulled | Later[Pulled] = then(pulling, lambda pulled: self._journal.keep(pulled))
         return kept.result() if isinstance(kept, Later) else kept
 
-    def _parts(self, wanted: Wanted, request: StreamRequest, pulled: Pulled) -> Iterator[bytes]:
+    def _parts(self, wanted: Wanted, request: StreamRequest, pulled: Pulled) -> Parts:
         with self._turn:
             self._count += 1
         try:
@@ -87,7 +87,7 @@ class BrokerStreams:
             with self._turn:
                 self._count -= 1
 
-    def _parts_of(self, request: StreamRequest, pulled: Pulled, part: bytes = b"") -> Iterator[bytes]:
+    def _parts_of(self, request: StreamRequest, pulled: Pulled, part: bytes = b"") -> Parts:
         """What a pull took, in parts that begin with `part`; one that is not taken goes back, with all that follow."""
         begin, missed, size = 0, pulled.missed, 0
         if missed:

@@ -1,17 +1,16 @@
 """The way in: known calls are answered here, everything else by Flask."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from flask import Flask
 
-from peerbus.crew import IN_PARTS
+from peerbus.application import IN_PARTS, Environ, Headers, Parts, Respond, RespondInParts
 from peerbus.durations import Durations
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
-from peerbus.serving import Environ, Headers, Respond, RespondInParts
 from peerbus.web.events import HEADERS
 from peerbus.web.handlers import WAITS, Handler
 from peerbus.web.reply import Reply, failure
@@ -109,7 +108,7 @@ class Door:
 
         in_parts: RespondInParts = environ[IN_PARTS]
 
-        def send(parts: Iterator[bytes]) -> None:
+        def send(parts: Parts) -> None:
             self._count(STREAM, 200, perf_counter() - began)
             in_parts(200, HEADERS, parts)
 
@@ -128,7 +127,7 @@ class Door:
         return counting
 
 
-def _handed_over(body: bytes, take_back: Callable[[], None]) -> Iterator[bytes]:
+def _handed_over(body: bytes, take_back: Callable[[], None]) -> Parts:
     """A body whose only part is taken back where the client is gone."""
     try:
         yield body

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from peerbus.application import Application, Environ, Respond
 from peerbus.errors import PeerbusError
-from peerbus.serving import Application, Environ, Respond
 from peerbus.web.hosts import Hosts, is_loopback
 from peerbus.web.origins import Origins
 from peerbus.web.rate_limit import RateLimit

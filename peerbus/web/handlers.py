@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from peerbus.application import Environ
 from peerbus.endpoints import Access, Endpoint
 from peerbus.later import Later
 from peerbus.protocol import Answer, PullRequest, Request
-from peerbus.serving import Environ
 from peerbus.web.reply import Reply, success
 from peerbus.web.request import check_media_type, check_no_query, decode_body, decode_query, read_body
 

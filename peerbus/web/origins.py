@@ -2,9 +2,8 @@
 
 from collections.abc import Collection
 
-from peerbus.crew import IN_PARTS
+from peerbus.application import IN_PARTS, Environ, Headers, Respond, RespondInParts
 from peerbus.errors import OriginNotAllowed
-from peerbus.serving import Environ, Headers, Respond, RespondInParts
 
 ALL = "*"
 PREFLIGHT: Headers = [

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from peerbus.serving import Environ
+from peerbus.application import Environ
 
 FILES = Path(__file__).parent.parent / "pages"
 """What is shown to people: HTML, and the styles and scripts it asks for."""

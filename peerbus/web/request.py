@@ -6,10 +6,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from peerbus.application import Environ
 from peerbus.errors import BadRequest, TooLarge, UnsupportedMediaType
 from peerbus.fields import MEANINGS
 from peerbus.protocol import Request
-from peerbus.serving import Environ
 
 R = TypeVar("R", bound=Request)
 

@@ -1,12 +1,12 @@
 """Topics as streams of events: `GET /stream`."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from peerbus.application import Environ, Parts
 from peerbus.errors import BadRequest, OriginNotAllowed, TooManyStreams
 from peerbus.protocol import StreamRequest
-from peerbus.serving import Environ
 from peerbus.web.handlers import Admit
 from peerbus.web.request import decode_query
 
@@ -31,7 +31,7 @@ class Wanted(NamedTuple):
 class Source(Protocol):
     """Where streams come from."""
 
-    def open(self, wanted: Wanted) -> Iterator[bytes]:
+    def open(self, wanted: Wanted) -> Parts:
         """The parts of a stream, a generator; raises what stands against it. Called in the stream's own thread.
 
         It is closed when the reader is gone: the part that it gave last was not sent then.
@@ -54,9 +54,7 @@ class Streams:
         """How many are open."""
         return self._open
 
-    def open(
-        self, environ: Environ, send: Callable[[Iterator[bytes]], None], refuse: Callable[[Exception], None]
-    ) -> None:
+    def open(self, environ: Environ, send: Callable[[Parts], None], refuse: Callable[[Exception], None]) -> None:
         """Answer a request by `send`, which returns at the stream's end, or by `refuse`. Returns at once.
 
         Raises `TooManyStreams`, `OriginNotAllowed`, what else keeps a caller out, and `BadRequest` for a
@@ -75,9 +73,7 @@ class Streams:
             self._ended()
             raise TooManyStreams("The system has no thread for another stream.") from None
 
-    def _run(
-        self, wanted: Wanted, send: Callable[[Iterator[bytes]], None], refuse: Callable[[Exception], None]
-    ) -> None:
+    def _run(self, wanted: Wanted, send: Callable[[Parts], None], refuse: Callable[[Exception], None]) -> None:
         try:
             try:
                 parts = self._source.open(wanted)

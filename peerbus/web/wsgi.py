@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from peerbus.serving import Environ, Headers, Respond
+from peerbus.application import Environ, Headers, Respond
 
 CONSTANTS = {
     "SCRIPT_NAME": "",
