@@ -20,8 +20,10 @@ from peerbus.broker import Broker, Limits
 from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.callers import Tokens
 from peerbus.later import Later
+from peerbus.listening import bind
+from peerbus.loop import LoopServer
 from peerbus.peer import NodeOptions, PeerNode
-from peerbus.serving import Server, bind
+from peerbus.serving import Server
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 20.0
@@ -164,7 +166,7 @@ def start_node(peer_id: str, index_url: str, **options: Any) -> Iterator[Api]:
     yield from serving(node)
 
 
-def serving(server: IndexingServer | PeerNode | Server) -> Iterator[Api]:
+def serving(server: IndexingServer | PeerNode | Server | LoopServer) -> Iterator[Api]:
     server.start()
     api = Api(server.url)
     try:

@@ -9,8 +9,8 @@ from peerbus.errors import AddressNotAllowed, BadRequest, StartError
 from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.addresses import Addresses
 from peerbus.index.callers import Tokens
+from peerbus.listening import bind
 from peerbus.protocol import RegisterRequest
-from peerbus.serving import bind
 from tests.fakes import fake_server, http
 from tests.support import Api, serving, start_index, start_node
 

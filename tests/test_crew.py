@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from peerbus.application import Environ, Headers, Respond
 from peerbus.crew import Crew
-from peerbus.serving import Environ, Headers, Respond, Server, bind
+from peerbus.listening import bind
+from peerbus.serving import Server
 from peerbus.slow_bodies import SlowBodies
 from tests.support import DEADLINE, Api, eventually, in_background, serving
 from tests.web.support import Connection, RawReply, request
@@ -131,7 +133,7 @@ class Sent:
 @pytest.fixture
 def crew() -> Iterator[Crew]:
     """Nobody watches it, so that nobody is called up."""
-    crew = Crew(SlowBodies(THREADS))
+    crew = Crew(SlowBodies(THREADS, lambda _: None))
     yield crew
     crew.close()
 

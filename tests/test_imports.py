@@ -7,6 +7,16 @@ import pytest
 
 from tests.support import ROOT
 
+SERVING = {
+    "peerbus.application",
+    "peerbus.errors",
+    "peerbus.listening",
+    "peerbus.patience",
+    "peerbus.slow_bodies",
+    "peerbus.stopping",
+    "peerbus.tls",
+}
+"""What both servers are made of."""
 LAYERS = {
     "peerbus.errors": set(),
     "peerbus.views": set(),
@@ -15,10 +25,15 @@ LAYERS = {
     "peerbus.later": set(),
     "peerbus.tokens": set(),
     "peerbus.durations": set(),
-    "peerbus.slow_bodies": set(),
-    "peerbus.crew": {"peerbus.slow_bodies"},
+    "peerbus.application": set(),
+    "peerbus.patience": set(),
+    "peerbus.stopping": set(),
+    "peerbus.listening": {"peerbus.errors"},
+    "peerbus.slow_bodies": {"peerbus.application", "peerbus.patience"},
+    "peerbus.crew": {"peerbus.application", "peerbus.patience", "peerbus.slow_bodies"},
     "peerbus.tls": {"peerbus.errors"},
-    "peerbus.serving": {"peerbus.crew", "peerbus.errors", "peerbus.slow_bodies", "peerbus.tls"},
+    "peerbus.serving": {"peerbus.crew", *SERVING},
+    "peerbus.loop": {"peerbus.later", *SERVING},
     "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
     "peerbus.examples": {"peerbus.protocol", "peerbus.fields", "peerbus.errors", "peerbus.views"},
     "peerbus.calls": {
@@ -50,16 +65,14 @@ LAYERS = {
         "peerbus.views",
         "peerbus.later",
         "peerbus.tokens",
-        "peerbus.serving",
-        "peerbus.crew",
+        "peerbus.application",
         "peerbus.durations",
-        "peerbus.slow_bodies",
-        "peerbus.tls",
     },
 }
 FORBIDDEN = {
     "peerbus.broker": {"flask", "werkzeug", "granian", "http.server", "urllib.request", "sqlite3", "requests"},
-    "peerbus.peer": {"peerbus.broker", "peerbus.index", "requests", "sqlite3"},
+    "peerbus.loop": {"flask", "werkzeug", "granian"},
+    "peerbus.peer": {"granian", "peerbus.broker", "peerbus.index", "requests", "sqlite3"},
     "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "sqlite3", "prometheus_client"},
     "peerbus.index": {"peerbus.peer", "requests"},
     "peerbus.storage": {"flask", "granian", "peerbus.endpoints", "peerbus.web", "peerbus.index", "peerbus.peer"},

@@ -18,7 +18,7 @@ from peerbus.errors import StorageFull
 from peerbus.index import IndexingServer, IndexOptions
 from peerbus.journal import OnDisk
 from peerbus.later import Later
-from peerbus.serving import bind
+from peerbus.listening import bind
 from peerbus.storage import Storage
 from tests.storage.support import contents
 from tests.support import DEADLINE, ROOT, Api, Process, serving

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from peerbus.index import IndexingServer, IndexOptions
 from peerbus.journal import OnDisk
-from peerbus.serving import bind
+from peerbus.listening import bind
 from peerbus.storage import Storage
 from tests.support import DEADLINE, ROOT, Api, eventually, serving, start_node
 

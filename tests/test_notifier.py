@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from peerbus.index.notifier import Notifier
-from peerbus.transport import CONNECTORS
 from tests.fakes import HANG_UP, SILENCE, FakeServer, fake_server, http
 from tests.support import DEADLINE, Api, free_port, in_background, start_index
 
 OK = http(200)
+LOST = 33
 TOLD = {"event": "topic_deleted", "topic": "news", "message": "Topic 'news' was deleted."}
 
 
@@ -46,7 +46,7 @@ def test_each_subscriber_with_an_address_is_told(index: Api) -> None:
 def test_peers_that_cannot_be_told_delay_nobody(index: Api, address: str) -> None:
     with fake_server(OK) as well, fake_server(SILENCE) as silent:
         known = {"refusing": f"http://127.0.0.1:{free_port()}", "silent": silent.url}
-        lost: dict[str, str | None] = {f"lost{number}": known.get(address, address) for number in range(CONNECTORS + 1)}
+        lost: dict[str, str | None] = {f"lost{number}": known.get(address, address) for number in range(LOST)}
         subscribe_at(index, {**lost, "peer1": well.url})
         reply = index.delete("/delete_topic", topic="news")
         assert reply.body["notified"] == [*lost, "peer1"]

@@ -2,12 +2,13 @@
 
 import gc
 import socket
-from contextlib import contextmanager
 
 import pytest
 
-from peerbus.serving import BindError, Environ, Respond, Server, bind
-from tests.support import Api, free_port, serving
+from peerbus.application import Environ, Respond
+from peerbus.listening import BindError, bind
+from tests.servers import SERVERS, start_server
+from tests.support import Api, free_port
 
 ANSWER = b'{"message": "Hello."}'
 
@@ -16,36 +17,38 @@ def application(_: Environ, respond: Respond) -> None:
     respond(200, [("Content-Type", "application/json")], ANSWER)
 
 
-serve = contextmanager(serving)
+@pytest.fixture(params=SERVERS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_server_has_a_url_that_reaches_it_from_this_machine(host: str) -> None:
-    with serve(Server(application, bind(host, 0), 2)) as api:
+def test_a_server_has_a_url_that_reaches_it_from_this_machine(kind: str, host: str) -> None:
+    with start_server(kind, application, bind(host, 0)) as api:
         assert api.get("/").body == {"message": "Hello."}
 
 
-def test_a_server_takes_its_socket_over_and_closes_it_once() -> None:
+def test_a_server_takes_its_socket_over_and_closes_it_once(kind: str) -> None:
     listener = bind("127.0.0.1", 0)
-    with serve(Server(application, listener, 2)) as api:
+    with start_server(kind, application, listener) as api:
         assert api.get("/").status == 200
-    with serve(Server(application, bind("127.0.0.1", 0), 2)) as api:  # may get the number the closed socket had
+    with start_server(kind, application, bind("127.0.0.1", 0)) as api:  # may get the number the closed socket had
         listener.close()
         gc.collect()
         assert Api(api.url).get("/").status == 200
 
 
-def test_a_port_is_free_again_once_its_server_stopped() -> None:
+def test_a_port_is_free_again_once_its_server_stopped(kind: str) -> None:
     port = free_port()
-    with serve(Server(application, bind("127.0.0.1", port), 2)) as api:
+    with start_server(kind, application, bind("127.0.0.1", port)) as api:
         api.get("/")
-    with serve(Server(application, bind("127.0.0.1", port), 2)) as api:
+    with start_server(kind, application, bind("127.0.0.1", port)) as api:
         assert api.get("/").status == 200
 
 
-def test_stopping_is_told_once_before_requests_under_way_are_waited_for() -> None:
+def test_stopping_is_told_once_before_requests_under_way_are_waited_for(kind: str) -> None:
     told: list[str] = []
-    with serve(Server(application, bind("127.0.0.1", 0), 2, before_stop=lambda: told.append("stop"))) as api:
+    with start_server(kind, application, bind("127.0.0.1", 0), before_stop=lambda: told.append("stop")) as api:
         assert api.get("/").status == 200
         assert told == []
     assert told == ["stop"]

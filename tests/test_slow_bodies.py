@@ -2,16 +2,18 @@
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 
 from peerbus.broker import Broker
-from peerbus.serving import Patience, Server, bind
+from peerbus.listening import bind
+from peerbus.patience import Patience
 from peerbus.slow_bodies import LEAST_SECONDS, Request, SlowBodies
 from peerbus.web import Door, answering, create_app
-from tests.support import DEADLINE, MAX_BODY, Api, eventually, in_background, serving, start_index, tended
+from tests.servers import SERVERS, start_server
+from tests.support import DEADLINE, MAX_BODY, Api, eventually, in_background, start_index, tended
 from tests.web.support import JSON, ROWS, Connection, call, prepare, request
 
 THREADS = 8
@@ -29,14 +31,29 @@ HALVES = {
 }
 
 
-@contextmanager
-def start(patience: Patience, host: str = "127.0.0.1") -> Iterator[Api]:
-    """All calls, on few threads."""
-    broker = Broker()
-    routes = {row: answering(row, broker, MAX_BODY) for row in ROWS}
-    server = Server(Door(create_app(routes), routes), bind(host, 0), THREADS, broker.close, patience)
-    with tended(broker):
-        yield from serving(server)
+Start = Callable[..., AbstractContextManager[Api]]
+
+
+@pytest.fixture(params=SERVERS)
+def start(request: pytest.FixtureRequest) -> Start:
+    """Starts all calls, on few threads, by either server."""
+
+    @contextmanager
+    def start(patience: Patience, host: str = "127.0.0.1") -> Iterator[Api]:
+        broker = Broker()
+        routes = {row: answering(row, broker, MAX_BODY) for row in ROWS}
+        application, at_once = Door(create_app(routes), routes), [(row.method, row.path) for row in ROWS]
+        with (
+            tended(broker),
+            start_server(
+                *(request.param, application, bind(host, 0), THREADS, at_once),
+                before_stop=broker.close,
+                patience=patience,
+            ) as api,
+        ):
+            yield api
+
+    return start
 
 
 def cut_off(connection: Connection) -> bool:
@@ -45,7 +62,9 @@ def cut_off(connection: Connection) -> bool:
 
 
 @pytest.mark.parametrize("name", HALVES)
-def test_who_does_not_end_a_body_is_cut_off_and_nothing_is_done(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_who_does_not_end_a_body_is_cut_off_and_nothing_is_done(
+    start: Start, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     with start(Patience(body=0.0)) as api:
         with Connection(api.url) as slow:
@@ -60,13 +79,13 @@ def test_who_does_not_end_a_body_is_cut_off_and_nothing_is_done(name: str, caplo
 
 
 @pytest.mark.parametrize("host", ["::1", "::"])
-def test_who_does_not_end_a_body_is_cut_off_over_ipv6_too(host: str) -> None:
+def test_who_does_not_end_a_body_is_cut_off_over_ipv6_too(start: Start, host: str) -> None:
     with start(Patience(body=0.0), host) as api, Connection(api.url) as slow:
         slow.send(HALVES["declared"])
         assert cut_off(slow)
 
 
-def test_a_head_is_answered_without_its_body() -> None:
+def test_a_head_is_answered_without_its_body(start: Start) -> None:
     with start(Patience()) as api:
         for _ in range(3 * THREADS):
             with Connection(api.url) as slow:
@@ -76,7 +95,7 @@ def test_a_head_is_answered_without_its_body() -> None:
 
 
 @pytest.mark.parametrize("name", HALVES)
-def test_three_times_as_many_slow_senders_as_threads_do_not_stop_the_server(name: str) -> None:
+def test_three_times_as_many_slow_senders_as_threads_do_not_stop_the_server(start: Start, name: str) -> None:
     with start(Patience()) as api, ExitStack() as stack:
         prepare(api)
         held = api.in_background("POST", "/pull_messages", peer_id="peer1", topic="news", wait=60)
@@ -88,7 +107,7 @@ def test_three_times_as_many_slow_senders_as_threads_do_not_stop_the_server(name
         assert [topic["topic"] for topic in api.get("/topics").body["topics"]] == ["news"]
 
 
-def test_slow_senders_that_come_back_when_they_are_cut_off_do_not_stop_the_server() -> None:
+def test_slow_senders_that_come_back_when_they_are_cut_off_do_not_stop_the_server(start: Start) -> None:
     with start(Patience(body=1.0)) as api:
         prepare(api)
         enough = threading.Event()
@@ -116,7 +135,7 @@ def test_an_indexing_server_outlasts_more_slow_senders_than_it_has_threads() -> 
 # Heads
 
 
-def test_who_does_not_end_a_head_is_cut_off() -> None:
+def test_who_does_not_end_a_head_is_cut_off(start: Start) -> None:
     with start(Patience(head=0.1)) as api:
         for sent in (b"", b"POST /publ", HALVES["declared"][:-200]):
             with Connection(api.url) as slow:
@@ -135,7 +154,7 @@ def test_who_does_not_end_a_head_is_cut_off() -> None:
     ],
     ids=["a long header", "many headers", "a long query", "a long method"],
 )
-def test_a_head_that_is_too_large_is_refused(method: str, path: str, headers: dict[str, str]) -> None:
+def test_a_head_that_is_too_large_is_refused(start: Start, method: str, path: str, headers: dict[str, str]) -> None:
     with start(Patience()) as api:
         with Connection(api.url) as connection:
             connection.send_what_is_taken(request(method, path, b"", headers))
@@ -143,7 +162,7 @@ def test_a_head_that_is_too_large_is_refused(method: str, path: str, headers: di
         assert call(api, "GET", "/livez").status == 200
 
 
-def test_a_head_is_taken_up_to_the_limit() -> None:
+def test_a_head_is_taken_up_to_the_limit(start: Start) -> None:
     with start(Patience()) as api:
         assert call(api, "GET", "/livez", headers={"X-Long": "x" * 60_000}).status == 200
 
@@ -158,7 +177,7 @@ class Sender:
         self.was_cut_off = False
         self.environ = {"wsgi.input": object(), "CONTENT_LENGTH": "10"}
 
-    def response_iter(self, *_: object) -> None:
+    def cut_off(self) -> None:
         self.was_cut_off = True
 
     @property
@@ -173,7 +192,7 @@ def cut(bodies: SlowBodies, senders: list[Sender], requests: dict[int, Request],
 
 
 def test_a_body_may_take_so_many_seconds_from_when_it_was_first_seen() -> None:
-    bodies, senders = SlowBodies(threads=10, seconds=30), [Sender(), Sender()]
+    bodies, senders = SlowBodies(10, Sender.cut_off, seconds=30), [Sender(), Sender()]
     requests = {number: sender.request for number, sender in enumerate(senders)}
     assert cut(bodies, senders, {0: requests[0]}, 100.0) == []
     assert cut(bodies, senders, requests, 110.0) == []
@@ -184,7 +203,7 @@ def test_a_body_may_take_so_many_seconds_from_when_it_was_first_seen() -> None:
 
 
 def test_of_too_many_slow_senders_those_who_came_first_go_first() -> None:
-    bodies, senders = SlowBodies(threads=8), [Sender() for _ in range(8)]
+    bodies, senders = SlowBodies(8, Sender.cut_off), [Sender() for _ in range(8)]
     requests = {}
     for number, sender in enumerate(senders):
         requests[number] = sender.request
@@ -195,14 +214,14 @@ def test_of_too_many_slow_senders_those_who_came_first_go_first() -> None:
 
 
 def test_the_next_request_of_a_thread_begins_anew() -> None:
-    bodies, senders = SlowBodies(threads=2, seconds=30), [Sender(), Sender()]
+    bodies, senders = SlowBodies(2, Sender.cut_off, seconds=30), [Sender(), Sender()]
     assert cut(bodies, senders, {7: senders[0].request}, 100.0) == []
     assert cut(bodies, senders, {7: senders[1].request}, 130.0) == []
     assert cut(bodies, senders, {7: senders[1].request}, 160.0) == []
 
 
 def test_whose_body_is_read_is_not_cut_off() -> None:
-    bodies, sender = SlowBodies(threads=2, seconds=30), Sender()
+    bodies, sender = SlowBodies(2, Sender.cut_off, seconds=30), Sender()
     requests = {7: sender.request}
     assert cut(bodies, [sender], requests, 100.0) == []
     del sender.environ["wsgi.input"]
@@ -211,7 +230,7 @@ def test_whose_body_is_read_is_not_cut_off() -> None:
 
 
 def test_a_server_of_two_threads_waits_for_one_slow_sender() -> None:
-    bodies, senders = SlowBodies(threads=2, seconds=30), [Sender(), Sender()]
+    bodies, senders = SlowBodies(2, Sender.cut_off, seconds=30), [Sender(), Sender()]
     requests = {number: sender.request for number, sender in enumerate(senders)}
     assert cut(bodies, senders, {0: requests[0]}, 100.0) == []
     assert cut(bodies, senders, {0: requests[0]}, 129.0) == []

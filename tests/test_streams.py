@@ -12,7 +12,7 @@ import pytest
 from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.callers import Tokens
 from peerbus.journal import InMemory, OnDisk
-from peerbus.serving import bind
+from peerbus.listening import bind
 from peerbus.storage import Storage
 from peerbus.web import Guards
 from tests.streams import PING, Reader, stuck

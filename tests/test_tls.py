@@ -11,13 +11,16 @@ from typing import NamedTuple
 import pytest
 import trustme
 
+from peerbus.application import Environ, Respond
 from peerbus.client import Client
 from peerbus.errors import IndexUnreachable, StartError
 from peerbus.index import IndexingServer, IndexOptions
+from peerbus.listening import bind
+from peerbus.loop import Loop, Transport, Unreachable
+from peerbus.patience import Patience
 from peerbus.peer import NodeOptions, PeerNode
-from peerbus.serving import Environ, Patience, Respond, Server, bind
+from peerbus.serving import Server
 from peerbus.tls import Certificate, certificate_in, trust
-from peerbus.transport import Transport, Unreachable
 from tests.cli import CommandLine
 from tests.support import DEADLINE, Api, Process, error_of, eventually, serving
 from tests.web.support import request
@@ -159,9 +162,11 @@ def test_a_notice_is_not_sent_to_a_node_that_is_not_trusted(trusted: Authority, 
         index.post("/create_topic", topic="news")
         assert node.post("/subscribe", topic="news").status == 200
         index.delete("/delete_topic", topic="news")
-        transport = Transport(DEADLINE, stranger.file)
+        loop = Loop("transport")
+        transport = Transport(loop, DEADLINE, stranger.file)
         error = error_of(transport.send("POST", f"{node.url}/notify", b"{}", (), DEADLINE))
         transport.close()
+        loop.close()
         assert isinstance(error, Unreachable)
         assert "its certificate is not trusted" in str(error)
         assert "topic_deleted" not in node.events()

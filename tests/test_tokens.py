@@ -11,7 +11,7 @@ from peerbus.endpoints import Access
 from peerbus.index import IndexingServer, IndexOptions
 from peerbus.index.callers import Tokens
 from peerbus.journal import OnDisk
-from peerbus.serving import bind
+from peerbus.listening import bind
 from peerbus.storage import Storage
 from tests.streams import Reader
 from tests.support import DEADLINE, Api, Reply, serving, start_index

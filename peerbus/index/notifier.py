@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from peerbus.connection import Received
 from peerbus.later import Later
+from peerbus.loop import Loop, Received, TimedOut, Transport, Unreachable
 from peerbus.protocol import Notice
-from peerbus.transport import TimedOut, Transport, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,8 @@ class Notifier:
 
     def __init__(self, ca: Path | None = None) -> None:
         """`ca` is a file with the certificates that https peer nodes must have one by; by default the system's."""
-        self._transport = Transport(TIMEOUT_SECONDS, ca, MOST_ANSWERED)
+        self._loop = Loop("notices")
+        self._transport = Transport(self._loop, TIMEOUT_SECONDS, ca, MOST_ANSWERED)
         self._changed = threading.Condition()
         self._announced: deque[tuple[bytes, Mapping[str, str]]] = deque()
         self._due: list[_Notice] = []
@@ -68,6 +68,7 @@ class Notifier:
             self._changed.notify()
         self._sending.join()
         self._transport.close()
+        self._loop.close()
 
     def _send_what_is_due(self) -> None:
         while True:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from hmac import compare_digest
 from typing import Any
 
+from peerbus.application import Environ
 from peerbus.endpoints import Access, Endpoint
 from peerbus.errors import Unauthorized
 from peerbus.later import Later
 from peerbus.peer.index import Index
-from peerbus.serving import Environ
 from peerbus.tokens import carried, hash_of
 from peerbus.web import Handler, Reply
 

@@ -9,10 +9,10 @@ import msgspec
 
 from peerbus import options
 from peerbus.fields import Address, Name
+from peerbus.listening import allow_sockets, bind
 from peerbus.peer.launcher import Logging, Place, run_nodes
 from peerbus.peer.node import NodeOptions
 from peerbus.seconds import Seconds
-from peerbus.serving import bind
 from peerbus.tls import Certificate, trust
 from peerbus.web import Guards
 from peerbus.web.options import check_exposure, serving
@@ -55,7 +55,7 @@ def peer_ids(first: str, count: int) -> list[str]:
     "--threads",
     type=click.IntRange(min=2),
     default=DEFAULTS.threads,
-    help="Bodies that may come slowly at once, a peer.",
+    help="Bodies of more than 64 KiB that may come slowly at once, a peer.",
 )
 @click.option(
     "--max-waiting", type=click.IntRange(min=0), default=DEFAULTS.max_waiting, help="Pulls waiting at once, a peer."
@@ -101,6 +101,7 @@ def main(
         trust(index_ca)  # fails once here, not in each child
     index_token = options.token("PEERBUS_NODE_INDEX_TOKEN", index_token_file)
     token = options.token("PEERBUS_NODE_TOKEN", token_file)
+    allow_sockets()
     places = [Place(each, bind(host, port and port + i)) for i, each in enumerate(ids)]
     check_exposure(places[0].listener, token, insecure)
     node_options = NodeOptions(

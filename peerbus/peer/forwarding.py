@@ -11,16 +11,16 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw
 
-from peerbus.connection import Received
+from peerbus.application import Environ
 from peerbus.endpoints import Endpoint
 from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized
 from peerbus.later import Later, settle
+from peerbus.loop import Received
 from peerbus.peer.identity import fill_in_body, fill_in_query
 from peerbus.peer.index import JSON, JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Fields, Membership, Subscription
 from peerbus.peer.undelivered import Undelivered
 from peerbus.protocol import NackAnswer, RegisterAnswer, RegisterRequest, SubscribeAnswer
-from peerbus.serving import Environ
 from peerbus.web import WAITS, Reply, read_body
 
 log = logging.getLogger(__name__)

@@ -19,12 +19,13 @@ def fill_in_body(body: bytes, fields: Fields, membership: Membership, registerin
     if "peer_id" in fields and _names_another(fields["peer_id"], membership.peer_id):
         raise _mismatch(membership.peer_id)
     known = membership.registered_with if registering else membership.identified_by
-    missing = {name: value for name, value in known.items() if name not in fields}
-    if not missing:
+    if known.keys() <= fields.keys():
         return body
+    missing = {name: value for name, value in known.items() if name not in fields} if registering else known
+    ending = _encode(missing)[1:] if registering else membership.identifying
     separator = b"," if fields else b""
     fields.update(missing)
-    return b"%b%b%b" % (body.rstrip()[:-1] or b"{", separator, _encode(missing)[1:])
+    return b"%b%b%b" % (body.rstrip()[:-1] or b"{", separator, ending)
 
 
 def fill_in_query(query: str, peer_id: str) -> str:

@@ -6,12 +6,11 @@ from typing import TypeVar
 
 import msgspec
 
-from peerbus.connection import Received
 from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError, TooManyWaiting
 from peerbus.later import Later
+from peerbus.loop import Loop, Received, TimedOut, Transport, Unreachable
 from peerbus.protocol import Answer, ErrorAnswer, Request
 from peerbus.tokens import bearer
-from peerbus.transport import TimedOut, Transport, Unreachable
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -28,9 +27,17 @@ class Index:
     """Sends calls to the indexing server over kept connections."""
 
     def __init__(
-        self, url: str, timeout: float, max_waiting: int, token: str | None = None, ca: Path | None = None
+        self,
+        loop: Loop,
+        url: str,
+        timeout: float,
+        max_waiting: int,
+        token: str | None = None,
+        ca: Path | None = None,
     ) -> None:
-        """`timeout` is how long an answer may take, in seconds, beside what a call itself waits.
+        """Answers are brought in the thread of the loop, which stays its owner's.
+
+        `timeout` is how long an answer may take, in seconds, beside what a call itself waits.
 
         `max_waiting` calls may wait at once. `token` is what the server wants to see when a peer registers.
         `ca` is a file with the certificates that an https server must have one by; by default the system's.
@@ -43,7 +50,7 @@ class Index:
         self.peer_token: str | None = None
         """What all requests carry but those that register the peer."""
         self.ca = ca
-        self._transport = Transport(CONNECT_SECONDS, ca)
+        self._transport = Transport(loop, CONNECT_SECONDS, ca)
 
     def send(self, method: str, path: str, body: bytes, headers: tuple[str, ...], wait: float = 0.0) -> Later[Received]:
         """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.
@@ -101,8 +108,7 @@ class Index:
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
 
     def _send(self, method: str, path: str, body: bytes, headers: tuple[str, ...], timeout: float) -> Later[Received]:
-        authorization = self.authorization(path)
-        if authorization:
+        if authorization := self.authorization(path):
             headers = (*headers, f"Authorization: {authorization}")
         return self._transport.send(method, self.url + path, body, headers, timeout)
 

@@ -71,6 +71,8 @@ class Membership:
         """The peer this node stands for."""
         self.identified_by: Fields = {"peer_id": Raw(msgspec.json.encode(peer_id))}
         """What tells in a request whose it is."""
+        self.identifying = msgspec.json.encode(self.identified_by)[1:]
+        """The same in JSON, as a request ends with it."""
         token = new_token(peer_id) if index.token else UNSET
         self._register_with(RegisterRequest(peer_id=peer_id, address=address, lease_seconds=lease_seconds, token=token))
         self._lock = threading.RLock()

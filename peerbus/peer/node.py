@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from peerbus.endpoints import ENDPOINTS, Endpoint
+from peerbus.listening import url_of
+from peerbus.loop import Loop, LoopServer
 from peerbus.metrics import metrics_page
 from peerbus.peer.callers import Callers
 from peerbus.peer.calls import OWN_CALLS
@@ -19,7 +21,6 @@ from peerbus.peer.membership import Membership
 from peerbus.peer.metrics import node_metrics
 from peerbus.peer.streaming import ForwardedStreams
 from peerbus.peer.undelivered import Undelivered
-from peerbus.serving import Server, url_of
 from peerbus.tls import Certificate
 from peerbus.web import (
     MAX_STREAMS,
@@ -69,8 +70,9 @@ class PeerNode:
     """One peer, served over HTTP on a bound socket."""
 
     def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
+        loop = self._loop = Loop("loop")
         index = self._index = Index(
-            options.index_url, options.index_timeout, options.max_waiting, options.index_token, options.index_ca
+            loop, options.index_url, options.index_timeout, options.max_waiting, options.index_token, options.index_ca
         )
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
         self.peer_id = peer_id
@@ -98,8 +100,15 @@ class PeerNode:
         shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
         door = Door(create_app(routes, shown), routes, durations, self._streams)
         app = guarded(door, options.guards, listener.getsockname()[0], options.advertise or "")
-        self._server = Server(
-            app, listener, options.threads, before_stop=self._stop_forwarding, certificate=options.certificate
+        self._server = LoopServer(
+            app,
+            loop,
+            listener,
+            options.threads,
+            at_once=[(endpoint.method, endpoint.path) for endpoint in ENDPOINTS],
+            max_body=options.max_body,
+            before_stop=self._stop_forwarding,
+            certificate=options.certificate,
         )
         self.url = self._server.url
         self.stop = self._server.stop
@@ -130,6 +139,7 @@ class PeerNode:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self._loop.close()
         log.info("Peer '%s' stopped.", self.peer_id)
         return clean
 

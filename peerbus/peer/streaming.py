@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from peerbus.application import Parts
 from peerbus.errors import (
     CATALOGUE,
     IndexTimeout,
@@ -54,7 +55,7 @@ class ForwardedStreams:
         self._lines: set[socket.socket] = set()
         self._closed = False
 
-    def open(self, wanted: Wanted) -> Iterator[bytes]:
+    def open(self, wanted: Wanted) -> Parts:
         """A stream of the peer's message queue; raises what the indexing server refuses it with."""
         request = stream_request(fill_in_query(wanted.query, self._membership.peer_id))
         wanted.check(request)
@@ -110,7 +111,7 @@ class ForwardedStreams:
             raise self._index.not_ours() from None
         raise CATALOGUE.get(error.code, InternalError)(error.message)
 
-    def _parts(self, topic: str, upstream: Upstream) -> Iterator[bytes]:
+    def _parts(self, topic: str, upstream: Upstream) -> Parts:
         """Whole events, as they come; where the indexing server stops without a last one, that is made here."""
         gathered = bytearray()
         try:

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from peerbus.index import IndexingServer, IndexOptions
-from peerbus.serving import bind
+from peerbus.listening import bind
 from peerbus.web import Guards
 from tests.support import MAX_BODY, ROOT, Api, Reply, eventually, free_port, in_background, serving
 from tests.web.support import Connection

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from peerbus.loop import Loop
 from peerbus.peer.events import Events
 from peerbus.peer.index import Index
 from peerbus.peer.membership import Membership
@@ -77,11 +78,13 @@ def test_what_the_application_rejects_itself_it_gets_after_a_lost_lease(index: A
 
 @contextmanager
 def undelivered(url: str) -> Iterator[tuple[Undelivered, Events]]:
-    line, events, workers = Index(url, DEADLINE, 10), Events(), ThreadPoolExecutor(1)
+    loop = Loop("loop")
+    line, events, workers = Index(loop, url, DEADLINE, 10), Events(), ThreadPoolExecutor(1)
     membership = Membership(line, "peer1", "http://127.0.0.1:1", 60.0, events)
     yield Undelivered(line, membership, events, workers), events
     workers.shutdown()
     line.close()
+    loop.close()
 
 
 def test_what_others_of_the_group_have_overtaken_is_noted(index: Api) -> None:

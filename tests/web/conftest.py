@@ -1,4 +1,4 @@
-"""Every test that takes `way` or `api` runs both ways: through the door, and through Flask's own routes."""
+"""Every test that takes `way` or `api` runs all ways: through the door, by either server, and through Flask."""
 
 from collections.abc import Iterator
 

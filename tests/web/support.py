@@ -1,22 +1,25 @@
-"""The two ways to an endpoint, a valid request for each row of the table, and connections that carry any bytes."""
+"""The ways to an endpoint, a valid request for each row of the table, and connections that carry any bytes."""
 
 import http.client
+import io
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
 from peerbus import examples
+from peerbus.application import Application
 from peerbus.broker import Broker, Limits
 from peerbus.endpoints import ENDPOINTS, HEALTH, Endpoint
-from peerbus.serving import Application, Server, bind
+from peerbus.listening import bind
 from peerbus.web import Door, Handler, answering, create_app
 from peerbus.web.wsgi import respond_by
-from tests.support import DEADLINE, MAX_BODY, Api, serving, tended
+from tests.servers import start_server
+from tests.support import DEADLINE, MAX_BODY, Api, tended
 
 Row = Endpoint[Broker, Any]
 Routes = Mapping[Endpoint[Any, Any], Handler]
@@ -30,10 +33,17 @@ def flask_alone(routes: Routes) -> Application:
     return lambda environ, respond: respond_by(app, environ, respond)
 
 
-WAYS: dict[str, Callable[[Routes], Application]] = {
-    "door": lambda routes: Door(create_app(routes), routes),
-    "flask": flask_alone,
+def door(routes: Routes) -> Application:
+    """Known calls past Flask."""
+    return Door(create_app(routes), routes)
+
+
+WAYS: dict[str, tuple[Callable[[Routes], Application], str]] = {
+    "door": (door, "threads"),
+    "flask": (flask_alone, "threads"),
+    "loop": (door, "loop"),
 }
+"""How requests come to handlers, and by which server."""
 JSON = {"Content-Type": "application/json"}
 
 
@@ -77,8 +87,15 @@ def serve(
     """All rows, and `more` of them, served one way over a broker of its own."""
     target = broker or Broker(Limits(**limits))
     routes = {row: answering(row, target, max_body) for row in (*ROWS, *more)}
-    with tended(target):
-        yield from serving(Server(WAYS[way](routes), bind("127.0.0.1", 0), threads, before_stop=target.close))
+    application, server = WAYS[way]
+    at_once = [(row.method, row.path) for row in routes]
+    with (
+        tended(target),
+        start_server(
+            server, application(routes), bind("127.0.0.1", 0), threads, at_once, max_body, before_stop=target.close
+        ) as api,
+    ):
+        yield api
 
 
 class RawReply(NamedTuple):
@@ -92,12 +109,24 @@ class RawReply(NamedTuple):
         return json.loads(self.body)
 
 
+class Incoming(io.BufferedReader):
+    """What comes on a connection; who has read an answer from it leaves it open for the next."""
+
+    def close(self) -> None:
+        """Leave it."""
+
+    def makefile(self, _: str) -> Self:
+        """What `http.client` asks a socket for."""
+        return self
+
+
 class Connection:
     """One connection, on which a test sends the very bytes of its requests, one after the other."""
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port), timeout=DEADLINE)
+        self._incoming = Incoming(socket.SocketIO(self._socket, "r"))
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +146,7 @@ class Connection:
         """All that comes until the other side closes the connection."""
         parts = []
         with suppress(ConnectionError):
-            while part := self._socket.recv(1 << 16):
+            while part := self._incoming.read1():
                 parts.append(part)
         return b"".join(parts)
 
@@ -125,14 +154,14 @@ class Connection:
         """The next head that comes, and nothing of what follows it."""
         received = b""
         while not received.endswith(b"\r\n\r\n"):
-            received += self._socket.recv(1)
+            received += self._incoming.read(1)
         return received
 
     def end_sending(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
 
     def reply(self, method: str = "GET") -> RawReply:
-        with http.client.HTTPResponse(self._socket, method=method) as response:
+        with http.client.HTTPResponse(cast(socket.socket, self._incoming), method=method) as response:
             response.begin()
             headers = {name.lower(): value for name, value in response.getheaders()}
             return RawReply(response.status, headers, response.read())

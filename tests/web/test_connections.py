@@ -18,8 +18,8 @@ ODD_PATHS = {
 }
 
 
-def test_a_connection_serves_one_request_after_the_other(index: Api) -> None:
-    with Connection(index.url) as connection:
+def test_a_connection_serves_one_request_after_the_other(api: Api) -> None:
+    with Connection(api.url) as connection:
         created = [connection.call("POST", "/create_topic", b'{"topic": "news"}').json()["created"] for _ in range(3)]
         statuses = [
             connection.call("GET", "/topics").status,
@@ -33,19 +33,19 @@ def test_a_connection_serves_one_request_after_the_other(index: Api) -> None:
     assert statuses == [200, 404, 400, 200, 405, 200]
 
 
-def test_a_request_may_come_in_pieces(index: Api) -> None:
+def test_a_request_may_come_in_pieces(api: Api) -> None:
     data = request("POST", "/create_topic", b'{"topic": "news"}')
-    with Connection(index.url) as connection:
+    with Connection(api.url) as connection:
         for position in range(len(data)):
             connection.send(data[position : position + 1])
         assert connection.reply().json()["created"]
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.method == "GET"], ids=name_of)
-def test_head_answers_the_headers_of_get(index: Api, row: Row) -> None:
-    prepare(index)
+def test_head_answers_the_headers_of_get(api: Api, row: Row) -> None:
+    prepare(api)
     path = f"{row.path}?topic=news" if row.path in {"/query_peers", "/subscriptions", "/messages"} else row.path
-    with Connection(index.url) as connection:
+    with Connection(api.url) as connection:
         head, get = connection.call("HEAD", path), connection.call("GET", path)
     assert (head.status, get.status) == (200, 200)
     assert (head.body, head.headers["content-type"]) == (b"", get.headers["content-type"])
@@ -54,14 +54,14 @@ def test_head_answers_the_headers_of_get(index: Api, row: Row) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b'{"topic": ', b'{"topic": "half"}'], ids=["nothing", "a part", "all that counts"]
 )
-def test_a_body_that_ends_before_its_declared_length_is_not_acted_on(index: Api, body: bytes) -> None:
-    with Connection(index.url) as connection:
+def test_a_body_that_ends_before_its_declared_length_is_not_acted_on(api: Api, body: bytes) -> None:
+    with Connection(api.url) as connection:
         connection.send(request("POST", "/create_topic", body, length=100))
         connection.end_sending()
         reply = connection.reply()
     assert (reply.status, reply.json()["code"]) == (400, "bad_request")
     assert f"{len(body)} of 100 bytes" in reply.json()["message"]
-    assert index.get("/topics").body["topics"] == []
+    assert api.get("/topics").body["topics"] == []
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_a_body_that_ends_before_its_declared_length_is_not_acted_on(index: Api,
     ],
     ids=["nothing", "half a line", "half a body", "another protocol"],
 )
-def test_clients_that_go_away_harm_nobody(index: Api, sent: bytes) -> None:
+def test_clients_that_go_away_harm_nobody(api: Api, sent: bytes) -> None:
     for _ in range(200):  # more than the server has threads
-        with Connection(index.url) as connection:
+        with Connection(api.url) as connection:
             connection.send(sent)
-    assert index.post("/create_topic", topic="news").status == 200
-    assert [topic["topic"] for topic in index.get("/topics").body["topics"]] == ["news"]
+    assert api.post("/create_topic", topic="news").status == 200
+    assert [topic["topic"] for topic in api.get("/topics").body["topics"]] == ["news"]
 
 
 @pytest.mark.parametrize("name", ODD_PATHS)

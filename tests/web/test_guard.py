@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from peerbus.index import IndexingServer, IndexOptions
-from peerbus.serving import bind
+from peerbus.listening import bind
 from peerbus.web import Guards
 from tests.support import Api, eventually, serving, start_index, start_node
 from tests.web.support import JSON, Connection, RawReply, call

@@ -9,7 +9,7 @@ import pytest
 
 from peerbus.index import IndexingServer, IndexOptions
 from peerbus.journal import OnDisk
-from peerbus.serving import bind
+from peerbus.listening import bind
 from peerbus.storage import Storage
 from tests.support import Api, serving
 

@@ -14,9 +14,10 @@ import requests
 from peerbus.endpoints import ENDPOINTS, HEALTH, Access, Endpoint
 from peerbus.errors import ALWAYS, CATALOGUE, PeerbusError
 from peerbus.index.callers import Tokens
+from peerbus.listening import bind
 from peerbus.peer.calls import OWN_CALLS
 from peerbus.protocol import Answer, TopicRequest
-from peerbus.serving import Server, bind
+from peerbus.serving import Server
 from peerbus.web import Door, Page, Service, answering, create_app, described
 from tests.support import DEADLINE, MAX_BODY, Api, serving, start_index, start_node
 from tests.web.support import ROWS, Row, call, name_of, prepare

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from peerbus.errors import NotReady
-from peerbus.serving import Server, bind
+from peerbus.listening import bind
+from peerbus.serving import Server
 from peerbus.web import Door, Page, create_app
 from peerbus.web.pages import FILES, SECURITY
 from tests.support import Api, serving, start_node

@@ -1,12 +1,13 @@
 """A pull that waits is answered as soon as what it waits for happens, or can no longer happen."""
 
 from concurrent import futures
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.support import Api, Reply, eventually, start_index
-from tests.web.support import prepare, serve
+from tests.web.support import WAYS, prepare, serve
 
 PEER_AND_TOPIC = {"peer_id": "peer1", "topic": "news"}
 WAKERS: dict[str, tuple[str, str, dict[str, Any], int, dict[str, Any]]] = {
@@ -87,7 +88,7 @@ def test_other_calls_are_served_while_pulls_wait(api: Api) -> None:
     assert sorted({pull.result().status for pull in held}) == [404, 410]
 
 
-@pytest.mark.parametrize("server", [start_index, lambda: serve("door"), lambda: serve("flask")])
+@pytest.mark.parametrize("server", [start_index, *(partial(serve, way) for way in WAYS)])
 def test_a_waiting_pull_is_answered_when_the_server_stops(server: Any) -> None:
     with server() as api:
         prepare(api)

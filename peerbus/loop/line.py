@@ -1,0 +1,293 @@
+"""One connection of a server: requests come in one after the other, and so do their answers go out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, cast
+
+from peerbus.application import Environ
+from peerbus.later import Later
+from peerbus.loop.reader import Reader, Unreadable
+from peerbus.loop.turn import Turn
+
+if TYPE_CHECKING:
+    from peerbus.loop.server import LoopServer
+
+MOST_AHEAD = 1
+"""Requests that may come before the one in front of them is answered."""
+LINGER_SECONDS = 2.0
+"""How long what a client still sends is thrown away, for it to see the answer to what it sent before."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+REFUSAL = "HTTP/1.1 {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Line(asyncio.Protocol):
+    """Has the requests of a client answered in turn."""
+
+    def __init__(self, server: LoopServer) -> None:
+        self.loop = server.loop
+        self._server = server
+        self._transport: asyncio.Transport
+        self._reader: Reader
+        self._turns: deque[Turn] = deque()
+        """The requests that are not answered, from their heads on."""
+        self._busy = False
+        """Whether the first of them is given to the application."""
+        self._proceeding = False
+        self._paused = False
+        self._gathering: Turn | None = None
+        """The request whose body the loop waits for."""
+        self._refusal = ""
+        """What is said to a client that sends no request that can be read."""
+        self._deaf = False
+        """Whether what comes is thrown away."""
+        self._is_open = True
+        self._full = False
+        """Whether the client has to take what was sent before there is more."""
+        self._untaken: Later[bool] | None = None
+        self._deadline = inf
+        """Until when the client has to send what is waited for."""
+        self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no request is taken after the one that is answered now."""
+        return self._server.stopping or (self._deaf and len(self._turns) == 1)
+
+    # What the server and the turns call
+
+    def send(self, data: bytes) -> None:
+        """Send to the client, if it is there."""
+        if self._is_open:
+            self._transport.write(data)
+
+    def hand_over(self, data: bytes, taken: Later[bool]) -> None:
+        """Send to the client, and tell when its connection took it all, or that it is gone."""
+        if not self._is_open:
+            taken.bring(False)
+            return
+        self._transport.set_write_buffer_limits(0)
+        self._transport.write(data)
+        if self._full:
+            self._untaken = taken
+        else:
+            taken.bring(True)
+
+    def ask_for_more(self) -> None:
+        """Some thread waits for more of the body it reads."""
+        self.loop.call(self._ask_for_more)
+
+    def answered(self, turn: Turn) -> None:
+        """A turn is over."""
+        if not self._turns or turn is not self._turns[0]:
+            return
+        self._turns.popleft()
+        self._busy = False
+        if not turn.keep:
+            self._hang_up(turn.whole)
+            return
+        self._wait(self._server.patience.head)
+        if len(self._turns) <= MOST_AHEAD:
+            self._resume()
+        if self._turns:
+            self._proceed()
+
+    def stop(self) -> None:
+        """Answer what has come, and close the connection."""
+        if not self._turns:
+            self._transport.close()
+        elif not self._turns[-1].complete:
+            self._turns[-1].break_off()
+            self._proceed()
+
+    def abort(self) -> None:
+        """Close the connection at once; nobody waits for it any more."""
+        self._end()
+        self._transport.abort()
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        self._transport = cast(asyncio.Transport, transport)
+        host, port = transport.get_extra_info("sockname")[:2]
+        peer = transport.get_extra_info("peername")
+        common = {
+            "REMOTE_ADDR": peer[0] if peer else "",
+            "SERVER_NAME": host,
+            "SERVER_PORT": str(port),
+            "wsgi.url_scheme": "https" if transport.get_extra_info("sslcontext") else "http",
+        }
+        self._reader = Reader(self, self._server.heads, common)
+        self._wait(self._server.patience.head)
+        self._server.came(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Something came."""
+        if self._deaf:
+            return
+        try:
+            self._reader.read(data)
+        except Unreadable as error:
+            self._turn_deaf(str(error))
+        if len(self._turns) > MOST_AHEAD:
+            self._pause()
+        self._proceed()
+        if self._deaf and not self._turns and self._is_open:
+            self.send(REFUSAL.format(self._refusal).encode())
+            self._hang_up(at_once=False)
+
+    def eof_received(self) -> bool:
+        """The client sends no more: it still gets the answer to half a body, but nothing else."""
+        half = self._turns and not self._turns[-1].complete
+        if half:
+            self._turns[-1].break_off()
+            self._proceed()
+        return bool(half) and self._transport.can_write_eof()
+
+    def pause_writing(self) -> None:
+        """The client does not take what was sent as fast as that was."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """It took it."""
+        self._full = False
+        self._settle(True)
+        self._proceed()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # why does not matter
+        """The client is gone, or was closed the connection on."""
+        self._end()
+        self._server.went(self)
+
+    # What the reader calls
+
+    def came(self, environ: Environ, body: bytes) -> None:
+        """A whole request came, after which another one may."""
+        self._turns.append(Turn(self, environ, True, body))
+
+    def begin(self, environ: Environ, keep: bool) -> None:
+        """The head of a request came."""
+        self._turns.append(Turn(self, environ, keep))
+
+    def take(self, piece: bytes) -> None:
+        """A piece of its body came."""
+        if not self._turns[-1].take(piece):
+            self._pause()
+
+    def end(self) -> None:
+        """It is whole."""
+        self._turns[-1].end()
+
+    # What follows from it
+
+    def _proceed(self) -> None:
+        """Give the application the request in front, when enough of it came, and the next when that is answered."""
+        if self._proceeding:
+            return
+        self._proceeding = True
+        while self._turns and not self._busy and not self._full and self._is_open:
+            turn = self._turns[0]
+            if not turn.complete and self._gathers(turn):
+                break
+            self._busy = True
+            self._deadline = inf
+            self._server.give(turn)
+        self._proceeding = False
+
+    def _gathers(self, turn: Turn) -> bool:
+        """Whether the loop waits for the body of a request; it begins to, if so."""
+        environ = turn.environ
+        length = environ.get("CONTENT_LENGTH")
+        if length is None or int(length) > self._server.most_gathered or environ["REQUEST_METHOD"] == "HEAD":
+            return False
+        if turn is not self._gathering:
+            self._gathering = turn
+            self._continue(turn)
+            self._wait(self._server.patience.body)
+        return True
+
+    def _continue(self, turn: Turn) -> None:
+        """Tell a client that waits to be told so to send the body."""
+        if turn.hesitates and not turn.complete:
+            turn.hesitates = False
+            self.send(CONTINUE)
+
+    def _ask_for_more(self) -> None:
+        if self._turns and self._is_open:
+            self._continue(self._turns[0])
+            self._resume()
+
+    def _end(self) -> None:
+        self._is_open = False
+        self._deaf = True
+        if self._alarm:
+            self._alarm.cancel()
+        for turn in self._turns:
+            turn.break_off()
+        self._settle(False)
+
+    def _turn_deaf(self, refusal: str) -> None:
+        """Read no more, for it cannot be understood; what came before is answered."""
+        self._deaf = True
+        self._refusal = refusal
+        if self._turns and not self._turns[-1].complete:
+            self._turns[-1].break_off()
+
+    def _hang_up(self, at_once: bool) -> None:
+        """Close the connection when all is sent; or later, for a client that still sends would lose the answer."""
+        self._deaf = True
+        self._turns.clear()
+        if at_once or not self._is_open:
+            self._transport.close()
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._resume()
+        self._deadline = inf
+        self.loop.events.call_later(LINGER_SECONDS, self._transport.abort)
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and self._is_open:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _settle(self, taken: bool) -> None:
+        """Tell who waits for the client whether it took what it was sent."""
+        waiting, self._untaken = self._untaken, None
+        if waiting:
+            waiting.bring(taken)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait so long for the client to send something."""
+        self._deadline = self.loop.events.time() + seconds
+        if self._alarm is None or self._alarm.when() > self._deadline:
+            self._set_alarm(seconds)
+
+    def _set_alarm(self, seconds: float) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm = self.loop.events.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """See whether the client's time is up, and when to look again."""
+        self._alarm = None
+        left = self._deadline - self.loop.events.time()
+        if left == inf:
+            return
+        if left > 0:
+            self._set_alarm(left)
+        elif self._transport.get_write_buffer_size():
+            self._wait(self._server.patience.head)  # the client still takes what it was sent
+        elif self._turns:
+            self._turns[0].give_up()
+            self._proceed()
+        else:
+            self._transport.abort()

@@ -1,0 +1,177 @@
+"""A request on a connection, and its one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from io import BytesIO
+from time import time
+from typing import TYPE_CHECKING
+
+from peerbus.application import IN_PARTS, Environ, Headers, Parts
+from peerbus.later import Later
+from peerbus.loop.arriving import MOST_UNREAD, ArrivingBody
+
+if TYPE_CHECKING:
+    from peerbus.loop.line import Line
+
+WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+CLOSE = ("connection", "close")
+KEEP_ALIVE = ("connection", "keep-alive")
+CHUNKED = ("transfer-encoding", "chunked")
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Turn:
+    """One request, from its head on. Any thread may answer it, all else is done in the loop."""
+
+    __slots__ = (
+        *("_answered", "_arriving", "_bodiless", "_late", "_line", "_old", "_pieces", "_size"),
+        *("complete", "environ", "hesitates", "keep", "whole"),
+    )
+
+    def __init__(self, line: Line, environ: Environ, keep: bool, body: bytes | None = None) -> None:
+        """`keep` says whether another request may come after this one; `body` is there if all of it came."""
+        self.environ = environ
+        self.keep = keep
+        self.whole = body is not None
+        """Whether all of its body came."""
+        self.complete = self.whole
+        """Whether no more of its body is waited for."""
+        self.hesitates = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        """Whether the client waits to be told to send the body."""
+        self._line = line
+        self._bodiless = environ["REQUEST_METHOD"] == "HEAD"
+        self._old = environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+        self._pieces = [body] if body else []
+        self._size = 0
+        self._late = False
+        self._arriving: ArrivingBody | None = None
+        self._answered = False
+
+    # The request
+
+    def take(self, piece: bytes) -> bool:
+        """A piece of the body came; returns whether there is room for more before somebody reads."""
+        if self._arriving:
+            return self._arriving.bring(piece)
+        self._pieces.append(piece)
+        self._size += len(piece)
+        return self._size < MOST_UNREAD
+
+    def end(self) -> None:
+        """All of the body came."""
+        self.whole = True
+        self._complete()
+
+    def break_off(self) -> None:
+        """The rest of the body is not waited for, nor another request."""
+        self.keep = False
+        self._complete()
+
+    def give_up(self) -> None:
+        """The body comes too slowly: what is there of it is not read."""
+        self._late = True
+        self.break_off()
+
+    def _complete(self) -> None:
+        self.complete = True
+        if self._arriving:
+            self._arriving.end()
+
+    def begin(self) -> Environ:
+        """The request as an application takes it, with what there is of its body, and what comes later."""
+        environ, body = self.environ, b"".join(self._pieces)
+        environ[IN_PARTS] = self.respond_in_parts
+        if self._late:
+            return environ
+        self._pieces = []
+        if self.complete:
+            environ["wsgi.input"] = BytesIO(body)
+        else:
+            self._arriving = environ["wsgi.input"] = ArrivingBody(self._line.ask_for_more)
+            self._arriving.bring(body)
+        return environ
+
+    # The answer
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer (`peerbus.application.Respond`)."""
+        self._line.loop.call(self._respond, status, headers, body)
+
+    def respond_in_parts(self, status: int, headers: Headers, parts: Parts) -> None:
+        """Answer with what a generator makes (`peerbus.application.RespondInParts`).
+
+        In the loop's own thread, which must not wait, a part counts as taken if the connection is open.
+        """
+        sized = _says_length(headers)
+        chunked = not (sized or self._old)
+        unsent = self._head(status, [*headers, CHUNKED] if chunked else headers)
+        keep, self.keep = self.keep and (sized or chunked), False
+        try:
+            with closing(parts):
+                for part in parts:
+                    if not self._hand_over(unsent + (_chunk(part) if chunked else part)):
+                        return
+                    unsent = b""
+            self.keep = self._hand_over(unsent + (LAST_CHUNK if chunked else b"")) and keep
+        finally:
+            self._line.loop.call(self._line.answered, self)
+
+    def _respond(self, status: int, headers: Headers, body: bytes) -> None:
+        if self._answered:
+            return
+        self._answered = True
+        head = self._head(status, headers, None if status in WITHOUT_BODY else len(body))
+        self._line.send(head if self._bodiless else head + body)
+        self._line.answered(self)
+
+    def _head(self, status: int, headers: Headers, length: int | None = None) -> bytes:
+        """The head of the answer, which says its length; it is known now whether another request may follow."""
+        self.keep = self.keep and self.complete and not self._line.is_last
+        if not self.keep:
+            headers = [*headers, CLOSE]
+        elif self._old:
+            headers = [*headers, KEEP_ALIVE]
+        says_length, lines = _lines(status, tuple(headers))
+        date = _date_line(int(time()))
+        if says_length or length is None:
+            return b"%b%b\r\n" % (lines, date)
+        return b"%bcontent-length: %d\r\n%b\r\n" % (lines, length, date)
+
+    def _hand_over(self, data: bytes) -> bool:
+        """Send a part of the answer and wait until it is taken; false where it is not, for the client is gone."""
+        loop = self._line.loop
+        taken: Later[bool] = Later()
+        if not loop.call(self._begin_to_hand_over, data, taken):
+            return False
+        return taken.result() if taken.done or not loop.here else True
+
+    def _begin_to_hand_over(self, data: bytes, taken: Later[bool]) -> None:
+        self._answered = True
+        self._line.hand_over(data, taken)
+
+
+def _says_length(headers: Iterable[tuple[str, str]]) -> bool:
+    return any(name.lower() == "content-length" for name, _ in headers)
+
+
+def _chunk(part: bytes) -> bytes:
+    """A part in a body of unknown length; an empty one would end that."""
+    return b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+
+
+@lru_cache
+def _lines(status: int, headers: tuple[tuple[str, str], ...]) -> tuple[bool, bytes]:
+    """Whether headers say how long a body is, and the first lines of an answer's head with them."""
+    fields = "".join([f"{name.lower()}: {value}\r\n" for name, value in headers])
+    lines = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{fields}"
+    return _says_length(headers), lines.encode("latin-1")
+
+
+@lru_cache(1)
+def _date_line(now: int) -> bytes:
+    return f"date: {formatdate(now, usegmt=True)}\r\n".encode()

@@ -1,0 +1,269 @@
+"""What the server in a loop makes of the bytes that clients send, whichever way they are cut."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peerbus.application import IN_PARTS, Environ, Parts, Respond
+from peerbus.listening import bind
+from tests.servers import start_server
+from tests.support import DEADLINE, Api, in_background
+from tests.web.support import Connection, RawReply, request
+
+AT_ONCE = [("POST", "/echo")]
+SHOWN = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "HTTP_HOST", "HTTP_X_OWN", "CONTENT_TYPE")
+LARGE = 8 << 20
+
+
+def application(environ: Environ, respond: Respond) -> None:
+    """Echoes a request; some paths do something else."""
+    path = environ["PATH_INFO"]
+    if path == "/refuse":
+        respond(413, [], b"too much")
+    elif path == "/large":
+        respond(200, [], b"x" * LARGE)
+    elif path == "/parts":
+        environ[IN_PARTS](200, [("Content-Type", "text/plain")], parts())
+    elif path == "/fail":
+        raise RuntimeError("a fault")
+    else:
+        body = environ["wsgi.input"].read(1 << 30)
+        shown = {name: environ[name] for name in SHOWN if name in environ}
+        respond(200, [("Content-Type", "application/json")], json.dumps([shown, body.decode("latin-1")]).encode())
+
+
+def parts() -> Parts:
+    yield b"one,"
+    yield b""
+    yield b"two"
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    with start_server("loop", application, bind("127.0.0.1", 0), 4, AT_ONCE) as api:
+        yield api
+
+
+def echoed(reply: RawReply) -> tuple[dict[str, Any], bytes]:
+    assert reply.status == 200, reply
+    shown, body = reply.json()
+    return shown, body.encode("latin-1")
+
+
+BODIES = st.binary(max_size=40)
+HEADERS = st.sampled_from([{}, {"X-Own": "1"}, {"X-Own": "Content-Length: 5"}, {"Content-Type": "text/plain"}])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[str, bytes, bytes]:
+    """A request: its path, its body, its bytes."""
+    path, body, headers = draw(st.sampled_from(["/echo", "/other"])), draw(BODIES), draw(HEADERS)
+    if draw(st.booleans()):
+        return path, body, request("POST", path, body, headers)
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:]) if part)
+    head = request("POST", path, b"", headers | {"Transfer-Encoding": "chunked"}).replace(b"Content-Length: 0\r\n", b"")
+    return path, body, head + chunks + b"0\r\n\r\n"
+
+
+@settings(max_examples=100, deadline=None)
+@given(sent=st.lists(requests(), min_size=1, max_size=6), data=st.data())
+def test_requests_are_the_same_in_whatever_pieces_they_come(
+    api: Api, sent: list[tuple[str, bytes, bytes]], data: st.DataObject
+) -> None:
+    stream = b"".join(each for _, _, each in sent)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=12)))
+    with Connection(api.url) as connection:
+        for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+            connection.send(stream[begin:end])
+        for path, body, _ in sent:
+            shown, echo = echoed(connection.reply())
+            assert (shown["PATH_INFO"], echo) == (path, body)
+
+
+def test_a_head_that_came_before_is_no_request_inside_another(api: Api) -> None:
+    known = request("POST", "/echo", b"12345", {})
+    with Connection(api.url) as connection:
+        connection.send(known)
+        connection.reply()
+        connection.send(known + request("POST", "/other", known, {}, len(known) * 2)[:-3])
+        connection.reply()
+        connection.send(known[-3:] + known)
+        assert echoed(connection.reply())[1] == known * 2
+        connection.send(known)
+        assert echoed(connection.reply())[1] == b"12345"
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/a%20b?c=%20d?e", "/a b", "c=%20d?e"),
+        ("http://example.com/a?b", "/a", "b"),
+        ("http://example.com", "/", ""),
+        ("//a", "//a", ""),
+        ("/%e2%82%ac", "/\u00e2\u0082\u00ac", ""),
+        ("*", "*", ""),
+    ],
+)
+def test_what_is_asked_for_is_told_as_wsgi_has_it(api: Api, target: str, path: str, query: str) -> None:
+    with Connection(api.url) as connection:
+        for _ in range(2):
+            shown, _ = echoed(connection.call("POST" if target != "*" else "OPTIONS", target))
+            assert (shown["PATH_INFO"], shown["QUERY_STRING"]) == (path, query)
+
+
+def test_headers_that_could_pass_for_others_are_left_out(api: Api) -> None:
+    with Connection(api.url) as connection:
+        for _ in range(2):
+            headers = {"X-Own": "mine", "X_Own": "forged", "Content_Length": "5"}
+            shown, body = echoed(connection.call("POST", "/echo", b"abc", headers))
+            assert (shown["HTTP_X_OWN"], body) == ("mine", b"abc")
+
+
+@pytest.mark.parametrize(("version", "header", "kept"), [("1.0", "", False), ("1.0", "keep-alive", True)])
+def test_the_previous_version_of_http_is_spoken(api: Api, version: str, header: str, kept: bool) -> None:
+    with Connection(api.url) as connection:
+        for _ in range(3 if kept else 1):
+            own = f"Connection: {header}\r\n" if header else ""
+            connection.send(f"POST /echo HTTP/{version}\r\n{own}Content-Length: 2\r\n\r\nhi".encode())
+            reply = connection.reply()
+            assert echoed(reply) == (reply.json()[0], b"hi")
+            assert reply.headers["connection"] == ("keep-alive" if kept else "close")
+        if not kept:
+            assert connection.received() == b""
+
+
+def test_who_wants_the_connection_closed_has_it_closed_each_time(api: Api) -> None:
+    for _ in range(3):
+        with Connection(api.url) as connection:
+            reply = connection.call("POST", "/echo", b"last", {"Connection": "close"})
+            assert (echoed(reply)[1], reply.headers["connection"]) == (b"last", "close")
+            assert connection.received() == b""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+        b"\x16\x03\x01\x00\xff\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused_and_the_connection_closed(api: Api, sent: bytes) -> None:
+    with Connection(api.url) as connection:
+        connection.send(sent)
+        assert connection.received().startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+def test_what_came_before_what_is_not_http_is_answered(api: Api) -> None:
+    with Connection(api.url) as connection:
+        connection.send(request("POST", "/other", b"first", {}) + b"nonsense\r\n\r\n")
+        reply = connection.reply()
+        assert echoed(reply)[1] == b"first"
+        assert reply.headers["connection"] == "close"
+        assert connection.received() == b""
+
+
+def test_another_protocol_is_not_begun(api: Api) -> None:
+    with Connection(api.url) as connection:
+        reply = connection.call("POST", "/echo", b"", {"Connection": "Upgrade", "Upgrade": "websocket"})
+        assert echoed(reply)[1] == b""
+        assert reply.headers["connection"] == "close"
+
+
+def test_who_waits_to_be_told_to_send_a_body_is(api: Api) -> None:
+    for path, size in (("/echo", 3), ("/other", 3), ("/other", 1 << 20)):
+        body = b"x" * size
+        with Connection(api.url) as connection:
+            connection.send(request("POST", path, b"", {"Expect": "100-continue"}, size))
+            assert connection.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.send(body)
+            assert echoed(connection.reply())[1] == body
+
+
+def test_who_still_sends_what_is_refused_gets_the_answer(api: Api) -> None:
+    with Connection(api.url) as connection:
+        connection.send(request("POST", "/refuse", b"x" * 1000, {}, LARGE))
+        reply = connection.reply()
+        assert (reply.status, reply.body, reply.headers["connection"]) == (413, b"too much", "close")
+        connection.send_what_is_taken(b"x" * (LARGE - 1000))
+        assert connection.received() == b""
+
+
+def test_large_bodies_go_through_whole(api: Api) -> None:
+    body = bytes(range(256)) * (LARGE // 256)
+    with Connection(api.url) as connection:
+        for _ in range(2):
+            sending = in_background(lambda: connection.send(request("POST", "/echo", body, {})))
+            assert echoed(connection.reply())[1] == body
+            sending.result(DEADLINE)
+
+
+def test_requests_sent_ahead_wait_for_their_turn_and_for_their_client(api: Api) -> None:
+    ahead = 20
+    with Connection(api.url) as connection:
+        connection.send(request("GET", "/large", b"", {}) * ahead)
+        assert [len(connection.reply().body) for _ in range(ahead)] == [LARGE] * ahead
+
+
+def test_a_body_of_unknown_length_is_sent_in_parts(api: Api) -> None:
+    with Connection(api.url) as connection:
+        for _ in range(2):
+            reply = connection.call("GET", "/parts")
+            assert (reply.body, reply.headers["transfer-encoding"]) == (b"one,two", "chunked")
+        connection.send(b"GET /parts HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        reply = connection.reply()
+        assert (reply.body, reply.headers.get("transfer-encoding")) == (b"one,two", None)
+
+
+def test_a_fault_of_the_application_is_answered_and_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with Connection(api.url) as connection:
+        for _ in range(2):
+            assert connection.call("GET", "/fail").status == 500
+    assert [record.getMessage() for record in caplog.records] == ["GET /fail failed"] * 2
+
+
+def test_who_is_gone_while_parts_are_made_closes_their_maker() -> None:
+    closed = threading.Event()
+
+    def endless() -> Parts:
+        try:
+            while True:
+                yield b"x" * 100_000
+        finally:
+            closed.set()
+
+    def stream(environ: Environ, _: Respond) -> None:
+        environ[IN_PARTS](200, [], endless())
+
+    with start_server("loop", stream, bind("127.0.0.1", 0)) as api:
+        with Connection(api.url) as connection:
+            connection.send(request("GET", "/", b"", {}))
+            connection.head()
+        assert closed.wait(DEADLINE)
+
+
+def test_what_is_under_way_is_answered_before_the_server_ends() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def late(_: Environ, respond: Respond) -> None:
+        begun.set()
+        go_on.wait(DEADLINE)
+        respond(200, [], b"done")
+
+    with start_server("loop", late, bind("127.0.0.1", 0), before_stop=go_on.set) as api:
+        connection, idle = Connection(api.url), Connection(api.url)
+        connection.send(request("GET", "/", b"", {}))
+        assert begun.wait(DEADLINE)
+    with connection, idle:
+        reply = connection.reply()
+        assert (reply.body, reply.headers["connection"]) == (b"done", "close")
+        assert idle.received() == b""
