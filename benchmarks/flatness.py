@@ -10,12 +10,12 @@ import click
 from benchmarks import choices, conditions, machine, table
 from benchmarks.conditions import Condition
 from benchmarks.memory import queue_memory
-from benchmarks.processes import raise_file_limit
 from benchmarks.rate import Rate, rates
 from benchmarks.rounds import by_turns
 from benchmarks.suite import told_in_one_line
 from benchmarks.waking import wake
 from peerbus import options
+from peerbus.listening import allow_sockets
 
 QUEUED = 1_000_000
 WOKEN = 1000
@@ -62,7 +62,7 @@ def main(rounds: int, seconds: int, connections: int, results: Path, quick: bool
     part = QUICK_PART if quick else 1
     notes = machine.describe(
         programs=machine.packages("wrk"),
-        open_files=raise_file_limit(),
+        open_files=allow_sockets(),
         rounds=rounds,
         seconds=seconds,
         connections=connections,

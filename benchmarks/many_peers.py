@@ -17,11 +17,12 @@ import click
 from benchmarks import choices, machine, table
 from benchmarks.load import Caller, Load, generate
 from benchmarks.memory import proportional_mib
-from benchmarks.processes import LOOK_SECONDS, Process, indexing_server, peer_nodes, raise_file_limit
+from benchmarks.processes import LOOK_SECONDS, Process, indexing_server, peer_nodes
 from benchmarks.request import prepare
 from benchmarks.setup import make, make_all, names, stat
 from benchmarks.suite import told_in_one_line
 from peerbus import options
+from peerbus.listening import allow_sockets
 
 GONE_SECONDS = 60.0
 SETTLE_SECONDS = 5.0
@@ -171,7 +172,7 @@ def command_line(pid: int) -> bytes:
 @choices.RESULTS
 def main(count: int, results: Path) -> None:
     """Start very many peer nodes, see each answer a publish and a pull, and stop them; writes many_peers.csv."""
-    notes = machine.describe(open_files=raise_file_limit())
+    notes = machine.describe(open_files=allow_sockets())
     with told_in_one_line():
         found = measure(count)
     table.write(results / "many_peers.csv", notes, [found])

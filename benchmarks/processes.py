@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import socket
 import subprocess
 import sys
@@ -97,13 +96,6 @@ def _listens(port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
-
-
-def raise_file_limit() -> int:
-    """Let this process, and those it starts, open as many files and connections as the system allows it; how many."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
 
 
 @contextmanager
