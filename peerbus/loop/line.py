@@ -85,7 +85,7 @@ class Line(asyncio.Protocol):
             return
         self._turns.popleft()
         self._busy = False
-        if not turn.keep:
+        if not turn.keep or self._server.stopping:
             self._hang_up(turn.whole)
             return
         self._wait(self._server.patience.head)

@@ -251,6 +251,25 @@ def test_who_is_gone_while_parts_are_made_closes_their_maker() -> None:
         assert closed.wait(DEADLINE)
 
 
+def test_a_connection_whose_answer_ends_while_the_server_does_is_closed() -> None:
+    ended = threading.Event()
+
+    def until_the_end() -> Parts:
+        yield b"one,"
+        ended.wait(DEADLINE)
+        yield b"two"
+
+    def stream(environ: Environ, _: Respond) -> None:
+        environ[IN_PARTS](200, [], until_the_end())
+
+    with start_server("loop", stream, bind("127.0.0.1", 0), before_stop=ended.set) as api:
+        connection = Connection(api.url)
+        connection.send(request("GET", "/", b"", {}))
+        connection.head()
+    with connection:
+        assert connection.received() == b"4\r\none,\r\n3\r\ntwo\r\n0\r\n\r\n"
+
+
 def test_what_is_under_way_is_answered_before_the_server_ends() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
