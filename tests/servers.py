@@ -31,5 +31,9 @@ def start_server(
         yield from serving(Server(app, listener, threads, before_stop, patience, certificate))
         return
     loop = Loop("loop")
-    yield from serving(LoopServer(app, loop, listener, threads, at_once, max_body, before_stop, patience, certificate))
-    loop.close()
+    try:
+        yield from serving(
+            LoopServer(app, loop, listener, threads, at_once, max_body, before_stop, patience, certificate)
+        )
+    finally:
+        loop.close()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from peerbus.application import Environ, Respond
+from peerbus.application import IN_PARTS, Environ, Parts, Respond
 from peerbus.client import Client
 from peerbus.errors import IndexUnreachable, StartError
 from peerbus.index import IndexingServer, IndexOptions
@@ -22,6 +22,7 @@ from peerbus.peer import NodeOptions, PeerNode
 from peerbus.serving import Server
 from peerbus.tls import Certificate, certificate_in, trust
 from tests.cli import CommandLine
+from tests.servers import start_server
 from tests.support import DEADLINE, Api, Process, error_of, eventually, serving
 from tests.web.support import request
 
@@ -121,6 +122,20 @@ def test_a_stream_comes_through_a_node_and_a_server_that_are_both_behind_tls(tru
             assert stream.status_code == 200
             node.post("/publish", topic="news", message="hello")
             assert b'data: "hello"' in (line for line in stream.iter_lines())
+
+
+def test_several_answers_in_parts_come_over_one_connection_behind_tls(trusted: Authority) -> None:
+    def parts() -> Parts:
+        yield b"one,"
+        yield b"two"
+
+    def application(environ: Environ, _: Respond) -> None:
+        environ[IN_PARTS](200, [], parts())
+
+    with start_server("loop", application, bind("127.0.0.1", 0), certificate=trusted.own) as api:
+        api.session.verify = False
+        for _ in range(5):
+            assert api.session.get(api.url, timeout=DEADLINE).text == "one,two"
 
 
 # Who is not trusted

@@ -74,6 +74,8 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._fresh = False
         """Whether nothing of the answer came."""
+        self._headed = False
+        """Whether its head came."""
         self._complete = False
         self._keep_alive = False
 
@@ -83,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._room = self._most
         self._headers = {}
         self._body = []
+        self._headed = False
         self._complete = False
         self._fresh = True
         self._transport.write(exchange.data)
@@ -96,7 +99,7 @@ class Connection(asyncio.Protocol):
     @property
     def answered(self) -> bool:
         """Whether anything of an answer has come."""
-        return bool(self._headers)
+        return not self._fresh
 
     @property
     def reusable(self) -> bool:
@@ -121,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed; an answer without a length is whole by that."""
-        if self._error is None and self.exchange and not self._complete and self._ends_with_connection:
+        if (self._error or exc) is None and self.exchange and not self._complete and self._ends_with_connection:
             self._answer()
         self._on_ended(self, self._error or exc)
 
@@ -139,8 +142,8 @@ class Connection(asyncio.Protocol):
         first, self._fresh = self._fresh, False
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self.end(error)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.end(ConnectionError(f"what it answered cannot be read: {error}"))
             return
         if self._complete:
             if first and self._keep_alive:
@@ -158,9 +161,18 @@ class Connection(asyncio.Protocol):
 
     @property
     def _ends_with_connection(self) -> bool:
-        return bool(self._headers) and not self._headers.keys() & {b"content-length", b"transfer-encoding"}
+        return self._headed and not self._headers.keys() & {b"content-length", b"transfer-encoding"}
 
     # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """An answer begins; raises `ValueError` for one more than was asked for."""
+        if self._complete:
+            raise ValueError("more than was asked for")
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._headed = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header came."""
@@ -176,3 +188,4 @@ class Connection(asyncio.Protocol):
         self._keep_alive = self._parser.should_keep_alive()
         if not self._complete:
             self._headers = {}
+            self._headed = False

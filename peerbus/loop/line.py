@@ -68,7 +68,7 @@ class Line(asyncio.Protocol):
         if not self._is_open:
             taken.bring(False)
             return
-        self._transport.set_write_buffer_limits(0)
+        self._transport.set_write_buffer_limits(high=1, low=0)
         self._transport.write(data)
         if self._full:
             self._untaken = taken
@@ -85,7 +85,8 @@ class Line(asyncio.Protocol):
             return
         self._turns.popleft()
         self._busy = False
-        if not turn.keep or self._server.stopping:
+        turn.environ = {}  # which knows the turn
+        if not turn.keep or self._server.stopping or (self._deaf and not self._turns):
             self._hang_up(turn.whole)
             return
         self._wait(self._server.patience.head)
@@ -95,7 +96,7 @@ class Line(asyncio.Protocol):
             self._proceed()
 
     def stop(self) -> None:
-        """Answer what has come, and close the connection."""
+        """Close the connection when what is under way is answered."""
         if not self._turns:
             self._transport.close()
         elif not self._turns[-1].complete:
@@ -135,12 +136,12 @@ class Line(asyncio.Protocol):
         if len(self._turns) > MOST_AHEAD:
             self._pause()
         self._proceed()
-        if self._deaf and not self._turns and self._is_open:
+        if self._refusal and not self._turns and self._is_open:
             self.send(REFUSAL.format(self._refusal).encode())
             self._hang_up(at_once=False)
 
     def eof_received(self) -> bool:
-        """The client sends no more: it still gets the answer to half a body, but nothing else."""
+        """The client sends no more: it still gets the answer to half a body, unless by TLS, but nothing else."""
         half = self._turns and not self._turns[-1].complete
         if half:
             self._turns[-1].break_off()
@@ -193,6 +194,7 @@ class Line(asyncio.Protocol):
             if not turn.complete and self._gathers(turn):
                 break
             self._busy = True
+            self._gathering = None
             self._deadline = inf
             self._server.give(turn)
         self._proceeding = False
@@ -239,6 +241,7 @@ class Line(asyncio.Protocol):
     def _hang_up(self, at_once: bool) -> None:
         """Close the connection when all is sent; or later, for a client that still sends would lose the answer."""
         self._deaf = True
+        self._refusal = ""
         self._turns.clear()
         if at_once or not self._is_open:
             self._transport.close()
@@ -247,7 +250,13 @@ class Line(asyncio.Protocol):
             self._transport.write_eof()
         self._resume()
         self._deadline = inf
-        self.loop.events.call_later(LINGER_SECONDS, self._transport.abort)
+        self.loop.events.call_later(LINGER_SECONDS, self._stop_lingering)
+
+    def _stop_lingering(self) -> None:
+        if self._transport.get_write_buffer_size():
+            self.loop.events.call_later(LINGER_SECONDS, self._stop_lingering)
+        else:
+            self._transport.abort()
 
     def _pause(self) -> None:
         if not self._paused:

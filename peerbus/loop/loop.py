@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -63,7 +62,7 @@ class Loop:
 def _note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what went wrong in a loop; connections break, which is nobody's fault here."""
     error = context.get("exception")
-    if isinstance(error, OSError | ssl.SSLError):
+    if isinstance(error, OSError):
         log.debug("%s: %s", context["message"], error)
     else:
         log.error("%s", context["message"], exc_info=error)

@@ -21,6 +21,10 @@ UNSAID = {"HTTP_TRANSFER_ENCODING", "HTTP_EXPECT"}
 """What a head must not say, for it and its body to be all of a request."""
 
 
+LONGEST_KEPT = 64
+"""Bytes of the longest header name that is remembered."""
+
+
 class Request(NamedTuple):
     """What a head says: the request but for its connection, and how many bytes of body follow."""
 
@@ -65,7 +69,7 @@ class Reader:
         known = self._heads.get(head)
         if known is None or len(body) != known.length:
             return False
-        self._line.came(self._common | known.environ, body)
+        self._line.came(known.environ | self._common, body)
         return True
 
     def _parse(self, data: bytes) -> None:
@@ -100,7 +104,7 @@ class Reader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header came; those after the body are nobody's."""
-        if self._in_head and (key := _key(name)):
+        if self._in_head and (key := _key(name) if len(name) <= LONGEST_KEPT else _key.__wrapped__(name)):
             text = value.strip().decode("latin-1")
             self._environ[key] = f"{self._environ[key]},{text}" if key in self._environ else text
 

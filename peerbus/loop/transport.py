@@ -93,6 +93,8 @@ class Transport:
     async def _start_anew(self, exchange: Exchange) -> None:
         try:
             connection = await self._connected(exchange)
+            self._open.add(connection)
+            self._start(connection, exchange)
         except ssl.SSLCertVerificationError as error:
             exchange.fail(Unreachable(f"its certificate is not trusted, {error.verify_message.rstrip('.')}"))
         except TimeoutError:
@@ -101,9 +103,8 @@ class Transport:
             exchange.fail(Unreachable(getattr(error, "strerror", None) or str(error)))
         except asyncio.CancelledError:
             exchange.fail(_stopping())
-        else:
-            self._open.add(connection)
-            self._start(connection, exchange)
+        except Exception as error:  # noqa: BLE001  # whoever waits for the answer is told
+            exchange.fail(Unreachable(str(error)))
 
     async def _connected(self, exchange: Exchange) -> Connection:
         """A new connection; raises `OSError`, also where that takes too long, and `ValueError`."""

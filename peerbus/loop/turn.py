@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from contextlib import closing
 from email.utils import formatdate
@@ -17,6 +18,8 @@ from peerbus.loop.arriving import MOST_UNREAD, ArrivingBody
 
 if TYPE_CHECKING:
     from peerbus.loop.line import Line
+
+log = logging.getLogger(__name__)
 
 WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 CLOSE = ("connection", "close")
@@ -68,8 +71,14 @@ class Turn:
         self._complete()
 
     def break_off(self) -> None:
-        """The rest of the body is not waited for, nor another request."""
+        """The rest of the body is not waited for, nor another request.
+
+        A body that declared its length is seen to be short; another is taken away, lest it pass for a whole one.
+        """
         self.keep = False
+        if not self.complete and "CONTENT_LENGTH" not in self.environ:
+            self._late = True
+            self.environ.pop("wsgi.input", None)
         self._complete()
 
     def give_up(self) -> None:
@@ -107,26 +116,37 @@ class Turn:
 
         In the loop's own thread, which must not wait, a part counts as taken if the connection is open.
         """
-        sized = _says_length(headers)
-        chunked = not (sized or self._old)
-        unsent = self._head(status, [*headers, CHUNKED] if chunked else headers)
-        keep, self.keep = self.keep and (sized or chunked), False
-        try:
-            with closing(parts):
+        with closing(parts):
+            if self._answered:
+                return
+            sized = _says_length(headers)
+            chunked = not (sized or self._old)
+            self.keep = self.keep and (sized or chunked)
+            unsent = self._head(status, [*headers, CHUNKED] if chunked else headers)
+            keep, self.keep = self.keep, False
+            try:
                 for part in parts:
                     if not self._hand_over(unsent + (_chunk(part) if chunked else part)):
                         return
                     unsent = b""
-            self.keep = self._hand_over(unsent + (LAST_CHUNK if chunked else b"")) and keep
-        finally:
-            self._line.loop.call(self._line.answered, self)
+                self.keep = self._hand_over(unsent + (LAST_CHUNK if chunked else b"")) and keep
+            except Exception:
+                if unsent:
+                    self.respond(500, [], b"")
+                raise
+            finally:
+                self._line.loop.call(self._line.answered, self)
 
     def _respond(self, status: int, headers: Headers, body: bytes) -> None:
         if self._answered:
             return
         self._answered = True
-        head = self._head(status, headers, None if status in WITHOUT_BODY else len(body))
-        self._line.send(head if self._bodiless else head + body)
+        try:
+            head = self._head(status, headers, None if status in WITHOUT_BODY else len(body))
+        except ValueError:
+            log.exception("An answer with status %s has a head that cannot be sent", status)
+            head, body = self._head(500, [], 0), b""
+        self._line.send(head if self._bodiless or status in WITHOUT_BODY else head + body)
         self._line.answered(self)
 
     def _head(self, status: int, headers: Headers, length: int | None = None) -> bytes:

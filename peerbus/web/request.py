@@ -40,7 +40,7 @@ def read_body(environ: Environ, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
     if environ.pop("wsgi.input", None) is None:
-        raise BadRequest("The body came too slowly: the connection is closed.")
+        raise BadRequest("The body came too slowly, or not whole: the connection is closed.")
     if declared and len(body) < length:
         raise BadRequest(f"The body ended after {len(body)} of {length} bytes.")
     return body

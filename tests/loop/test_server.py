@@ -1,6 +1,7 @@
 """What the server in a loop makes of the bytes that clients send, whichever way they are cut."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerbus.application import IN_PARTS, Environ, Parts, Respond
+from peerbus.application import IN_PARTS, Environ, Headers, Parts, Respond
 from peerbus.listening import bind
 from tests.servers import start_server
 from tests.support import DEADLINE, Api, in_background
@@ -189,6 +190,27 @@ def test_who_waits_to_be_told_to_send_a_body_is(api: Api) -> None:
             assert echoed(connection.reply())[1] == body
 
 
+def test_a_head_that_came_from_another_address_does_not_bring_it_along() -> None:
+    def address(environ: Environ, respond: Respond) -> None:
+        respond(200, [], environ["REMOTE_ADDR"].encode())
+
+    with start_server("loop", address, bind("127.0.0.1", 0)) as api:
+        port = int(api.url.rpartition(":")[2])
+        for host in ("127.0.0.1", "127.0.0.7"):
+            with socket.create_connection(("127.0.0.1", port), DEADLINE, (host, 0)) as client:
+                client.sendall(request("GET", "/", b"", {}))
+                assert client.recv(1000).endswith(host.encode())
+
+
+@pytest.mark.parametrize("answer", [(499, []), (200, [("X-Own", "\u20ac")])])
+def test_an_answer_that_cannot_be_sent_is_an_error_of_the_server(answer: tuple[int, Headers]) -> None:
+    with (
+        start_server("loop", lambda _, respond: respond(*answer, b"text"), bind("127.0.0.1", 0)) as api,
+        Connection(api.url) as connection,
+    ):
+        assert connection.call("GET", "/").status == 500
+
+
 def test_who_still_sends_what_is_refused_gets_the_answer(api: Api) -> None:
     with Connection(api.url) as connection:
         connection.send(request("POST", "/refuse", b"x" * 1000, {}, LARGE))
@@ -222,6 +244,18 @@ def test_a_body_of_unknown_length_is_sent_in_parts(api: Api) -> None:
         connection.send(b"GET /parts HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         reply = connection.reply()
         assert (reply.body, reply.headers.get("transfer-encoding")) == (b"one,two", None)
+
+
+def test_parts_that_cannot_be_made_are_an_error_of_the_server() -> None:
+    def failing() -> Parts:
+        raise RuntimeError("a fault")
+        yield b""
+
+    def stream(environ: Environ, _: Respond) -> None:
+        environ[IN_PARTS](200, [], failing())
+
+    with start_server("loop", stream, bind("127.0.0.1", 0)) as api, Connection(api.url) as connection:
+        assert connection.call("GET", "/").status == 500
 
 
 def test_a_fault_of_the_application_is_answered_and_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:

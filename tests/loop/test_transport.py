@@ -135,6 +135,17 @@ def test_proxies_of_the_environment_are_not_used(transport: Transport, monkeypat
         assert proxy.connections == 0
 
 
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX-Own: 1\r\n", b"HTTP/1.1 101 On\r\n\r\n"]
+)
+def test_an_answer_that_began_is_not_asked_for_again(transport: Transport, answer: bytes) -> None:
+    with fake_server(http(200), answer, http(200), hang_up_after_answer=False) as fake:
+        assert send(transport, fake.url).status == 200
+        with pytest.raises((Unreachable, TimedOut)):
+            send(transport, fake.url, timeout=0.2)
+        assert fake.connections == 1
+
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nwh\r\n3\r\nole\r\n0\r\n\r\n"
 INFORMED = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
 
