@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from math import inf
 from typing import TYPE_CHECKING, cast
 
 from peerbus.application import Environ
 from peerbus.later import Later
+from peerbus.loop.alarm import Alarm
+from peerbus.loop.inlet import PART, Inlet
 from peerbus.loop.reader import Reader, Unreadable
 from peerbus.loop.turn import Turn
 
@@ -19,6 +20,8 @@ MOST_AHEAD = 1
 """Requests that may come before the one in front of them is answered."""
 LINGER_SECONDS = 2.0
 """How long what a client still sends is thrown away, for it to see the answer to what it sent before."""
+LAST_SECONDS = 0.5
+"""The same where the server stops."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 REFUSAL = "HTTP/1.1 {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -31,12 +34,14 @@ class Line(asyncio.Protocol):
         self._server = server
         self._transport: asyncio.Transport
         self._reader: Reader
+        self._inlet: Inlet
         self._turns: deque[Turn] = deque()
         """The requests that are not answered, from their heads on."""
         self._busy = False
         """Whether the first of them is given to the application."""
         self._proceeding = False
-        self._paused = False
+        self._unread_body = False
+        """Whether the body that comes has to be read before there is more of it."""
         self._gathering: Turn | None = None
         """The request whose body the loop waits for."""
         self._refusal = ""
@@ -47,9 +52,7 @@ class Line(asyncio.Protocol):
         self._full = False
         """Whether the client has to take what was sent before there is more."""
         self._untaken: Later[bool] | None = None
-        self._deadline = inf
-        """Until when the client has to send what is waited for."""
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(server.loop.events, self._out_of_time)
 
     @property
     def is_last(self) -> bool:
@@ -89,9 +92,9 @@ class Line(asyncio.Protocol):
         if not turn.keep or self._server.stopping or (self._deaf and not self._turns):
             self._hang_up(turn.whole)
             return
-        self._wait(self._server.patience.head)
-        if len(self._turns) <= MOST_AHEAD:
-            self._resume()
+        self._alarm.set(self._server.patience.head)
+        self._unread_body = False
+        self._inlet.go_on()
         if self._turns:
             self._proceed()
 
@@ -122,23 +125,14 @@ class Line(asyncio.Protocol):
             "wsgi.url_scheme": "https" if transport.get_extra_info("sslcontext") else "http",
         }
         self._reader = Reader(self, self._server.heads, common)
-        self._wait(self._server.patience.head)
+        self._inlet = Inlet(self.loop.events, self._transport, self._read, self._room)
+        self._alarm.set(self._server.patience.head)
         self._server.came(self)
 
     def data_received(self, data: bytes) -> None:
         """Something came."""
-        if self._deaf:
-            return
-        try:
-            self._reader.read(data)
-        except Unreadable as error:
-            self._turn_deaf(str(error))
-        if len(self._turns) > MOST_AHEAD:
-            self._pause()
-        self._proceed()
-        if self._refusal and not self._turns and self._is_open:
-            self.send(REFUSAL.format(self._refusal).encode())
-            self._hang_up(at_once=False)
+        if not self._deaf:
+            self._inlet.came(data)
 
     def eof_received(self) -> bool:
         """The client sends no more: it still gets the answer to half a body, unless by TLS, but nothing else."""
@@ -176,13 +170,33 @@ class Line(asyncio.Protocol):
     def take(self, piece: bytes) -> None:
         """A piece of its body came."""
         if not self._turns[-1].take(piece):
-            self._pause()
+            self._unread_body = True
+            self._inlet.go_on()
 
     def end(self) -> None:
         """It is whole."""
         self._turns[-1].end()
 
     # What follows from it
+
+    def _read(self, data: bytes) -> None:
+        """Take in what came, or a part of it."""
+        try:
+            self._reader.read(data)
+        except Unreadable as error:
+            self._turn_deaf(str(error))
+        if len(self._turns) > MOST_AHEAD:
+            self._inlet.go_on()
+        self._proceed()
+        if self._refusal and not self._turns and self._is_open:
+            self.send(REFUSAL.format(self._refusal).encode())
+            self._hang_up(at_once=False)
+
+    def _room(self) -> int:
+        """How many bytes may be read now."""
+        if self._unread_body or len(self._turns) > MOST_AHEAD:
+            return 0
+        return max(PART, self._turns[-1].missing) if self._turns else PART
 
     def _proceed(self) -> None:
         """Give the application the request in front, when enough of it came, and the next when that is answered."""
@@ -195,7 +209,7 @@ class Line(asyncio.Protocol):
                 break
             self._busy = True
             self._gathering = None
-            self._deadline = inf
+            self._alarm.put_off()
             self._server.give(turn)
         self._proceeding = False
 
@@ -208,7 +222,7 @@ class Line(asyncio.Protocol):
         if turn is not self._gathering:
             self._gathering = turn
             self._continue(turn)
-            self._wait(self._server.patience.body)
+            self._alarm.set(self._server.patience.body)
         return True
 
     def _continue(self, turn: Turn) -> None:
@@ -220,13 +234,14 @@ class Line(asyncio.Protocol):
     def _ask_for_more(self) -> None:
         if self._turns and self._is_open:
             self._continue(self._turns[0])
-            self._resume()
+            self._unread_body = False
+            self._inlet.go_on()
 
     def _end(self) -> None:
         self._is_open = False
         self._deaf = True
-        if self._alarm:
-            self._alarm.cancel()
+        self._alarm.cancel()
+        self._inlet.empty()
         for turn in self._turns:
             turn.break_off()
         self._settle(False)
@@ -234,6 +249,7 @@ class Line(asyncio.Protocol):
     def _turn_deaf(self, refusal: str) -> None:
         """Read no more, for it cannot be understood; what came before is answered."""
         self._deaf = True
+        self._inlet.empty()
         self._refusal = refusal
         if self._turns and not self._turns[-1].complete:
             self._turns[-1].break_off()
@@ -243,14 +259,17 @@ class Line(asyncio.Protocol):
         self._deaf = True
         self._refusal = ""
         self._turns.clear()
+        self._inlet.empty()
         if at_once or not self._is_open:
             self._transport.close()
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._resume()
-        self._deadline = inf
-        self.loop.events.call_later(LINGER_SECONDS, self._stop_lingering)
+        self._unread_body = False
+        self._inlet.go_on()
+        self._alarm.put_off()
+        seconds = LAST_SECONDS if self._server.stopping else LINGER_SECONDS
+        self.loop.events.call_later(seconds, self._stop_lingering)
 
     def _stop_lingering(self) -> None:
         if self._transport.get_write_buffer_size():
@@ -258,43 +277,16 @@ class Line(asyncio.Protocol):
         else:
             self._transport.abort()
 
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._paused and self._is_open:
-            self._paused = False
-            self._transport.resume_reading()
-
     def _settle(self, taken: bool) -> None:
         """Tell who waits for the client whether it took what it was sent."""
         waiting, self._untaken = self._untaken, None
         if waiting:
             waiting.bring(taken)
 
-    def _wait(self, seconds: float) -> None:
-        """Wait so long for the client to send something."""
-        self._deadline = self.loop.events.time() + seconds
-        if self._alarm is None or self._alarm.when() > self._deadline:
-            self._set_alarm(seconds)
-
-    def _set_alarm(self, seconds: float) -> None:
-        if self._alarm:
-            self._alarm.cancel()
-        self._alarm = self.loop.events.call_later(seconds, self._look)
-
-    def _look(self) -> None:
-        """See whether the client's time is up, and when to look again."""
-        self._alarm = None
-        left = self._deadline - self.loop.events.time()
-        if left == inf:
-            return
-        if left > 0:
-            self._set_alarm(left)
-        elif self._transport.get_write_buffer_size():
-            self._wait(self._server.patience.head)  # the client still takes what it was sent
+    def _out_of_time(self) -> None:
+        """The client took too long."""
+        if self._transport.get_write_buffer_size():
+            self._alarm.set(self._server.patience.head)  # it still takes what it was sent
         elif self._turns:
             self._turns[0].give_up()
             self._proceed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -19,8 +20,7 @@ NOT_HTTP = "400 Bad Request"
 TOO_LARGE = "431 Request Header Fields Too Large"
 UNSAID = {"HTTP_TRANSFER_ENCODING", "HTTP_EXPECT"}
 """What a head must not say, for it and its body to be all of a request."""
-
-
+OFFER = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*", re.IGNORECASE)
 LONGEST_KEPT = 64
 """Bytes of the longest header name that is remembered."""
 
@@ -44,6 +44,9 @@ class Reader:
         self._line = line
         self._heads = heads
         self._common = common
+        self._pieces: list[bytes] = []
+        """What came of a body, and its line was not told of yet."""
+        self.on_body = self._pieces.append
         self._parser = httptools.HttpRequestParser(self)
         self._environ: Environ = {}
         self._target = b""
@@ -51,12 +54,11 @@ class Reader:
         """Whether nothing of the next request came."""
         self._in_head = True
         self._came = 0
-        """Bytes that came since the last request was whole, and not with its end."""
+        """Bytes that came since anything of a request was complete: its head, a piece of its body, all of it."""
         self._begun = 0
         """Requests that the parser saw begin."""
         self._keep = False
         """Whether another request may come after this one."""
-        self._refusal = NOT_HTTP
 
     def read(self, data: bytes) -> None:
         """Take in what came; raises `Unreadable`."""
@@ -76,10 +78,13 @@ class Reader:
         first, begun = self._between, self._begun
         self._came += len(data)
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(_without_offers(data) if first else data)
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
-            raise Unreadable(self._refusal) from None
-        if self._in_head and self._came > LARGEST_HEAD:
+            raise Unreadable(NOT_HTTP) from None
+        self._tell_of_body()
+        if self._came > LARGEST_HEAD:
             raise Unreadable(TOO_LARGE)
         if first and self._between and self._begun == begun + 1 and self._keep:
             self._learn(*data.partition(END))
@@ -89,7 +94,13 @@ class Reader:
         if len(body) == int(environ.get("CONTENT_LENGTH", 0)) and environ.keys().isdisjoint(UNSAID):
             self._heads.learn(head, Request(environ.copy(), len(body)))
 
-    # What the parser calls
+    def _tell_of_body(self) -> None:
+        if self._pieces:
+            self._came = 0
+            self._line.take(b"".join(self._pieces))
+            self._pieces.clear()
+
+    # What the parser calls, beside `on_body`
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -113,8 +124,10 @@ class Reader:
         self._in_head = False
         environ, target = self._environ, self._target
         if self._came > LARGEST_HEAD and len(target) + sum(map(len, [*environ, *environ.values()])) > LARGEST_HEAD:
-            self._refusal = TOO_LARGE
-            raise Unreadable
+            raise Unreadable(TOO_LARGE)
+        self._came = 0
+        if "CONTENT_LENGTH" in environ:
+            environ["CONTENT_LENGTH"] = environ["CONTENT_LENGTH"].lstrip("0") or "0"
         path, _, query = _path_of(target).partition(b"?")
         environ["REQUEST_METHOD"] = self._parser.get_method().decode("latin-1")
         environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
@@ -124,15 +137,21 @@ class Reader:
         self._keep = self._parser.should_keep_alive()  # the parser knows it until the request is whole
         self._line.begin(environ, self._keep)
 
-    def on_body(self, body: bytes) -> None:
-        """A part of the body came."""
-        self._line.take(body)
-
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._tell_of_body()
         self._between = self._in_head = True
         self._came = 0
         self._line.end()
+
+
+def _without_offers(data: bytes) -> bytes:
+    """A head, and what follows it, without its offers to speak another protocol: the parser would take one up for us.
+
+    A head that did not come at once keeps them, and is refused: the bytes of a body must not be taken for its.
+    """
+    head, end, rest = data.partition(END)
+    return OFFER.sub(b"", head) + end + rest if end else data
 
 
 @lru_cache(1024)

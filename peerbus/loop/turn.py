@@ -44,11 +44,11 @@ class Turn:
         """Whether all of its body came."""
         self.complete = self.whole
         """Whether no more of its body is waited for."""
-        self.hesitates = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
-        """Whether the client waits to be told to send the body."""
         self._line = line
         self._bodiless = environ["REQUEST_METHOD"] == "HEAD"
         self._old = environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+        self.hesitates = "HTTP_EXPECT" in environ and environ["HTTP_EXPECT"].lower() == "100-continue" and not self._old
+        """Whether the client waits to be told to send the body."""
         self._pieces = [body] if body else []
         self._size = 0
         self._late = False
@@ -59,11 +59,16 @@ class Turn:
 
     def take(self, piece: bytes) -> bool:
         """A piece of the body came; returns whether there is room for more before somebody reads."""
+        self._size += len(piece)
         if self._arriving:
             return self._arriving.bring(piece)
         self._pieces.append(piece)
-        self._size += len(piece)
         return self._size < MOST_UNREAD
+
+    @property
+    def missing(self) -> int:
+        """Bytes of the body that are known to come."""
+        return 0 if self.complete else int(self.environ.get("CONTENT_LENGTH", 0)) - self._size
 
     def end(self) -> None:
         """All of the body came."""

@@ -28,7 +28,7 @@ def read_body(environ: Environ, max_bytes: int) -> bytes:
     """
     declared = environ.get("CONTENT_LENGTH")
     if declared:
-        length = int(declared)
+        length = int(declared.lstrip("0") or "0")
         if length > max_bytes:
             raise _too_large(max_bytes)
     elif "HTTP_TRANSFER_ENCODING" in environ:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from peerbus.application import IN_PARTS, Environ, Headers, Parts, Respond
 from peerbus.listening import bind
+from peerbus.loop.inlet import PART
 from tests.servers import start_server
 from tests.support import DEADLINE, Api, in_background
 from tests.web.support import Connection, RawReply, request
 
-AT_ONCE = [("POST", "/echo")]
+AT_ONCE = [("POST", "/echo"), ("GET", "/empty")]
 SHOWN = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "HTTP_HOST", "HTTP_X_OWN", "CONTENT_TYPE")
 LARGE = 8 << 20
 
@@ -32,6 +33,8 @@ def application(environ: Environ, respond: Respond) -> None:
         environ[IN_PARTS](200, [("Content-Type", "text/plain")], parts())
     elif path == "/fail":
         raise RuntimeError("a fault")
+    elif path == "/empty":
+        respond(200, [], b"")
     else:
         body = environ["wsgi.input"].read(1 << 30)
         shown = {name: environ[name] for name in SHOWN if name in environ}
@@ -173,11 +176,58 @@ def test_what_came_before_what_is_not_http_is_answered(api: Api) -> None:
         assert connection.received() == b""
 
 
-def test_another_protocol_is_not_begun(api: Api) -> None:
+@pytest.mark.parametrize("name", ["Upgrade", "upGRADE"])
+def test_who_offers_another_protocol_is_answered_in_this_one(api: Api, name: str) -> None:
+    offer = {"Connection": "Upgrade, HTTP2-Settings", name: "h2c", "HTTP2-Settings": "x", "X-Own": "1"}
     with Connection(api.url) as connection:
-        reply = connection.call("POST", "/echo", b"", {"Connection": "Upgrade", "Upgrade": "websocket"})
-        assert echoed(reply)[1] == b""
-        assert reply.headers["connection"] == "close"
+        for body in (b"", b"whole", b"\r\nUpgrade: h2c\r\n\r\n"):
+            for path in ("/echo", "/other"):
+                shown, echo = echoed(connection.call("POST", path, body, offer))
+                assert (shown["HTTP_X_OWN"], echo) == ("1", body)
+
+
+@pytest.mark.parametrize("ahead", range(5))
+def test_a_body_with_an_offer_in_it_comes_whole_wherever_its_head_is_cut(api: Api, ahead: int) -> None:
+    body = b"\r\nUpgrade: h2c\r\n"
+    head = request("POST", "/other", body, {"X-Long": "x"})[: -len(body)]
+    head = head.replace(b"X-Long: x", b"X-Long: x" + b"x" * (PART + ahead - len(head)))
+    with Connection(api.url) as connection:
+        connection.send(head + body)
+        assert echoed(connection.reply())[1] == body
+
+
+def test_what_follows_a_body_of_unknown_length_is_not_taken_without_end(api: Api) -> None:
+    head = request("POST", "/other", b"", {"Transfer-Encoding": "chunked"}).replace(b"Content-Length: 0\r\n", b"")
+    with Connection(api.url) as connection:
+        connection.send(head + b"2\r\n{}\r\n0\r\nX-Own: " + b"1" * 1000 + b"\r\n\r\n")
+        assert echoed(connection.reply())[1] == b"{}"
+        connection.send(head + b"2\r\n{}\r\n0\r\nX-Own: ")
+        connection.send_what_is_taken(b"1" * (1 << 20))
+        connection.received()  # until the connection is closed, before the client's patience is at its end
+
+
+def test_a_length_may_begin_with_zeros(api: Api) -> None:
+    with Connection(api.url) as connection:
+        for path in ("/echo", "/other"):
+            connection.send(f"POST {path} HTTP/1.1\r\nContent-Length: {'0' * 5000}2\r\n\r\nhi".encode())
+            assert echoed(connection.reply())[1] == b"hi"
+
+
+def test_who_speaks_the_previous_version_is_not_told_to_go_on(api: Api) -> None:
+    with Connection(api.url) as connection:
+        connection.send(b"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        connection.send(b"hi")
+        assert connection.head().startswith(b"HTTP/1.1 200 ")
+
+
+def test_thousands_of_requests_and_of_pieces_come_at_once(api: Api) -> None:
+    head = request("POST", "/other", b"", {"Transfer-Encoding": "chunked"}).replace(b"Content-Length: 0\r\n", b"")
+    small = request("GET", "/empty", b"", {})
+    with Connection(api.url) as connection:
+        sending = in_background(lambda: connection.send(head + b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n" + small * 5000))
+        assert echoed(connection.reply())[1] == b"x" * 100_000
+        assert [connection.reply().status for _ in range(5000)] == [200] * 5000
+        sending.result(DEADLINE)
 
 
 def test_who_waits_to_be_told_to_send_a_body_is(api: Api) -> None:
