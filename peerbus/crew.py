@@ -6,12 +6,10 @@ from time import monotonic
 from typing import Any
 
 from peerbus.application import IN_PARTS, has_unread_body
-from peerbus.slow_bodies import Request, SlowBodies
+from peerbus.slow_bodies import LOOK_SECONDS, Request, SlowBodies
 
 TICK_SECONDS = 0.005
 """How long a thread may be at one request before another is called up."""
-LOOK_SECONDS = 0.1
-"""How often it is looked who sends a body slowly."""
 DIGITS_OF_LARGE = 5
 """A body of as many bytes as need so many digits takes a while to come: another thread works meanwhile."""
 

@@ -6,6 +6,8 @@ import socket
 from peerbus.errors import StartError
 
 BACKLOG = 2048
+MAX_CONNECTIONS = 20_000
+"""Connections that a server has open at once; more wait, or are closed."""
 STALL_SECONDS = 30.0
 """How long a client may take nothing of what it is sent."""
 

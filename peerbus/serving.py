@@ -1,4 +1,4 @@
-"""Serving a WSGI application: bind, start, wait, stop.
+"""Serving an application: start, wait, stop.
 
 granian's worker runs in this very process. Its own launcher would put a parent process beside it and offer no
 way to wake blocked requests before it stops; the worker is what that launcher runs in its child.
@@ -16,10 +16,10 @@ from granian.http import HTTP1Settings
 
 from peerbus.application import Application
 from peerbus.crew import Crew
-from peerbus.listening import BACKLOG, url_of
+from peerbus.listening import BACKLOG, MAX_CONNECTIONS, url_of
 from peerbus.patience import LARGEST_HEAD, PATIENCE, Patience
 from peerbus.slow_bodies import SlowBodies
-from peerbus.stopping import STOP_SECONDS, Stoppable
+from peerbus.stopping import Stoppable
 from peerbus.tls import Certificate
 
 # granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
@@ -27,8 +27,6 @@ _Worker: Any = _granian.WSGIWorker
 _SocketHolder: Any = _granian.SocketHolder
 _new_scheduler: Any = _new_cbscheduler
 
-MAX_CONNECTIONS = 20_000
-"""Connections open at once; more wait to be accepted."""
 NEVER_SECONDS = 10**9
 """After which an idle thread would end."""
 RUST_THREADS = 1
@@ -71,9 +69,8 @@ class Server(Stoppable):
         `before_stop` is called once when stopping begins, to let blocked requests end. With a
         `certificate` it is served by https.
         """
-        super().__init__()
+        super().__init__(before_stop)
         self.url = url_of(listener, secured=certificate is not None)
-        self._before_stop = before_stop
         self._stopped = threading.Event()
         self._signal = _granian.WorkerSignal()
         self._signal.add_cb(self._stopped.set)
@@ -103,10 +100,7 @@ class Server(Stoppable):
         self._crew.start()
         self._worker.serve_mtr(self._scheduler, None, self._signal)
 
-    def wait(self) -> bool:
-        """Wait for `stop` to be called, then for requests under way; false if some did not end in `STOP_SECONDS`."""
-        self._stop.wait()
-        self._before_stop()
+    def _end(self, seconds: float) -> bool:
         self._crew.close()
         self._signal.set()
-        return self._stopped.wait(STOP_SECONDS)
+        return self._stopped.wait(seconds)

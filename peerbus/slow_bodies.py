@@ -6,6 +6,8 @@ from typing import Any
 from peerbus.application import Environ, has_unread_body
 from peerbus.patience import BODY_SECONDS
 
+LOOK_SECONDS = 0.1
+"""How often a server looks who sends a body slowly."""
 LEAST_SECONDS = 0.5
 """How long it may take at least, however many others are waited for."""
 

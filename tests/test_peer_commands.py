@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import Api, Process, eventually
+from tests.web.support import NotReading, request
 
 Run = Callable[..., Process]
+LARGE = 12 << 20
+"""Bytes that no connection takes before somebody reads."""
 STOPS: dict[str, Callable[[Process], None]] = {
     "Ctrl-C": Process.interrupt_group,
     "SIGTERM": lambda process: process.signal(signal.SIGTERM),
@@ -117,6 +120,24 @@ def test_nothing_keeps_peers_from_stopping(
     assert not peers.left_running
     if not frozen:
         assert registered(index) == []
+
+
+def test_who_does_not_read_beside_a_frozen_server_does_not_keep_peers_from_stopping(
+    run: Run, api: Callable[[str], Api]
+) -> None:
+    server = run("indexing_server.py", "--port", "0")
+    index = api(server.urls()[0])
+    peers = start_peers(run, index, 2)
+    node = api(peers.urls(2)[0])
+    node.post("/create_topic", topic="news")
+    node.post("/publish", topic="news", message="x" * LARGE)
+    with NotReading(node.url) as client:
+        client.send(request("GET", "/messages?topic=news"))
+        client.head()
+        server.signal(signal.SIGSTOP)
+        peers.signal(signal.SIGTERM)
+        assert peers.finish()[0] == 0
+    assert not peers.left_running
 
 
 def test_peers_started_beside_a_frozen_server_serve_and_stop(run: Run, api: Callable[[str], Api]) -> None:

@@ -9,28 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 from peerbus.application import Application, Environ
-from peerbus.listening import BACKLOG, url_of
+from peerbus.listening import BACKLOG, MAX_CONNECTIONS, url_of
 from peerbus.loop.heads import Heads
 from peerbus.loop.line import Line
 from peerbus.loop.loop import Loop
 from peerbus.loop.reader import Request
 from peerbus.loop.turn import Turn
 from peerbus.patience import PATIENCE, Patience
-from peerbus.slow_bodies import SlowBodies
-from peerbus.stopping import STOP_SECONDS, Stoppable
+from peerbus.slow_bodies import LOOK_SECONDS, SlowBodies
+from peerbus.stopping import Stoppable
 from peerbus.tls import Certificate, shown
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 20_000
-"""Connections open at once; more are closed."""
 MOST_GATHERED = 64 << 10
 TLS_SECONDS = 10.0
 """How long a client may take until it speaks TLS, where it must."""
 TLS_END_SECONDS = 1.0
 """How long it may take to answer to the end of TLS, before the connection is closed without."""
-LOOK_SECONDS = 0.1
-"""How often it is looked who sends a body slowly."""
 
 
 class LoopServer(Stoppable):
@@ -61,7 +57,7 @@ class LoopServer(Stoppable):
         `before_stop` is called once when stopping begins, to let blocked requests end. With a
         `certificate` it is served by https.
         """
-        super().__init__()
+        super().__init__(before_stop)
         self.loop = loop
         self.url = url_of(listener, secured=certificate is not None)
         self.patience = patience
@@ -74,7 +70,6 @@ class LoopServer(Stoppable):
         self._app = app
         self._listener = socket.socket(fileno=listener.detach())
         self._at_once = frozenset(at_once)
-        self._before_stop = before_stop
         self._tls = shown(certificate) if certificate else None
         self._accepting: asyncio.Server
         self._lines: set[Line] = set()
@@ -90,12 +85,9 @@ class LoopServer(Stoppable):
         """Begin to serve."""
         self._accepting = self.loop.wait_for(self._accept())
 
-    def wait(self) -> bool:
-        """Wait for `stop` to be called, then for requests under way; false if some did not end in `STOP_SECONDS`."""
-        self._stop.wait()
-        self._before_stop()
-        self.loop.call(self._end)
-        ended = self._gone.wait(STOP_SECONDS)
+    def _end(self, seconds: float) -> bool:
+        self.loop.call(self._close)
+        ended = self._gone.wait(seconds)
         self.loop.call(self._abort)
         self._threads.shutdown(wait=False, cancel_futures=True)
         return ended
@@ -165,7 +157,7 @@ class LoopServer(Stoppable):
             ssl_shutdown_timeout=TLS_END_SECONDS if self._tls else None,
         )
 
-    def _end(self) -> None:
+    def _close(self) -> None:
         """Take no more connections, and close each when it is answered on."""
         self.stopping = True
         self._accepting.close()

@@ -125,8 +125,13 @@ class Connection:
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)
-        self._socket = socket.create_connection((address.hostname, address.port), timeout=DEADLINE)
+        assert address.hostname
+        assert address.port
+        self._socket = self._connected(address.hostname, address.port)
         self._incoming = Incoming(socket.SocketIO(self._socket, "r"))
+
+    def _connected(self, host: str, port: int) -> socket.socket:
+        return socket.create_connection((host, port), timeout=DEADLINE)
 
     def __enter__(self) -> Self:
         return self
@@ -169,6 +174,17 @@ class Connection:
     def call(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = JSON) -> RawReply:
         self.send(request(method, path, body, headers))
         return self.reply(method)
+
+
+class NotReading(Connection):
+    """One whose client has little room for what it does not read."""
+
+    def _connected(self, host: str, port: int) -> socket.socket:
+        client = socket.socket()
+        client.settimeout(DEADLINE)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((host, port))
+        return client
 
 
 def request(
