@@ -55,7 +55,7 @@ def peer_ids(first: str, count: int) -> list[str]:
     "--threads",
     type=click.IntRange(min=2),
     default=DEFAULTS.threads,
-    help="Bodies of more than 64 KiB that may come slowly at once, a peer.",
+    help="Requests at once that are not passed on as they come: large bodies, pages, figures; a peer.",
 )
 @click.option(
     "--max-waiting", type=click.IntRange(min=0), default=DEFAULTS.max_waiting, help="Pulls waiting at once, a peer."

@@ -121,8 +121,16 @@ class Forwarding:
         return self._reply(call, before, received)
 
     def _in_a_worker(self, make: Callable[[], Reply]) -> Later[Reply]:
+        """What a worker makes, brought in the loop as all answers are: who sends one there waits for no client."""
         answer: Later[Reply] = Later()
-        self._workers.submit(settle, answer, make)
+
+        def bring(made: Later[Reply]) -> None:
+            if not self._index.loop.call(settle, answer, made.result):
+                settle(answer, made.result)
+
+        made: Later[Reply] = Later()
+        made.when_done(bring)
+        self._workers.submit(settle, made, make)
         return answer
 
     def _forward_alone(self, call: Call) -> Reply:
@@ -148,7 +156,9 @@ class Forwarding:
         code = error_in(received).code
         if code == PeerNotFound.code:
             return self._membership.can_restore(None)
-        return code == NotSubscribed.code and self._membership.can_restore(_topic(call.fields))
+        if code != NotSubscribed.code or "topic" not in call.fields:
+            return False
+        return self._membership.can_restore(_topic(call.fields))
 
     def _subscription(self, call: Call) -> Subscription | None:
         """What the node knows of the subscription that a call is about, before it is made."""

@@ -42,6 +42,7 @@ class Index:
         `max_waiting` calls may wait at once. `token` is what the server wants to see when a peer registers.
         `ca` is a file with the certificates that an https server must have one by; by default the system's.
         """
+        self.loop = loop
         self.url = url.rstrip("/")
         self._max_waiting = max_waiting
         self._waiting = threading.BoundedSemaphore(max_waiting)

@@ -2,12 +2,17 @@
 
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from peerbus.peer.node import WORKERS
 from tests.peer.conftest import Restartable
 from tests.support import Api, Process, eventually, start_node
+from tests.web.support import NotReading, request
+
+LARGE = 8 << 20
 
 
 def subscribe(node: Api, **options: Any) -> None:
@@ -36,6 +41,19 @@ def test_after_a_lost_lease_unacknowledged_messages_are_handed_over_again(index:
         lose_lease(index, "peer1")
         assert pull(node) == ([1, 2], [1, 1]), "the subscription is explicit again, and goes on at the first left"
         assert node.events() == ["registered", "lease_lost", "resubscribed"]
+
+
+def test_who_does_not_read_what_was_mended_keeps_nobody_from_being_mended(index: Api) -> None:
+    with start_node("peer1", index.url) as node, ExitStack() as clients:
+        subscribe(node)
+        for number in range(WORKERS + 1):
+            index.post("/publish", topic="news", message="x" * LARGE)
+            lose_lease(index, "peer1")
+            client = clients.enter_context(NotReading(node.url))
+            client.send(request("POST", "/pull_messages", b'{"topic": "news", "wait": 60}'))
+            client.head()
+            assert node.events().count("resubscribed") == number + 1
+        assert node.post("/register_peer_node").status == 200
 
 
 def test_after_a_restart_the_options_are_the_same(server: Restartable) -> None:
