@@ -32,7 +32,7 @@ demo: install ## Watch real peers publish to each other through a real server
 	@$(BIN)/python test_p2p.py
 
 test: install ## Run all tests that need nothing but Python
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-browser: install ## Test the pages in Chromium (apt-get install -y chromium chromium-driver)
 	@$(BIN)/python -m pytest tests/browser
