@@ -22,7 +22,7 @@ from peerbus.peer import NodeOptions, PeerNode
 from peerbus.serving import Server
 from peerbus.tls import Certificate, certificate_in, trust
 from tests.cli import CommandLine
-from tests.servers import start_server
+from tests.servers import SERVERS, start_server
 from tests.support import DEADLINE, Api, Process, error_of, eventually, serving
 from tests.web.support import request
 
@@ -136,6 +136,38 @@ def test_several_answers_in_parts_come_over_one_connection_behind_tls(trusted: A
         api.session.verify = False
         for _ in range(5):
             assert api.session.get(api.url, timeout=DEADLINE).text == "one,two"
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("ending", [{}, {"Connection": "close"}])
+def test_who_reads_slowly_gets_all_of_an_answer_behind_tls(
+    trusted: Authority, kind: str, ending: dict[str, str]
+) -> None:
+    large = 16 << 20
+
+    def application(environ: Environ, respond: Respond) -> None:
+        respond(200, [], b"x" * large if environ["PATH_INFO"] == "/large" else b"")
+
+    with (
+        start_server(
+            kind, application, bind("127.0.0.1", 0), patience=Patience(head=1.5), certificate=trusted.own
+        ) as api,
+        secured(api, trusted) as slow,
+        slow.makefile("rb") as answer,
+        secured(api, trusted) as idle,
+    ):
+        slow.sendall(request("GET", "/large", headers=ending))
+        while answer.readline().strip():
+            pass
+        idle.sendall(request("GET", "/small"))
+        while idle.recv(1000):
+            pass  # until it is closed, for it asks for nothing more
+        assert len(answer.read(large)) == large
+
+
+def secured(api: Api, trusted: Authority) -> ssl.SSLSocket:
+    plain = socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2])), DEADLINE)
+    return trust(trusted.file).wrap_socket(plain, server_hostname="localhost")
 
 
 # Who is not trusted

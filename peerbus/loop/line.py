@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from peerbus.application import Environ
 from peerbus.later import Later
 from peerbus.loop.alarm import Alarm
 from peerbus.loop.inlet import PART, Inlet
+from peerbus.loop.outlet import Outlet
 from peerbus.loop.reader import Reader, Unreadable
 from peerbus.loop.turn import Turn
 
@@ -21,7 +23,7 @@ MOST_AHEAD = 1
 LINGER_SECONDS = 2.0
 """How long what a client still sends is thrown away, for it to see the answer to what it sent before."""
 LAST_SECONDS = 0.5
-"""The same where the server stops."""
+"""How long a connection may take to be closed where the server stops."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 REFUSAL = "HTTP/1.1 {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -35,6 +37,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._reader: Reader
         self._inlet: Inlet
+        self._outlet: Outlet
         self._turns: deque[Turn] = deque()
         """The requests that are not answered, from their heads on."""
         self._busy = False
@@ -49,9 +52,8 @@ class Line(asyncio.Protocol):
         self._deaf = False
         """Whether what comes is thrown away."""
         self._is_open = True
-        self._full = False
-        """Whether the client has to take what was sent before there is more."""
-        self._untaken: Later[bool] | None = None
+        self._leave: Callable[[], None] | None = None
+        """Closes the connection, when all is sent."""
         self._alarm = Alarm(server.loop.events, self._out_of_time)
 
     @property
@@ -64,19 +66,14 @@ class Line(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Send to the client, if it is there."""
         if self._is_open:
-            self._transport.write(data)
+            self._outlet.send(data)
 
     def hand_over(self, data: bytes, taken: Later[bool]) -> None:
         """Send to the client, and tell when its connection took it all, or that it is gone."""
-        if not self._is_open:
-            taken.bring(False)
-            return
-        self._transport.set_write_buffer_limits(high=1, low=0)
-        self._transport.write(data)
-        if self._full:
-            self._untaken = taken
+        if self._is_open:
+            self._outlet.hand_over(data, taken)
         else:
-            taken.bring(True)
+            taken.bring(False)
 
     def ask_for_more(self) -> None:
         """Some thread waits for more of the body it reads."""
@@ -90,7 +87,7 @@ class Line(asyncio.Protocol):
         self._busy = False
         turn.environ = {}  # which knows the turn
         if not turn.keep or self._server.stopping or (self._deaf and not self._turns):
-            self._hang_up(turn.whole)
+            self._hang_up(self._close if turn.whole else self._linger)
             return
         self._alarm.set(self._server.patience.head)
         self._unread_body = False
@@ -101,7 +98,7 @@ class Line(asyncio.Protocol):
     def stop(self) -> None:
         """Close the connection when what is under way is answered."""
         if not self._turns:
-            self._transport.close()
+            self._hang_up(self._close)
         elif not self._turns[-1].complete:
             self._turns[-1].break_off()
             self._proceed()
@@ -126,6 +123,8 @@ class Line(asyncio.Protocol):
         }
         self._reader = Reader(self, self._server.heads, common)
         self._inlet = Inlet(self.loop.events, self._transport, self._read, self._room)
+        self._outlet = Outlet(self._transport, self._emptied)
+        self._outlet.open()
         self._alarm.set(self._server.patience.head)
         self._server.came(self)
 
@@ -135,22 +134,26 @@ class Line(asyncio.Protocol):
             self._inlet.came(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more: it still gets the answer to half a body, unless by TLS, but nothing else."""
-        half = self._turns and not self._turns[-1].complete
+        """The client sends no more: unless by TLS, it still gets the answer to half a body, and all of one that began.
+
+        Nothing else is answered.
+        """
+        half = bool(self._turns) and not self._turns[-1].complete
+        taking = self._outlet.full
         if half:
             self._turns[-1].break_off()
             self._proceed()
-        return bool(half) and self._transport.can_write_eof()
+        elif taking:
+            self._hang_up(self._close)
+        return (half or taking) and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         """The client does not take what was sent as fast as that was."""
-        self._full = True
+        self._outlet.pause()
 
     def resume_writing(self) -> None:
         """It took it."""
-        self._full = False
-        self._settle(True)
-        self._proceed()
+        self._outlet.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # why does not matter
         """The client is gone, or was closed the connection on."""
@@ -190,7 +193,7 @@ class Line(asyncio.Protocol):
         self._proceed()
         if self._refusal and not self._turns and self._is_open:
             self.send(REFUSAL.format(self._refusal).encode())
-            self._hang_up(at_once=False)
+            self._hang_up(self._linger)
 
     def _room(self) -> int:
         """How many bytes may be read now."""
@@ -203,7 +206,7 @@ class Line(asyncio.Protocol):
         if self._proceeding:
             return
         self._proceeding = True
-        while self._turns and not self._busy and not self._full and self._is_open:
+        while self._turns and not self._busy and not self._outlet.full and self._is_open:
             turn = self._turns[0]
             if not turn.complete and self._gathers(turn):
                 break
@@ -244,7 +247,7 @@ class Line(asyncio.Protocol):
         self._inlet.empty()
         for turn in self._turns:
             turn.break_off()
-        self._settle(False)
+        self._outlet.close()
 
     def _turn_deaf(self, refusal: str) -> None:
         """Read no more, for it cannot be understood; what came before is answered."""
@@ -254,38 +257,42 @@ class Line(asyncio.Protocol):
         if self._turns and not self._turns[-1].complete:
             self._turns[-1].break_off()
 
-    def _hang_up(self, at_once: bool) -> None:
-        """Close the connection when all is sent; or later, for a client that still sends would lose the answer."""
+    def _emptied(self) -> None:
+        """The client took all that it was sent."""
+        if self._leave:
+            self._leave()
+        elif self._turns:
+            self._proceed()
+        else:
+            self._alarm.set(self._server.patience.head)
+
+    def _hang_up(self, leave: Callable[[], None]) -> None:
+        """Close the connection when all is sent; nothing else is answered."""
         self._deaf = True
         self._refusal = ""
         self._turns.clear()
         self._inlet.empty()
-        if at_once or not self._is_open:
-            self._transport.close()
-            return
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
         self._unread_body = False
         self._inlet.go_on()
         self._alarm.put_off()
-        seconds = LAST_SECONDS if self._server.stopping else LINGER_SECONDS
-        self.loop.events.call_later(seconds, self._stop_lingering)
+        self._leave = leave
+        if self._is_open and not self._outlet.full:
+            leave()
 
-    def _stop_lingering(self) -> None:
-        if self._transport.get_write_buffer_size():
-            self.loop.events.call_later(LINGER_SECONDS, self._stop_lingering)
-        else:
-            self._transport.abort()
+    def _linger(self) -> None:
+        """Close the connection later: a client that still sends would lose the answer."""
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self.loop.events.call_later(LAST_SECONDS if self._server.stopping else LINGER_SECONDS, self._close)
 
-    def _settle(self, taken: bool) -> None:
-        """Tell who waits for the client whether it took what it was sent."""
-        waiting, self._untaken = self._untaken, None
-        if waiting:
-            waiting.bring(taken)
+    def _close(self) -> None:
+        self._transport.close()
+        if self._server.stopping:
+            self.loop.events.call_later(LAST_SECONDS, self._transport.abort)
 
     def _out_of_time(self) -> None:
         """The client took too long."""
-        if self._transport.get_write_buffer_size():
+        if self._outlet.full:
             self._alarm.set(self._server.patience.head)  # it still takes what it was sent
         elif self._turns:
             self._turns[0].give_up()

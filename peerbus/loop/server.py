@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 MOST_GATHERED = 64 << 10
 TLS_SECONDS = 10.0
 """How long a client may take until it speaks TLS, where it must."""
-TLS_END_SECONDS = 1.0
-"""How long it may take to answer to the end of TLS, before the connection is closed without."""
 
 
 class LoopServer(Stoppable):
@@ -127,6 +125,8 @@ class LoopServer(Stoppable):
             turn.respond(500, [], b"")
 
     def _run_in_a_thread(self, turn: Turn, environ: Environ) -> None:
+        if turn.answered:  # it was refused for want of a thread, but the pool had taken it already
+            return
         me = threading.get_ident()
         self._at[me] = turn, environ
         if not turn.complete:
@@ -154,7 +154,6 @@ class LoopServer(Stoppable):
             backlog=BACKLOG,
             ssl=self._tls,
             ssl_handshake_timeout=TLS_SECONDS if self._tls else None,
-            ssl_shutdown_timeout=TLS_END_SECONDS if self._tls else None,
         )
 
     def _close(self) -> None:

@@ -32,8 +32,8 @@ class Turn:
     """One request, from its head on. Any thread may answer it, all else is done in the loop."""
 
     __slots__ = (
-        *("_answered", "_arriving", "_bodiless", "_late", "_line", "_old", "_pieces", "_size"),
-        *("complete", "environ", "hesitates", "keep", "whole"),
+        *("_arriving", "_bodiless", "_late", "_line", "_old", "_pieces", "_size"),
+        *("answered", "complete", "environ", "hesitates", "keep", "whole"),
     )
 
     def __init__(self, line: Line, environ: Environ, keep: bool, body: bytes | None = None) -> None:
@@ -53,7 +53,8 @@ class Turn:
         self._size = 0
         self._late = False
         self._arriving: ArrivingBody | None = None
-        self._answered = False
+        self.answered = False
+        """Whether its answer has begun, or is sent."""
 
     # The request
 
@@ -122,7 +123,7 @@ class Turn:
         In the loop's own thread, which must not wait, a part counts as taken if the connection is open.
         """
         with closing(parts):
-            if self._answered:
+            if self.answered:
                 return
             sized = _says_length(headers)
             chunked = not (sized or self._old)
@@ -143,9 +144,9 @@ class Turn:
                 self._line.loop.call(self._line.answered, self)
 
     def _respond(self, status: int, headers: Headers, body: bytes) -> None:
-        if self._answered:
+        if self.answered:
             return
-        self._answered = True
+        self.answered = True
         try:
             head = self._head(status, headers, None if status in WITHOUT_BODY else len(body))
         except ValueError:
@@ -176,7 +177,7 @@ class Turn:
         return taken.result() if taken.done or not loop.here else True
 
     def _begin_to_hand_over(self, data: bytes, taken: Later[bool]) -> None:
-        self._answered = True
+        self.answered = True
         self._line.hand_over(data, taken)
 
 

@@ -14,8 +14,8 @@ from peerbus.application import IN_PARTS, Environ, Headers, Parts, Respond
 from peerbus.listening import bind
 from peerbus.loop.inlet import PART
 from tests.servers import start_server
-from tests.support import DEADLINE, Api, in_background
-from tests.web.support import Connection, RawReply, request
+from tests.support import DEADLINE, Api, eventually, in_background
+from tests.web.support import Connection, NotReading, RawReply, request
 
 AT_ONCE = [("POST", "/echo"), ("GET", "/empty")]
 SHOWN = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "HTTP_HOST", "HTTP_X_OWN", "CONTENT_TYPE")
@@ -184,6 +184,42 @@ def test_who_offers_another_protocol_is_answered_in_this_one(api: Api, name: str
             for path in ("/echo", "/other"):
                 shown, echo = echoed(connection.call("POST", path, body, offer))
                 assert (shown["HTTP_X_OWN"], echo) == ("1", body)
+
+
+def test_who_ends_sending_while_an_answer_comes_gets_all_of_it(api: Api) -> None:
+    with NotReading(api.url) as connection:
+        connection.send(request("GET", "/large"))
+        connection.head()
+        connection.end_sending()
+        assert len(connection.received()) == LARGE
+
+
+def test_what_is_refused_for_want_of_a_thread_is_not_done_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    let_go = threading.Event()
+
+    def application(environ: Environ, respond: Respond) -> None:
+        asked.append(environ["PATH_INFO"])
+        let_go.wait(DEADLINE)
+        respond(200, [], b"")
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with (
+        start_server("loop", application, bind("127.0.0.1", 0), 2) as api,
+        Connection(api.url) as first,
+        Connection(api.url) as second,
+    ):
+        first.send(request("GET", "/first"))
+        eventually(lambda: asked)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", fail)
+            assert second.call("GET", "/second").status == 503
+        let_go.set()
+        assert first.reply().status == 200
+        assert first.call("GET", "/third").status == 200
+    assert asked == ["/first", "/third"]
 
 
 @pytest.mark.parametrize("ahead", range(5))
