@@ -14,6 +14,7 @@ from peerbus.later import Later
 from peerbus.loop.connection import Answer, Connection, Exchange, Received
 from peerbus.loop.heads import Heads
 from peerbus.loop.loop import Loop
+from peerbus.loop.names import Names
 from peerbus.tls import trust
 
 SWEEP_SECONDS = 0.1
@@ -32,6 +33,8 @@ class TimedOut(Exception):
 class Transport:
     """Sends requests from any thread, and brings the answers in the thread of its loop, however many are under way.
 
+    What cannot be sent at all has failed when `send` returns.
+
     Proxies in the environment are not used: the other side is ours.
     """
 
@@ -43,6 +46,7 @@ class Transport:
         self._loop = loop
         self._most = most
         self._heads: Heads[Answer] = Heads()
+        self._names = Names(loop)
         self._trust = trust(ca) if ca else None
         self._connect_timeout = connect_timeout
         self._idle: dict[str, deque[Connection]] = {}
@@ -109,14 +113,24 @@ class Transport:
     async def _connected(self, exchange: Exchange) -> Connection:
         """A new connection; raises `OSError`, also where that takes too long, and `ValueError`."""
         scheme, host, port = _address(exchange.origin)
-        if scheme == "https":
+        secured = scheme == "https"
+        if secured:
             self._trust = self._trust or trust()
-        async with asyncio.timeout(min(self._connect_timeout, exchange.timeout)):
-            _, connection = await self._loop.events.create_connection(
-                lambda: Connection(exchange.origin, self._heads, self._most, self._answered, self._ended),
-                *(host, port),
-                ssl=self._trust if scheme == "https" else None,
-            )
+        deadline = self._loop.events.time() + min(self._connect_timeout, exchange.timeout)
+        *others, last = await self._names.addresses(host, deadline)
+        async with asyncio.timeout_at(deadline):
+            for address in others:
+                with suppress(OSError):
+                    return await self._connected_at(address, port, host if secured else None, exchange.origin)
+            return await self._connected_at(last, port, host if secured else None, exchange.origin)
+
+    async def _connected_at(self, address: str, port: int, secured_for: str | None, origin: str) -> Connection:
+        _, connection = await self._loop.events.create_connection(
+            lambda: Connection(origin, self._heads, self._most, self._answered, self._ended),
+            *(address, port),
+            ssl=self._trust if secured_for else None,
+            server_hostname=secured_for,
+        )
         return connection
 
     def _answered(self, connection: Connection, received: Received) -> None:
@@ -132,8 +146,11 @@ class Transport:
     def _ended(self, connection: Connection, error: Exception | None) -> None:
         """What a connection that is closed carried is sent again, or fails."""
         self._open.discard(connection)
-        with suppress(KeyError, ValueError):
-            self._idle[connection.origin].remove(connection)
+        idle = self._idle.get(connection.origin, deque())
+        if connection in idle:
+            idle.remove(connection)
+        if not idle:
+            self._idle.pop(connection.origin, None)
         exchange, connection.exchange = connection.exchange, None
         if exchange is None:
             return
@@ -160,6 +177,7 @@ class Transport:
         for task in list(self._connecting):
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
+        await self._names.close()
         for connection in list(self._open):
             if exchange := connection.exchange:
                 connection.exchange = None
