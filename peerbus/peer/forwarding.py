@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from string import punctuation
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -22,6 +22,8 @@ from peerbus.peer.membership import Fields, Membership, Subscription
 from peerbus.peer.undelivered import Undelivered
 from peerbus.protocol import NackAnswer, RegisterAnswer, RegisterRequest, SubscribeAnswer
 from peerbus.web import WAITS, Reply, read_body
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +92,8 @@ class Forwarding:
         if call.wait:
             environ[WAITS] = True
         if self._alone:
-            return self._in_a_worker(lambda: self._forward_alone(call))
-        before = self._subscription(call)
-        answer: Later[Reply] = Later()
-        self._send(call).when_done(lambda sent: settle(answer, partial(self._answer, call, before, sent)))
-        return answer
+            return self._in_a_worker(partial(self._forward_alone, call))
+        return self._forward(call)
 
     def _call(self, environ: Environ) -> Call:
         body = read_body(environ, self._max_body)
@@ -110,42 +109,48 @@ class Forwarding:
             wait = _seconds(fields["wait"]) if "wait" in fields else 0.0
         return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
 
+    def _forward(self, call: Call, mends: bool = True) -> Later[Reply]:
+        before = self._subscription(call)
+        answer: Later[Reply] = Later()
+        self._send(call).when_done(lambda sent: settle(answer, partial(self._answer, call, before, mends, sent)))
+        return answer
+
     def _send(self, call: Call) -> Later[Received]:
         return self._index.send(self._method, call.path, call.body, call.headers, call.wait)
 
-    def _answer(self, call: Call, before: Subscription | None, sent: Later[Received]) -> Reply | Later[Reply]:
+    def _answer(
+        self, call: Call, before: Subscription | None, mends: bool, sent: Later[Received]
+    ) -> Reply | Later[Reply]:
         """The answer to what was sent, in the thread that brought it, which must not block."""
         received = self._index.received(sent)
-        if self._can_mend(call, received):
-            return self._in_a_worker(lambda: self._mend_and_repeat(call, before, received))
-        return self._reply(call, before, received)
+        if not (mends and self._can_mend(call, received)):
+            return self._reply(call, before, received)
 
-    def _in_a_worker(self, make: Callable[[], Reply]) -> Later[Reply]:
-        """What a worker makes, brought in the loop as all answers are: who sends one there waits for no client."""
-        answer: Later[Reply] = Later()
+        def repeat(mended: bool) -> Reply | Later[Reply]:
+            return self._forward(call, mends=False) if mended else self._reply(call, before, received)
 
-        def bring(made: Later[Reply]) -> None:
-            if not self._index.loop.call(settle, answer, made.result):
-                settle(answer, made.result)
+        return self._in_a_worker(self._membership.renew).then(repeat)
 
-        made: Later[Reply] = Later()
+    def _in_a_worker(self, make: Callable[[], T]) -> Later[T]:
+        """What a worker makes, brought in the loop: what follows there waits for no client."""
+        brought: Later[T] = Later()
+
+        def bring(made: Later[T]) -> None:
+            if not self._index.loop.call(settle, brought, made.result):
+                settle(brought, made.result)
+
+        made: Later[T] = Later()
         made.when_done(bring)
         self._workers.submit(settle, made, make)
-        return answer
+        return brought
 
     def _forward_alone(self, call: Call) -> Reply:
         """Forward a call that no renewal may overtake."""
         with self._membership.unchanging():
             received = self._index.received(self._send(call))
-            if self._can_mend(call, received):
-                return self._mend_and_repeat(call, None, received)
+            if self._can_mend(call, received) and self._membership.renew():
+                received = self._index.received(self._send(call))
             return self._reply(call, None, received)
-
-    def _mend_and_repeat(self, call: Call, before: Subscription | None, received: Received) -> Reply:
-        if self._membership.renew():
-            before = self._subscription(call)
-            received = self._index.received(self._send(call))
-        return self._reply(call, before, received)
 
     def _can_mend(self, call: Call, received: Received) -> bool:
         """Whether what the server does not know should be there."""

@@ -9,7 +9,7 @@ import pytest
 
 from peerbus.peer.node import WORKERS
 from tests.peer.conftest import Restartable
-from tests.support import Api, Process, eventually, start_node
+from tests.support import DEADLINE, Api, Process, eventually, start_node
 from tests.web.support import NotReading, request
 
 LARGE = 8 << 20
@@ -54,6 +54,26 @@ def test_who_does_not_read_what_was_mended_keeps_nobody_from_being_mended(index:
             client.head()
             assert node.events().count("resubscribed") == number + 1
         assert node.post("/register_peer_node").status == 200
+
+
+def test_pulls_that_wait_anew_when_they_were_mended_keep_nobody_waiting(index: Api) -> None:
+    pulls = WORKERS + 1
+
+    def all_wait() -> bool:
+        return bool(index.get("/stats").body["stats"]["waiting_pulls"] == pulls)
+
+    with start_node("peer1", index.url) as node:
+        subscribe(node)
+        waiting = [
+            node.in_background("POST", "/pull_messages", topic="news", wait=60, max_messages=1) for _ in range(pulls)
+        ]
+        eventually(all_wait)
+        lose_lease(index, "peer1")
+        eventually(all_wait)
+        assert node.post("/register_peer_node").status == 200
+        index.post("/publish", topic="news", messages=list(range(pulls)))
+        pulled = [message for pull in waiting for message in pull.result(DEADLINE).body["messages"]]
+        assert sorted(pulled) == list(range(pulls))
 
 
 def test_after_a_restart_the_options_are_the_same(server: Restartable) -> None:
