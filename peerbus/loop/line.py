@@ -70,7 +70,7 @@ class Line(asyncio.Protocol):
 
     def hand_over(self, data: bytes, taken: Later[bool]) -> None:
         """Send to the client, and tell when its connection took it all, or that it is gone."""
-        if self._is_open:
+        if self._is_open and not self._leave:
             self._outlet.hand_over(data, taken)
         else:
             taken.bring(False)
