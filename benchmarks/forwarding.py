@@ -23,6 +23,7 @@ class Forwarding:
     """Publishing directly and through a peer's node, by turns: one start of the processes of both.
 
     Figures are medians of its rounds; `ratio` is that of the latencies (p50) in a round, the node's to the direct one.
+    `stolen` is what the hypervisor took away, a share of all processors' time.
     """
 
     connections: int
@@ -33,13 +34,16 @@ class Forwarding:
     direct_per_s: float
     node_per_s: float
     errors: int
+    stolen: float
 
     def __str__(self) -> str:
         """One line for a person."""
         latency = (
             f"p50 {self.direct_p50_ms:.3f} ms directly, {self.node_p50_ms:.3f} through a node: {self.ratio:.2f} times"
         )
-        rate = f"{self.direct_per_s:,.0f}/s and {self.node_per_s:,.0f}/s; {self.errors} errors"
+        rate = (
+            f"{self.direct_per_s:,.0f}/s and {self.node_per_s:,.0f}/s; {self.errors} errors, {self.stolen:.0%} stolen"
+        )
         return f"{self.connections:2} connections, start {self.start}: {latency}; {rate}"
 
 
@@ -59,6 +63,7 @@ def compare(connections: int, start: int, rounds: int, seconds: int) -> Forwardi
         _rate(direct),
         _rate(node),
         sum(each.errors for each in [*direct, *node]),
+        median(each.stolen for each in [*direct, *node]),
     )
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from benchmarks.line import PATIENCE_SECONDS, Line, LineBroken, is_good
 from benchmarks.request import Request, prepare
+from benchmarks.stolen import Stolen
 
 
 class Caller(NamedTuple):
@@ -38,6 +39,8 @@ class Load:
     seconds: float = 0.0
     processor_seconds: float = 0.0
     """What the generator itself used of one processor core."""
+    stolen: float = 0.0
+    """The share of all processors' time that the hypervisor took away meanwhile."""
     first_error: bytes = b""
 
 
@@ -86,6 +89,7 @@ def _drive(turns: dict[int, _Turn]) -> Load:
     poller = select.poll()
     for number in turns:
         poller.register(number, select.POLLIN)
+    stolen = Stolen()
     processor_start, start = time.process_time(), time.perf_counter()
     under_way = sum(turn.go_on() for turn in turns.values())
     while under_way:
@@ -100,6 +104,7 @@ def _drive(turns: dict[int, _Turn]) -> Load:
                 under_way -= not turn.go_on()
     load.seconds = time.perf_counter() - start
     load.processor_seconds = time.process_time() - processor_start
+    load.stolen = stolen.share()
     return load
 
 

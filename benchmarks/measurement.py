@@ -12,7 +12,7 @@ class Measurement(Summary):
 
     `peers` callers called at once, each on one connection. `errors` counts the answers that were not the expected
     ones; all other figures are of the good answers. `generator_cpu` is the share of one processor core that the
-    load generator used meanwhile.
+    load generator used meanwhile, `stolen` that of all processors' time that the hypervisor took away.
     """
 
     call: str
@@ -25,6 +25,7 @@ class Measurement(Summary):
     requests_per_s: float
     messages_per_s: float
     generator_cpu: float
+    stolen: float
 
 
 def measured(load: Load, call: str, via: str, peers: int, messages_per_request: int = 0) -> Measurement:
@@ -49,4 +50,5 @@ def measured(load: Load, call: str, via: str, peers: int, messages_per_request: 
         requests_per_s=rate,
         messages_per_s=rate * messages_per_request,
         generator_cpu=load.processor_seconds / load.seconds if load.seconds else 0.0,
+        stolen=load.stolen,
     )

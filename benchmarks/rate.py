@@ -13,8 +13,8 @@ class Rate:
     """What one system came to in several rounds.
 
     The rate and the latencies are the medians of the rounds, `least` and `most` the rates of the slowest and the
-    fastest one, `errors` the sum. `ratio` is the median of the rates divided by those that the system named in
-    `against` had in the same round.
+    fastest one, `errors` the sum. `stolen` is the median of what the hypervisor took away, a share of all processors'
+    time. `ratio` is the median of the rates divided by those that the system named in `against` had in the same round.
     """
 
     system: str
@@ -27,6 +27,7 @@ class Rate:
     p50_ms: float
     p99_ms: float
     errors: int
+    stolen: float
     against: str
     ratio: float
 
@@ -35,7 +36,8 @@ class Rate:
         latency = f"p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms"
         ratio = "" if math.isnan(self.ratio) else f", {self.ratio:,.2f} x {self.against}"
         what = f"{self.call}, {self.system}"
-        return f"{what:50} {self.messages_per_s:11,.0f} messages/s; {latency}; {self.errors} errors{ratio}"
+        trouble = f"{self.errors} errors, {self.stolen:.0%} stolen"
+        return f"{what:50} {self.messages_per_s:11,.0f} messages/s; {latency}; {trouble}{ratio}"
 
 
 def rates(outcomes: Mapping[System, Sequence[Outcome]]) -> list[Rate]:
@@ -59,6 +61,7 @@ def _rate(system: System, outcomes: Sequence[Outcome], others: Sequence[Outcome]
         p50_ms=median(each.p50_ms for each in outcomes),
         p99_ms=median(each.p99_ms for each in outcomes),
         errors=sum(each.errors for each in outcomes),
+        stolen=median(each.stolen for each in outcomes),
         against=system.against,
         ratio=median(ratios) if ratios else math.nan,
     )

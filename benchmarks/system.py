@@ -7,16 +7,22 @@ from typing import NamedTuple
 
 from benchmarks.request import Request
 from benchmarks.setup import ask
+from benchmarks.stolen import Stolen
 from benchmarks.wrk import Round, attack
 
 
 class Outcome(NamedTuple):
-    """What one round came to; `errors` counts the answers that were missing, or not what was asked for."""
+    """What one round came to.
+
+    `errors` counts the answers that were missing, or not what was asked for. `stolen` is the share of all processors'
+    time that the hypervisor took away meanwhile.
+    """
 
     messages_per_s: float
     p50_ms: float
     p99_ms: float
     errors: int
+    stolen: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,10 +48,12 @@ class System:
         """Let wrk send requests for some seconds; raises `WrkFailed`, `LineBroken` and `SetupFailed`."""
         with self.during():
             before = self.total() if self.total else 0
+            stolen = Stolen()
             came = attack(self.url, [request.data for request in self.requests], connections, seconds)
+            share = stolen.share()
             handled = self.total() - before if self.total else None
             ask(self.url, self.requests[0])
-        return outcome(came, self.messages, handled)
+        return outcome(came, self.messages, handled)._replace(stolen=share)
 
 
 def outcome(came: Round, messages: int, handled: int | None) -> Outcome:

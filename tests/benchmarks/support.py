@@ -23,7 +23,7 @@ def a_measurement(call: str, via: str, peers: int, messages: int = 0) -> Measure
 
 def a_rate(system: str, against: str = "") -> Rate:
     ratio = 2.0 if against else math.nan
-    return Rate(system, "publish", 1, 3, 2000.0, 1000.0, 2500.0, 0.5, 1.5, 0, against, ratio)
+    return Rate(system, "publish", 1, 3, 2000.0, 1000.0, 2500.0, 0.5, 1.5, 0, 0.0, against, ratio)
 
 
 def measurements(*counts: int) -> list[Measurement]:
