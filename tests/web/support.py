@@ -40,10 +40,14 @@ def door(routes: Routes) -> Application:
 
 WAYS: dict[str, tuple[Callable[[Routes], Application], str]] = {
     "door": (door, "threads"),
-    "flask": (flask_alone, "threads"),
+    "flask": (flask_alone, "loop"),
     "loop": (door, "loop"),
 }
-"""How requests come to handlers, and by which server."""
+"""How requests come to handlers, and by which server.
+
+Flask's handlers block while a pull waits, and granian's pool would then, once in thousands of times, keep a request
+until the next one comes: where its only thread has just taken another, and not yet said so, it starts no second one.
+"""
 JSON = {"Content-Type": "application/json"}
 
 
@@ -88,7 +92,7 @@ def serve(
     target = broker or Broker(Limits(**limits))
     routes = {row: answering(row, target, max_body) for row in (*ROWS, *more)}
     application, server = WAYS[way]
-    at_once = [(row.method, row.path) for row in routes]
+    at_once = [(row.method, row.path) for row in routes] if application is door else []
     with (
         tended(target),
         start_server(
