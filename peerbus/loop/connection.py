@@ -31,14 +31,15 @@ class Answer(NamedTuple):
 
 
 class Exchange(Later[Received]):
-    """A request on its way, until `deadline` at most, and the answer to it when that is there."""
+    """A request on its way, until `deadline` at most, `again` if need be; and the answer to it when that is there."""
 
-    __slots__ = ("data", "deadline", "origin", "timeout")
+    __slots__ = ("again", "data", "deadline", "origin", "timeout")
 
-    def __init__(self, origin: str, data: bytes, timeout: float) -> None:
+    def __init__(self, origin: str, data: bytes, timeout: float, again: bool) -> None:
         super().__init__()
         self.origin = origin
         self.data = data
+        self.again = again
         self.timeout = timeout
         self.deadline = monotonic() + timeout
 

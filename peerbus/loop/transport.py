@@ -55,14 +55,17 @@ class Transport:
         self._sweeping = False
         self._closing = False
 
-    def send(self, method: str, url: str, body: bytes, headers: tuple[str, ...], timeout: float) -> Later[Received]:
+    def send(
+        self, method: str, url: str, body: bytes, headers: tuple[str, ...], timeout: float, again: bool = False
+    ) -> Later[Received]:
         """Send one request; its answer comes within `timeout` seconds, or `TimedOut`.
 
-        Or `Unreachable`, for a URL that cannot be one too. A request that a kept connection was closed on is sent
-        once more on a new one: the other side closes a connection that it has not begun to answer on when it is idle.
+        Or `Unreachable`, for a URL that cannot be one too. One that may be sent `again` is, on a new connection, where
+        a kept one was closed before an answer came: that was idle for too long, or the other side did what was asked
+        and could not say so.
         """
         origin, head = _head(method, url, headers)
-        exchange = Exchange(origin, b"%b%d\r\n\r\n%b" % (head, len(body), body), timeout)
+        exchange = Exchange(origin, b"%b%d\r\n\r\n%b" % (head, len(body), body), timeout, again)
         if not origin:
             exchange.fail(Unreachable("the URL has characters that none may have"))
         elif not self._loop.call(self._begin, exchange):
@@ -116,7 +119,7 @@ class Transport:
         secured = scheme == "https"
         if secured:
             self._trust = self._trust or trust()
-        deadline = self._loop.events.time() + min(self._connect_timeout, exchange.timeout)
+        deadline = self._loop.events.time() + min(self._connect_timeout, exchange.deadline - monotonic())
         *others, last = await self._names.addresses(host, deadline)
         async with asyncio.timeout_at(deadline):
             for address in others:
@@ -154,7 +157,8 @@ class Transport:
         exchange, connection.exchange = connection.exchange, None
         if exchange is None:
             return
-        if connection.used and not connection.answered and not isinstance(error, TimedOut) and not self._closing:
+        broken = not isinstance(error, TimedOut) and not self._closing
+        if exchange.again and connection.used and not connection.answered and broken:
             self._connect(exchange)
         elif isinstance(error, TimedOut):
             exchange.fail(error)

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 86_400.0
 """The most that is added to the time an answer may take; what a pull may wait is for the server to say."""
+SMALL = 64 << 10
+"""Bytes of a body whose fields are read however many there are."""
 PASSED_ON = {name.lower().encode(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
 """The headers of an answer that are the caller's too."""
 
@@ -85,6 +87,8 @@ class Forwarding:
         self._workers = workers
         self._observe = OBSERVERS.get(endpoint.name)
         self._alone = endpoint.name in CHANGES_MEMBERSHIP
+        self._again = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
+        self._decode_known = msgspec.json.Decoder(_known_fields(endpoint)).decode
 
     def __call__(self, environ: Environ) -> Later[Reply]:
         """Forward one call; raises what keeps it from being forwarded."""
@@ -104,7 +108,7 @@ class Forwarding:
         if self._in_query and not body:
             query = fill_in_query(query, self._membership.peer_id)
             fields = {}
-        elif self._has_peer_id and (fields := _fields(body, headers)) is not None:
+        elif self._has_peer_id and (fields := self._fields(body, headers)) is not None:
             body = fill_in_body(body, fields, self._membership, self._registers)
             wait = _seconds(fields["wait"]) if "wait" in fields else 0.0
         return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
@@ -115,8 +119,25 @@ class Forwarding:
         self._send(call).when_done(lambda sent: settle(answer, partial(self._answer, call, before, mends, sent)))
         return answer
 
+    def _fields(self, body: bytes, headers: tuple[str, ...]) -> Fields | None:
+        """The fields of a body, or None when it is not an object in JSON: that is for the server to refuse.
+
+        So are fields that the call does not have, in a large body: any number of them would hold up everybody here.
+        """
+        if headers is not JSON_HEADERS and JSON not in headers[0].lower():
+            return None
+        try:
+            text = body if body.isascii() else body.decode()
+            if len(body) <= SMALL:
+                return _decode_fields(text) if body else {}
+            known = self._decode_known(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        fields = zip(known.__struct_encode_fields__, msgspec.structs.astuple(known), strict=True)
+        return {name: value for name, value in fields if value}
+
     def _send(self, call: Call) -> Later[Received]:
-        return self._index.send(self._method, call.path, call.body, call.headers, call.wait)
+        return self._index.send(self._method, call.path, call.body, call.headers, call.wait, self._again)
 
     def _answer(
         self, call: Call, before: Subscription | None, mends: bool, sent: Later[Received]
@@ -200,14 +221,12 @@ def _headers(environ: Environ, body: bytes) -> tuple[str, ...]:
     return (f"Content-Type: {content_type}",) if content_type else ("Content-Type:",)
 
 
-def _fields(body: bytes, headers: tuple[str, ...]) -> Fields | None:
-    """The fields of a body, or None when it is not an object in JSON: that is for the server to refuse."""
-    if headers is not JSON_HEADERS and JSON not in headers[0].lower():
-        return None
-    try:
-        return _decode_fields(body if body.isascii() else body.decode()) if body else {}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+def _known_fields(endpoint: Endpoint[Any, Any]) -> type[msgspec.Struct]:
+    """A request of the endpoint whose fields are not read; empty where they are not there."""
+    request = endpoint.request
+    names = dict(zip(request.__struct_fields__, request.__struct_encode_fields__, strict=True))
+    fields = [(name, Raw, Raw(b"")) for name in names]
+    return msgspec.defstruct(request.__name__, fields, rename=names, forbid_unknown_fields=True)
 
 
 def _seconds(value: Raw) -> float:
@@ -288,3 +307,6 @@ OBSERVERS: dict[str, Callable[[Answered], None]] = {
 
 CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
 """The calls that no renewal may overtake."""
+
+SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "subscribe"}
+"""The calls that leave behind the same when they are made twice; so do those that change nothing."""

@@ -53,16 +53,18 @@ class Index:
         self.ca = ca
         self._transport = Transport(loop, CONNECT_SECONDS, ca)
 
-    def send(self, method: str, path: str, body: bytes, headers: tuple[str, ...], wait: float = 0.0) -> Later[Received]:
+    def send(
+        self, method: str, path: str, body: bytes, headers: tuple[str, ...], wait: float = 0.0, again: bool = False
+    ) -> Later[Received]:
         """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.
 
-        Raises `TooManyWaiting`.
+        `again` says whether it does no harm to make it twice. Raises `TooManyWaiting`.
         """
         if wait and not self._waiting.acquire(blocking=False):
             raise TooManyWaiting(
                 f"{self._max_waiting} pulls are waiting, which is as many as this peer node takes. Pull without `wait`."
             )
-        sent = self._send(method, path, body, headers, wait + self.timeout)
+        sent = self._send(method, path, body, headers, wait + self.timeout, again)
         if wait:
             sent.when_done(lambda _: self._waiting.release())
         return sent
@@ -86,11 +88,11 @@ class Index:
         """Make a call of the peer node's own; an error of the server's is raised as its class."""
         body = msgspec.json.encode(request)
         timeout = self.timeout if timeout is None else timeout
-        received = self.received(self._send("POST", path, body, JSON_HEADERS, timeout))
+        received = self.received(self._send("POST", path, body, JSON_HEADERS, timeout, again=path == REGISTER))
         if received.status == 200:
             try:
                 return msgspec.json.decode(received.body, type=answer)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 raise self.not_ours() from None
         error = error_in(received)
         raise CATALOGUE.get(error.code, InternalError)(error.message)
@@ -108,15 +110,17 @@ class Index:
         """The error for an answer that no indexing server gives."""
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
 
-    def _send(self, method: str, path: str, body: bytes, headers: tuple[str, ...], timeout: float) -> Later[Received]:
+    def _send(
+        self, method: str, path: str, body: bytes, headers: tuple[str, ...], timeout: float, again: bool
+    ) -> Later[Received]:
         if authorization := self.authorization(path):
             headers = (*headers, f"Authorization: {authorization}")
-        return self._transport.send(method, self.url + path, body, headers, timeout)
+        return self._transport.send(method, self.url + path, body, headers, timeout, again)
 
 
 def error_in(received: Received) -> ErrorAnswer:
     """The error in an answer that is one; what is not ours to read counts as an internal error."""
     try:
         return _decode_error(received.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ErrorAnswer(InternalError.code, f"The answer with status {received.status} is not peerbus's.")

@@ -26,6 +26,8 @@ Fields = dict[str, Raw]
 RENEWALS_PER_LEASE = 3
 CHECK_SECONDS = 10.0
 """How often a peer without a lease looks whether the server still knows it."""
+LEAST_PAUSE_SECONDS = 0.05
+"""Between renewals, however short the lease."""
 RETRY_SECONDS = 1.0
 EXPLICIT_OPTIONS = {"ack_deadline", "max_attempts", "dead_letter_topic"}
 START_SECONDS = 1.0
@@ -292,11 +294,13 @@ class Membership:
         return self._index.call("/subscribe", request, SubscribeAnswer)
 
     def _renew_until_stopped(self) -> None:
-        self.renew()
+        self._renew_whatever_comes()
         self._tried.set()
         while not self._stopping:
             lease = self.registration.lease_seconds
-            pause = min(lease / RENEWALS_PER_LEASE, CHECK_SECONDS) if isinstance(lease, int | float) else CHECK_SECONDS
+            pause = CHECK_SECONDS
+            if isinstance(lease, int | float):
+                pause = min(max(lease / RENEWALS_PER_LEASE, LEAST_PAUSE_SECONDS), CHECK_SECONDS)
             if not self._hurry.wait(pause if self._reachable else min(RETRY_SECONDS, pause)):
                 self._renew_whatever_comes()
             self._hurry.clear()
@@ -305,5 +309,7 @@ class Membership:
         """Renew; a fault of ours must not end the renewals."""
         try:
             self.renew()
+        except IndexTimeout as error:
+            log.warning("Peer '%s' is not renewed now: %s", self.peer_id, error)
         except Exception:
             log.exception("Renewing the lease of peer '%s' failed", self.peer_id)

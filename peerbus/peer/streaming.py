@@ -107,7 +107,7 @@ class ForwardedStreams:
             return
         try:
             error = msgspec.json.decode(response.read(), type=ErrorAnswer)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise self._index.not_ours() from None
         raise CATALOGUE.get(error.code, InternalError)(error.message)
 

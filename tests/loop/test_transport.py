@@ -24,8 +24,8 @@ def transport() -> Iterator[Transport]:
     loop.close()
 
 
-def send(transport: Transport, url: str, body: bytes = b"", timeout: float = DEADLINE) -> Received:
-    return transport.send("POST", url, body, ("Content-Type: application/json",), timeout).result()
+def send(transport: Transport, url: str, body: bytes = b"", timeout: float = DEADLINE, again: bool = False) -> Received:
+    return transport.send("POST", url, body, ("Content-Type: application/json",), timeout, again).result()
 
 
 def test_a_request_arrives_as_it_was_given_and_its_answer_comes_back(transport: Transport) -> None:
@@ -57,7 +57,7 @@ def test_a_connection_is_kept_for_the_next_request(transport: Transport) -> None
 def test_a_connection_closed_between_requests_is_replaced(transport: Transport) -> None:
     with fake_server(http(200), hang_up_after_answer=True) as fake:
         for number in range(1, 4):
-            assert send(transport, fake.url).status == 200
+            assert send(transport, fake.url, again=True).status == 200
             fake.hang_ups.get(timeout=DEADLINE)
             assert fake.connections == number
 
@@ -167,8 +167,20 @@ def test_an_answer_that_began_is_not_asked_for_again(transport: Transport, answe
     with fake_server(http(200), answer, http(200), hang_up_after_answer=False) as fake:
         assert send(transport, fake.url).status == 200
         with pytest.raises((Unreachable, TimedOut)):
-            send(transport, fake.url, timeout=0.2)
+            send(transport, fake.url, timeout=0.2, again=True)
         assert fake.connections == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_may_have_been_done_is_asked_for_again_only_where_it_may_be(transport: Transport, again: bool) -> None:
+    with fake_server(http(200), HANG_UP, http(200)) as fake:
+        assert send(transport, fake.url).status == 200
+        if again:
+            assert send(transport, fake.url, again=True).status == 200
+        else:
+            with pytest.raises(Unreachable):
+                send(transport, fake.url)
+        assert fake.requests.qsize() == 2 + again
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nwh\r\n3\r\nole\r\n0\r\n\r\n"

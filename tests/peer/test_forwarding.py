@@ -223,6 +223,14 @@ def test_message_values_pass_byte_for_byte(twins: Twins, value: str) -> None:
     assert b'"messages":[' + value.encode() + b"]" in pulled.body
 
 
+@pytest.mark.parametrize("more", ["", ', "%s": 1', ', "topic": "%s"'])
+def test_a_large_body_is_taken_or_refused_alike(twins: Twins, more: str) -> None:
+    fields = "".join(more % number for number in range(20_000)) if more else ""
+    body = f'{{"topic": "news", "message": "{"x" * 100_000}"{fields}}}'
+    directly, through_node = twins.both("POST", "/publish", data=body, headers=JSON)
+    assert through_node == directly
+
+
 def test_a_waiting_pull_is_woken_by_a_publish_through_another_node(index: Api) -> None:
     with start_node("peer1", index.url) as reader, start_node("peer2", index.url) as writer:
         writer.post("/create_topic", topic="news")

@@ -6,11 +6,16 @@ from typing import Any
 import pytest
 
 from peerbus.endpoints import ENDPOINTS, Endpoint
+from peerbus.loop import Loop
+from peerbus.peer.events import Events
+from peerbus.peer.index import Index
+from peerbus.peer.membership import Membership
 from tests.fakes import HANG_UP, SILENCE, fake_server, http
 from tests.peer.conftest import Restartable
-from tests.support import Api, eventually, free_port, start_node
+from tests.support import DEADLINE, Api, eventually, free_port, start_node
 
 REGISTERED = b'{"message": "", "peer_id": "peer1", "created": true, "epoch": "e"}'
+NESTED = b'{"code": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 by_name = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 
 
@@ -95,6 +100,39 @@ def test_an_error_that_is_not_in_the_catalogue_passes_unchanged() -> None:
         reply = node.post("/pull_messages", topic="news")
     assert reply.status == 404
     assert reply.body == {"code": "from_the_future", "message": "Not known yet.", "more": 1}
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_node_outlives_answers_that_are_nested_too_deeply(status: int) -> None:
+    with (
+        fake_server(http(status, NESTED)) as fake,
+        start_node("peer1", fake.url, lease_seconds=0.15) as node,
+    ):
+        for _ in range(3):
+            assert b"/register_peer_node" in fake.next_request()
+        reply = node.session.post(f"{node.url}/pull_messages", json={"topic": "news"}, timeout=DEADLINE)
+        assert (reply.status_code, reply.content) == (status, NESTED)
+
+
+def test_a_publish_that_the_server_may_have_taken_is_not_made_again() -> None:
+    with fake_server(http(200, REGISTERED), HANG_UP) as fake, start_node("peer1", fake.url) as node:
+        fake.next_request()
+        reply = node.post("/publish", topic="news", message="once")
+        assert (reply.status, reply.body["code"]) == (502, "index_unreachable")
+        assert b"once" in fake.next_request()
+        assert fake.requests.empty()
+
+
+def test_a_registration_that_keeps_the_first_renewal_waiting_ends_no_renewals(index: Api) -> None:
+    loop = Loop("loop")
+    line = Index(loop, index.url, timeout=0.1, max_waiting=1)
+    membership = Membership(line, "peer1", "http://127.0.0.1:1", 30.0, Events())
+    with membership.unchanging():
+        membership.start()
+    assert eventually(lambda: membership.registered)
+    membership.stop()
+    line.close()
+    loop.close()
 
 
 def test_a_node_started_before_its_server_registers_once_it_is_there(server: Restartable) -> None:
