@@ -109,8 +109,10 @@ def test_who_comes_back_with_the_last_id_gets_each_message_once(subscribed: Api)
     with Reader(subscribed, **FOLLOWED) as reader:
         seen += reader.messages(50)
     publish(subscribed, *range(300, 600))
+    eventually(lambda: streams(subscribed) == 0)
     with Reader(subscribed, last_id=49, **FOLLOWED) as reader:
         seen += reader.messages(250)
+    eventually(lambda: streams(subscribed) == 0)
     with Reader(subscribed, last_id=299, **FOLLOWED) as reader:
         seen += reader.messages(300)
     assert seen == list(range(600))
