@@ -114,6 +114,12 @@ class TopicDeleted(PeerbusError):
     code, status = "topic_deleted", 410
 
 
+class StreamReplaced(PeerbusError):
+    """The reader of a stream came back, and follows the topic by another one."""
+
+    code, status = "stream_replaced", 409
+
+
 class TooSlow(PeerbusError):
     """The reader of a stream took too long for a part of it: the stream's last event, never an answer."""
 

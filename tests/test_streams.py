@@ -109,13 +109,22 @@ def test_who_comes_back_with_the_last_id_gets_each_message_once(subscribed: Api)
     with Reader(subscribed, **FOLLOWED) as reader:
         seen += reader.messages(50)
     publish(subscribed, *range(300, 600))
-    eventually(lambda: streams(subscribed) == 0)
     with Reader(subscribed, last_id=49, **FOLLOWED) as reader:
         seen += reader.messages(250)
-    eventually(lambda: streams(subscribed) == 0)
     with Reader(subscribed, last_id=299, **FOLLOWED) as reader:
         seen += reader.messages(300)
     assert seen == list(range(600))
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_who_comes_back_takes_the_place_of_its_earlier_stream(subscribed: Api, behind: int) -> None:
+    publish(subscribed, "one", "two")
+    with Reader(subscribed, **FOLLOWED) as before:
+        assert before.messages(2) == ["one", "two"]
+        with Reader(subscribed, last_id=1 - behind, **FOLLOWED) as reader:
+            assert before.end() == "stream_replaced"
+            publish(subscribed, "three")
+            assert reader.messages(1 + behind) == ["two", "three"][1 - behind :]
 
 
 def test_a_last_id_never_skips_what_was_not_handed_over(subscribed: Api) -> None:

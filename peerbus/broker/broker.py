@@ -204,20 +204,24 @@ class Broker(Overview):
         with self._lock:
             return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages)
 
-    def pull_waiting(self, peer_id: str, topic: str, max_messages: int, wait: float) -> Pulled | Later[Pulled]:
+    def pull_waiting(
+        self, peer_id: str, topic: str, max_messages: int, wait: float, reader: int | None = None
+    ) -> Pulled | Later[Pulled]:
         """Like `pull`, but where there is nothing yet, `tend` brings the answer: within `wait` seconds, or empty.
 
         Taking is one step with finding; of several that wait for one queue, the first is served first. The peer's
         lease stands while it waits. What ends the subscription ends the waiting, with the error `pull` would raise.
-        Raises those, `TooManyWaiting`, and `BadRequest` when `wait` is over the limit.
+        Raises those, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and for a `reader` that `resume`
+        named, `StreamReplaced` once there is a later one, also while it waits.
         """
         if wait > (limit := self._state.limits.max_wait):
             raise BadRequest(f"Expected seconds <= {limit:g} - at $.wait")
         with self._lock:
             queue = self._state.queue(peer_id, topic)
+            queue.check_reader(reader)
             if queue.ready or self._state.closing:
                 return self._state.pull(queue, peer_id, max_messages)
-            return self._state.pull_when_ready(queue, peer_id, max_messages, wait)
+            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader)
 
     def acknowledge(self, peer_id: str, topic: str, claims: Sequence[Claim] | int) -> Settled:
         """Settle for good the messages claimed, or all in the peer's hands up to the offset given.
@@ -268,17 +272,22 @@ class Broker(Overview):
                 self._state.up_to_date(queue)
             self._state.waiting.stir_queue(queue)
 
-    def resume(self, peer_id: str, topic: str, offset: int) -> None:
-        """Go back to `offset` with the peer's own message queue, where it is further on and acknowledges by pulling.
+    def resume(self, peer_id: str, topic: str, offset: int | None) -> int:
+        """Begin to follow the peer's message queue, and return the number of its reader for `pull_waiting`.
 
-        A group's stays where it is, and what is to be acknowledged comes again by itself.
+        One that comes back names the `offset` to go on at: the peer's own queue goes back there, where it is further on
+        and acknowledges by pulling, and its earlier readers get nothing more. A group's stays where it is, and what is
+        to be acknowledged comes again by itself.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
             queue = self._state.queue(peer_id, topic)
-            if queue.group is None and not queue.options.explicit and offset < queue.cursor:
-                queue.go_back(offset)
-                self._state.waiting.stir_queue(queue)
+            if offset is not None and queue.group is None and not queue.options.explicit:
+                queue.reader += 1
+                if offset < queue.cursor:
+                    queue.go_back(offset)
+                self._state.waiting.end(queue)
+            return queue.reader
 
     # What the server itself calls
 

@@ -7,6 +7,7 @@ from operator import ne
 from typing import TYPE_CHECKING, NamedTuple
 
 from peerbus.broker.unacknowledged import Claims, Delivery, Unacknowledged
+from peerbus.errors import StreamReplaced
 
 if TYPE_CHECKING:
     from peerbus.broker.topic import Topic
@@ -52,6 +53,7 @@ class MessageQueue:
         "members",
         "number",
         "options",
+        "reader",
         "started",
         "topic",
         "unacknowledged",
@@ -65,6 +67,8 @@ class MessageQueue:
         self.options = options
         self.group = group
         self.members: dict[str, None] = {}
+        self.reader = 0
+        """Which of those that came back to follow it did so last."""
         self.cursor = cursor
         self.started = cursor
         self.unacknowledged = Unacknowledged(topic.commons.totals)
@@ -190,6 +194,11 @@ class MessageQueue:
         self._journal.deliveries_changed(self, self.unacknowledged.deliveries)
         self.unacknowledged.forget_all()
         self._moved()
+
+    def check_reader(self, reader: int | None) -> None:
+        """Raise `StreamReplaced` for a reader that is not the last who came back."""
+        if reader not in (None, self.reader):
+            raise StreamReplaced("The reader of this stream came back, and follows the topic by another one.")
 
     def go_back(self, offset: int) -> None:
         """Hand over again from `offset` on, of a queue that acknowledges by pulling. What is freed counts as missed."""

@@ -140,9 +140,11 @@ class State:
             closing=self.closing,
         )
 
-    def pull_when_ready(self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float) -> Later[Pulled]:
+    def pull_when_ready(
+        self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float, reader: int | None
+    ) -> Later[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
-        waiter = Waiter(self.peers[peer_id], queue, max_messages, self.clock() + wait)
+        waiter = Waiter(self.peers[peer_id], queue, max_messages, self.clock() + wait, reader)
         self._wait(waiter)
         self.hurry()
         return waiter.answer
@@ -155,6 +157,7 @@ class State:
             try:
                 self.peers.check_same(waiter.peer)
                 queue = self.queue(peer_id, waiter.queue.topic.name)
+                queue.check_reader(waiter.reader)
                 if not (queue.ready or waiter.deadline <= now or self.closing):
                     waiter.peer, waiter.queue = self.peers[peer_id], queue
                     self._wait(waiter)

@@ -19,15 +19,18 @@ NOW = float("-inf")
 
 
 class Waiter:
-    """One pull that waits, until `deadline` at most, to be answered by `answer`."""
+    """One pull that waits, until `deadline` at most, to be answered by `answer`; of a `reader` while it is the last."""
 
-    __slots__ = ("answer", "deadline", "max_messages", "peer", "queue")
+    __slots__ = ("answer", "deadline", "max_messages", "peer", "queue", "reader")
 
-    def __init__(self, peer: Peer, queue: MessageQueue, max_messages: int, deadline: float) -> None:
+    def __init__(
+        self, peer: Peer, queue: MessageQueue, max_messages: int, deadline: float, reader: int | None = None
+    ) -> None:
         self.peer = peer
         self.queue = queue
         self.max_messages = max_messages
         self.deadline = deadline
+        self.reader = reader
         self.answer: Later[Pulled] = Later()
 
 

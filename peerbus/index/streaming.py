@@ -59,27 +59,27 @@ class BrokerStreams:
         """A stream of a peer's message queue, from after the last event it has; raises what a pull would raise."""
         request = stream_request(wanted.query)
         wanted.check(request)
-        if wanted.last_id is not None:
-            self._broker.resume(request.peer_id, request.topic, wanted.last_id + 1)
-        return self._parts(wanted, request, self._pull(wanted, request, 0.0))
+        offset = None if wanted.last_id is None else wanted.last_id + 1
+        reader = self._broker.resume(request.peer_id, request.topic, offset)
+        return self._parts(wanted, request, reader, self._pull(wanted, request, reader, 0.0))
 
-    def _pull(self, wanted: Wanted, request: StreamRequest, wait: float) -> Pulled:
+    def _pull(self, wanted: Wanted, request: StreamRequest, reader: int, wait: float) -> Pulled:
         if self._broker.closing:
             raise NotReady("The indexing server is stopping.")
         wanted.check(request)
         with self._turn:
-            pulling = self._broker.pull_waiting(request.peer_id, request.topic, BATCH, wait)
+            pulling = self._broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, reader)
             kept: Pulled | Later[Pulled] = then(pulling, lambda pulled: self._journal.keep(pulled))
         return kept.result() if isinstance(kept, Later) else kept
 
-    def _parts(self, wanted: Wanted, request: StreamRequest, pulled: Pulled) -> Parts:
+    def _parts(self, wanted: Wanted, request: StreamRequest, reader: int, pulled: Pulled) -> Parts:
         with self._turn:
             self._count += 1
         try:
             yield from self._parts_of(request, pulled, PING)
             while True:
                 self._pause.wait(max(self._count * PAUSE_SECONDS, LEAST_SECONDS - self._wait))
-                pulled = self._pull(wanted, request, self._wait)
+                pulled = self._pull(wanted, request, reader, self._wait)
                 yield from self._parts_of(request, pulled)
         except Exception as error:  # noqa: BLE001  # the reader is told
             yield event(failure(error, f"GET {PATH}").body, name="end")

@@ -17,6 +17,7 @@ from peerbus.errors import (
     MethodNotAllowed,
     NotFound,
     PeerbusError,
+    StreamReplaced,
     TooSlow,
     Unauthorized,
 )
@@ -80,7 +81,7 @@ def describe(service: Service, rows: Iterable[Row], pages: Iterable[Page]) -> Sc
     requests = request_schemas({row.request: None for row in rows}, service.peer_id, service.bounds)
     bodies = {row.request.__name__ for row in rows if row.method == "POST"}
     errors = dict.fromkeys(error for row in rows for error in (*row.errors, *ALWAYS))
-    errors |= dict.fromkeys((*service.stream_errors, TooSlow, *ANYWHERE))
+    errors |= dict.fromkeys((*service.stream_errors, StreamReplaced, TooSlow, *ANYWHERE))
     paths: dict[str, Schema] = {}
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _call(row, requests, service)

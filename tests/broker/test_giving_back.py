@@ -9,7 +9,7 @@ import pytest
 from peerbus.broker import Broker, Limits
 from peerbus.broker.results import Pulled
 from peerbus.broker.unacknowledged import Claim
-from peerbus.errors import TopicDeleted
+from peerbus.errors import StreamReplaced, TopicDeleted
 from peerbus.journal import OnDisk
 from peerbus.later import Later
 from peerbus.storage import Storage
@@ -170,6 +170,33 @@ def test_a_queue_of_ones_own_goes_back_and_never_on(broker: Broker) -> None:
     assert broker.pull("a", "news", 1).values == [b"3"]
     broker.resume("a", "news", 1)
     assert broker.pull("a", "news").values == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("offset", [1, 3])
+def test_a_reader_that_comes_back_ends_those_before_it(broker: Broker, offset: int) -> None:
+    subscribed(broker, "a")
+    first = broker.resume("a", "news", None)
+    assert broker.resume("a", "news", None) == first, "who does not come back shares the queue"
+    broker.pull_waiting("a", "news", 10, 0.0, first)
+    waiting = broker.pull_waiting("a", "news", 10, 60.0, first)
+    plain = broker.pull_waiting("a", "news", 10, 60.0)
+    assert isinstance(waiting, Later)
+    assert isinstance(plain, Later)
+    second = broker.resume("a", "news", offset + 1)
+    broker.tend()
+    with pytest.raises(StreamReplaced):
+        waiting.result(0)
+    with pytest.raises(StreamReplaced):
+        broker.pull_waiting("a", "news", 10, 60.0, first)
+    if offset == 3:
+        assert not plain.done, "only readers end"
+        broker.publish("news", [b"4"])
+        broker.tend()
+    assert plain.result(0).values == ([b"2", b"3"] if offset == 1 else [b"4"])
+    broker.publish("news", [b"5"])
+    own = broker.pull_waiting("a", "news", 10, 60.0, second)
+    assert not isinstance(own, Later)
+    assert own.values == [b"5"]
 
 
 def test_what_is_no_longer_kept_counts_as_missed(make_broker: MakeBroker) -> None:
