@@ -19,8 +19,9 @@ from peerbus.loop import Received
 from peerbus.peer.identity import fill_in_body, fill_in_query
 from peerbus.peer.index import JSON, JSON_HEADERS, Index, error_in
 from peerbus.peer.membership import Fields, Membership, Subscription
+from peerbus.peer.observers import OBSERVERS, Answered, topic_of
 from peerbus.peer.undelivered import Undelivered
-from peerbus.protocol import NackAnswer, RegisterAnswer, RegisterRequest, SubscribeAnswer
+from peerbus.protocol import RegisterRequest
 from peerbus.web import WAITS, Reply, read_body
 
 T = TypeVar("T")
@@ -33,18 +34,12 @@ SMALL = 64 << 10
 """Bytes of a body whose fields are read however many there are."""
 PASSED_ON = {name.lower().encode(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
 """The headers of an answer that are the caller's too."""
-
-
-class Position(msgspec.Struct):
-    """The part of an answer that says where a subscription would go on that was lost now."""
-
-    next_offset: int | None = None
-    resume_from: int | None = None
-
+CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
+"""The calls that no renewal may overtake."""
+SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "subscribe"}
+"""The calls that leave behind the same when they are made twice; so do those that change nothing."""
 
 _decode_fields = msgspec.json.Decoder(Fields).decode
-_decode_position = msgspec.json.Decoder(Position).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class Call(NamedTuple):
@@ -184,7 +179,7 @@ class Forwarding:
             return self._membership.can_restore(None)
         if code != NotSubscribed.code or "topic" not in call.fields:
             return False
-        return self._membership.can_restore(_topic(call.fields))
+        return self._membership.can_restore(topic_of(call.fields))
 
     def _subscription(self, call: Call) -> Subscription | None:
         """What the node knows of the subscription that a call is about, before it is made."""
@@ -207,7 +202,7 @@ class Forwarding:
         """What to do with what a pull that waited brought, if its caller is gone."""
         if received.status != 200 or call.fields is None:
             return None
-        return partial(self._undelivered.hand_back, _topic(call.fields), received.body)
+        return partial(self._undelivered.hand_back, topic_of(call.fields), received.body)
 
 
 def _quoted(query: str) -> str:
@@ -234,79 +229,3 @@ def _seconds(value: Raw) -> float:
         return min(max(0.0, msgspec.json.decode(value, type=float)), LONGEST_WAIT)
     except msgspec.DecodeError:
         return 0.0
-
-
-def _topic(fields: Fields) -> str:
-    return str(msgspec.json.decode(fields["topic"]))
-
-
-class Answered(NamedTuple):
-    """A call that was answered; `before` is the subscription it was about, as it stood before the call."""
-
-    membership: Membership
-    before: Subscription | None
-    fields: Fields
-    received: Received
-
-
-def _registered(answered: Answered) -> None:
-    membership, _, fields, received = answered
-    if received.status == 200:
-        registration = msgspec.json.decode(_encode(fields), type=RegisterRequest)
-        membership.joined(registration, msgspec.json.decode(received.body, type=RegisterAnswer))
-
-
-def _unregistered(answered: Answered) -> None:
-    if answered.received.status in (200, PeerNotFound.status):
-        answered.membership.left()
-
-
-def _subscribed(answered: Answered) -> None:
-    membership, _, fields, received = answered
-    if received.status == 200:
-        answer = msgspec.json.decode(received.body, type=SubscribeAnswer)
-        named = {name: msgspec.json.decode(value) for name, value in fields.items() if name not in ("peer_id", "topic")}
-        membership.subscribed(answer.topic, answer.next_offset, named, answer.created)
-
-
-def _unsubscribed(answered: Answered) -> None:
-    if answered.received.status in (200, 410):
-        answered.membership.unsubscribed(_topic(answered.fields))
-
-
-def _moved_back(answered: Answered) -> None:
-    membership, _, fields, received = answered
-    if received.status == 200:
-        membership.moved_back(_topic(fields), msgspec.json.decode(received.body, type=NackAnswer).resume_from)
-    elif received.status == 410:
-        membership.unsubscribed(_topic(fields))
-
-
-def _moved_on(answered: Answered) -> None:
-    membership, before, fields, received = answered
-    if received.status == 200:
-        position = _decode_position(received.body)
-        resume_from = position.next_offset if position.resume_from is None else position.resume_from
-        if resume_from is None:
-            raise msgspec.DecodeError("no position")
-        membership.moved_on(_topic(fields), before, resume_from)
-    elif received.status == 410:
-        membership.unsubscribed(_topic(fields))
-
-
-OBSERVERS: dict[str, Callable[[Answered], None]] = {
-    "register_peer_node": _registered,
-    "unregister_peer_node": _unregistered,
-    "subscribe": _subscribed,
-    "unsubscribe": _unsubscribed,
-    "pull_messages": _moved_on,
-    "ack_messages": _moved_on,
-    "nack_messages": _moved_back,
-}
-"""What the node learns from the answers to these calls."""
-
-CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
-"""The calls that no renewal may overtake."""
-
-SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "subscribe"}
-"""The calls that leave behind the same when they are made twice; so do those that change nothing."""
