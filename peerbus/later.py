@@ -3,7 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -37,12 +38,18 @@ class Later(Generic[T]):
     def bring(self, value: T) -> None:
         """The value is there; called once, or else `fail`."""
         self._value = value
-        self._settle()
+        with _lock:
+            callbacks, self._callbacks = self._callbacks or [], None
+        for callback in callbacks:
+            try:
+                callback(self)
+            except Exception:
+                log.exception("What was to follow a value that came later failed")
 
     def fail(self, error: Exception) -> None:
         """There will be no value."""
         self._error = error
-        self._settle()
+        self.bring(cast(T, None))
 
     def when_done(self, callback: "Callable[[Later[T]], None]") -> None:
         """Call back, now or in the thread that brings the value; a callback must not block."""
@@ -54,7 +61,7 @@ class Later(Generic[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """The value, waited for; raises the error there is instead, or `TimeoutError` after `timeout` seconds."""
-        if not self.done:
+        if self._callbacks is not None:
             come = threading.Event()
             self.when_done(lambda _: come.set())
             if not come.wait(timeout):
@@ -69,18 +76,13 @@ class Later(Generic[T]):
 
         What `change` makes of it may come later still.
         """
-        changed: Later[U] = Later()
-        self.when_done(lambda done: settle(changed, lambda: change(done.result())))
-        return changed
+        return self.follow(lambda done: change(done.result()))
 
-    def _settle(self) -> None:
-        with _lock:
-            callbacks, self._callbacks = self._callbacks or [], None
-        for callback in callbacks:
-            try:
-                callback(self)
-            except Exception:
-                log.exception("What was to follow a value that came later failed")
+    def follow(self, make: "Callable[[Later[T]], U | Later[U]]") -> "Later[U]":
+        """What is made of this when it is done, in the thread that brings it, be it a value or an error."""
+        made: Later[U] = Later()
+        self.when_done(partial(settle, made, make))
+        return made
 
 
 def then(value: T | Later[T], change: Callable[[T], U | Later[U]]) -> U | Later[U]:
@@ -88,10 +90,10 @@ def then(value: T | Later[T], change: Callable[[T], U | Later[U]]) -> U | Later[
     return value.then(change) if isinstance(value, Later) else change(value)
 
 
-def settle(later: Later[T], make: Callable[[], T | Later[T]]) -> None:
-    """Bring what `make` returns, now or later, or fail with what it raises."""
+def settle(later: Later[T], make: Callable[..., T | Later[T]], *arguments: Any) -> None:
+    """Bring what `make` returns for its arguments, now or later, or fail with what it raises."""
     try:
-        made = make()
+        made = make(*arguments)
     except Exception as error:  # noqa: BLE001  # whoever takes the value meets it
         later.fail(error)
         return

@@ -120,7 +120,14 @@ class Connection(asyncio.Protocol):
             self.end(ConnectionError("nothing was asked"))
         elif self._room < 0:
             self.end(ConnectionError(f"the answer is larger than {self._most} bytes"))
-        elif not (self._fresh and self._is_known(data)):
+        else:
+            if self._fresh:
+                head, _, body = data.partition(END)
+                known = self._heads.get(head)
+                if known is not None and len(body) == known.length:
+                    self._keep_alive = True
+                    self._on_answered(self, Received(known.status, body, known.headers))
+                    return
             self._parse(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -128,16 +135,6 @@ class Connection(asyncio.Protocol):
         if (self._error or exc) is None and self.exchange and not self._complete and self._ends_with_connection:
             self._answer()
         self._on_ended(self, self._error or exc)
-
-    def _is_known(self, data: bytes) -> bool:
-        """Whether this is a whole answer whose head came before, and told of as such."""
-        head, _, body = data.partition(END)
-        known = self._heads.get(head)
-        if known is None or len(body) != known.length:
-            return False
-        self._keep_alive = True
-        self._on_answered(self, Received(known.status, body, known.headers))
-        return True
 
     def _parse(self, data: bytes) -> None:
         first, self._fresh = self._fresh, False

@@ -23,7 +23,8 @@ class Inlet:
         self._read = read
         self._room = room
         self._unread = b""
-        self._paused = False
+        self.paused = False
+        """Whether the client is kept from sending more."""
         self._later = False
         """Whether it is going to read on by itself."""
 
@@ -40,8 +41,8 @@ class Inlet:
         room = self._room()
         if self._unread or not room:
             self._pause()
-        elif self._paused and not self._transport.is_closing():
-            self._paused = False
+        elif self.paused and not self._transport.is_closing():
+            self.paused = False
             self._transport.resume_reading()
         if self._unread and room and not self._later:
             self._later = True
@@ -52,8 +53,8 @@ class Inlet:
         self._unread = b""
 
     def _pause(self) -> None:
-        if not self._paused and not self._transport.is_closing():
-            self._paused = True
+        if not self.paused and not self._transport.is_closing():
+            self.paused = True
             self._transport.pause_reading()
 
     def _read_on(self) -> None:

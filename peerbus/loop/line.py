@@ -90,8 +90,9 @@ class Line(asyncio.Protocol):
             self._hang_up(self._close if turn.whole else self._linger)
             return
         self._alarm.set(self._server.patience.head)
-        self._unread_body = False
-        self._inlet.go_on()
+        if self._inlet.paused:
+            self._unread_body = False
+            self._inlet.go_on()
         if self._turns:
             self._proceed()
 
@@ -212,7 +213,6 @@ class Line(asyncio.Protocol):
                 break
             self._busy = True
             self._gathering = None
-            self._alarm.put_off()
             self._server.give(turn)
         self._proceeding = False
 
@@ -294,8 +294,8 @@ class Line(asyncio.Protocol):
         """The client took too long."""
         if self._outlet.full:
             self._alarm.set(self._server.patience.head)  # it still takes what it was sent
-        elif self._turns:
+        elif not self._turns:
+            self._transport.abort()
+        elif not self._busy:
             self._turns[0].give_up()
             self._proceed()
-        else:
-            self._transport.abort()

@@ -62,17 +62,13 @@ class Reader:
 
     def read(self, data: bytes) -> None:
         """Take in what came; raises `Unreadable`."""
-        if not (self._between and self._is_known(data)):
-            self._parse(data)
-
-    def _is_known(self, data: bytes) -> bool:
-        """Whether this is a whole request whose head came before, and told of as such."""
-        head, _, body = data.partition(END)
-        known = self._heads.get(head)
-        if known is None or len(body) != known.length:
-            return False
-        self._line.came(known.environ | self._common, body)
-        return True
+        if self._between:
+            head, _, body = data.partition(END)
+            known = self._heads.get(head)
+            if known is not None and len(body) == known.length:
+                self._line.came(known.environ | self._common, body)
+                return
+        self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         first, begun = self._between, self._begun

@@ -80,17 +80,15 @@ class Transport:
     # What follows runs in the loop, which alone touches the connections.
 
     def _begin(self, exchange: Exchange) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
         if self._closing:
             exchange.fail(_stopping())
         elif idle := self._idle.get(exchange.origin):
-            self._start(idle.pop(), exchange)
+            idle.pop().begin(exchange)
         else:
             self._connect(exchange)
-
-    def _start(self, connection: Connection, exchange: Exchange) -> None:
-        connection.begin(exchange)
-        if not self._sweeping:
-            self._sweep()
 
     def _connect(self, exchange: Exchange) -> None:
         task = self._loop.events.create_task(self._start_anew(exchange))
@@ -101,7 +99,7 @@ class Transport:
         try:
             connection = await self._connected(exchange)
             self._open.add(connection)
-            self._start(connection, exchange)
+            connection.begin(exchange)
         except ssl.SSLCertVerificationError as error:
             exchange.fail(Unreachable(f"its certificate is not trusted, {error.verify_message.rstrip('.')}"))
         except TimeoutError:
@@ -173,8 +171,8 @@ class Transport:
             exchange = connection.exchange
             if exchange and exchange.deadline <= now:
                 connection.end(TimedOut(f"no answer within {exchange.timeout:g} seconds"))
-        self._sweeping = bool(under_way)
-        if under_way:
+        self._sweeping = bool(under_way or self._connecting)
+        if self._sweeping:
             self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
 
     async def _end_all(self) -> None:

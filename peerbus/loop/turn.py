@@ -115,7 +115,19 @@ class Turn:
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer (`peerbus.application.Respond`)."""
-        self._line.loop.call(self._respond, status, headers, body)
+        if not self._line.loop.here:
+            self._line.loop.call(self.respond, status, headers, body)
+            return
+        if self.answered:
+            return
+        self.answered = True
+        try:
+            head = self._head(status, headers, None if status in WITHOUT_BODY else len(body))
+        except ValueError:
+            log.exception("An answer with status %s has a head that cannot be sent", status)
+            head, body = self._head(500, [], 0), b""
+        self._line.send(head if self._bodiless or status in WITHOUT_BODY else head + body)
+        self._line.answered(self)
 
     def respond_in_parts(self, status: int, headers: Headers, parts: Parts) -> None:
         """Answer with what a generator makes (`peerbus.application.RespondInParts`).
@@ -142,18 +154,6 @@ class Turn:
                 raise
             finally:
                 self._line.loop.call(self._line.answered, self)
-
-    def _respond(self, status: int, headers: Headers, body: bytes) -> None:
-        if self.answered:
-            return
-        self.answered = True
-        try:
-            head = self._head(status, headers, None if status in WITHOUT_BODY else len(body))
-        except ValueError:
-            log.exception("An answer with status %s has a head that cannot be sent", status)
-            head, body = self._head(500, [], 0), b""
-        self._line.send(head if self._bodiless or status in WITHOUT_BODY else head + body)
-        self._line.answered(self)
 
     def _head(self, status: int, headers: Headers, length: int | None = None) -> bytes:
         """The head of the answer, which says its length; it is known now whether another request may follow."""

@@ -33,7 +33,9 @@ LONGEST_WAIT = 86_400.0
 SMALL = 64 << 10
 """Bytes of a body whose fields are read however many there are."""
 PASSED_ON = {name.lower().encode(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
-"""The headers of an answer that are the caller's too."""
+"""The headers of an answer that are the caller's too; one with status 200 has the first of them alone."""
+UNKNOWN = {Unauthorized.status, 404}
+"""What is answered where the peer, or its subscription, is not known."""
 CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
 """The calls that no renewal may overtake."""
 SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "subscribe"}
@@ -70,7 +72,6 @@ class Forwarding:
     ) -> None:
         """`workers` do what may block."""
         self._name = endpoint.name
-        self._method = endpoint.method
         self._path = endpoint.path
         self._has_peer_id = endpoint.has_peer_id
         self._in_query = endpoint.has_peer_id and endpoint.method == "GET"
@@ -82,7 +83,8 @@ class Forwarding:
         self._workers = workers
         self._observe = OBSERVERS.get(endpoint.name)
         self._alone = endpoint.name in CHANGES_MEMBERSHIP
-        self._again = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
+        again = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
+        self._send = partial(index.send, endpoint.method, again=again)
         self._decode_known = msgspec.json.Decoder(_known_fields(endpoint)).decode
 
     def __call__(self, environ: Environ) -> Later[Reply]:
@@ -96,7 +98,7 @@ class Forwarding:
 
     def _call(self, environ: Environ) -> Call:
         body = read_body(environ, self._max_body)
-        headers = _headers(environ, body)
+        headers = JSON_HEADERS if environ.get("CONTENT_TYPE") == JSON else _headers(environ, body)
         query = environ["QUERY_STRING"]
         fields: Fields | None = None
         wait = 0.0
@@ -109,10 +111,9 @@ class Forwarding:
         return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
 
     def _forward(self, call: Call, mends: bool = True) -> Later[Reply]:
-        before = self._subscription(call)
-        answer: Later[Reply] = Later()
-        self._send(call).when_done(lambda sent: settle(answer, partial(self._answer, call, before, mends, sent)))
-        return answer
+        before = self._subscription(call) if self._observe else None
+        sent = self._send(call.path, call.body, call.headers, call.wait)
+        return sent.follow(partial(self._answer, call, before, mends))
 
     def _fields(self, body: bytes, headers: tuple[str, ...]) -> Fields | None:
         """The fields of a body, or None when it is not an object in JSON: that is for the server to refuse.
@@ -131,15 +132,12 @@ class Forwarding:
         fields = zip(known.__struct_encode_fields__, msgspec.structs.astuple(known), strict=True)
         return {name: value for name, value in fields if value}
 
-    def _send(self, call: Call) -> Later[Received]:
-        return self._index.send(self._method, call.path, call.body, call.headers, call.wait, self._again)
-
     def _answer(
         self, call: Call, before: Subscription | None, mends: bool, sent: Later[Received]
     ) -> Reply | Later[Reply]:
         """The answer to what was sent, in the thread that brought it, which must not block."""
         received = self._index.received(sent)
-        if not (mends and self._can_mend(call, received)):
+        if received.status not in UNKNOWN or not (mends and self._can_mend(call, received)):
             return self._reply(call, before, received)
 
         def repeat(mended: bool) -> Reply | Later[Reply]:
@@ -163,9 +161,9 @@ class Forwarding:
     def _forward_alone(self, call: Call) -> Reply:
         """Forward a call that no renewal may overtake."""
         with self._membership.unchanging():
-            received = self._index.received(self._send(call))
+            received = self._index.received(self._send(call.path, call.body, call.headers))
             if self._can_mend(call, received) and self._membership.renew():
-                received = self._index.received(self._send(call))
+                received = self._index.received(self._send(call.path, call.body, call.headers))
             return self._reply(call, None, received)
 
     def _can_mend(self, call: Call, received: Received) -> bool:
@@ -183,7 +181,7 @@ class Forwarding:
 
     def _subscription(self, call: Call) -> Subscription | None:
         """What the node knows of the subscription that a call is about, before it is made."""
-        topic = call.fields.get("topic") if self._observe and call.fields else None
+        topic = call.fields.get("topic") if call.fields else None
         return self._membership.find(bytes(topic)[1:-1].decode()) if topic else None
 
     def _reply(self, call: Call, before: Subscription | None, received: Received) -> Reply:
@@ -194,15 +192,12 @@ class Forwarding:
                 raise self._index.not_ours() from None
             except RecursionError:
                 log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
-        came = received.headers
-        headers = [(name, came[key].decode("latin-1")) for key, name in PASSED_ON.items() if key in came]
-        return Reply(received.status, received.body, headers, self._take_back(call, received) if call.wait else None)
-
-    def _take_back(self, call: Call, received: Received) -> Callable[[], None] | None:
-        """What to do with what a pull that waited brought, if its caller is gone."""
-        if received.status != 200 or call.fields is None:
-            return None
-        return partial(self._undelivered.hand_back, topic_of(call.fields), received.body)
+        if received.status != 200:
+            return Reply(received.status, received.body, _passed_on(received))
+        take_back = None
+        if call.wait and call.fields:  # what a pull that waited brought, if its caller is gone
+            take_back = partial(self._undelivered.hand_back, topic_of(call.fields), received.body)
+        return Reply(200, received.body, take_back=take_back)
 
 
 def _quoted(query: str) -> str:
@@ -211,9 +206,14 @@ def _quoted(query: str) -> str:
 
 def _headers(environ: Environ, body: bytes) -> tuple[str, ...]:
     content_type = environ.get("CONTENT_TYPE")
-    if not body or content_type == JSON:
+    if not body:
         return JSON_HEADERS
     return (f"Content-Type: {content_type}",) if content_type else ("Content-Type:",)
+
+
+def _passed_on(received: Received) -> list[tuple[str, str]]:
+    came = received.headers
+    return [(name, came[key].decode("latin-1")) for key, name in PASSED_ON.items() if key in came]
 
 
 def _known_fields(endpoint: Endpoint[Any, Any]) -> type[msgspec.Struct]:

@@ -54,17 +54,30 @@ class Index:
         self._transport = Transport(loop, CONNECT_SECONDS, ca)
 
     def send(
-        self, method: str, path: str, body: bytes, headers: tuple[str, ...], wait: float = 0.0, again: bool = False
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: tuple[str, ...],
+        wait: float = 0.0,
+        *,
+        again: bool = False,
+        timeout: float | None = None,
     ) -> Later[Received]:
         """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.
 
-        `again` says whether it does no harm to make it twice. Raises `TooManyWaiting`.
+        `again` says whether it does no harm to make it twice; `timeout` stands for the usual one. Raises
+        `TooManyWaiting`.
         """
         if wait and not self._waiting.acquire(blocking=False):
             raise TooManyWaiting(
                 f"{self._max_waiting} pulls are waiting, which is as many as this peer node takes. Pull without `wait`."
             )
-        sent = self._send(method, path, body, headers, wait + self.timeout, again)
+        token = self.token if path == REGISTER else self.peer_token
+        if token:
+            headers = (*headers, f"Authorization: {bearer(token)}")
+        seconds = wait + (self.timeout if timeout is None else timeout)
+        sent = self._transport.send(method, self.url + path, body, headers, seconds, again)
         if wait:
             sent.when_done(lambda _: self._waiting.release())
         return sent
@@ -87,8 +100,8 @@ class Index:
     def call(self, path: str, request: Request, answer: type[AnswerT], timeout: float | None = None) -> AnswerT:
         """Make a call of the peer node's own; an error of the server's is raised as its class."""
         body = msgspec.json.encode(request)
-        timeout = self.timeout if timeout is None else timeout
-        received = self.received(self._send("POST", path, body, JSON_HEADERS, timeout, again=path == REGISTER))
+        sent = self.send("POST", path, body, JSON_HEADERS, again=path == REGISTER, timeout=timeout)
+        received = self.received(sent)
         if received.status == 200:
             try:
                 return msgspec.json.decode(received.body, type=answer)
@@ -97,10 +110,10 @@ class Index:
         error = error_in(received)
         raise CATALOGUE.get(error.code, InternalError)(error.message)
 
-    def authorization(self, path: str) -> str | None:
-        """The header of that name, which shows the token for a request, where there is one."""
-        token = self.token if path == REGISTER else self.peer_token
-        return bearer(token) if token else None
+    @property
+    def authorization(self) -> str | None:
+        """The header of that name, which shows the peer's token, where there is one."""
+        return bearer(self.peer_token) if self.peer_token else None
 
     def close(self) -> None:
         """Close the connections; calls under way find the server unreachable."""
@@ -109,13 +122,6 @@ class Index:
     def not_ours(self) -> IndexUnreachable:
         """The error for an answer that no indexing server gives."""
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
-
-    def _send(
-        self, method: str, path: str, body: bytes, headers: tuple[str, ...], timeout: float, again: bool
-    ) -> Later[Received]:
-        if authorization := self.authorization(path):
-            headers = (*headers, f"Authorization: {authorization}")
-        return self._transport.send(method, self.url + path, body, headers, timeout, again)
 
 
 def error_in(received: Received) -> ErrorAnswer:

@@ -81,7 +81,7 @@ class ForwardedStreams:
         if address.scheme == "https":
             context = trust(self._index.ca)
             connection = HTTPSConnection(address.netloc, timeout=self._index.timeout, context=context)
-        shown = {"Authorization": self._index.authorization(PATH), "Last-Event-ID": last_id}
+        shown = {"Authorization": self._index.authorization, "Last-Event-ID": last_id}
         headers = {name: str(value) for name, value in shown.items() if value is not None}
         query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
         try:
