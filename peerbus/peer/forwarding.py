@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from functools import partial
+from functools import cache, partial
 from string import punctuation
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -85,7 +85,7 @@ class Forwarding:
         self._alone = endpoint.name in CHANGES_MEMBERSHIP
         again = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
         self._send = partial(index.send, endpoint.method, again=again)
-        self._decode_known = msgspec.json.Decoder(_known_fields(endpoint)).decode
+        self._request: type[msgspec.Struct] = endpoint.request
 
     def __call__(self, environ: Environ) -> Later[Reply]:
         """Forward one call; raises what keeps it from being forwarded."""
@@ -126,7 +126,7 @@ class Forwarding:
             text = body if body.isascii() else body.decode()
             if len(body) <= SMALL:
                 return _decode_fields(text) if body else {}
-            known = self._decode_known(text)
+            known = _decoder_of_known(self._request).decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         fields = zip(known.__struct_encode_fields__, msgspec.structs.astuple(known), strict=True)
@@ -216,12 +216,12 @@ def _passed_on(received: Received) -> list[tuple[str, str]]:
     return [(name, came[key].decode("latin-1")) for key, name in PASSED_ON.items() if key in came]
 
 
-def _known_fields(endpoint: Endpoint[Any, Any]) -> type[msgspec.Struct]:
-    """A request of the endpoint whose fields are not read; empty where they are not there."""
-    request = endpoint.request
+@cache
+def _decoder_of_known(request: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
+    """Reads a request whose fields are not read further; they are empty where they are not there."""
     names = dict(zip(request.__struct_fields__, request.__struct_encode_fields__, strict=True))
     fields = [(name, Raw, Raw(b"")) for name in names]
-    return msgspec.defstruct(request.__name__, fields, rename=names, forbid_unknown_fields=True)
+    return msgspec.json.Decoder(msgspec.defstruct(request.__name__, fields, rename=names, forbid_unknown_fields=True))
 
 
 def _seconds(value: Raw) -> float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+
 from peerbus.endpoints import ENDPOINTS, Endpoint
 from peerbus.listening import url_of
 from peerbus.loop import Loop, LoopServer
@@ -34,6 +36,7 @@ from peerbus.web import (
     guarded,
     new_durations,
     pages,
+    when_needed,
 )
 
 log = logging.getLogger(__name__)
@@ -97,8 +100,12 @@ class PeerNode:
             metrics = replace(metrics, admit=callers.ask)
             admit = callers.admit
         self._streams = Streams(self._forwarded_streams, options.max_streams, admit)
-        shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
-        door = Door(create_app(routes, shown), routes, durations, self._streams)
+
+        def make_app() -> Flask:
+            shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
+            return create_app(routes, shown)
+
+        door = Door(when_needed(make_app), routes, durations, self._streams)
         app = guarded(door, options.guards, listener.getsockname()[0], options.advertise or "")
         self._server = LoopServer(
             app,

@@ -1,6 +1,6 @@
 """The door: from an HTTP request to a handler and back, the same for indexing server and peer node."""
 
-from peerbus.web.app import create_app
+from peerbus.web.app import create_app, when_needed
 from peerbus.web.described import described
 from peerbus.web.door import Door, new_durations
 from peerbus.web.guard import NO_GUARDS, Guards, guarded
@@ -33,4 +33,5 @@ __all__ = [
     "pages",
     "read_body",
     "stream_request",
+    "when_needed",
 ]

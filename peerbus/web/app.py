@@ -1,11 +1,14 @@
 """The Flask application made from a table of endpoints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from threading import Lock
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import NotFound
 
+from peerbus.application import Environ
 from peerbus.endpoints import Endpoint
 from peerbus.later import Later
 from peerbus.web.events import CONTENT_TYPE
@@ -13,6 +16,7 @@ from peerbus.web.handlers import Handler
 from peerbus.web.pages import SECURITY, Page
 from peerbus.web.reply import Reply, failure
 from peerbus.web.streams import PATH
+from peerbus.web.wsgi import WSGIApplication
 
 STREAM = Page(PATH, CONTENT_TYPE, bytes)
 """What Flask knows of streams, which the door sends: their path, and their headers."""
@@ -36,6 +40,22 @@ def create_app(routes: Mapping[Endpoint[Any, Any], Handler], pages: Sequence[Pag
         app.add_url_rule(page.path, f"page {page.path}", _shown(page), methods=["GET"], provide_automatic_options=False)
     app.register_error_handler(Exception, lambda error: _response(failure(error, _call())))
     return app
+
+
+def when_needed(make: Callable[[], Flask]) -> WSGIApplication:
+    """An application that is made when the first request comes.
+
+    Compiling its routes takes tens of milliseconds, which peer nodes that start by the hundred had rather not spend.
+    """
+    lock = Lock()
+    once = cache(make)
+
+    def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        with lock:
+            app = once()
+        return app(environ, start_response)
+
+    return answer
 
 
 def _view(handler: Handler) -> Any:

@@ -5,8 +5,6 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from flask import Flask
-
 from peerbus.application import IN_PARTS, Environ, Headers, Parts, Respond, RespondInParts
 from peerbus.durations import Durations
 from peerbus.endpoints import Endpoint
@@ -15,7 +13,7 @@ from peerbus.web.events import HEADERS
 from peerbus.web.handlers import WAITS, Handler
 from peerbus.web.reply import Reply, failure
 from peerbus.web.streams import PATH, Streams
-from peerbus.web.wsgi import respond_by
+from peerbus.web.wsgi import WSGIApplication, respond_by
 
 STREAM = "stream"
 OTHER = "other"
@@ -30,7 +28,7 @@ def new_durations() -> Durations:
 
 
 class Door:
-    """An application over a Flask application that has the same calls as routes.
+    """An application over one of Flask's that has the same calls as routes.
 
     A call whose method and path are exactly a row of the table goes straight to its handler: Flask's request
     context costs thirty times what the broker does. Handlers, errors and bodies are the same either way.
@@ -38,7 +36,7 @@ class Door:
 
     def __init__(
         self,
-        app: Flask,
+        app: WSGIApplication,
         routes: Mapping[Endpoint[Any, Any], Handler],
         durations: Durations | None = None,
         streams: Streams | None = None,

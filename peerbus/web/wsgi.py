@@ -6,6 +6,8 @@ from typing import Any
 
 from peerbus.application import Environ, Headers, Respond
 
+WSGIApplication = Callable[[Environ, Any], Iterable[bytes]]
+
 CONSTANTS = {
     "SCRIPT_NAME": "",
     "wsgi.errors": sys.stderr,
@@ -19,7 +21,7 @@ CONSTANTS = {
 OF_BODY = ("wsgi.input", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
 
 
-def respond_by(app: Callable[..., Iterable[bytes]], environ: Environ, respond: Respond) -> None:
+def respond_by(app: WSGIApplication, environ: Environ, respond: Respond) -> None:
     """Let a WSGI application answer a request, in this thread.
 
     The body of a HEAD means nothing, and is not waited for: who sends it slowly could not be cut off.
