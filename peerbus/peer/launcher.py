@@ -8,13 +8,16 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from peerbus.logs import log_to
 from peerbus.peer.node import NodeOptions, PeerNode
 
-KILL_AFTER_SECONDS = 5
+KILL_AFTER_SECONDS = 5.0
+SECONDS_EACH = 0.015
+"""What each of many nodes that stop at once adds to the time they may take: they share the processors."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -65,7 +68,9 @@ class _Family:
 
     def __init__(self, places: Sequence[Place], options: NodeOptions, logs: Logging) -> None:
         self._places = places
-        self._options = options
+        more = len(places) * SECONDS_EACH
+        self._options = replace(options, unregister_seconds=options.unregister_seconds + more)
+        self._kill_after = KILL_AFTER_SECONDS + more
         self._logs = logs
         self._pids: dict[int, str] = {}
         self._stopping = False
@@ -109,7 +114,7 @@ class _Family:
     def _stop(self) -> None:
         self._stopping = True
         self._signal_all(signal.SIGTERM)
-        signal.alarm(KILL_AFTER_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, self._kill_after)
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in list(self._pids):

@@ -32,8 +32,6 @@ RETRY_SECONDS = 1.0
 EXPLICIT_OPTIONS = {"ack_deadline", "max_attempts", "dead_letter_topic"}
 START_SECONDS = 1.0
 """How long starting waits for the first registration before it goes on without."""
-UNREGISTER_SECONDS = 3.0
-"""How long leaving may take; a server that does not answer then will find the lease run out."""
 
 
 class Standing(Enum):
@@ -66,7 +64,17 @@ class Membership:
     that still has members has kept its position.
     """
 
-    def __init__(self, index: Index, peer_id: str, address: str, lease_seconds: float, events: Events) -> None:
+    def __init__(
+        self,
+        index: Index,
+        peer_id: str,
+        address: str,
+        lease_seconds: float,
+        events: Events,
+        unregister_seconds: float,
+    ) -> None:
+        """Leaving may take `unregister_seconds`; a server that does not answer then will find the lease run out."""
+        self._unregister_seconds = unregister_seconds
         self._index = index
         self._events = events
         self.peer_id = peer_id
@@ -127,8 +135,8 @@ class Membership:
         wanted, self._wanted = self._wanted, False
         if not wanted:
             return
-        deadline = monotonic() + UNREGISTER_SECONDS
-        if not self._lock.acquire(timeout=UNREGISTER_SECONDS):
+        deadline = monotonic() + self._unregister_seconds
+        if not self._lock.acquire(timeout=self._unregister_seconds):
             log.warning("Peer '%s' could not unregister: the indexing server does not answer.", self.peer_id)
             return
         try:

@@ -67,6 +67,8 @@ class NodeOptions:
     """With one, nodes are served by https."""
     index_ca: Path | None = None
     """Certificates that an https indexing server must have one by; the system's, if none are named."""
+    unregister_seconds: float = 3.0
+    """How long leaving may take."""
 
 
 class PeerNode:
@@ -81,7 +83,9 @@ class PeerNode:
         self.peer_id = peer_id
         self.events = Events()
         address = url_of(listener, options.advertise, options.certificate is not None)
-        self.membership = Membership(index, peer_id, address, options.lease_seconds, self.events)
+        self.membership = Membership(
+            index, peer_id, address, options.lease_seconds, self.events, options.unregister_seconds
+        )
         undelivered = Undelivered(index, self.membership, self.events, self._workers)
         forwarded = {
             endpoint: Forwarding(endpoint, index, self.membership, undelivered, options.max_body, self._workers)

@@ -80,7 +80,7 @@ def test_what_the_application_rejects_itself_it_gets_after_a_lost_lease(index: A
 def undelivered(url: str) -> Iterator[tuple[Undelivered, Events]]:
     loop = Loop("loop")
     line, events, workers = Index(loop, url, DEADLINE, 10), Events(), ThreadPoolExecutor(1)
-    membership = Membership(line, "peer1", "http://127.0.0.1:1", 60.0, events)
+    membership = Membership(line, "peer1", "http://127.0.0.1:1", 60.0, events, 3.0)
     yield Undelivered(line, membership, events, workers), events
     workers.shutdown()
     line.close()
