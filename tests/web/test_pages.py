@@ -1,15 +1,18 @@
 """Pages beside the calls."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
+from flask import Flask
 
 from peerbus.errors import NotReady
 from peerbus.listening import bind
 from peerbus.serving import Server
-from peerbus.web import Door, Page, create_app
+from peerbus.web import Door, Page, create_app, when_needed
 from peerbus.web.pages import FILES, SECURITY
-from tests.support import Api, serving, start_node
+from tests.support import DEADLINE, Api, serving, start_node
 from tests.web.support import call
 
 
@@ -28,6 +31,25 @@ def test_a_page_is_made_for_who_asks_and_refuses_as_calls_do() -> None:
         assert {name: shown.headers[name.lower()] for name in SECURITY} == SECURITY
         assert (refusal.status, refusal.json()["code"]) == (503, "not_ready")
         assert (posted.status, posted.json()["code"]) == (405, "method_not_allowed")
+
+
+def test_an_application_that_is_made_when_needed_is_made_once_by_the_first_who_ask() -> None:
+    made: list[Flask] = []
+    both_asked = Barrier(2, timeout=DEADLINE)
+
+    def make() -> Flask:
+        made.append(create_app({}, PAGES))
+        return made[0]
+
+    def ask(api: Api) -> int:
+        both_asked.wait()
+        return call(api, "GET", "/").status
+
+    for api in serving(Server(Door(when_needed(make), {}), bind("127.0.0.1", 0), threads=2)):
+        assert made == []
+        with ThreadPoolExecutor(2) as callers:
+            assert list(callers.map(ask, [api, api])) == [200, 200]
+        assert len(made) == 1
 
 
 def asked_for(text: str) -> set[str]:
