@@ -197,10 +197,10 @@ class OnDisk(InMemory):
 
     def _refuse(self, why: str, fault: Exception | None = None) -> None:
         """Let nothing be published until something was written and the disk looked at."""
-        if not self._full:
-            log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
-        self._full = True
+        known, self._full = self._full, True
         self._ledger.room = 0
+        if not known:  # said when it is so
+            log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
