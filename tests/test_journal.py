@@ -172,10 +172,24 @@ def test_what_cannot_be_written_when_the_server_stops_is_answered_so(tmp_path: P
 # Disks that are full, or gone
 
 FULL = """
-import pathlib, resource, sys
+import logging, pathlib, resource, sys
 from peerbus.errors import StorageFull
 from tests.test_journal import held, opened
 
+def refused():
+    try:
+        broker.publish("news", [b"more"])
+    except StorageFull:
+        return True
+    return False
+
+class Told(logging.Handler):
+    def emit(self, record):
+        assert "Nothing is published" in record.getMessage()
+        found.append(refused())
+
+found = []
+logging.getLogger().addHandler(Told())
 journal, broker = opened(pathlib.Path(sys.argv[1]))
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
@@ -185,13 +199,9 @@ for _ in range(2):
     journal.write()
     assert not answer.done
     assert broker.pull("a", "news").values == []
-    try:
-        broker.publish("news", [b"more"])
-    except StorageFull:
-        pass
-    else:
-        raise AssertionError("published")
+    assert refused()
     assert broker.publish("news", [bytes(300_000)], message_id="x").duplicate
+assert found == [True], "told of before it is so"
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 journal.write()
 assert answer.result(0) == "answer"
