@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what has come."""
+        """Take in what has come, which needs no parser if it is a whole answer whose head came before."""
         self._room -= len(data)
         if self.exchange is None:
             self.end(ConnectionError("nothing was asked"))

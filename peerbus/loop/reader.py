@@ -61,7 +61,7 @@ class Reader:
         """Whether another request may come after this one."""
 
     def read(self, data: bytes) -> None:
-        """Take in what came; raises `Unreadable`."""
+        """Take in what came; a whole request whose head came before needs no parser. Raises `Unreadable`."""
         if self._between:
             head, _, body = data.partition(END)
             known = self._heads.get(head)
