@@ -60,7 +60,7 @@ BAD_MESSAGES = {
     "a control character": (b'"\x01"', "not valid JSON"),
     "NaN": (b"NaN", "not valid JSON"),
     "a number with a leading zero": (b"01", "not valid JSON"),
-    "nested too deeply": (b"[" * 250 + b"]" * 250, "nested more than 200 levels deep"),
+    "nested too deeply": (b"[" * 250 + b"]" * 250, "nested at most 200 levels deep"),
     "nothing": (b"", "not valid JSON"),
 }
 BAD_VALUES = [
@@ -203,6 +203,15 @@ def test_a_message_that_is_no_json_value_is_refused(prepared: Api, kind: str, fo
     value, fault = BAD_MESSAGES[kind]
     assert fault in refusal(call(prepared, "POST", "/publish", form % value), 400, "bad_request")
     assert prepared.get("/stats").body["stats"]["published"] == 0
+
+
+def test_a_message_nested_too_deeply_is_named(prepared: Api) -> None:
+    limit, beyond = (b"[" * levels + b"]" * levels for levels in (200, 201))
+    body = b'{"topic": "news", "messages": [%s, {"deep": 1}, %s]}'
+    assert call(prepared, "POST", "/publish", body % (limit, limit)).status == 200
+    assert refusal(call(prepared, "POST", "/publish", body % (limit, beyond)), 400, "bad_request").endswith(
+        " - at $.messages[2]"
+    )
 
 
 @pytest.mark.parametrize(("method", "path", "fault"), BAD_QUERIES)

@@ -1,4 +1,4 @@
-"""How deep a body is nested, told without decoding it."""
+"""How deep JSON is nested, told without decoding it."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerbus.web.request import nested_deeper
+from peerbus.nesting import nested_deeper
 
 TRICKY = st.text(alphabet='[]{}"\\n,:', max_size=6)
 VALUES = st.recursive(
