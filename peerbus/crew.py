@@ -5,8 +5,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from peerbus.application import IN_PARTS, has_unread_body
+from peerbus.application import IN_PARTS, Headers, has_unread_body
 from peerbus.slow_bodies import LOOK_SECONDS, Request, SlowBodies
+from peerbus.unread import settled
 
 TICK_SECONDS = 0.005
 """How long a thread may be at one request before another is called up."""
@@ -69,8 +70,14 @@ class Crew:
             if len(environ.get("CONTENT_LENGTH", "")) >= DIGITS_OF_LARGE:
                 self._replace(me)
             environ[IN_PARTS] = protocol.response_iter
+
+            def respond(status: int, headers: Headers, body: bytes) -> None:
+                if "wsgi.input" in environ:
+                    headers = settled(environ, status, headers)
+                protocol.response_bytes(status, headers, body)
+
             try:
-                app(environ, protocol.response_bytes)
+                app(environ, respond)
             finally:
                 del at[me]
             if me != self._leader and not has_unread_body(environ):

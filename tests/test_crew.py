@@ -13,6 +13,7 @@ from peerbus.crew import Crew
 from peerbus.listening import bind
 from peerbus.serving import Server
 from peerbus.slow_bodies import SlowBodies
+from peerbus.unread import MOST_DRAINED
 from tests.support import DEADLINE, Api, eventually, in_background, serving
 from tests.web.support import Connection, RawReply, request
 
@@ -116,6 +117,46 @@ def test_a_body_that_is_refused_unread_holds_up_nothing(before: int) -> None:
         for _ in range(before):
             call(api, b"")
         assert api.session.post(api.url, data=b"x" * (20 << 20), timeout=DEADLINE).status_code == 413
+
+
+@contextmanager
+def refusing(called: threading.Semaphore) -> Iterator[Api]:
+    """A server that reads no body."""
+
+    def refuse(_: Environ, respond: Respond) -> None:
+        called.release()
+        respond(401, TEXT, b"")
+
+    with contextmanager(serving)(Server(refuse, bind("127.0.0.1", 0), THREADS)) as api:
+        yield api
+
+
+def test_a_small_body_that_comes_late_and_is_not_read_does_not_end_the_connection() -> None:
+    called = threading.Semaphore(0)
+    with refusing(called) as api, Connection(api.url) as connection:
+        for _ in range(20):
+            connection.send(request("POST", "/", b"", {}, 5))
+            assert called.acquire(timeout=DEADLINE)
+            connection.send(b"late!")
+            reply = connection.reply()
+            assert (reply.status, "connection" in reply.headers) == (401, False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: %d" % (MOST_DRAINED + 1),
+        b"Transfer-Encoding: chunked",
+        b"Content-Length: 5\r\nExpect: 100-continue",
+    ],
+    ids=["large", "of unknown length", "held back"],
+)
+def test_that_the_connection_ends_after_a_body_that_is_left_is_said(fields: bytes) -> None:
+    with refusing(threading.Semaphore(0)) as api, Connection(api.url) as connection:
+        connection.send(b"POST / HTTP/1.1\r\nHost: localhost\r\n%b\r\n\r\n" % fields)
+        reply = connection.reply()
+        assert (reply.status, reply.headers["connection"]) == (401, "close")
+        assert connection.received() == b""
 
 
 # The threads one by one
