@@ -43,7 +43,6 @@ class MessageQueue:
     """
 
     __slots__ = (
-        "_held",
         "_journal",
         "_limits",
         "cursor",
@@ -53,6 +52,7 @@ class MessageQueue:
         "members",
         "number",
         "options",
+        "position",
         "reader",
         "started",
         "topic",
@@ -70,11 +70,12 @@ class MessageQueue:
         self.reader = 0
         """Which of those that came back to follow it did so last."""
         self.cursor = cursor
+        self.position = cursor
+        """The offset before which every message is acknowledged."""
         self.started = cursor
         self.unacknowledged = Unacknowledged(topic.commons.totals)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while handed over, since the last pull."""
-        self._held = cursor
         self._limits = topic.commons.limits
         self._journal = topic.commons.journal
         topic.begin_reading(cursor)
@@ -83,11 +84,6 @@ class MessageQueue:
     def name(self) -> str:
         """What it is called among the queues of its topic: the id of its peer, or `group` and the name of its group."""
         return next(iter(self.members)) if self.group is None else f"group {self.group}"
-
-    @property
-    def position(self) -> int:
-        """The offset before which every message is acknowledged."""
-        return next(iter(self.unacknowledged.deliveries), self.cursor)
 
     @property
     def missed(self) -> int:
@@ -135,11 +131,14 @@ class MessageQueue:
         There are no new ones while as many as allowed are unacknowledged.
         """
         count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
-        offsets, values = self._take_again(count, room)
+        offsets: list[int] = []
+        values: list[bytes] = []
+        if self.unacknowledged.again:
+            offsets, values = self._take_again(count, room)
+            room -= sum(map(len, values))
         missed, self.dropped = self.missed, 0
         self.cursor = max(self.cursor, self.topic.start)
-        count = min(count - len(values), self._room, self._new)
-        room -= sum(map(len, values))
+        count = min(count - len(values), self._room, self.topic.committed - self.cursor)
         if count > 0 and room > 0:
             new = self.topic.read(self.cursor, count, room)
             offsets += range(self.cursor, self.cursor + len(new))
@@ -230,7 +229,7 @@ class MessageQueue:
         del self.members[member]
         if not self.members:
             self.unacknowledged.forget_all()
-            self.topic.end_reading(self._held)
+            self.topic.end_reading(self.position)
             return
         had = self.unacknowledged.of(member, up_to=self.cursor)
         self.unacknowledged.come_back_at(had, now, "its peer left")
@@ -270,7 +269,8 @@ class MessageQueue:
         return attempts
 
     def _moved(self) -> None:
-        position = self.position
-        if position != self._held:
-            self.topic.go_on_reading(self._held, position)
-            self._held = position
+        """Tell the topic where all before is acknowledged now."""
+        position = next(iter(self.unacknowledged.deliveries), self.cursor)
+        if position != self.position:
+            self.topic.go_on_reading(self.position, position)
+            self.position = position

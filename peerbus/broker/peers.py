@@ -72,10 +72,6 @@ class Peer:
         if self.deleted_topics.pop(topic, self) is None:
             self._journal.peer_changed(self)
 
-    def knows(self, topic: str) -> bool:
-        """Whether the peer is subscribed to `topic`, or was until it was deleted and is still to be told."""
-        return topic in self.queues or topic in self.deleted_topics
-
     def queue(self, topic: str) -> MessageQueue:
         """The message queue of the subscription to `topic`; raises `NotSubscribed`, `TopicDeleted`."""
         queue = self.queues.get(topic)
@@ -130,7 +126,8 @@ class Peers:
         peer = self._peers.get(peer_id)
         if peer is None:
             raise _not_found(peer_id)
-        self.renew(peer, now)
+        if peer.lease_seconds is not None:
+            self._leases.set(peer_id, now + peer.lease_seconds)
         return peer
 
     def register(self, peer_id: str) -> Peer:
@@ -156,7 +153,7 @@ class Peers:
         self._journal.peer_removed(peer)
 
     def renew(self, peer: Peer, now: float) -> None:
-        """Begin the lease again at `now`, if the peer has one."""
+        """Begin the lease that the peer has from `now` on, if it has one."""
         if peer.lease_seconds is None:
             self._leases.discard(peer.peer_id)
         else:

@@ -66,7 +66,7 @@ class State:
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         peer = self.peer(peer_id)
-        if not peer.knows(topic):
+        if topic not in peer.queues and topic not in peer.deleted_topics:
             self.topics.get(topic)
         queue = peer.queue(topic)
         self.refreshed(queue.topic)
@@ -120,12 +120,13 @@ class State:
         """Hand over messages of `queue` to one of its members."""
         offsets, values, attempts, missed = queue.pull(peer_id, max_messages, self.clock())
         self.totals.pulled += len(values)
-        redelivered = sum(attempt > 1 for attempt in attempts)
-        self.totals.redelivered += redelivered
-        queue.topic.redelivered += redelivered
         self.totals.missed += missed
-        self.upkeep.watch(queue)
-        self.hurry()
+        if attempts:
+            redelivered = sum(attempt > 1 for attempt in attempts)
+            self.totals.redelivered += redelivered
+            queue.topic.redelivered += redelivered
+            self.upkeep.watch(queue)
+            self.hurry()
         return Pulled(
             offsets=offsets,
             values=values,

@@ -148,7 +148,7 @@ class Topic(Log):
     def commit(self, end: int) -> None:
         """Let the messages before `end` be delivered."""
         self.committed = end
-        self.wake()
+        self._waiting.stir(self)
 
     def remember(self, message_id: str, offset: int, count: int, now: float) -> None:
         """Remember that `count` messages from `offset` on were published with `message_id`."""
@@ -167,7 +167,7 @@ class Topic(Log):
         if start > self.start:
             self._drop(start)
             self.free_pulled()
-            self.wake()
+            self._waiting.stir(self)
 
     def next_expiry(self) -> float:
         """When the next message grows too old, or the next message id is forgotten."""
@@ -188,10 +188,6 @@ class Topic(Log):
         """
         values = self.read_back(self.committed, count, max_bytes)
         return self.committed - len(values), values
-
-    def wake(self) -> None:
-        """Let the pulls that wait for messages of this topic be looked at."""
-        self._waiting.stir(self)
 
     def view(self) -> TopicView:
         """The topic as it stands."""
