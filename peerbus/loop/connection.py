@@ -122,8 +122,8 @@ class Connection(asyncio.Protocol):
             self.end(ConnectionError(f"the answer is larger than {self._most} bytes"))
         else:
             if self._fresh:
-                head, _, body = data.partition(END)
-                known = self._heads.get(head)
+                head, end, body = data.partition(END)
+                known = self._heads.get(head) if end else None
                 if known is not None and len(body) == known.length:
                     self._keep_alive = True
                     self._on_answered(self, Received(known.status, body, known.headers))

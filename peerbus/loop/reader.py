@@ -63,8 +63,8 @@ class Reader:
     def read(self, data: bytes) -> None:
         """Take in what came; a whole request whose head came before needs no parser. Raises `Unreadable`."""
         if self._between:
-            head, _, body = data.partition(END)
-            known = self._heads.get(head)
+            head, end, body = data.partition(END)
+            known = self._heads.get(head) if end else None
             if known is not None and len(body) == known.length:
                 self._line.came(known.environ | self._common, body)
                 return

@@ -102,6 +102,21 @@ def test_a_head_that_came_before_is_no_request_inside_another(api: Api) -> None:
         assert echoed(connection.reply())[1] == b"12345"
 
 
+def test_the_beginning_of_a_head_is_not_taken_for_one_that_came_before(api: Api) -> None:
+    known, longer = (request("POST", "/echo", b"", {"X-Own": value})[:-4] for value in ("1", "1POST /other HTTP/1.1"))
+    end = b"\r\n\r\n"
+    with Connection(api.url) as connection, Connection(api.url) as other:
+        connection.send(known + end)
+        assert echoed(connection.reply())[0]["HTTP_X_OWN"] == "1"
+        connection.send(known)
+        other.send(known + end)
+        other.reply()  # so the server has read what was sent before
+        connection.send(longer.removeprefix(known) + end)
+        assert echoed(connection.reply())[0]["HTTP_X_OWN"] == "1POST /other HTTP/1.1"
+        connection.send(known + end)
+        assert echoed(connection.reply())[0]["HTTP_X_OWN"] == "1"
+
+
 @pytest.mark.parametrize(
     ("target", "path", "query"),
     [

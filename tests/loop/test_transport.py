@@ -127,6 +127,14 @@ def test_an_answer_that_does_not_come_whole_in_time_is_a_timeout(transport: Tran
         send(transport, fake.url, timeout=0.1)
 
 
+def test_the_beginning_of_a_head_is_not_taken_for_one_that_came_before(transport: Transport) -> None:
+    answer = http(200, b"")
+    with fake_server(answer, answer.removesuffix(b"\r\n\r\n")) as fake:
+        assert send(transport, fake.url).status == 200
+        with pytest.raises(TimedOut):
+            send(transport, fake.url, timeout=0.1)
+
+
 def test_a_name_that_is_looked_up_for_long_keeps_no_other_waiting(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
