@@ -23,4 +23,5 @@ IN_PARTS = "peerbus.in_parts"
 
 def has_unread_body(environ: Environ) -> bool:
     """Who reads a body to its end takes it out of the request."""
-    return "wsgi.input" in environ and ("CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ)
+    has_body = environ.get("CONTENT_LENGTH", "").strip("0") or "HTTP_TRANSFER_ENCODING" in environ
+    return "wsgi.input" in environ and bool(has_body)

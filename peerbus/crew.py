@@ -7,10 +7,11 @@ from typing import Any
 
 from peerbus.application import IN_PARTS, Headers, has_unread_body
 from peerbus.slow_bodies import LOOK_SECONDS, Request, SlowBodies
-from peerbus.unread import settled
 
 TICK_SECONDS = 0.005
 """How long a thread may be at one request before another is called up."""
+CLOSE = ("Connection", "close")
+"""Said where a body is left unread: granian may end the connection for that, and by itself would not tell."""
 DIGITS_OF_LARGE = 5
 """A body of as many bytes as need so many digits takes a while to come: another thread works meanwhile."""
 
@@ -72,8 +73,8 @@ class Crew:
             environ[IN_PARTS] = protocol.response_iter
 
             def respond(status: int, headers: Headers, body: bytes) -> None:
-                if "wsgi.input" in environ:
-                    headers = settled(environ, status, headers)
+                if "wsgi.input" in environ and has_unread_body(environ):
+                    headers = [*headers, CLOSE]
                 protocol.response_bytes(status, headers, body)
 
             try:

@@ -13,7 +13,6 @@ from peerbus.crew import Crew
 from peerbus.listening import bind
 from peerbus.serving import Server
 from peerbus.slow_bodies import SlowBodies
-from peerbus.unread import MOST_DRAINED
 from tests.support import DEADLINE, Api, eventually, in_background, serving
 from tests.web.support import Connection, RawReply, request
 
@@ -119,44 +118,34 @@ def test_a_body_that_is_refused_unread_holds_up_nothing(before: int) -> None:
         assert api.session.post(api.url, data=b"x" * (20 << 20), timeout=DEADLINE).status_code == 413
 
 
-@contextmanager
-def refusing(called: threading.Semaphore) -> Iterator[Api]:
-    """A server that reads no body."""
+@pytest.mark.parametrize("length", [1, 20 << 20])
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "by another thread"])
+def test_who_is_refused_unread_is_answered_at_once_and_told_that_the_connection_ends(length: int, later: bool) -> None:
+    with ThreadPoolExecutor() as others:
 
-    def refuse(_: Environ, respond: Respond) -> None:
-        called.release()
-        respond(401, TEXT, b"")
+        def refuse(_: Environ, respond: Respond) -> None:
+            if later:
+                others.submit(respond, 401, TEXT, b"")
+            else:
+                respond(401, TEXT, b"")
 
-    with contextmanager(serving)(Server(refuse, bind("127.0.0.1", 0), THREADS)) as api:
-        yield api
-
-
-def test_a_small_body_that_comes_late_and_is_not_read_does_not_end_the_connection() -> None:
-    called = threading.Semaphore(0)
-    with refusing(called) as api, Connection(api.url) as connection:
-        for _ in range(20):
-            connection.send(request("POST", "/", b"", {}, 5))
-            assert called.acquire(timeout=DEADLINE)
-            connection.send(b"late!")
-            reply = connection.reply()
-            assert (reply.status, "connection" in reply.headers) == (401, False)
+        with contextmanager(serving)(Server(refuse, bind("127.0.0.1", 0), THREADS)) as api:
+            for _ in range(10 * THREADS):
+                with Connection(api.url) as connection:
+                    connection.send(request("POST", "/", b"", {}, length))
+                    reply = connection.reply()
+                    assert (reply.status, reply.headers["connection"]) == (401, "close")
+                    assert connection.received() == b""
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        b"Content-Length: %d" % (MOST_DRAINED + 1),
-        b"Transfer-Encoding: chunked",
-        b"Content-Length: 5\r\nExpect: 100-continue",
-    ],
-    ids=["large", "of unknown length", "held back"],
-)
-def test_that_the_connection_ends_after_a_body_that_is_left_is_said(fields: bytes) -> None:
-    with refusing(threading.Semaphore(0)) as api, Connection(api.url) as connection:
-        connection.send(b"POST / HTTP/1.1\r\nHost: localhost\r\n%b\r\n\r\n" % fields)
-        reply = connection.reply()
-        assert (reply.status, reply.headers["connection"]) == (401, "close")
-        assert connection.received() == b""
+@pytest.mark.parametrize("length", ["0", "0" * 5000])
+def test_a_connection_does_not_end_for_a_body_that_there_is_not(length: str) -> None:
+    with (
+        contextmanager(serving)(Server(answer, bind("127.0.0.1", 0), THREADS)) as api,
+        Connection(api.url) as connection,
+    ):
+        for _ in range(2):
+            assert "connection" not in connection.call("POST", "/", headers={"Content-Length": length}).headers
 
 
 # The threads one by one
