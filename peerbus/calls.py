@@ -25,6 +25,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def also_discarded(messages: int) -> str:
+    """What is to be added to the end of a subscription, or of a peer with its subscriptions."""
+    return f" {counted(messages, 'message')} that it had not pulled or acknowledged: discarded." if messages else ""
+
+
 def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
     """Register a peer, or renew its lease."""
     token_hash = None if r.token is UNSET else hash_of(r.token)
@@ -39,10 +44,11 @@ def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.Register
     )
 
 
-def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.PeerAnswer:
+def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.UnregisterAnswer:
     """Remove a peer with its subscriptions."""
-    broker.unregister_peer(r.peer_id)
-    return wire.PeerAnswer(message=f"Peer '{r.peer_id}' is unregistered.", peer_id=r.peer_id)
+    discarded = broker.unregister_peer(r.peer_id)
+    sentence = f"Peer '{r.peer_id}' is unregistered." + also_discarded(discarded)
+    return wire.UnregisterAnswer(message=sentence, peer_id=r.peer_id, discarded=discarded)
 
 
 def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
@@ -101,7 +107,7 @@ def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
 def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.UnsubscribeAnswer:
     """End a subscription."""
     discarded = broker.unsubscribe(r.peer_id, r.topic)
-    sentence = f"Peer '{r.peer_id}' is no longer subscribed to topic '{r.topic}'."
+    sentence = f"Peer '{r.peer_id}' is no longer subscribed to topic '{r.topic}'." + also_discarded(discarded)
     return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
 
 

@@ -111,9 +111,9 @@ class Client:
         self._registered, self._epoch, self.peer_id = fields, answer.epoch, answer.peer_id
         return answer
 
-    def unregister(self) -> wire.PeerAnswer:
+    def unregister(self) -> wire.UnregisterAnswer:
         """Unregister the peer."""
-        answer = self._post("/unregister_peer_node", wire.PeerAnswer, {}, repeat=False)
+        answer = self._post("/unregister_peer_node", wire.UnregisterAnswer, {}, repeat=False)
         self._forget_own_token()
         return answer
 

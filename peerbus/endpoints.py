@@ -103,7 +103,7 @@ ENDPOINTS: tuple[Endpoint[Broker, Any], ...] = (
         "/unregister_peer_node",
         wire.PeerRequest,
         calls.unregister_peer_node,
-        answer=wire.PeerAnswer,
+        answer=wire.UnregisterAnswer,
         errors=(PeerNotFound, StorageFull),
     ),
     Endpoint(

@@ -27,7 +27,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "unregister_peer_node": Example(
         wire.PeerRequest(peer_id=PEER),
-        wire.PeerAnswer("Peer 'peer1' is unregistered.", PEER),
+        wire.UnregisterAnswer("Peer 'peer1' is unregistered.", PEER, discarded=0),
     ),
     "create_topic": Example(
         wire.CreateTopicRequest(topic="sport", max_messages=5000, overflow="drop_oldest", max_age=3600.0),
@@ -165,6 +165,7 @@ EXAMPLES: dict[str, Example] = {
                 dead_lettered=0,
                 refused=0,
                 expired_peers=0,
+                discarded=0,
                 max_peers=100_000,
                 max_topics=250_000,
                 max_subscriptions=1_000_000,
@@ -186,7 +187,7 @@ EXAMPLES: dict[str, Example] = {
     "node": Example(
         wire.EmptyRequest(),
         wire.NodeAnswer(
-            "Peer 'peer1' is registered at http://127.0.0.1:5000.",
+            "Peer 'peer1' is registered with http://127.0.0.1:5000.",
             PEER,
             address=ADDRESS,
             index_url="http://127.0.0.1:5000",

@@ -72,6 +72,12 @@ class PeerAnswer(Answer):
     peer_id: str
 
 
+class UnregisterAnswer(PeerAnswer):
+    """`discarded` messages of its subscriptions had not been pulled, or acknowledged."""
+
+    discarded: int
+
+
 class CreateTopicRequest(Request):
     """Create a topic; the options default to the server's."""
 

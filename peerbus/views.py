@@ -62,7 +62,8 @@ class PeerView(Struct, frozen=True):
 class Stats(Struct, frozen=True, kw_only=True):
     """Totals since the server started, what is held now, and the most that may be.
 
-    `refused` counts the publishes that found no room: in their topic, in memory or on disk.
+    `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages had
+    not been pulled, or acknowledged, when their queue ended: with a topic, a subscription or a peer.
     """
 
     epoch: str
@@ -83,6 +84,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     dead_lettered: int
     refused: int
     expired_peers: int
+    discarded: int
     max_peers: int
     max_topics: int
     max_subscriptions: int

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Api, Process, eventually
+from tests.support import Api, Process, eventually, free_port
 from tests.web.support import NotReading, request
 
 Run = Callable[..., Process]
@@ -77,6 +77,26 @@ def test_peers_stop_cleanly(run: Run, index: Api, count: int, stop: str) -> None
     assert (code, errors) == (0, "")
     assert registered(index) == []
     assert not peers.left_running
+
+
+def test_a_peer_says_that_it_could_not_register(run: Run) -> None:
+    peer = run("peer_node.py", "--port", "0", "--index-url", f"http://127.0.0.1:{free_port()}")
+    assert "'peer1' is not registered yet, which is tried again: " in peer.error_line()
+
+
+def test_a_second_peer_of_the_same_id_says_so(run: Run, index: Api) -> None:
+    start_peers(run, index, 1).urls()
+    assert "Two nodes of one peer take each other's messages." in start_peers(run, index, 1).error_line()
+
+
+def test_a_peer_that_ends_says_what_it_had_not_pulled(run: Run, index: Api, api: Callable[[str], Api]) -> None:
+    peers = start_peers(run, index, 1)
+    node = api(peers.urls()[0])
+    node.post("/create_topic", topic="news")
+    node.post("/subscribe", topic="news", ack="explicit")
+    node.post("/publish", topic="news", messages=[1, 2])
+    peers.signal(signal.SIGTERM)
+    assert "2 messages that it had not pulled or acknowledged: discarded." in peers.finish()[2]
 
 
 def test_peers_end_and_unregister_when_their_parent_is_killed(run: Run, index: Api) -> None:

@@ -74,10 +74,13 @@ class Broker(Overview):
             self._state.hurry()
             return Registered(known is None, self._state.epoch, token_is_new)
 
-    def unregister_peer(self, peer_id: str) -> None:
-        """Remove a peer with its subscriptions; its waiting pulls end. Raises `PeerNotFound`."""
+    def unregister_peer(self, peer_id: str) -> int:
+        """Remove a peer with its subscriptions; its waiting pulls end.
+
+        Returns how many messages nobody will have acknowledged. Raises `PeerNotFound`.
+        """
         with self._lock:
-            self._state.remove_peer(self._state.peer(peer_id))
+            return self._state.remove_peer(self._state.peer(peer_id))
 
     # Topics
 
@@ -110,6 +113,7 @@ class Broker(Overview):
             deleted = self._state.topic(topic)
             result = Deleted(self._state.subscribers(deleted).addresses, deleted.unread)
             messages = self._state.delete(deleted)
+            self._state.totals.discarded += result.discarded
         del messages  # a million take longer to be freed than others should wait
         if self._on_topic_deleted:
             self._on_topic_deleted(topic, result.addresses)
@@ -191,10 +195,8 @@ class Broker(Overview):
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
-            queue = self._state.queue(peer_id, topic)
-            left = queue.unread if len(queue.members) == 1 else 0
-            self._state.end_subscription(self._state.peers[peer_id], topic)
-            return left
+            self._state.queue(peer_id, topic)
+            return self._state.end_subscription(self._state.peers[peer_id], topic)
 
     def pull(self, peer_id: str, topic: str, max_messages: int = 1000) -> Pulled:
         """Take up to `max_messages` from the peer's message queue.
@@ -291,11 +293,12 @@ class Broker(Overview):
 
     # What the server itself calls
 
-    def tend(self, wait: float = 0.0) -> list[str]:
+    def tend(self, wait: float = 0.0) -> dict[str, int]:
         """Do what nobody calls for, and return the ids of the peers removed because their lease ran out.
 
-        Waiting pulls are answered, exhausted messages are buried and messages that are too old dropped. Waits up
-        to `wait` seconds for something to do, less when what is due changes or the broker closes.
+        With each comes how many messages nobody will have acknowledged because of that. Waiting pulls are answered,
+        exhausted messages are buried and messages that are too old dropped. Waits up to `wait` seconds for something
+        to do, less when what is due changes or the broker closes.
         """
         with self._lock:
             self._state.wait_until_due(wait)

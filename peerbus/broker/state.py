@@ -91,20 +91,26 @@ class State:
         addresses = {peer_id: self.peers[peer_id].address for peer_id in topic.subscribers}
         return Subscribers(list(addresses), {peer_id: url for peer_id, url in addresses.items() if url})
 
-    def end_subscription(self, peer: Peer, topic: str) -> None:
-        """End a subscription; in a group, the others get back what the peer had."""
+    def end_subscription(self, peer: Peer, topic: str) -> int:
+        """End a subscription; in a group, the others get back what the peer had.
+
+        Returns how many messages the queue had that nobody will acknowledge now.
+        """
+        discarded = peer.queues[topic].unread
         self.waiting.end(peer.queues[topic], peer)
         queue = self.subscriptions.end(peer, self.topics.get(topic), self.clock())
         if queue.members:
             self.up_to_date(queue)
-        else:
-            self.upkeep.forget(queue)
+            return 0
+        self.upkeep.forget(queue)
+        self.totals.discarded += discarded
+        return discarded
 
-    def remove_peer(self, peer: Peer) -> None:
-        """Remove a peer with its subscriptions."""
-        for topic in list(peer.queues):
-            self.end_subscription(peer, topic)
+    def remove_peer(self, peer: Peer) -> int:
+        """Remove a peer with its subscriptions; returns how many messages are discarded with them."""
+        discarded = sum(self.end_subscription(peer, topic) for topic in list(peer.queues))
         self.peers.remove(peer)
+        return discarded
 
     def delete(self, topic: Topic) -> list[bytes | None]:
         """Delete a topic with its subscriptions; returns its messages, to be let go of without the lock."""
@@ -176,14 +182,15 @@ class State:
             self._tended.wait(left)
         self._tend_by = NEVER
 
-    def tend(self, now: float) -> list[str]:
-        """Do what time alone brings about by `now`, and return the ids of the peers whose lease ran out."""
-        expired = self.peers.take_expired(now)
-        for peer in expired:
-            self.remove_peer(peer)
+    def tend(self, now: float) -> dict[str, int]:
+        """Do what time alone brings about by `now`.
+
+        Returns the ids of the peers whose lease ran out, with the messages discarded.
+        """
+        expired = {peer.peer_id: self.remove_peer(peer) for peer in self.peers.take_expired(now)}
         self.totals.expired_peers += len(expired)
         self.upkeep.ring(now)
-        return [peer.peer_id for peer in expired]
+        return expired
 
     def hurry(self) -> None:
         """Wake the call that tends, if something falls due before it means to look again."""

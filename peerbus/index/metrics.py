@@ -21,6 +21,7 @@ def broker_metrics(broker: Overview, memory_limit: int, journal: InMemory, strea
     yield counter("messages_redelivered", "Messages handed over again.", stats.redelivered)
     yield counter("messages_acknowledged", "Messages acknowledged explicitly.", stats.acknowledged)
     yield counter("messages_missed", "Messages lost to a subscriber before it pulled them.", stats.missed)
+    yield counter("messages_discarded", "Messages that were unread in queues that ended.", stats.discarded)
     yield counter("messages_dead_lettered", "Messages moved to a dead-letter topic.", stats.dead_lettered)
     yield counter("peers_expired", "Peers removed because their lease ran out.", stats.expired_peers)
     yield gauge("peers", "Peers registered.", stats.peers)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from peerbus.broker import Limits
+from peerbus.calls import also_discarded
 from peerbus.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.index import heap
 from peerbus.index.addresses import Addresses
@@ -127,8 +128,9 @@ class IndexingServer:
         trimmed = 0
         while not self.broker.closing:
             try:
-                for peer_id in self.broker.tend(wait=TEND_SECONDS):
-                    log.info("Peer '%s' is removed: its lease ran out.", peer_id)
+                for peer_id, discarded in self.broker.tend(wait=TEND_SECONDS).items():
+                    level = logging.WARNING if discarded else logging.INFO
+                    log.log(level, "Peer '%s' is removed: its lease ran out.%s", peer_id, also_discarded(discarded))
             except Exception:
                 log.exception("Tending leases and deadlines failed")
                 self._pause.wait(PAUSE_SECONDS)

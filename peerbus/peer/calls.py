@@ -38,7 +38,7 @@ def about(node: PeerNode, _: EmptyRequest) -> NodeAnswer:
     registration = membership.registration
     state = "is registered" if membership.registered else "is not registered"
     return NodeAnswer(
-        message=f"Peer '{node.peer_id}' {state} at {membership.index_url}.",
+        message=f"Peer '{node.peer_id}' {state} with {membership.index_url}.",
         peer_id=node.peer_id,
         address=registration.address or None,
         index_url=membership.index_url,
@@ -51,7 +51,7 @@ def about(node: PeerNode, _: EmptyRequest) -> NodeAnswer:
 def readyz(node: PeerNode, _: EmptyRequest) -> Answer:
     """Say whether the peer is registered."""
     if not node.registered:
-        raise NotReady(f"Peer '{node.peer_id}' is not registered at the indexing server.")
+        raise NotReady(f"Peer '{node.peer_id}' is not registered with the indexing server.")
     return Answer(message="Ready.")
 
 

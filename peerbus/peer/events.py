@@ -19,9 +19,9 @@ class Events:
         self._lock = threading.Lock()
         self._events: deque[Event] = deque(maxlen=KEPT)
 
-    def note(self, event: str, message: str, topic: str | None = None) -> None:
-        """Note that `event` happened, in a sentence."""
-        log.info("%s", message)
+    def note(self, event: str, message: str, topic: str | None = None, level: int = logging.INFO) -> None:
+        """Note that `event` happened, in a sentence; from the level of warnings on, the terminal shows it, too."""
+        log.log(level, "%s", message)
         with self._lock:
             self._events.append(Event(time.time(), event, message, topic))
 

@@ -15,7 +15,14 @@ from msgspec import UNSET, Raw
 from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError, PeerNotFound, TopicNotFound, Unauthorized
 from peerbus.peer.events import Events
 from peerbus.peer.index import Index
-from peerbus.protocol import PeerAnswer, PeerRequest, RegisterAnswer, RegisterRequest, SubscribeAnswer, SubscribeRequest
+from peerbus.protocol import (
+    PeerRequest,
+    RegisterAnswer,
+    RegisterRequest,
+    SubscribeAnswer,
+    SubscribeRequest,
+    UnregisterAnswer,
+)
 from peerbus.tokens import new_token
 
 log = logging.getLogger(__name__)
@@ -225,21 +232,29 @@ class Membership:
     def _unregister(self, timeout: float) -> None:
         request = PeerRequest(peer_id=self.peer_id)
         try:
-            self._index.call("/unregister_peer_node", request, PeerAnswer, timeout)
+            answer = self._index.call("/unregister_peer_node", request, UnregisterAnswer, timeout)
         except (PeerNotFound, Unauthorized):
             pass
         except PeerbusError as error:
             log.warning("Peer '%s' could not unregister: %s", self.peer_id, error)
         else:
-            self._events.note("unregistered", f"Peer '{self.peer_id}' is unregistered.")
+            level = logging.WARNING if answer.discarded else logging.INFO
+            self._events.note("unregistered", answer.message, level=level)
 
     def _take_in(self, answer: RegisterAnswer) -> None:
         """Take in what a registration was answered with, and restore what the server turns out to have lost."""
         before, self._epoch = self._epoch, answer.epoch
         self._renewed_at = monotonic()
         restarted = before is not None and before != answer.epoch
-        if before is None:
-            self._events.note("registered", f"Peer '{self.peer_id}' is registered at {self._index.url}.")
+        if before is None and self._reachable and not answer.created:
+            self._events.note(
+                "registered",
+                f"Peer '{self.peer_id}' is registered with {self._index.url}, and was before: by an earlier run that "
+                "could not unregister it, or by another node. Two nodes of one peer take each other's messages.",
+                level=logging.WARNING,
+            )
+        elif before is None:
+            self._events.note("registered", f"Peer '{self.peer_id}' is registered with {self._index.url}.")
         elif restarted:
             self._events.note(
                 "index_restarted",
@@ -247,7 +262,10 @@ class Membership:
                 f"peer '{self.peer_id}' is registered again.",
             )
         elif answer.created:
-            self._events.note("lease_lost", f"The lease of peer '{self.peer_id}' ran out; it is registered again.")
+            self._events.note(
+                "lease_lost",
+                f"The lease of peer '{self.peer_id}' ran out, or somebody unregistered it; it is registered again.",
+            )
         if restarted or answer.created:
             for subscription in list(self._subscriptions.values()):
                 subscription.standing = Standing.LOST
@@ -260,7 +278,10 @@ class Membership:
 
     def _doubt(self, error: PeerbusError) -> None:
         """Take in that a registration or what follows from it went wrong."""
-        if self._reachable:
+        if self._reachable and self._epoch is None:
+            sentence = f"Peer '{self.peer_id}' is not registered yet, which is tried again: {error}"
+            self._events.note("index_lost", sentence, level=logging.WARNING)
+        elif self._reachable:
             self._events.note("index_lost", f"Peer '{self.peer_id}' is not renewed: {error}")
         self._reachable = False
         for subscription in list(self._subscriptions.values()):

@@ -35,12 +35,17 @@ class KeptModel(Model):
         self.restart()
 
     def restart(self) -> None:
-        """Every lease begins anew, what comes back comes in the order of offsets, what is too old by now is gone."""
+        """Every lease begins anew, what comes back comes in the order of offsets, what is too old by now is gone.
+
+        Nothing is counted yet, and who has several queues joined them in the order in which they were made.
+        """
+        self.discarded = 0
         for peer in sorted(self.leases):
             self.alive(peer)
         for topic in self.topics.values():
             self.age(topic)
             for queue in topic.queues:
+                self.joined |= {(member, topic.name): queue.number for member in queue.members}
                 for offset in sorted(queue.handed):
                     queue.handed[offset].order = self.next_order()
 
@@ -52,9 +57,9 @@ class KeptModel(Model):
         self.addresses[peer] = address
         return created
 
-    def remove(self, peer: str) -> None:
-        super().remove(peer)
+    def remove(self, peer: str) -> int:
         self.addresses.pop(peer, None)
+        return super().remove(peer)
 
     def delete(self, name: str) -> int | str:
         answer = super().delete(name)

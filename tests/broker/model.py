@@ -23,6 +23,7 @@ class Handed:
 class Queue:
     """What one group has of a topic."""
 
+    number: int
     cursor: int
     started: int
     group: str | None
@@ -86,6 +87,8 @@ class Model:
         self.limits = limits
         self.now = 1000.0
         self.order = 0
+        self.discarded = 0
+        self.joined: dict[tuple[str, str], int] = {}
         self.leases: dict[str, float | None] = {}
         self.expiries: dict[str, float] = {}
         """In the order in which the leases were renewed: of those that end together, the first renewed ends first."""
@@ -108,25 +111,29 @@ class Model:
         self.alive(peer)
         return created
 
-    def remove(self, peer: str) -> None:
+    def remove(self, peer: str) -> int:
+        """Remove a peer, and say how many messages are discarded; queues end in the order in which they were joined."""
         del self.leases[peer]
         self.expiries.pop(peer, None)
-        for topic in list(self.topics.values()):
-            if topic.queue_of(peer):
-                self.leave(peer, topic)
+        of_peer = [topic for topic in self.topics.values() if topic.queue_of(peer)]
+        of_peer.sort(key=lambda topic: self.joined[peer, topic.name])
+        return sum(self.leave(peer, topic) for topic in of_peer)
 
-    def leave(self, peer: str, topic: Topic) -> None:
+    def leave(self, peer: str, topic: Topic) -> int:
         queue = topic.queue_of(peer)
         assert queue
+        left = topic.unread_of(queue)
         queue.members.remove(peer)
         if not queue.members:
             topic.queues.remove(queue)
             self.free(topic)
-            return
+            self.discarded += left
+            return left
         for handed in (queue.handed[o] for o in sorted(queue.handed) if queue.handed[o].member == peer):
             handed.due, handed.problem = self.now, "its peer left"
             handed.order = self.next_order()
         self.settle(topic, queue)
+        return 0
 
     def next_order(self) -> int:
         self.order += 1
@@ -148,6 +155,7 @@ class Model:
         del self.topics[name]
         for peer in (member for queue in topic.queues for member in queue.members):
             self.told[peer].add(name)
+        self.discarded += topic.unread
         return topic.unread
 
     def publish(self, name: str, values: list[Any]) -> int | str:
@@ -238,7 +246,7 @@ class Model:
             return "bad_request"
         if queue is None:
             cursor = topic.position("latest" if start is None else start)
-            queue = Queue(cursor, cursor, group)
+            queue = Queue(self.next_order(), cursor, cursor, group)
             topic.queues.append(queue)
         elif start is not None and not created:
             queue.cursor = queue.started = topic.position(start)
@@ -247,6 +255,7 @@ class Model:
             setattr(queue, option, value)
         if created:
             queue.members.append(peer)
+            self.joined[peer, name] = self.next_order()
             self.told[peer].discard(name)
         self.free(topic)
         return created, queue.cursor, len(queue.members)
@@ -255,11 +264,7 @@ class Model:
         found = self.subscription(peer, name)
         if isinstance(found, str):
             return found
-        topic, queue = found
-        left = topic.unread_of(queue)
-        alone = len(queue.members) == 1
-        self.leave(peer, topic)
-        return left if alone else 0
+        return self.leave(peer, found[0])
 
     def pull(self, peer: str, name: str, count: int) -> Any:
         found = self.subscription(peer, name)
@@ -325,15 +330,14 @@ class Model:
         self.free(topic)
         return settled, stale
 
-    def time_passes(self, seconds: float) -> set[str]:
-        """Move on, and say which peers were silent for too long."""
+    def time_passes(self, seconds: float) -> dict[str, int]:
+        """Move on, and say which peers were silent for too long, and what is discarded with each."""
         self.now += seconds
         silent = [peer for peer, expiry in self.expiries.items() if expiry <= self.now]
-        for peer in sorted(silent, key=lambda peer: self.expiries[peer]):
-            self.remove(peer)
+        removed = {peer: self.remove(peer) for peer in sorted(silent, key=lambda peer: self.expiries[peer])}
         for topic in list(self.topics.values()):
             self.age(topic)
             for queue in topic.queues:
                 if queue.max_attempts is not None:
                     self.settle(topic, queue)
-        return set(silent)
+        return removed

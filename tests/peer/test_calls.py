@@ -106,7 +106,7 @@ def test_a_node_tells_whom_it_acts_for(index: Api) -> None:
         told = node.get("/node").body
         assert told.pop("renewed_ago") >= 0
         assert told == {
-            "message": f"Peer 'peer1' is registered at {index.url}.",
+            "message": f"Peer 'peer1' is registered with {index.url}.",
             "peer_id": "peer1",
             "address": node.url,
             "index_url": index.url,

@@ -31,7 +31,7 @@ EIGHT_CALLS: list[tuple[str, str, dict[str, Any] | None, dict[str, Any]]] = [
     ),
     ("GET", "/query_peers?topic=news", None, {"topic": "news", "peers": ["peer1"], "addresses": {}}),
     ("DELETE", "/delete_topic", {"topic": "news"}, {"topic": "news", "notified": [], "discarded": 0}),
-    ("POST", "/unregister_peer_node", {"peer_id": "peer1"}, {"peer_id": "peer1"}),
+    ("POST", "/unregister_peer_node", {"peer_id": "peer1"}, {"peer_id": "peer1", "discarded": 0}),
 ]
 
 
