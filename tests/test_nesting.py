@@ -3,10 +3,13 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerbus import nesting
 from peerbus.nesting import nested_deeper
+from tests.costs import steps
 
 TRICKY = st.text(alphabet='[]{}"\\n,:', max_size=6)
 VALUES = st.recursive(
@@ -23,6 +26,17 @@ def depth(value: Any) -> int:
     return 1 + max(map(depth, inside), default=0)
 
 
-@given(VALUES, st.integers(1, 6))
-def test_it_is_the_depth_of_what_is_decoded(value: Any, levels: int) -> None:
-    assert nested_deeper(json.dumps(value).encode(), levels) == (depth(value) > levels)
+@given(VALUES, st.integers(1, 6), st.sampled_from([1, 2, 3, 1000]))
+def test_it_is_the_depth_of_what_is_decoded(value: Any, levels: int, piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nesting, "PIECE", piece)
+        assert nested_deeper(json.dumps(value).encode(), levels) == (depth(value) > levels)
+
+
+def test_a_message_is_looked_at_once_however_deep_it_is() -> None:
+    deep = b"[" * 199 + b"]" * 199
+    deep_ones, flat_ones = (b"[" + b",".join([each] * (100_000 // len(each))) + b"]" for each in (deep, b"[]"))
+    assert (steps(lambda: nested_deeper(deep_ones, 200)), nested_deeper(deep_ones, 199)) == (
+        steps(lambda: nested_deeper(flat_ones, 200)),
+        True,
+    )

@@ -1,38 +1,16 @@
 """What a call costs, in lines of Python that are run: the same however much there is of what it is not about."""
 
-import gc
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
 
 from peerbus.broker import Broker
 from peerbus.later import Later
+from tests.costs import steps
 
 MakeBroker = Callable[..., Broker]
 FEW, MANY = 20, 400
-
-
-def steps(work: Callable[[], object]) -> int:
-    """How many lines of Python `work` runs, one in a loop as often as it comes to it."""
-    taken = 0
-
-    def trace(_: FrameType, event: str, __: Any) -> Any:
-        nonlocal taken
-        taken += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    gc.disable()  # hypothesis counts what is collected, in Python, whenever that is
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-        gc.enable()
-    return taken
 
 
 def subscribed(broker: Broker, peers: int, **options: Any) -> Broker:
