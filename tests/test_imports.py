@@ -38,7 +38,7 @@ LAYERS = {
     "peerbus.tls": {"peerbus.errors"},
     "peerbus.serving": {"peerbus.crew", *SERVING},
     "peerbus.loop": {"peerbus.later", *SERVING},
-    "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later"},
+    "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later", "peerbus.nesting"},
     "peerbus.examples": WIRE,
     "peerbus.calls": CALLS,
     "peerbus.endpoints": {"peerbus.listings", *CALLS},

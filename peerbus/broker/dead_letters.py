@@ -4,6 +4,8 @@ from msgspec import Raw, Struct, json
 
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.unacknowledged import Delivery
+from peerbus.nesting import MOST_LEVELS as MOST_LEVELS_OF_MESSAGES
+from peerbus.nesting import nested_deeper
 
 
 class DeadLetter(Struct):
@@ -17,9 +19,14 @@ class DeadLetter(Struct):
     reason: str
 
 
-def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes:
-    """The dead letter for an exhausted message of `queue`, which was delivered so at last."""
+MOST_LEVELS = 2 * MOST_LEVELS_OF_MESSAGES
+"""How deep a dead letter may be nested. Each time that one is exhausted in its turn adds a level."""
+
+
+def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes | None:
+    """The dead letter for an exhausted message of `queue`, which was delivered so at last; None if it is too deep."""
     (value,) = queue.topic.read(offset, 1, 0)
-    return json.encode(
+    letter = json.encode(
         DeadLetter(Raw(value), queue.topic.name, offset, delivery.attempt, delivery.member, delivery.problem)
     )
+    return None if nested_deeper(letter, MOST_LEVELS) else letter

@@ -71,16 +71,18 @@ class Upkeep:
     def _bury(self, queue: MessageQueue, offset: int, delivery: Delivery, now: float) -> bool:
         """Move an exhausted message to the dead-letter topic, or count it as missed where there is none.
 
-        The topic is created where it is absent; false when it has no room.
+        So is one that came too often from another dead-letter topic. The topic is created where it is absent; false
+        when it has no room.
         """
-        if queue.options.dead_letter_topic is None:
+        name = queue.options.dead_letter_topic
+        buried = letter(queue, offset, delivery) if name else None
+        if name is None or buried is None:
             queue.drop(offset)
             return True
-        letters = [letter(queue, offset, delivery)]
         try:
-            topic = self._topics.get_or_create(queue.options.dead_letter_topic)
+            topic = self._topics.get_or_create(name)
             self.refresh(topic, now)
-            topic.append(letters, size_of(letters), now)
+            topic.append([buried], size_of([buried]), now)
         except (TopicFull, TooLarge, MemoryFull, StorageFull, TooManyTopics):
             return False
         self._alarms.set(topic, topic.next_expiry())

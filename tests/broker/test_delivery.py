@@ -265,6 +265,26 @@ def test_dead_letters_grow_too_old_like_other_messages(broker: Broker, clock: Cl
     assert broker.list_topics(1)[0].first_offset == 1
 
 
+def test_dead_letters_in_a_circle_come_to_an_end() -> None:
+    broker = Broker()
+    broker.register_peer("a")
+    for topic, other in (("here", "there"), ("there", "here")):
+        broker.create_topic(topic)
+        broker.subscribe("a", topic, explicit=True, max_attempts=1, dead_letter_topic=other)
+    broker.publish("here", [b"[" * 200 + b"]" * 200])
+    rounds = missed = 0
+    while not missed:
+        for topic in ("here", "there"):
+            pulled = broker.pull("a", topic)
+            missed += pulled.missed
+            for offset, value in zip(pulled.offsets, pulled.values, strict=True):
+                json.loads(value)
+                broker.reject("a", topic, [(offset, None)])
+        rounds += 1
+    assert (missed, rounds) == (1, 102), "the loss is told by the pull after the 201st letter"
+    assert broker.stats().dead_lettered == 200
+
+
 def test_very_many_exhausted_messages_are_buried_in_slices(broker: Broker, clock: Clock) -> None:
     explicit(broker, max_attempts=1, dead_letter_topic="dead")
     publish(broker, 2500)
