@@ -190,10 +190,10 @@ class OnDisk(InMemory):
             self._ledger.measured(stored, 0)
             self._refuse("less than --min-free is left of it")
             return
-        if self._full:
-            log.info("There is room on the disk again.")
-        self._full = False
+        known, self._full = self._full, False
         self._ledger.measured(stored, room)
+        if known:
+            log.info("There is room on the disk again.")
 
     def _refuse(self, why: str, fault: Exception | None = None) -> None:
         """Let nothing be published until something was written and the disk looked at."""

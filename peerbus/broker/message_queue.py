@@ -110,7 +110,8 @@ class MessageQueue:
     @property
     def ready(self) -> bool:
         """Whether a pull has anything to answer with."""
-        return bool(self.unacknowledged.again or self.dropped or (self._room and self.topic.committed > self.cursor))
+        new = self._room > 0 and self.topic.committed > self.cursor
+        return new or bool(self.unacknowledged.again or self.dropped)
 
     def take_back(self, now: float, limit: int) -> list[tuple[int, Delivery]]:
         """Take back up to `limit` messages overdue by `now`; returns those that are exhausted, to be buried now."""
@@ -201,11 +202,9 @@ class MessageQueue:
 
     def go_back(self, offset: int) -> None:
         """Hand over again from `offset` on, of a queue that acknowledges by pulling. What is freed counts as missed."""
-        self.cursor = offset
         self.started = min(self.started, offset)
         self.era = self._journal.new_number()
-        self._journal.queue_changed(self)
-        self._moved()
+        self._set_back(offset)
 
     def return_last(self, offsets: Sequence[int]) -> bool:
         """Hand over again the messages pulled last, if those are `offsets`; says whether they are."""
@@ -213,9 +212,7 @@ class MessageQueue:
         behind = self.cursor - first
         if first < self.started or len(offsets) != behind or any(map(ne, offsets, range(first, self.cursor))):
             return False
-        self.cursor = first
-        self._journal.queue_changed(self)
-        self._moved()
+        self._set_back(first)
         return True
 
     def give_back(self, offsets: Sequence[int], missed: int) -> None:
@@ -268,8 +265,18 @@ class MessageQueue:
         self._journal.deliveries_changed(self, offsets)
         return attempts
 
+    def _set_back(self, cursor: int) -> None:
+        """All from `cursor` on are new again, those too that were unacknowledged."""
+        new_again = [offset for offset in self.unacknowledged.deliveries if offset >= cursor]
+        for offset in new_again:
+            self.unacknowledged.forget(offset)
+        self._journal.deliveries_changed(self, new_again)
+        self.cursor = cursor
+        self._journal.queue_changed(self)
+        self._moved()
+
     def _moved(self) -> None:
-        """Tell the topic where all before is acknowledged now."""
+        """See where the position is now, and tell the topic, which frees what comes before all positions."""
         position = next(iter(self.unacknowledged.deliveries), self.cursor)
         if position != self.position:
             self.topic.go_on_reading(self.position, position)

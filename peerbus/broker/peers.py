@@ -153,7 +153,7 @@ class Peers:
         self._journal.peer_removed(peer)
 
     def renew(self, peer: Peer, now: float) -> None:
-        """Begin the lease that the peer has from `now` on, if it has one."""
+        """Begin the peer's lease anew at `now`; one that it has no more ends."""
         if peer.lease_seconds is None:
             self._leases.discard(peer.peer_id)
         else:

@@ -215,6 +215,19 @@ def test_what_others_share_or_is_to_be_acknowledged_stays_where_it_is(broker: Br
     assert broker.pull("a", "news").values == [b"3"]
 
 
+def test_what_was_unacknowledged_comes_once_where_its_queue_went_back(broker: Broker, clock: Clock) -> None:
+    subscribed(broker, "a", explicit=True)
+    broker.pull("a", "news")
+    broker.acknowledge("a", "news", [(0, None), (1, None), (2, None)])
+    broker.subscribe("a", "news", explicit=False)
+    broker.resume("a", "news", 1)
+    assert broker.list_subscriptions(1, topic="news")[0].resume_from == 1
+    assert broker.pull("a", "news").values == [b"1", b"2", b"3"]
+    clock.advance(60.0)
+    assert broker.pull("a", "news").values == []
+    assert broker.list_subscriptions(1, topic="news")[0].resume_from == 4
+
+
 def test_what_was_gone_back_to_is_given_back_too(broker: Broker) -> None:
     broker.create_topic("news")
     broker.publish("news", [b"0"])

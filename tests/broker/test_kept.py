@@ -7,6 +7,7 @@ import pytest
 
 from peerbus.broker import Broker, Limits
 from peerbus.journal import OnDisk
+from peerbus.later import Later
 from peerbus.storage import Storage
 from tests.support import Clock
 
@@ -91,6 +92,12 @@ def test_what_came_back_before_fewer_attempts_were_allowed_is_handed_over_again(
     broker.subscribe("a", "news", max_attempts=1)
     again = lives.begin().pull("a", "news", 1)
     assert (again.attempts, again.missed) == ([2], 0)
+
+
+def test_a_pull_waits_while_more_is_unacknowledged_than_a_lowered_limit_allows(broker: Broker, lives: Lives) -> None:
+    broker.publish("news", [b"2"])
+    broker.pull("a", "news", 2)
+    assert isinstance(lives.begin(max_unacknowledged=1).pull_waiting("a", "news", 1, 60.0), Later)
 
 
 def test_a_dead_letter_that_found_no_room_is_tried_again_when_it_was_to_be(
