@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ import requests
 
 from peerbus import protocol as wire
 from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError
+from peerbus.fields import MEANINGS, URL
 from peerbus.tokens import bearer
 
 AnswerT = TypeVar("AnswerT", bound=wire.Answer)
@@ -33,7 +35,10 @@ class Caller:
         """`timeout` is how long an answer may take, `patience` how long calls are repeated, both in seconds.
 
         `ca` is a file with the certificates that an https server must have one by, in place of those that requests has.
+        Raises `ValueError` for a URL that is none.
         """
+        if not re.match(URL, url):
+            raise ValueError(f"Expected {MEANINGS[URL]}, got {url!r}.")
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._patience = patience

@@ -10,9 +10,9 @@ NAME = rf"^[A-Za-z0-9][A-Za-z0-9._:/-]*{END}"
 URL = r"^https?://[!-.0-~]"
 WORD = rf"^[A-Za-z0-9._:/-]+{END}"
 MEANINGS = {
-    NAME: "a name that begins with a letter or digit and goes on with letters, digits and . _ : / or -",
+    NAME: "a name that begins with a letter or digit and goes on with letters, digits and - . _ : or /",
     URL: "a URL that begins with http:// or https://",
-    WORD: "a token of letters, digits and . _ : / or -",
+    WORD: "a token of letters, digits and - . _ : or /",
 }
 """What the patterns stand for, to be said to who did not meet them."""
 LARGEST = 2**53 - 1

@@ -311,3 +311,9 @@ def test_what_is_no_answer_of_ours_is_said_to_be_none(script: tuple[str, type[Sc
     server.answers[:] = [(status, {}, b"<html>")]
     with Client(url, "a") as client, pytest.raises(InternalError, match=f"{status} is not peerbus's"):
         client.publish("t", 1)
+
+
+@pytest.mark.parametrize("url", ["localhost:5000", "", "ftp://localhost"])
+def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="Expected a URL that begins with http:// or https://, got "):
+        Client(url, "peer1")

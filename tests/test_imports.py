@@ -47,6 +47,7 @@ LAYERS = {
         "peerbus.durations",
         "peerbus.endpoints",
         "peerbus.examples",
+        "peerbus.faults",
         "peerbus.listings",
         *CALLS,
     },

@@ -61,9 +61,9 @@ def _either_place(flag: str, default: Any, **attributes: Any) -> tuple[Decorator
 
 
 def complete_topic(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The topics whose names begin so, asked of the server; none when it does not answer soon."""
+    """The topics whose names begin so, asked of the server; none when it does not answer soon, or its URL is none."""
     settings = context.ensure_object(Settings)
-    with suppress(PeerbusError), settings.client(timeout=COMPLETION_SECONDS, patience=0.0) as client:
+    with suppress(PeerbusError, ValueError), settings.client(timeout=COMPLETION_SECONDS, patience=0.0) as client:
         return [topic.topic for topic in client.topics().topics if topic.topic.startswith(incomplete)]
     return []
 

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from peerbus import options
+from peerbus.faults import in_words
 from peerbus.fields import Address, Name
 from peerbus.listening import allow_sockets, bind
 from peerbus.peer.launcher import Logging, Place, run_nodes
@@ -126,7 +127,7 @@ def _check(flag: str, value: str, kind: Any) -> None:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise click.UsageError(f"{flag} {value!r}: {error}.") from None
+        raise click.UsageError(f"{flag} {value!r}: {in_words(error)}.") from None
 
 
 def run() -> NoReturn:

@@ -7,7 +7,7 @@ import msgspec
 
 from peerbus.application import Environ
 from peerbus.errors import BadRequest, TooLarge, UnsupportedMediaType
-from peerbus.fields import MEANINGS
+from peerbus.faults import in_words
 from peerbus.protocol import Request
 
 R = TypeVar("R", bound=Request)
@@ -65,7 +65,7 @@ def decode_body(body: bytes, decoder: msgspec.json.Decoder[R]) -> R:
     except RecursionError:
         raise BadRequest("The body is nested too deeply.") from None
     except msgspec.ValidationError as error:
-        raise BadRequest(_fault(error)) from None
+        raise BadRequest(_fault(error, decoder.type)) from None
     except msgspec.DecodeError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from None
 
@@ -80,15 +80,13 @@ def decode_query(query: str, request: type[R]) -> R:
     try:
         return msgspec.convert(fields, request, strict=False)
     except msgspec.ValidationError as error:
-        raise BadRequest(_fault(error)) from None
+        raise BadRequest(_fault(error, request)) from None
 
 
-def _fault(error: msgspec.ValidationError) -> str:
+def _fault(error: msgspec.ValidationError, request: type[Request]) -> str:
     """What is wrong and where; msgspec leaves the path out where that is the request as a whole."""
-    fault = str(error) if " - at `$" in str(error) else f"{error} - at $"
-    for pattern, meaning in MEANINGS.items():
-        fault = fault.replace(f"`str` matching regex {pattern!r}", meaning)
-    return fault.replace("`", "")[:LONGEST_FAULT]
+    fault = in_words(error, request)
+    return (fault if " - at $" in fault else f"{fault} - at $")[:LONGEST_FAULT]
 
 
 def _too_large(max_bytes: int) -> TooLarge:

@@ -205,6 +205,21 @@ def test_a_message_that_is_no_json_value_is_refused(prepared: Api, kind: str, fo
     assert prepared.get("/stats").body["stats"]["published"] == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "fields", "expected"),
+    [
+        ("/create_topic", {"overflow": "block"}, "'drop_oldest' or 'reject', got 'block' - at $.overflow"),
+        ("/subscribe", {"peer_id": "a", "ack": "manual"}, "'auto' or 'explicit', got 'manual' - at $.ack"),
+        ("/subscribe", {"peer_id": "a", "from": "now"}, "'earliest' or 'latest' or int, got 'now' - at $.from"),
+    ],
+)
+def test_a_word_that_is_none_of_a_few_is_refused_with_those(
+    prepared: Api, path: str, fields: dict[str, Any], expected: str
+) -> None:
+    body = json.dumps({"topic": "news"} | fields).encode()
+    assert refusal(call(prepared, "POST", path, body), 400, "bad_request") == f"Expected {expected}"
+
+
 def test_a_message_nested_too_deeply_is_named(prepared: Api) -> None:
     limit, beyond = (b"[" * levels + b"]" * levels for levels in (200, 201))
     body = b'{"topic": "news", "messages": [%s, {"deep": 1}, %s]}'
