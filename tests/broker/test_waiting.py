@@ -10,7 +10,7 @@ from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
 from peerbus.errors import BadRequest, NotSubscribed, PeerNotFound, TooManyWaiting, TopicDeleted, TopicNotFound
 from peerbus.later import Later
-from tests.support import DEADLINE, Clock, error_of, in_background, tended
+from tests.support import DEADLINE, Clock, error_of, eventually, in_background, tended
 
 MakeBroker = Callable[..., Broker]
 MAX_WAITING = 3
@@ -414,6 +414,15 @@ def test_who_tends_wakes_for_a_deadline_set_after_the_wait_began() -> None:
         pull = waiting(broker)
         broker.reject("a", "news", 0, delay=0.05)
         assert pull.result(DEADLINE).attempts == [2]
+
+
+def test_who_tends_wakes_when_what_was_pulled_falls_due() -> None:
+    broker = subscribed(Broker(), explicit=True, ack_deadline=0.05, max_attempts=1)
+    with tended(broker):
+        for _ in range(3):
+            broker.publish("news", [b"1"])
+            assert broker.pull("a", "news").values == [b"1"]
+            eventually(lambda: broker.stats().unacknowledged == 0)
 
 
 def test_who_tends_wakes_when_a_lease_runs_out_or_the_broker_closes() -> None:
