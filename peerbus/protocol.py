@@ -127,7 +127,7 @@ class PublishRequest(Request):
                 raise BadRequest("Object missing required field message (or messages, for several) - at $")
             values = [bytes(self.message)]
         elif self.message is UNSET:
-            values = list(map(b"".join, zip(self.messages)))  # as `bytes` of each, in a third of the time
+            values = list(map(b"".join, zip(self.messages)))  # as `bytes` of each, in half the time at most
         else:
             raise BadRequest("Expected message or messages, got both - at $")
         if max(map(len, values)) > SHALLOW:

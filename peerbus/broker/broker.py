@@ -113,7 +113,6 @@ class Broker(Overview):
             deleted = self._state.topic(topic)
             result = Deleted(self._state.subscribers(deleted).addresses, deleted.unread)
             messages = self._state.delete(deleted)
-            self._state.totals.discarded += result.discarded
         del messages  # a million take longer to be freed than others should wait
         if self._on_topic_deleted:
             self._on_topic_deleted(topic, result.addresses)

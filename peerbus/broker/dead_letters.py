@@ -4,8 +4,10 @@ from msgspec import Raw, Struct, json
 
 from peerbus.broker.message_queue import MessageQueue
 from peerbus.broker.unacknowledged import Delivery
-from peerbus.nesting import MOST_LEVELS as MOST_LEVELS_OF_MESSAGES
-from peerbus.nesting import nested_deeper
+from peerbus.nesting import MOST_LEVELS, nested_deeper
+
+MOST_LEVELS_OF_LETTERS = 2 * MOST_LEVELS
+"""How deep a dead letter may be nested. Each time that one is exhausted in its turn adds a level."""
 
 
 class DeadLetter(Struct):
@@ -19,14 +21,10 @@ class DeadLetter(Struct):
     reason: str
 
 
-MOST_LEVELS = 2 * MOST_LEVELS_OF_MESSAGES
-"""How deep a dead letter may be nested. Each time that one is exhausted in its turn adds a level."""
-
-
 def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes | None:
     """The dead letter for an exhausted message of `queue`, which was delivered so at last; None if it is too deep."""
     (value,) = queue.topic.read(offset, 1, 0)
-    letter = json.encode(
+    encoded = json.encode(
         DeadLetter(Raw(value), queue.topic.name, offset, delivery.attempt, delivery.member, delivery.problem)
     )
-    return None if nested_deeper(letter, MOST_LEVELS) else letter
+    return None if nested_deeper(encoded, MOST_LEVELS_OF_LETTERS) else encoded

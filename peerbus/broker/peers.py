@@ -127,7 +127,7 @@ class Peers:
         if peer is None:
             raise _not_found(peer_id)
         if peer.lease_seconds is not None:
-            self._leases.set(peer_id, now + peer.lease_seconds)
+            self.renew(peer, now)
         return peer
 
     def register(self, peer_id: str) -> Peer:

@@ -114,6 +114,7 @@ class State:
 
     def delete(self, topic: Topic) -> list[bytes | None]:
         """Delete a topic with its subscriptions; returns its messages, to be let go of without the lock."""
+        self.totals.discarded += topic.unread
         for gone in dict.fromkeys(topic.subscribers.values()):
             self.upkeep.forget(gone)
             self.waiting.end(gone)
