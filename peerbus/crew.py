@@ -13,7 +13,9 @@ TICK_SECONDS = 0.005
 CLOSE = ("Connection", "close")
 """Said where a body is left unread: granian may end the connection for that, and by itself would not tell."""
 DIGITS_OF_LARGE = 5
-"""A body of as many bytes as need so many digits takes a while to come: another thread works meanwhile."""
+"""A body of as many bytes as need so many digits may take a while to come."""
+SLOW_SECONDS = 1.0
+"""How long large bodies are expected to come slowly, after one did."""
 
 
 class Crew:
@@ -23,7 +25,8 @@ class Crew:
     alone answers up to three times as many. But a thread that is blocked, say by a client that sends half a body,
     must not hold up the rest. So a watch looks every `TICK_SECONDS`, while there are requests, whether the one that
     leads is still at the one it was at before, and then lets another lead: as Go's runtime takes the processor away
-    from a thread that is blocked in a system call (https://go.dev/src/runtime/proc.go, `sysmon`).
+    from a thread that is blocked in a system call (https://go.dev/src/runtime/proc.go, `sysmon`). Where that was for
+    a body that came slowly, another leads at once for every large one of the next `SLOW_SECONDS`.
 
     A thread that rests has not returned from its request, so whatever that holds stays. One whose body was not read
     must go, or its client could not get rid of it and see the answer.
@@ -40,6 +43,8 @@ class Crew:
         """Those that rest, and what each waits for; it returns from there to work."""
         self._at: dict[int, Request] = {}
         """The request that each thread at work is at."""
+        self._slow_until = 0.0
+        """Until when large bodies are expected to come slowly."""
         self._asleep = True
         """Whether the watch waits for a request."""
         self._called = threading.Event()
@@ -68,7 +73,7 @@ class Crew:
             at[me] = protocol, environ
             if self._asleep:
                 self._called.set()
-            if len(environ.get("CONTENT_LENGTH", "")) >= DIGITS_OF_LARGE:
+            if len(environ.get("CONTENT_LENGTH", "")) >= DIGITS_OF_LARGE and monotonic() < self._slow_until:
                 self._replace(me)
             environ[IN_PARTS] = protocol.response_iter
 
@@ -123,6 +128,8 @@ class Crew:
                 leader = self._leader
                 now = leader, self._at.get(leader or 0)
                 if leader is not None and now[1] is not None and now == before:
+                    if has_unread_body(now[1][1]):
+                        self._slow_until = time + SLOW_SECONDS
                     self._replace(leader)
                 before = now
             self._asleep = True

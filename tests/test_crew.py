@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
@@ -187,6 +187,52 @@ def test_a_thread_that_is_not_needed_rests_until_the_end(crew: Crew) -> None:
     crew.close()
     resting.result(DEADLINE)
     in_background(lambda: serve(Sent(), {})).result(DEADLINE)
+
+
+def large() -> Environ:
+    return {"CONTENT_LENGTH": "10000", "wsgi.input": None}
+
+
+def read(environ: Environ, respond: Respond) -> None:
+    del environ["wsgi.input"]
+    respond(200, TEXT, b"")
+
+
+def test_a_large_body_that_comes_at_once_changes_nothing(crew: Crew) -> None:
+    serve = crew.serving(read)
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second, closing(crew):
+        first.submit(serve, Sent(), large()).result(DEADLINE)
+        sent = Sent()
+        second.submit(serve, sent, large())
+        eventually(lambda: hasattr(sent, "answer"))
+        for _ in range(3):
+            first.submit(serve, Sent(), large()).result(DEADLINE)
+
+
+def test_after_one_that_came_slowly_large_bodies_come_while_another_thread_works(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peerbus.crew.SLOW_SECONDS", 3600)
+    end = threading.Event()
+
+    def read_slowly(environ: Environ, respond: Respond) -> None:
+        end.wait(DEADLINE)
+        read(environ, respond)
+
+    serve, serve_slowly = crew.serving(read), crew.serving(read_slowly)
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second, closing(crew):
+        first.submit(serve, Sent(), large()).result(DEADLINE)
+        waiting = second.submit(serve, Sent(), large())
+        crew.start()
+        slow = first.submit(serve_slowly, Sent(), large())
+        waiting.result(DEADLINE)
+        end.set()
+
+        def first_goes_on() -> bool:
+            second.submit(serve, Sent(), large())
+            return slow.done()
+
+        eventually(first_goes_on)
 
 
 def test_a_fault_of_the_application_is_known_at_once(crew: Crew) -> None:
