@@ -226,8 +226,9 @@ class Topic(Log):
         return super().free(start)
 
     def _reading_changed(self) -> None:
-        self._slowest = self._readers.lowest
-        self.free_pulled()
+        if self._readers.lowest != self._slowest:
+            self._slowest = self._readers.lowest
+            self.free_pulled()
 
     def _next_age(self) -> float:
         if self.options.max_age is None or not self._ages:
