@@ -20,8 +20,14 @@ def guarded() -> Iterator[Api]:
 
 
 @pytest.fixture
-def browser(chrome: Browser) -> Iterator[Browser]:
-    """The window, whose console has nothing to say."""
+def guarded_node(guarded: Api) -> Iterator[Api]:
+    with start_node("peer1", guarded.url, index_token=TOKENS.enrolment, token=OF_NODE) as node:
+        yield node
+
+
+@pytest.fixture
+def browser(chrome: Browser, guarded_node: Api) -> Iterator[Browser]:
+    """The window, whose console has nothing to say; it leaves the page before what serves it stops."""
     chrome.complaints()
     yield chrome
     chrome.open("about:blank")
@@ -48,15 +54,14 @@ def test_the_page_of_the_server_asks_until_it_may_look_and_keeps_the_token(brows
     assert browser.text(".token") == ""
 
 
-def test_the_page_of_a_node_asks_for_the_token_of_the_node(browser: Browser, guarded: Api) -> None:
-    with start_node("peer1", guarded.url, index_token=TOKENS.enrolment, token=OF_NODE) as node:
-        browser.open(node.url)
-        browser.shows(".token", "This peer node asks for its token")
-        give(browser, OF_NODE)
-        browser.shows("#verdict", "Registered.")
-        mine = node.showing(OF_NODE)
-        mine.post("/create_topic", topic="news")
-        mine.post("/subscribe", topic="news")
-        mine.post("/publish", topic="news", message="for me")
-        browser.shows("#subscriptions", "news")
-        browser.shows("#messages", "for me")
+def test_the_page_of_a_node_asks_for_the_token_of_the_node(browser: Browser, guarded_node: Api) -> None:
+    browser.open(guarded_node.url)
+    browser.shows(".token", "This peer node asks for its token")
+    give(browser, OF_NODE)
+    browser.shows("#verdict", "Registered.")
+    mine = guarded_node.showing(OF_NODE)
+    mine.post("/create_topic", topic="news")
+    mine.post("/subscribe", topic="news")
+    mine.post("/publish", topic="news", message="for me")
+    browser.shows("#subscriptions", "news")
+    browser.shows("#messages", "for me")
