@@ -18,8 +18,9 @@ from peerbus.later import Later, settle
 from peerbus.loop import Received
 from peerbus.peer.identity import fill_in_body, fill_in_query
 from peerbus.peer.index import JSON, JSON_HEADERS, Index, error_in
-from peerbus.peer.membership import Fields, Membership, Subscription
+from peerbus.peer.membership import Fields, Membership
 from peerbus.peer.observers import OBSERVERS, Answered, topic_of
+from peerbus.peer.subscriptions import Subscription
 from peerbus.peer.undelivered import Undelivered
 from peerbus.protocol import RegisterRequest
 from peerbus.web import WAITS, Reply, read_body
@@ -182,7 +183,7 @@ class Forwarding:
     def _subscription(self, call: Call) -> Subscription | None:
         """What the node knows of the subscription that a call is about, before it is made."""
         topic = call.fields.get("topic") if call.fields else None
-        return self._membership.find(bytes(topic)[1:-1].decode()) if topic else None
+        return self._membership.subscriptions.find(bytes(topic)[1:-1].decode()) if topic else None
 
     def _reply(self, call: Call, before: Subscription | None, received: Received) -> Reply:
         if self._observe and call.fields is not None:

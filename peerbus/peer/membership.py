@@ -4,25 +4,16 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
 from time import monotonic
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError, PeerNotFound, TopicNotFound, Unauthorized
+from peerbus.errors import IndexTimeout, PeerbusError, PeerNotFound, Unauthorized
 from peerbus.peer.events import Events
 from peerbus.peer.index import Index
-from peerbus.protocol import (
-    PeerRequest,
-    RegisterAnswer,
-    RegisterRequest,
-    SubscribeAnswer,
-    SubscribeRequest,
-    UnregisterAnswer,
-)
+from peerbus.peer.subscriptions import Subscriptions
+from peerbus.protocol import PeerRequest, RegisterAnswer, RegisterRequest, UnregisterAnswer
 from peerbus.tokens import new_token
 
 log = logging.getLogger(__name__)
@@ -36,40 +27,12 @@ CHECK_SECONDS = 10.0
 LEAST_PAUSE_SECONDS = 0.05
 """Between renewals, however short the lease."""
 RETRY_SECONDS = 1.0
-EXPLICIT_OPTIONS = {"ack_deadline", "max_attempts", "dead_letter_topic"}
 START_SECONDS = 1.0
 """How long starting waits for the first registration before it goes on without."""
 
 
-class Standing(Enum):
-    """Whether the server has a subscription, as far as this node can tell."""
-
-    HELD = "the server has it"
-    IN_DOUBT = "a renewal went unanswered, and may have found the lease run out"
-    LOST = "the server does not have it"
-
-
-@dataclass(slots=True)
-class Subscription:
-    """A subscription as this node knows it, with the options the application named.
-
-    Before `resume_from`, in the server's life `epoch`, nothing is left to pull or to acknowledge.
-    """
-
-    resume_from: int
-    epoch: str | None
-    options: dict[str, Any]
-    standing: Standing = Standing.HELD
-
-
 class Membership:
-    """Registers the peer, renews its lease in the background, and restores what the server lost.
-
-    A server that restarted has another epoch and new topics: everything retained in them is new to this
-    peer, so its subscriptions begin with the first offset; a topic that is not there yet is tried again. A
-    server that let the lease run out still has the topics: the subscriptions go on where they stood. A group
-    that still has members has kept its position.
-    """
+    """Registers the peer, renews its lease in the background, and restores what the server lost."""
 
     def __init__(
         self,
@@ -86,6 +49,8 @@ class Membership:
         self._events = events
         self.peer_id = peer_id
         """The peer this node stands for."""
+        self.subscriptions = Subscriptions(index, peer_id, events)
+        """What it is subscribed to."""
         self.identified_by: Fields = {"peer_id": Raw(msgspec.json.encode(peer_id))}
         """What tells in a request whose it is."""
         self.identifying = msgspec.json.encode(self.identified_by)[1:]
@@ -97,7 +62,6 @@ class Membership:
         self._renewed_at: float | None = None
         self._wanted = True
         self._reachable = True
-        self._subscriptions: dict[str, Subscription] = {}
         self._stopping = False
         self._renewals_done = 0
         """Tells who waited for a renewal of another's that it may be spared its own."""
@@ -183,44 +147,12 @@ class Membership:
     def left(self) -> None:
         """The application unregistered the peer; it stays so until the application registers it."""
         self._wanted, self._epoch = False, None
-        self._subscriptions.clear()
+        self.subscriptions.all_ended()
         self._events.note("unregistered", f"Peer '{self.peer_id}' is unregistered.")
-
-    def subscribed(self, topic: str, next_offset: int, named: dict[str, Any], created: bool) -> None:
-        """The subscription exists; a new one, or one whose position was named, goes on at `next_offset`."""
-        before = self._subscriptions.get(topic)
-        options = {**(before.options if before and not created else {}), **named}
-        if options.get("ack") == "auto":
-            options = {name: value for name, value in options.items() if name not in EXPLICIT_OPTIONS}
-        moved = options.pop("from", None) is not None
-        resume_from = before.resume_from if before and not created and not moved else next_offset
-        self._subscriptions[topic] = Subscription(resume_from, self._epoch, options)
-
-    def find(self, topic: str) -> Subscription | None:
-        """A subscription as it stands, to be told to `moved_on` when a call about it is answered."""
-        return self._subscriptions.get(topic)
-
-    def moved_on(self, topic: str, subscription: Subscription | None, resume_from: int) -> None:
-        """Messages were pulled or acknowledged; answers of calls made at once may come in any order.
-
-        `subscription` is what `find` gave before the call: one that was ended or moved since stays so.
-        """
-        if subscription is None:
-            subscription = self._subscriptions.setdefault(topic, Subscription(resume_from, self._epoch, {}))
-        subscription.resume_from = max(resume_from, subscription.resume_from)
-
-    def moved_back(self, topic: str, resume_from: int) -> None:
-        """Messages that were pulled were given back."""
-        if subscription := self._subscriptions.get(topic):
-            subscription.resume_from = min(resume_from, subscription.resume_from)
-
-    def unsubscribed(self, topic: str) -> None:
-        """The subscription, or its topic, is gone."""
-        self._subscriptions.pop(topic, None)
 
     def can_restore(self, topic: str | None) -> bool:
         """Whether the peer, or its subscription to `topic`, should be there although the server says it is not."""
-        return self._wanted and (topic is None or topic in self._subscriptions)
+        return self._wanted and (topic is None or topic in self.subscriptions)
 
     def _register_with(self, registration: RegisterRequest) -> None:
         """From now on; what is missing in the application's own registration is taken from this one."""
@@ -267,11 +199,8 @@ class Membership:
                 f"The lease of peer '{self.peer_id}' ran out, or somebody unregistered it; it is registered again.",
             )
         if restarted or answer.created:
-            for subscription in list(self._subscriptions.values()):
-                subscription.standing = Standing.LOST
-        for topic, subscription in list(self._subscriptions.items()):
-            if subscription.standing is not Standing.HELD:
-                self._restore_if_possible(topic, subscription)
+            self.subscriptions.all_lost()
+        self.subscriptions.restore(answer.epoch)
         if not self._reachable:
             self._events.note("index_back", f"The indexing server at {self._index.url} answers again.")
         self._reachable = True
@@ -284,43 +213,7 @@ class Membership:
         elif self._reachable:
             self._events.note("index_lost", f"Peer '{self.peer_id}' is not renewed: {error}")
         self._reachable = False
-        for subscription in list(self._subscriptions.values()):
-            if subscription.standing is Standing.HELD:
-                subscription.standing = Standing.IN_DOUBT
-
-    def _restore_if_possible(self, topic: str, subscription: Subscription) -> None:
-        """Restore a subscription; one that the server refuses does not keep the others from it."""
-        try:
-            self._restore(topic, subscription)
-        except (IndexUnreachable, IndexTimeout):
-            raise
-        except PeerbusError as error:
-            sentence = f"The subscription of peer '{self.peer_id}' to topic '{topic}' is not restored: {error}"
-            self._events.note("not_resubscribed", sentence, topic)
-
-    def _restore(self, topic: str, subscription: Subscription) -> None:
-        same_life = subscription.epoch == self._epoch
-        begin = {"from": subscription.resume_from if same_life else 0}
-        may_stand = subscription.standing is Standing.IN_DOUBT or "group" in subscription.options
-        try:
-            answer = self._subscribe(topic, subscription.options if may_stand else subscription.options | begin)
-            if may_stand and answer.created and answer.members == 1:
-                self._subscribe(topic, begin)
-        except TopicNotFound:
-            subscription.standing = Standing.LOST
-            if same_life:
-                self.unsubscribed(topic)
-                self._events.note("topic_deleted", f"Topic '{topic}' was deleted.", topic)
-        else:
-            if self._subscriptions.get(topic) is subscription:
-                self._subscriptions[topic] = Subscription(begin["from"], self._epoch, subscription.options)
-            if answer.created:
-                sentence = f"Peer '{self.peer_id}' is subscribed to topic '{topic}' again."
-                self._events.note("resubscribed", sentence, topic)
-
-    def _subscribe(self, topic: str, named: dict[str, Any]) -> SubscribeAnswer:
-        request = msgspec.convert({"peer_id": self.peer_id, "topic": topic, **named}, SubscribeRequest)
-        return self._index.call("/subscribe", request, SubscribeAnswer)
+        self.subscriptions.doubt()
 
     def _renew_until_stopped(self) -> None:
         self._renew_whatever_comes()

@@ -7,7 +7,8 @@ import msgspec
 
 from peerbus.errors import PeerNotFound
 from peerbus.loop import Received
-from peerbus.peer.membership import Fields, Membership, Subscription
+from peerbus.peer.membership import Fields, Membership
+from peerbus.peer.subscriptions import Subscription
 from peerbus.protocol import NackAnswer, RegisterAnswer, RegisterRequest, SubscribeAnswer
 
 
@@ -52,20 +53,22 @@ def _subscribed(answered: Answered) -> None:
     if received.status == 200:
         answer = msgspec.json.decode(received.body, type=SubscribeAnswer)
         named = {name: msgspec.json.decode(value) for name, value in fields.items() if name not in ("peer_id", "topic")}
-        membership.subscribed(answer.topic, answer.next_offset, named, answer.created)
+        membership.subscriptions.begun(answer.topic, answer.next_offset, named, answer.created)
 
 
 def _unsubscribed(answered: Answered) -> None:
     if answered.received.status in (200, 410):
-        answered.membership.unsubscribed(topic_of(answered.fields))
+        answered.membership.subscriptions.ended(topic_of(answered.fields))
 
 
 def _moved_back(answered: Answered) -> None:
     membership, _, fields, received = answered
     if received.status == 200:
-        membership.moved_back(topic_of(fields), msgspec.json.decode(received.body, type=NackAnswer).resume_from)
+        membership.subscriptions.moved_back(
+            topic_of(fields), msgspec.json.decode(received.body, type=NackAnswer).resume_from
+        )
     elif received.status == 410:
-        membership.unsubscribed(topic_of(fields))
+        membership.subscriptions.ended(topic_of(fields))
 
 
 def _moved_on(answered: Answered) -> None:
@@ -75,9 +78,9 @@ def _moved_on(answered: Answered) -> None:
         resume_from = position.next_offset if position.resume_from is None else position.resume_from
         if resume_from is None:
             raise msgspec.DecodeError("no position")
-        membership.moved_on(topic_of(fields), before, resume_from)
+        membership.subscriptions.moved_on(topic_of(fields), before, resume_from)
     elif received.status == 410:
-        membership.unsubscribed(topic_of(fields))
+        membership.subscriptions.ended(topic_of(fields))
 
 
 OBSERVERS: dict[str, Callable[[Answered], None]] = {

@@ -138,11 +138,11 @@ class ForwardedStreams:
     def _moved_on(self, topic: str, events: bytes) -> None:
         """The reader's connection took these events: that settles them where nobody acknowledges, nor shares."""
         _, found, last = (END + events).rpartition(END + b"id: ")
-        subscription = self._membership.find(topic)
+        subscription = self._membership.subscriptions.find(topic)
         if not found or subscription is None or subscription.options.get("ack") == "explicit":
             return
         if "group" not in subscription.options:
-            self._membership.moved_on(topic, subscription, int(last.partition(b"\n")[0]) + 1)
+            self._membership.subscriptions.moved_on(topic, subscription, int(last.partition(b"\n")[0]) + 1)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:

@@ -26,8 +26,8 @@ def guarded_node(guarded: Api) -> Iterator[Api]:
 
 
 @pytest.fixture
-def browser(chrome: Browser, guarded_node: Api) -> Iterator[Browser]:
-    """The window, whose console has nothing to say; it leaves the page before what serves it stops."""
+def browser(chrome: Browser) -> Iterator[Browser]:
+    """The window, whose console has nothing to say; named last, it leaves before what serves the page stops."""
     chrome.complaints()
     yield chrome
     chrome.open("about:blank")
@@ -38,7 +38,7 @@ def give(browser: Browser, token: str) -> None:
     browser.find(".token input").send_keys(token, Keys.ENTER)
 
 
-def test_the_page_of_the_server_asks_until_it_may_look_and_keeps_the_token(browser: Browser, guarded: Api) -> None:
+def test_the_page_of_the_server_asks_until_it_may_look_and_keeps_the_token(guarded: Api, browser: Browser) -> None:
     browser.open(guarded.url)
     browser.shows(".token", "This server asks for a token")
     give(browser, "wrong")
@@ -54,7 +54,7 @@ def test_the_page_of_the_server_asks_until_it_may_look_and_keeps_the_token(brows
     assert browser.text(".token") == ""
 
 
-def test_the_page_of_a_node_asks_for_the_token_of_the_node(browser: Browser, guarded_node: Api) -> None:
+def test_the_page_of_a_node_asks_for_the_token_of_the_node(guarded_node: Api, browser: Browser) -> None:
     browser.open(guarded_node.url)
     browser.shows(".token", "This peer node asks for its token")
     give(browser, OF_NODE)
