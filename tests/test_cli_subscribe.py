@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli import CommandLine
-from tests.support import Api, start_node
+from tests.support import Api, eventually, start_node
 
 
 @pytest.fixture
@@ -47,6 +47,19 @@ def test_where_to_begin_moves_a_subscription(peerbus: CommandLine) -> None:
     assert peerbus.says("subscribe", "news", "--peer-id", "me", "--from", "latest") == ""
     assert peerbus.says("subscribe", "news", "--peer-id", "me", "--from", "earliest").count("\n") == 3
     assert peerbus.says("subscribe", "news", "--peer-id", "me", "--from", "2") == "null\n"
+
+
+def test_what_is_not_acknowledged_is_dealt_with_as_the_subscription_says(peerbus: CommandLine, index: Api) -> None:
+    index.post("/create_topic", topic="dead")
+    limits = ("--ack-deadline", "3600", "--max-attempts", "1", "--dead-letter-topic", "dead")
+    peerbus.says(
+        "subscribe", "news", "--peer-id", "me", "--from", "earliest", "--ack", "explicit", *limits, "--max", "1"
+    )
+    peerbus.says("pull", "news", "--peer-id", "me")
+    peerbus.says("nack", "news", "1", "--peer-id", "me")
+    assert json.loads(eventually(lambda: peerbus.says("subscribe", "dead")))["offset"] == 1
+    (kept,) = index.get("/subscriptions", peer_id="me").body["subscriptions"]
+    assert (kept["ack_deadline"], kept["max_attempts"], kept["dead_letter_topic"]) == (3600, 1, "dead")
 
 
 def test_messages_are_one_line_each_and_otherwise_as_they_were_published(peerbus: CommandLine, index: Api) -> None:
@@ -113,7 +126,10 @@ def test_pulled_messages_are_settled_by_their_offsets(peerbus: CommandLine, inde
     assert peerbus.says("nack", *me, "2", "--delay", "3600") == "1 message rejected.\n"
     assert peerbus.says("pull", *me) == ""
     assert peerbus.says("ack", *me, "--up-to", "2") == "2 messages acknowledged.\n"
-    assert "1 stale" in peerbus.says("ack", *me, "0")
+    for settle in ("ack", "nack"):
+        done = peerbus(settle, *me, "0")
+        assert (done.exit_code, done.stderr) == (1, "")
+        assert "1 stale" in done.stdout
 
 
 def test_a_waiting_pull_prints_what_comes(peerbus: CommandLine, index: Api) -> None:

@@ -52,6 +52,11 @@ def _start(context: click.Context, parameter: click.Parameter, value: str | None
         help="Begin here, even where the peer is subscribed already.",
     ),
     click.option("--ack", type=click.Choice(["auto", "explicit"]), help="explicit: acknowledge what is printed."),
+    click.option(
+        "--ack-deadline", type=Seconds(0), metavar="SECONDS", help="Seconds until what is not acknowledged comes again."
+    ),
+    click.option("--max-attempts", type=click.IntRange(min=1), help="How often a message is handed over at most."),
+    click.option("--dead-letter-topic", metavar="TOPIC", help="Where a message goes after its last attempt."),
     click.option("--group", help="Share the messages with the other peers of this group."),
     MAX,
     DETAILS,
@@ -62,11 +67,10 @@ def subscribe(
     topic: str,
     follow: bool,
     start: Any,
-    ack: str | None,
-    group: str | None,
     most: int | None,
     details: bool,
     peer_id: str | None,
+    **options: Any,
 ) -> None:
     """Subscribe, and print the messages.
 
@@ -78,13 +82,13 @@ def subscribe(
     published. With --ack explicit a message is acknowledged when it is printed, and handed over again if it could
     not be.
     """
-    options = {name: value for name, value in (("ack", ack), ("group", group)) if value is not None}
+    named = {name: value for name, value in options.items() if value is not None}
     interruption = Interruption()
     with interruption.armed(), _participant(settings, peer_id) as client:
         if start is None:
-            client.join(topic, None if follow else "earliest", **options)
+            client.join(topic, None if follow else "earliest", **named)
         else:
-            client.subscribe(topic, start, **options)
+            client.subscribe(topic, start, **named)
         if follow:
             _follow(client, topic, most or sys.maxsize, details, interruption)
         else:
