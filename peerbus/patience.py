@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-LARGEST_HEAD = 128 << 10
-"""Bytes of a request's head; granian reads bodies in pieces as large: a batch of 1,000 small messages in one."""
+LARGEST_HEAD = 64 << 10
+"""Bytes of a request's head."""
 BODY_SECONDS = 30.0
 """How long a body may take to come."""
 

@@ -10,8 +10,8 @@ class Seconds(click.FloatRange):
     """A time within bounds, in seconds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; what is none, NaN, is within no range."""
+        """The number; NaN and infinity are none, though they may be within the range."""
         seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):
+        if not math.isfinite(seconds):
             self.fail(f"{value} is not a number of seconds.", param, ctx)
         return seconds

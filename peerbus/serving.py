@@ -32,6 +32,8 @@ NEVER_SECONDS = 10**9
 RUST_THREADS = 1
 RUST_BLOCKING_THREADS = 512
 """granian's own default; they are started when needed."""
+PIECE = 2 * LARGEST_HEAD
+"""Bytes of a body that granian reads at once, so that a batch of 1,000 small messages is one; and those of a head."""
 UNFINISHED = [("Content-Length", "1")]
 NO_STATIC_FILES = None
 OLDEST_TLS = "tls1.2"
@@ -88,7 +90,7 @@ class Server(Stoppable):
             NEVER_SECONDS,
             MAX_CONNECTIONS,
             "1",
-            HTTP1Settings(header_read_timeout=int(patience.head * 1000), max_buffer_size=LARGEST_HEAD),
+            HTTP1Settings(header_read_timeout=int(patience.head * 1000), max_buffer_size=PIECE),
             None,
             NO_STATIC_FILES,
             *_tls(certificate),

@@ -23,6 +23,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a start that is none": (["subscribe", "news", "--from", "-1"], "--from"),
     "none of anything": (["subscribe", "news", "--max", "0"], "--max"),
     "a time that is none": (["pull", "news", "--wait", "nan"], "--wait"),
+    "a time without end": (["create", "news", "--max-age", "inf"], "--max-age"),
+    "a deadline beyond the call's": (["subscribe", "news", "--ack-deadline", "50000"], "--ack-deadline"),
     "an overflow that is none": (["create", "news", "--overflow", "explode"], "--overflow"),
     "no terminal": (["top"], "--once"),
 }

@@ -172,7 +172,7 @@ class State:
                     continue
                 answers.append(partial(waiter.answer.bring, self.pull(queue, peer_id, waiter.max_messages)))
             except PeerbusError as error:
-                answers.append(partial(waiter.answer.fail, error))
+                answers.append(partial(waiter.answer.fail, error.with_traceback(None)))  # or it would hold the list
             del waiter.answer  # the waiter may stay in a schedule for a while; what it got is not to
         return answers
 

@@ -64,6 +64,8 @@ class Subscriptions:
             self._commons.journal.queue_removed(peer.queues[topic.name])
             peer.topic_deleted(topic.name)
         self._count -= len(peers)
+        topic.subscribers.clear()  # or else it and its queues would hold each other
+        topic.groups.clear()
 
     def _join(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
         if self._count >= self._commons.limits.max_subscriptions:

@@ -78,7 +78,7 @@ def _drop(stream: TextIO) -> None:
     context_settings={"max_content_width": 110},
     epilog="Every option is also an environment variable: --url is PEERBUS_URL, --group of subscribe is "
     "PEERBUS_SUBSCRIBE_GROUP; --peer-id is PEERBUS_PEER_ID in all commands. Exit codes: 0 done, 1 refused by the "
-    "server or stale, 2 a wrong command line, 3 the server cannot be reached.",
+    "server, or stale at ack and nack, 2 a wrong command line, 3 the server cannot be reached.",
 )
 @URL
 @PATIENCE

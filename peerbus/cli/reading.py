@@ -15,7 +15,7 @@ from msgspec import UNSET
 from peerbus.calls import counted
 from peerbus.cli.interruption import Interruption
 from peerbus.cli.output import lines_of, remark
-from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
+from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command, complete_topic
 from peerbus.errors import NotSubscribed, PeerbusError, PeerMismatch, PeerNotFound
 from peerbus.seconds import Seconds
 
@@ -53,10 +53,22 @@ def _start(context: click.Context, parameter: click.Parameter, value: str | None
     ),
     click.option("--ack", type=click.Choice(["auto", "explicit"]), help="explicit: acknowledge what is printed."),
     click.option(
-        "--ack-deadline", type=Seconds(0), metavar="SECONDS", help="Seconds until what is not acknowledged comes again."
+        "--ack-deadline",
+        type=Seconds(0.001, 43_200),
+        metavar="SECONDS",
+        help="With --ack explicit, seconds until a message that is not acknowledged comes again.",
     ),
-    click.option("--max-attempts", type=click.IntRange(min=1), help="How often a message is handed over at most."),
-    click.option("--dead-letter-topic", metavar="TOPIC", help="Where a message goes after its last attempt."),
+    click.option(
+        "--max-attempts",
+        type=click.IntRange(min=1),
+        help="With --ack explicit, how often a message is handed over at most.",
+    ),
+    click.option(
+        "--dead-letter-topic",
+        metavar="TOPIC",
+        shell_complete=complete_topic,
+        help="With --ack explicit, where a message goes after its last attempt.",
+    ),
     click.option("--group", help="Share the messages with the other peers of this group."),
     MAX,
     DETAILS,

@@ -30,7 +30,7 @@ def ack(settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | N
     """Acknowledge messages that were pulled.
 
     They are settled for good. pull --details shows their offsets. The exit code is 1 where some are stale: settled
-    before, or handed over again since.
+    before, handed over again since, or never handed over.
     """
     _check(offsets, up_to)
     with settings.client(peer_id) as client:
@@ -53,7 +53,7 @@ def nack(
     """Reject messages that were pulled.
 
     They are handed over again. pull --details shows their offsets. The exit code is 1 where some are stale: settled
-    before, or handed over again since.
+    before, handed over again since, or never handed over.
     """
     _check(offsets, up_to)
     with settings.client(peer_id) as client:

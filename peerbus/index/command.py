@@ -8,6 +8,7 @@ import click
 
 from peerbus import options
 from peerbus.broker import Limits
+from peerbus.index import garbage
 from peerbus.index.addresses import Addresses
 from peerbus.index.callers import Tokens
 from peerbus.index.server import IndexingServer, IndexOptions
@@ -103,6 +104,7 @@ def main(
     server = IndexingServer(listener, index_options, journal)
     server.stop_on_signals()
     server.start()
+    garbage.look_seldom()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")
     server.wait()
 

@@ -176,6 +176,7 @@ class Membership:
     def _take_in(self, answer: RegisterAnswer) -> None:
         """Take in what a registration was answered with, and restore what the server turns out to have lost."""
         before, self._epoch = self._epoch, answer.epoch
+        self.subscriptions.epoch = answer.epoch
         self._renewed_at = monotonic()
         restarted = before is not None and before != answer.epoch
         if before is None and self._reachable and not answer.created:
@@ -200,7 +201,7 @@ class Membership:
             )
         if restarted or answer.created:
             self.subscriptions.all_lost()
-        self.subscriptions.restore(answer.epoch)
+        self.subscriptions.restore()
         if not self._reachable:
             self._events.note("index_back", f"The indexing server at {self._index.url} answers again.")
         self._reachable = True

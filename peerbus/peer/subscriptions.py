@@ -49,8 +49,8 @@ class Subscriptions:
         self._peer_id = peer_id
         self._events = events
         self._by_topic: dict[str, Subscription] = {}
-        self._epoch: str | None = None
-        """The server's life in which new ones begin."""
+        self.epoch: str | None = None
+        """The server's life, in which new ones begin; None while the peer is not registered."""
 
     def __contains__(self, topic: str) -> bool:
         return topic in self._by_topic
@@ -67,7 +67,7 @@ class Subscriptions:
             options = {name: value for name, value in options.items() if name not in EXPLICIT_OPTIONS}
         moved = options.pop("from", None) is not None
         resume_from = before.resume_from if before and not created and not moved else next_offset
-        self._by_topic[topic] = Subscription(resume_from, self._epoch, options)
+        self._by_topic[topic] = Subscription(resume_from, self.epoch, options)
 
     def moved_on(self, topic: str, subscription: Subscription | None, resume_from: int) -> None:
         """Messages were pulled or acknowledged; answers of calls made at once may come in any order.
@@ -75,7 +75,7 @@ class Subscriptions:
         `subscription` is what `find` gave before the call: one that was ended or moved since stays so.
         """
         if subscription is None:
-            subscription = self._by_topic.setdefault(topic, Subscription(resume_from, self._epoch, {}))
+            subscription = self._by_topic.setdefault(topic, Subscription(resume_from, self.epoch, {}))
         subscription.resume_from = max(resume_from, subscription.resume_from)
 
     def moved_back(self, topic: str, resume_from: int) -> None:
@@ -89,8 +89,8 @@ class Subscriptions:
 
     def all_ended(self) -> None:
         """The peer is gone."""
+        self.epoch = None
         self._by_topic.clear()
-        self._epoch = None
 
     def all_lost(self) -> None:
         """The server has none of them."""
@@ -103,12 +103,11 @@ class Subscriptions:
             if subscription.standing is Standing.HELD:
                 subscription.standing = Standing.IN_DOUBT
 
-    def restore(self, epoch: str) -> None:
-        """Bring back those that the server, in its life `epoch`, does not have.
+    def restore(self) -> None:
+        """Bring back those that the server does not have; one that it refuses does not keep the others from it.
 
-        One that it refuses does not keep the others from it. Raises `IndexUnreachable` and `IndexTimeout`.
+        Raises `IndexUnreachable` and `IndexTimeout`.
         """
-        self._epoch = epoch
         for topic, subscription in list(self._by_topic.items()):
             if subscription.standing is not Standing.HELD:
                 self._restore_if_possible(topic, subscription)
@@ -123,7 +122,7 @@ class Subscriptions:
             self._events.note("not_resubscribed", sentence, topic)
 
     def _restore(self, topic: str, subscription: Subscription) -> None:
-        same_life = subscription.epoch == self._epoch
+        same_life = subscription.epoch == self.epoch
         begin = {"from": subscription.resume_from if same_life else 0}
         may_stand = subscription.standing is Standing.IN_DOUBT or "group" in subscription.options
         try:
@@ -137,7 +136,7 @@ class Subscriptions:
                 self._events.note("topic_deleted", f"Topic '{topic}' was deleted.", topic)
         else:
             if self._by_topic.get(topic) is subscription:
-                self._by_topic[topic] = Subscription(begin["from"], self._epoch, subscription.options)
+                self._by_topic[topic] = Subscription(begin["from"], self.epoch, subscription.options)
             if answer.created:
                 sentence = f"Peer '{self._peer_id}' is subscribed to topic '{topic}' again."
                 self._events.note("resubscribed", sentence, topic)
