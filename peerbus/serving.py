@@ -33,7 +33,10 @@ RUST_THREADS = 1
 RUST_BLOCKING_THREADS = 512
 """granian's own default; they are started when needed."""
 PIECE = 2 * LARGEST_HEAD
-"""Bytes of a body that granian reads at once, so that a batch of 1,000 small messages is one; and those of a head."""
+"""Bytes that granian reads at once, so that a batch of 1,000 small messages is one piece.
+
+A head that is not whole in so many is refused; what was read beyond them, up to as many again, still counts.
+"""
 UNFINISHED = [("Content-Length", "1")]
 NO_STATIC_FILES = None
 OLDEST_TLS = "tls1.2"
