@@ -35,7 +35,7 @@ RUST_BLOCKING_THREADS = 512
 PIECE = 2 * LARGEST_HEAD
 """Bytes that granian reads at once, so that a batch of 1,000 small messages is one piece.
 
-A head that is not whole in so many is refused; what was read beyond them, up to as many again, still counts.
+A head that is not whole when so many have come is refused; the last piece may have made it twice as large.
 """
 UNFINISHED = [("Content-Length", "1")]
 NO_STATIC_FILES = None
