@@ -35,13 +35,13 @@ test: install ## Run all tests that need nothing but Python
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-browser: install ## Test the pages in Chromium (apt-get install -y chromium chromium-driver)
-	@$(BIN)/python -m pytest tests/browser
+	@$(BIN)/python -m pytest tests/system/browser
 
 test-nginx: install ## Test docs/nginx.conf, nginx in front of a server (apt-get install -y nginx)
-	@$(BIN)/python -m pytest tests/nginx
+	@$(BIN)/python -m pytest tests/system/nginx
 
 chaos: install ## Kill the server at random under load, and look for what it lost (SECONDS=120, SEED=...)
-	@$(BIN)/python -m tests.reliability.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.system.reliability.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 check: install ## Lint, check the format and the types
 	@$(BIN)/ruff check .

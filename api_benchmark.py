@@ -7,7 +7,7 @@ import click
 from benchmarks import api_plots, brokers, choices, machine, table, wrk
 from benchmarks.measurement import Measurement
 from benchmarks.suite import measure_calls
-from peerbus import options
+from peerbus.cli import options
 
 COUNTS = [1, 2, 5, 10, 25, 50, 100]
 QUICK_COUNTS = [1, 5, 10]

@@ -1,6 +1,6 @@
 """Run the indexing server: `python indexing_server.py --help`."""
 
-from peerbus.index.command import main, run
+from peerbus.cli.server_command import main, run
 
 __all__ = ["main"]
 

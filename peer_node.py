@@ -1,6 +1,6 @@
 """Run peer nodes: `python peer_node.py --help`."""
 
-from peerbus.peer.command import run
+from peerbus.cli.node_command import run
 
 if __name__ == "__main__":
     run()

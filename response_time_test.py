@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks import choices, machine, response_plot, table
 from benchmarks.measurement import Measurement
 from benchmarks.suite import measure_queries
-from peerbus import options
+from peerbus.cli import options
 
 COUNTS = list(range(1, 101))
 QUICK_COUNTS = list(range(1, 11))

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from tests.support import Api, Process, eventually
+from tests.support.harness import Api, Process, eventually
 
 COLOURS = {"step": "1;36", "call": "0", "answer": "2", "good": "1;32", "bad": "1;31"}
 

@@ -11,7 +11,7 @@ from benchmarks.rate import Rate, rates
 from benchmarks.rounds import by_turns
 from benchmarks.suite import told_in_one_line
 from benchmarks.system import System
-from peerbus import options
+from peerbus.cli import options
 
 Start = Callable[[], AbstractContextManager[System]]
 ALWAYS: tuple[Start, ...] = (

@@ -11,7 +11,7 @@ from benchmarks.load import Caller, generate
 from benchmarks.measurement import Measurement, measured
 from benchmarks.request import prepare
 from benchmarks.suite import started
-from peerbus import options
+from peerbus.cli import options
 
 
 def ceiling(url: str, connections: int, requests: int) -> Measurement:

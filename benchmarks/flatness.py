@@ -14,8 +14,8 @@ from benchmarks.rate import Rate, rates
 from benchmarks.rounds import by_turns
 from benchmarks.suite import told_in_one_line
 from benchmarks.waking import wake
-from peerbus import options
-from peerbus.listening import allow_sockets
+from peerbus.cli import options
+from peerbus.http.listener import allow_sockets
 
 QUEUED = 1_000_000
 WOKEN = 1000

@@ -13,7 +13,7 @@ from benchmarks.ours import publishing, publishing_through_a_peer
 from benchmarks.rounds import by_turns
 from benchmarks.suite import told_in_one_line
 from benchmarks.system import Outcome
-from peerbus import options
+from peerbus.cli import options
 
 CONNECTIONS = (1, 16)
 

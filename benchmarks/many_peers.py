@@ -21,8 +21,8 @@ from benchmarks.processes import LOOK_SECONDS, Process, indexing_server, peer_no
 from benchmarks.request import prepare
 from benchmarks.setup import make, make_all, names, stat
 from benchmarks.suite import told_in_one_line
-from peerbus import options
-from peerbus.listening import allow_sockets
+from peerbus.cli import options
+from peerbus.http.listener import allow_sockets
 
 GONE_SECONDS = 60.0
 SETTLE_SECONDS = 5.0

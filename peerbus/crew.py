@@ -5,8 +5,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from peerbus.application import IN_PARTS, Headers, has_unread_body
-from peerbus.slow_bodies import LOOK_SECONDS, Request, SlowBodies
+from peerbus.http.timeouts import LOOK_SECONDS, BodyTimeouts, Request
+from peerbus.http.types import IN_PARTS, Headers, has_unread_body
 
 TICK_SECONDS = 0.005
 """How long a thread may be at one request before another is called up."""
@@ -34,7 +34,7 @@ class Crew:
     The pool must start another thread when a request finds none free, up to its size, and never end one.
     """
 
-    def __init__(self, slow_bodies: SlowBodies) -> None:
+    def __init__(self, slow_bodies: BodyTimeouts) -> None:
         self._slow_bodies = slow_bodies
         self._lock = threading.Lock()
         self._leader: int | None = None

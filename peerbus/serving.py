@@ -14,13 +14,11 @@ from granian import _granian
 from granian._futures import _new_cbscheduler
 from granian.http import HTTP1Settings
 
-from peerbus.application import Application
 from peerbus.crew import Crew
-from peerbus.listening import BACKLOG, MAX_CONNECTIONS, url_of
-from peerbus.patience import LARGEST_HEAD, PATIENCE, Patience
-from peerbus.slow_bodies import SlowBodies
-from peerbus.stopping import Stoppable
-from peerbus.tls import Certificate
+from peerbus.http.listener import BACKLOG, MAX_CONNECTIONS, Stoppable, url_of
+from peerbus.http.timeouts import LARGEST_HEAD, TIMEOUTS, BodyTimeouts, Timeouts
+from peerbus.http.tls import Certificate
+from peerbus.http.types import Application
 
 # granian's stubs lag behind these; the range in requirements.txt is one minor version for the same reason.
 _Worker: Any = _granian.WSGIWorker
@@ -66,7 +64,7 @@ class Server(Stoppable):
         listener: socket.socket,
         threads: int,
         before_stop: Callable[[], None] = lambda: None,
-        patience: Patience = PATIENCE,
+        timeouts: Timeouts = TIMEOUTS,
         certificate: Certificate | None = None,
     ) -> None:
         """Takes the socket over: it is closed when the server stops.
@@ -81,7 +79,7 @@ class Server(Stoppable):
         self._signal.add_cb(self._stopped.set)
         loop = asyncio.new_event_loop()
         loop.close()  # granian asks for one, and runs nothing of a WSGI application in it
-        self._crew = Crew(SlowBodies(threads, _cut_off, patience.body))
+        self._crew = Crew(BodyTimeouts(threads, _cut_off, timeouts.body))
         self._scheduler = _new_scheduler(loop, self._crew.serving(app), impl_asyncio=True)
         self._worker = _Worker(
             1,
@@ -93,7 +91,7 @@ class Server(Stoppable):
             NEVER_SECONDS,
             MAX_CONNECTIONS,
             "1",
-            HTTP1Settings(header_read_timeout=int(patience.head * 1000), max_buffer_size=PIECE),
+            HTTP1Settings(header_read_timeout=int(timeouts.head * 1000), max_buffer_size=PIECE),
             None,
             NO_STATIC_FILES,
             *_tls(certificate),

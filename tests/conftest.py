@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from peerbus.broker import Broker, Limits
-from tests.support import Api, Clock, Process, processes, start_index
+from tests.support.harness import Api, Clock, Process, processes, start_index
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support.harness import ROOT
 
 DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 TESTS = set(re.findall(r"def (test_\w+)", "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))))

@@ -5,62 +5,66 @@ import sys
 
 import pytest
 
-from tests.support import ROOT
+from tests.support.harness import ROOT
 
 SERVING = {
-    "peerbus.application",
+    "peerbus.http.types",
     "peerbus.errors",
-    "peerbus.listening",
-    "peerbus.patience",
-    "peerbus.slow_bodies",
-    "peerbus.stopping",
-    "peerbus.tls",
+    "peerbus.http.listener",
+    "peerbus.http.timeouts",
+    "peerbus.http.tls",
 }
 """What both servers are made of."""
-WIRE = {"peerbus.errors", "peerbus.fields", "peerbus.nesting", "peerbus.protocol", "peerbus.views"}
+WIRE = {
+    "peerbus.errors",
+    "peerbus.wire.fields",
+    "peerbus.wire.json_depth",
+    "peerbus.wire.protocol",
+    "peerbus.wire.views",
+}
 """What is sent, and what is wrong with it."""
-CALLS = {"peerbus.calls", "peerbus.later", "peerbus.tokens", *WIRE}
+CALLS = {"peerbus.server.calls", "peerbus.future", "peerbus.wire.tokens", *WIRE}
 LAYERS = {
     "peerbus.errors": set(),
-    "peerbus.views": set(),
-    "peerbus.fields": set(),
-    "peerbus.nesting": set(),
-    "peerbus.protocol": WIRE,
-    "peerbus.later": set(),
-    "peerbus.tokens": set(),
-    "peerbus.durations": set(),
-    "peerbus.application": set(),
-    "peerbus.patience": set(),
-    "peerbus.stopping": set(),
-    "peerbus.listening": {"peerbus.errors"},
-    "peerbus.slow_bodies": {"peerbus.application", "peerbus.patience"},
-    "peerbus.crew": {"peerbus.application", "peerbus.patience", "peerbus.slow_bodies"},
-    "peerbus.tls": {"peerbus.errors"},
+    "peerbus.wire.views": set(),
+    "peerbus.wire.fields": set(),
+    "peerbus.wire.json_depth": set(),
+    "peerbus.wire.protocol": WIRE,
+    "peerbus.future": set(),
+    "peerbus.wire.tokens": set(),
+    "peerbus.histogram": set(),
+    "peerbus.http.types": set(),
+    "peerbus.http.timeouts": set(),
+    "peerbus.http.listener": set(),
+    "peerbus.http.listener": {"peerbus.errors"},
+    "peerbus.http.timeouts": {"peerbus.http.types", "peerbus.http.timeouts"},
+    "peerbus.crew": {"peerbus.http.types", "peerbus.http.timeouts"},
+    "peerbus.http.tls": {"peerbus.errors"},
     "peerbus.serving": {"peerbus.crew", *SERVING},
-    "peerbus.loop": {"peerbus.later", *SERVING},
-    "peerbus.broker": {"peerbus.errors", "peerbus.views", "peerbus.later", "peerbus.nesting"},
-    "peerbus.examples": WIRE,
-    "peerbus.calls": CALLS,
-    "peerbus.endpoints": {"peerbus.listings", *CALLS},
+    "peerbus.loop": {"peerbus.future", *SERVING},
+    "peerbus.broker": {"peerbus.errors", "peerbus.wire.views", "peerbus.future", "peerbus.wire.json_depth"},
+    "peerbus.http.docs.examples": WIRE,
+    "peerbus.server.calls": CALLS,
+    "peerbus.wire.endpoints": {"peerbus.server.listings", *CALLS},
     "peerbus.web": {
-        "peerbus.application",
-        "peerbus.durations",
-        "peerbus.endpoints",
-        "peerbus.examples",
-        "peerbus.faults",
-        "peerbus.listings",
+        "peerbus.http.types",
+        "peerbus.histogram",
+        "peerbus.wire.endpoints",
+        "peerbus.http.docs.examples",
+        "peerbus.wire.fields",
+        "peerbus.server.listings",
         *CALLS,
     },
 }
 FORBIDDEN = {
     "peerbus.broker": {"flask", "werkzeug", "granian", "http.server", "urllib.request", "sqlite3", "requests"},
     "peerbus.loop": {"flask", "werkzeug", "granian"},
-    "peerbus.peer": {"granian", "peerbus.broker", "peerbus.index", "requests", "sqlite3"},
-    "peerbus.web": {"peerbus.broker", "peerbus.index", "peerbus.peer", "sqlite3", "prometheus_client"},
-    "peerbus.index": {"peerbus.peer", "requests"},
-    "peerbus.storage": {"flask", "granian", "peerbus.endpoints", "peerbus.web", "peerbus.index", "peerbus.peer"},
-    "api_benchmark": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
-    "response_time_test": {"peerbus.broker", "peerbus.index", "peerbus.peer", "tests"},
+    "peerbus.node": {"granian", "peerbus.broker", "peerbus.server", "requests", "sqlite3"},
+    "peerbus.web": {"peerbus.broker", "peerbus.server", "peerbus.node", "sqlite3", "prometheus_client"},
+    "peerbus.server": {"peerbus.node", "requests"},
+    "peerbus.storage": {"flask", "granian", "peerbus.wire.endpoints", "peerbus.web", "peerbus.server", "peerbus.node"},
+    "api_benchmark": {"peerbus.broker", "peerbus.server", "peerbus.node", "tests"},
+    "response_time_test": {"peerbus.broker", "peerbus.server", "peerbus.node", "tests"},
 }
 
 

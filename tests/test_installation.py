@@ -8,10 +8,10 @@ import click
 import pytest
 
 import indexing_server
-from peerbus.index.command import main as server
-from peerbus.peer.command import main as node
-from peerbus.web.pages import FILES
-from tests.support import ROOT
+from peerbus.cli.node_command import main as node
+from peerbus.cli.server_command import main as server
+from peerbus.http.pages import FILES
+from tests.support.harness import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SCRIPTS: dict[str, str] = PROJECT["project"]["scripts"]

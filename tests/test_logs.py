@@ -8,13 +8,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from peerbus.broker import Broker
-from peerbus.endpoints import Endpoint
 from peerbus.logs import LogFolderError, log_to
-from peerbus.protocol import EmptyRequest
-from tests.support import Api, eventually
-from tests.web.support import WAYS, call, serve
-from tests.web.test_connections import ODD_PATHS
+from peerbus.wire.endpoints import Endpoint
+from peerbus.wire.protocol import EmptyRequest
+from tests.http.support import WAYS, call, serve
+from tests.http.test_connections import ODD_PATHS
+from tests.support.harness import Api, eventually
 
 LogTo = Callable[..., Path]
 EVENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR) +(.*)")
@@ -105,7 +104,7 @@ def test_an_odd_path_makes_one_printable_line(logging_to: LogTo, index: Api, nam
     assert text.isprintable()
 
 
-def fail(_: Broker, __: EmptyRequest) -> NoReturn:
+def fail(_: EmptyRequest) -> NoReturn:
     raise RuntimeError("broken\n2030-01-01 00:00:00,000 INFO    forged\rforged\u2028forged")
 
 
@@ -113,7 +112,7 @@ def test_the_lines_of_a_trace_are_indented_below_their_event(
     logging_to: LogTo, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = logging_to("info")
-    with serve("door", Endpoint("POST", "/fail", EmptyRequest, fail)) as api:
+    with serve("door", {Endpoint("POST", "/fail", EmptyRequest, "Fail."): fail}) as api:
         assert api.post("/fail").status == 500
     first, *trace = log.read_text(encoding="utf-8").splitlines()
     assert first.endswith("POST /fail failed")

@@ -7,18 +7,18 @@ from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from peerbus.broker.journal import Journal
+from peerbus.broker.change_listener import ChangeListener
+from peerbus.broker.in_flight import Claim
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
 from peerbus.broker.overview import Overview
 from peerbus.broker.records import Changes, Contents
-from peerbus.broker.restoring import restore
+from peerbus.broker.restore import restore
 from peerbus.broker.results import Deleted, Published, Pulled, Registered, Settled, Subscribed
 from peerbus.broker.state import State
 from peerbus.broker.topic import From, Overflow
-from peerbus.broker.unacknowledged import Claim
 from peerbus.errors import BadRequest, MemoryFull, StorageFull, TopicFull
-from peerbus.later import Later
+from peerbus.future import Future
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Broker(Overview):
     """What changes the state, beside what can be looked at. Message values are opaque bytes.
 
-    Every public method is one atomic step: it takes the lock once, and what it returns is the caller's own. Only `tend`
+    Every public method is one atomic step: it takes the lock once, and what it returns is the caller's own. Only `run_due`
     blocks, and only when told to wait.
     """
 
@@ -35,7 +35,7 @@ class Broker(Overview):
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_topic_deleted: Callable[[str, Mapping[str, str]], None] | None = None,
-        journal: Journal | None = None,
+        journal: ChangeListener | None = None,
         contents: Contents | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -46,7 +46,7 @@ class Broker(Overview):
         subscribers by peer id, outside the lock; it must not block.
         """
         lock = Lock()
-        super().__init__(State(limits or Limits(), clock, Condition(lock), journal or Journal()), lock)
+        super().__init__(State(limits or Limits(), clock, Condition(lock), journal or ChangeListener()), lock)
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:
@@ -182,8 +182,8 @@ class Broker(Overview):
             peer = self._state.peer(peer_id)
             created = self._state.subscriptions.begin(peer, self._state.topic(topic), start, group, named)
             queue = peer.queues[topic]
-            self._state.upkeep.watch(queue)
-            self._state.waiting.stir_queue(queue)
+            self._state.maintenance.watch(queue)
+            self._state.long_polls.stir_queue(queue)
             self._state.hurry()
             return Subscribed(created, queue.cursor, len(queue.members))
 
@@ -207,8 +207,8 @@ class Broker(Overview):
 
     def pull_waiting(
         self, peer_id: str, topic: str, max_messages: int, wait: float, reader: int | None = None
-    ) -> Pulled | Later[Pulled]:
-        """Like `pull`, but where there is nothing yet, `tend` brings the answer: within `wait` seconds, or empty.
+    ) -> Pulled | Future[Pulled]:
+        """Like `pull`, but where there is nothing yet, `run_due` brings the answer: within `wait` seconds, or empty.
 
         Taking is one step with finding; of several that wait for one queue, the first is served first. The peer's
         lease stands while it waits. What ends the subscription ends the waiting, with the error `pull` would raise.
@@ -234,7 +234,7 @@ class Broker(Overview):
             queue = self._state.queue(peer_id, topic)
             count, stale = queue.acknowledge(peer_id, claims)
             self._state.totals.acknowledged += count
-            self._state.waiting.stir_queue(queue)
+            self._state.long_polls.stir_queue(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def reject(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0) -> Settled:
@@ -249,11 +249,17 @@ class Broker(Overview):
             if stale and not delay and not queue.options.explicit and queue.return_last(stale):
                 count, stale = count + len(stale), []
             self._state.up_to_date(queue)
-            self._state.waiting.stir_queue(queue)
+            self._state.long_polls.stir_queue(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def give_back(
-        self, peer_id: str, topic: str, era: int, offsets: Sequence[int], attempts: Sequence[int] | None, missed: int
+        self,
+        peer_id: str,
+        topic: str,
+        generation: int,
+        offsets: Sequence[int],
+        attempts: Sequence[int] | None,
+        missed: int,
     ) -> None:
         """Take back what a pull handed over, as it answered: it did not arrive, and comes again.
 
@@ -263,7 +269,7 @@ class Broker(Overview):
         with self._lock:
             peer = self._state.peers.find(peer_id)
             queue = peer.queues.get(topic) if peer else None
-            if queue is None or queue.era != era:
+            if queue is None or queue.generation != generation:
                 return
             if attempts is None:
                 queue.give_back(offsets, missed)
@@ -271,7 +277,7 @@ class Broker(Overview):
                 queue.give_back((), missed)
                 queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock())
                 self._state.up_to_date(queue)
-            self._state.waiting.stir_queue(queue)
+            self._state.long_polls.stir_queue(queue)
 
     def resume(self, peer_id: str, topic: str, offset: int | None) -> int:
         """Begin to follow the peer's message queue, and return the number of its reader for `pull_waiting`.
@@ -287,12 +293,12 @@ class Broker(Overview):
                 queue.reader += 1
                 if offset < queue.cursor:
                     queue.go_back(offset)
-                self._state.waiting.end(queue)
+                self._state.long_polls.end(queue)
             return queue.reader
 
     # What the server itself calls
 
-    def tend(self, wait: float = 0.0) -> dict[str, int]:
+    def run_due(self, wait: float = 0.0) -> dict[str, int]:
         """Do what nobody calls for, and return the ids of the peers removed because their lease ran out.
 
         With each comes how many messages nobody will have acknowledged because of that. Waiting pulls are answered,
@@ -302,7 +308,7 @@ class Broker(Overview):
         with self._lock:
             self._state.wait_until_due(wait)
             now = self._clock()
-            expired = self._state.tend(now)
+            expired = self._state.run_due(now)
             answers = self._state.answer_waiting(now)
         for answer in answers:
             answer()
@@ -322,6 +328,6 @@ class Broker(Overview):
         """End all waiting, now and from now on: a pull answers with what there is. All else goes on."""
         with self._lock:
             self._state.closing = True
-            self._state.waiting.end_all()
-        while self._state.waiting:
-            self.tend()
+            self._state.long_polls.end_all()
+        while self._state.long_polls:
+            self.run_due()

@@ -1,14 +1,22 @@
 """What can be looked at of the broker."""
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Callable, Iterable
+from itertools import islice
 from threading import Lock
+from typing import Literal
 
 from msgspec import structs
 
-from peerbus.broker.queue_listing import Order, listing
+from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import Peeked, Subscribers
 from peerbus.broker.state import State
-from peerbus.views import PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import PeerView, Stats, SubscriptionView, TopicView
+
+Order = Literal["name", "unread"]
+"""How a listing goes: by name, or what is furthest behind first."""
+PEERS_SHOWN = 10
+"""Members of a group that are named."""
 
 
 class Overview:
@@ -111,12 +119,46 @@ class Overview:
                 subscriptions=len(state.subscriptions),
                 memory_bytes=state.memory.used,
                 freed_bytes=state.memory.freed,
-                waiting_pulls=len(state.waiting),
+                waiting_pulls=len(state.long_polls),
                 stored_bytes=state.journal.stored_bytes,
-                dead_lettered=state.upkeep.dead_lettered,
+                dead_lettered=state.maintenance.dead_lettered,
                 max_peers=state.limits.max_peers,
                 max_topics=state.limits.max_topics,
                 max_subscriptions=state.limits.max_subscriptions,
                 max_bytes=state.limits.max_bytes,
                 **structs.asdict(state.totals),
             )
+
+
+def listing(
+    queues: Iterable[MessageQueue], name: Callable[[MessageQueue], str], limit: int, after: str, order: Order
+) -> list[SubscriptionView]:
+    """The first `limit` of the queues whose `name` comes after `after`, as they stand."""
+    found = (queue for queue in queues if name(queue) > after)
+    if order == "name":
+        return [_view(queue) for queue in heapq.nsmallest(limit, found, key=name)]
+    return [_view(queue) for queue in heapq.nlargest(limit, found, key=_behind)]
+
+
+def _behind(queue: MessageQueue) -> int:
+    return queue.topic.end - queue.position
+
+
+def _view(queue: MessageQueue) -> SubscriptionView:
+    options = queue.options
+    return SubscriptionView(
+        topic=queue.topic.name,
+        queue=queue.name,
+        group=queue.group,
+        peers=list(islice(queue.members, PEERS_SHOWN)),
+        members=len(queue.members),
+        ack="explicit" if options.explicit else "auto",
+        ack_deadline=options.ack_deadline if options.explicit else None,
+        max_attempts=options.max_attempts,
+        dead_letter_topic=options.dead_letter_topic,
+        next_offset=queue.cursor,
+        resume_from=queue.position,
+        unread=queue.unread,
+        unacknowledged=len(queue.in_flight.deliveries),
+        missed=queue.missed,
+    )

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from peerbus.broker.journal import Journal
-from peerbus.broker.names import Names
-from peerbus.broker.schedule import NEVER, Schedule
+from peerbus.broker.change_listener import ChangeListener
+from peerbus.broker.structures import NEVER, Schedule, SortedNames
 from peerbus.errors import Forbidden, NotSubscribed, PeerNotFound, TooManyPeers, TopicDeleted
-from peerbus.views import PeerView
+from peerbus.wire.views import PeerView
 
 if TYPE_CHECKING:
-    from peerbus.broker.message_queue import MessageQueue
+    from peerbus.broker.queue import MessageQueue
 
 LOOK_AGAIN_SECONDS = 1.0
 """How soon a peer that waits in a pull is looked at again, at the earliest."""
@@ -26,7 +25,7 @@ class Peer:
 
     __slots__ = ("_journal", "address", "deleted_topics", "lease_seconds", "peer_id", "queues", "token_hash", "waiting")
 
-    def __init__(self, peer_id: str, journal: Journal) -> None:
+    def __init__(self, peer_id: str, journal: ChangeListener) -> None:
         self._journal = journal
         self.peer_id = peer_id
         self.address: str | None = None
@@ -91,11 +90,11 @@ class Peers:
 
     __slots__ = ("_journal", "_leases", "_limit", "_names", "_peers")
 
-    def __init__(self, limit: int, journal: Journal) -> None:
+    def __init__(self, limit: int, journal: ChangeListener) -> None:
         self._limit = limit
         self._journal = journal
         self._peers: dict[str, Peer] = {}
-        self._names = Names()
+        self._names = SortedNames()
         self._leases: Schedule[str] = Schedule()
 
     def __len__(self) -> int:

@@ -36,7 +36,7 @@ class Pulled(Struct):
     new message, and before `position` every message is acknowledged. `missed` messages were lost before this
     peer pulled them, `remaining` wait to be pulled after these, `unacknowledged` are handed over, and `earlier`
     are retained from before the subscription, if nothing was published since. What did not arrive is given back
-    by the `era` of the message queue. `closing`: the broker ends.
+    by the `generation` of the message queue. `closing`: the broker ends.
     """
 
     offsets: Sequence[int]
@@ -48,7 +48,7 @@ class Pulled(Struct):
     remaining: int
     unacknowledged: int
     earlier: int
-    era: int
+    generation: int
     closing: bool = False
 
 

@@ -5,22 +5,21 @@ from functools import partial
 from threading import Condition
 from uuid import uuid4
 
-from peerbus.broker.commons import Commons
-from peerbus.broker.journal import Journal
+from peerbus.broker.change_listener import ChangeListener
+from peerbus.broker.context import Context, Totals
 from peerbus.broker.limits import Limits
-from peerbus.broker.memory import Memory
-from peerbus.broker.message_queue import MessageQueue
+from peerbus.broker.long_polls import LongPoll, LongPolls
+from peerbus.broker.maintenance import Maintenance
+from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
+from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import Pulled, Subscribers
-from peerbus.broker.schedule import NEVER
+from peerbus.broker.structures import NEVER
 from peerbus.broker.subscriptions import Subscriptions
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
-from peerbus.broker.totals import Totals
-from peerbus.broker.upkeep import Upkeep
-from peerbus.broker.waiting import Waiter, Waiting
 from peerbus.errors import PeerbusError
-from peerbus.later import Later
+from peerbus.future import Future
 
 ANSWERS_AT_ONCE = 100
 """Waiting pulls answered in one go, so that nobody waits long for the lock."""
@@ -32,19 +31,19 @@ class State:
     A peer that is looked up has given a sign of life; a topic or a queue that is looked up is up to date.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float], tended: Condition, journal: Journal) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float], tended: Condition, journal: ChangeListener) -> None:
         """`tended` is what the call that tends waits on; it is notified when something falls due sooner."""
         self.clock = clock
         self.limits = limits
         self.journal = journal
-        self.memory = Memory(limits.max_bytes)
-        self.waiting = Waiting(limits.max_waiting, tended.notify)
+        self.memory = MemoryBudget(limits.max_bytes)
+        self.long_polls = LongPolls(limits.max_waiting, tended.notify)
         self.peers = Peers(limits.max_peers, journal)
         self.totals = Totals()
-        commons = Commons(limits, self.memory, self.waiting, journal, self.totals)
-        self.topics = Topics(commons)
-        self.subscriptions = Subscriptions(commons)
-        self.upkeep = Upkeep(self.topics, self.waiting)
+        context = Context(limits, self.memory, self.long_polls, journal, self.totals)
+        self.topics = Topics(context)
+        self.subscriptions = Subscriptions(context)
+        self.maintenance = Maintenance(self.topics, self.long_polls)
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
@@ -75,14 +74,14 @@ class State:
     def refreshed(self, topic: Topic) -> Topic:
         """The topic without what is too old."""
         if topic.expires:
-            self.upkeep.refresh(topic, self.clock())
+            self.maintenance.refresh(topic, self.clock())
             self.hurry()
         return topic
 
     def up_to_date(self, queue: MessageQueue) -> MessageQueue:
         """The queue with what is overdue taken back."""
-        if queue.unacknowledged.deliveries:
-            self.upkeep.take_back(queue, self.clock())
+        if queue.in_flight.deliveries:
+            self.maintenance.take_back(queue, self.clock())
             self.hurry()
         return queue
 
@@ -97,12 +96,12 @@ class State:
         Returns how many messages the queue had that nobody will acknowledge now.
         """
         discarded = peer.queues[topic].unread
-        self.waiting.end(peer.queues[topic], peer)
+        self.long_polls.end(peer.queues[topic], peer)
         queue = self.subscriptions.end(peer, self.topics.get(topic), self.clock())
         if queue.members:
             self.up_to_date(queue)
             return 0
-        self.upkeep.forget(queue)
+        self.maintenance.forget(queue)
         self.totals.discarded += discarded
         return discarded
 
@@ -116,10 +115,10 @@ class State:
         """Delete a topic with its subscriptions; returns its messages, to be let go of without the lock."""
         self.totals.discarded += topic.unread
         for gone in dict.fromkeys(topic.subscribers.values()):
-            self.upkeep.forget(gone)
-            self.waiting.end(gone)
-            gone.unacknowledged.forget_all()
-        self.upkeep.forget(topic)
+            self.maintenance.forget(gone)
+            self.long_polls.end(gone)
+            gone.in_flight.forget_all()
+        self.maintenance.forget(topic)
         self.subscriptions.end_all(topic, [self.peers[peer_id] for peer_id in topic.subscribers])
         return self.topics.remove(topic)
 
@@ -132,7 +131,7 @@ class State:
             redelivered = sum(attempt > 1 for attempt in attempts)
             self.totals.redelivered += redelivered
             queue.topic.redelivered += redelivered
-            self.upkeep.watch(queue)
+            self.maintenance.watch(queue)
             self.hurry()
         return Pulled(
             offsets=offsets,
@@ -142,17 +141,17 @@ class State:
             position=queue.position,
             missed=missed,
             remaining=queue.remaining,
-            unacknowledged=len(queue.unacknowledged.deliveries),
+            unacknowledged=len(queue.in_flight.deliveries),
             earlier=queue.earlier,
-            era=queue.era,
+            generation=queue.generation,
             closing=self.closing,
         )
 
     def pull_when_ready(
         self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float, reader: int | None
-    ) -> Later[Pulled]:
+    ) -> Future[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
-        waiter = Waiter(self.peers[peer_id], queue, max_messages, self.clock() + wait, reader)
+        waiter = LongPoll(self.peers[peer_id], queue, max_messages, self.clock() + wait, reader)
         self._wait(waiter)
         self.hurry()
         return waiter.answer
@@ -160,7 +159,7 @@ class State:
     def answer_waiting(self, now: float) -> list[Callable[[], None]]:
         """What brings the answers to a slice of the pulls that are to wait no longer, to be called without the lock."""
         answers: list[Callable[[], None]] = []
-        while len(answers) < ANSWERS_AT_ONCE and (waiter := self.waiting.take(now)):
+        while len(answers) < ANSWERS_AT_ONCE and (waiter := self.long_polls.take(now)):
             peer_id = waiter.peer.peer_id
             try:
                 self.peers.check_same(waiter.peer)
@@ -170,27 +169,29 @@ class State:
                     waiter.peer, waiter.queue = self.peers[peer_id], queue
                     self._wait(waiter)
                     continue
-                answers.append(partial(waiter.answer.bring, self.pull(queue, peer_id, waiter.max_messages)))
+                answers.append(partial(waiter.answer.set_result, self.pull(queue, peer_id, waiter.max_messages)))
             except PeerbusError as error:
-                answers.append(partial(waiter.answer.fail, error.with_traceback(None)))  # or it would hold the list
+                answers.append(
+                    partial(waiter.answer.set_exception, error.with_traceback(None))
+                )  # or it would hold the list
             del waiter.answer  # the waiter may stay in a schedule for a while; what it got is not to
         return answers
 
     def wait_until_due(self, seconds: float) -> None:
-        """Wait up to so many seconds for something to tend to, less when what is due changes or the broker closes."""
+        """Wait up to so many seconds for something to run_due to, less when what is due changes or the broker closes."""
         self._tend_by = min(self._next_due(), self.clock() + seconds)
         if not self.closing and (left := self._tend_by - self.clock()) > 0:
             self._tended.wait(left)
         self._tend_by = NEVER
 
-    def tend(self, now: float) -> dict[str, int]:
+    def run_due(self, now: float) -> dict[str, int]:
         """Do what time alone brings about by `now`.
 
         Returns the ids of the peers whose lease ran out, with the messages discarded.
         """
         expired = {peer.peer_id: self.remove_peer(peer) for peer in self.peers.take_expired(now)}
         self.totals.expired_peers += len(expired)
-        self.upkeep.ring(now)
+        self.maintenance.run(now)
         return expired
 
     def hurry(self) -> None:
@@ -198,10 +199,10 @@ class State:
         if self._tend_by != NEVER and self._next_due() < self._tend_by:
             self._tended.notify()
 
-    def _wait(self, waiter: Waiter) -> None:
-        self.waiting.add(waiter)
-        self.upkeep.watch(waiter.queue)
+    def _wait(self, waiter: LongPoll) -> None:
+        self.long_polls.add(waiter)
+        self.maintenance.watch(waiter.queue)
 
     def _next_due(self) -> float:
-        """When there is something to tend to."""
-        return min(self.peers.next_expiry(), self.upkeep.next_alarm(), self.waiting.next_due())
+        """When there is something to run_due to."""
+        return min(self.peers.next_expiry(), self.maintenance.next_due(), self.long_polls.next_due())

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from peerbus.broker.commons import Commons
-from peerbus.broker.message_queue import MessageQueue, QueueOptions
+from peerbus.broker.context import Context
 from peerbus.broker.peers import Peer
+from peerbus.broker.queue import MessageQueue, QueueOptions
 from peerbus.broker.topic import From, Topic
 from peerbus.errors import BadRequest, SubscriptionExists, TooManySubscriptions
 
@@ -12,10 +12,10 @@ from peerbus.errors import BadRequest, SubscriptionExists, TooManySubscriptions
 class Subscriptions:
     """Begins and ends subscriptions, and counts them."""
 
-    __slots__ = ("_commons", "_count")
+    __slots__ = ("_context", "_count")
 
-    def __init__(self, commons: Commons) -> None:
-        self._commons = commons
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._count = 0
 
     def __len__(self) -> int:
@@ -39,7 +39,7 @@ class Subscriptions:
         options = _options(queue.options, named)
         if options != queue.options or start is not None:
             queue.options = options
-            self._commons.journal.queue_changed(queue)
+            self._context.journal.queue_changed(queue)
         if start is not None:
             queue.seek(topic.position(start))
         return False
@@ -53,32 +53,32 @@ class Subscriptions:
         if not queue.members and queue.group is not None:
             del topic.groups[queue.group]
         if queue.members:
-            self._commons.journal.queue_changed(queue)
+            self._context.journal.queue_changed(queue)
         else:
-            self._commons.journal.queue_removed(queue)
+            self._context.journal.queue_removed(queue)
         return queue
 
     def end_all(self, topic: Topic, peers: list[Peer]) -> None:
         """End all subscriptions to a topic that is deleted, and note for each peer that it was."""
         for peer in peers:
-            self._commons.journal.queue_removed(peer.queues[topic.name])
+            self._context.journal.queue_removed(peer.queues[topic.name])
             peer.topic_deleted(topic.name)
         self._count -= len(peers)
         topic.subscribers.clear()  # or else it and its queues would hold each other
         topic.groups.clear()
 
     def _join(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
-        if self._count >= self._commons.limits.max_subscriptions:
+        if self._count >= self._context.limits.max_subscriptions:
             raise TooManySubscriptions(f"{self._count} subscriptions exist, which is as many as the server takes.")
         queue = topic.groups.get(group) if group is not None else None
         options = _options(queue.options if queue else QueueOptions(), named)
-        self._commons.journal.check_room(0)
+        self._context.journal.check_room(0)
         if queue is None:
             position = topic.position("latest" if start is None else start)
-            queue = MessageQueue(topic, position, options, group, self._commons.journal.new_number())
+            queue = MessageQueue(topic, position, options, group, self._context.journal.new_number())
         queue.options = options
         self.add(peer, queue)
-        self._commons.journal.queue_changed(queue)
+        self._context.journal.queue_changed(queue)
         peer.subscribed_anew(topic.name)
         return True
 

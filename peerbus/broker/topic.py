@@ -4,14 +4,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from peerbus.broker.commons import Commons
+from peerbus.broker.context import Context
+from peerbus.broker.dedup import DedupWindow
 from peerbus.broker.log import Log
-from peerbus.broker.low_water import LowWaterMark
-from peerbus.broker.message_ids import MessageIds
-from peerbus.broker.message_queue import MessageQueue
-from peerbus.broker.schedule import NEVER
+from peerbus.broker.queue import MessageQueue
+from peerbus.broker.structures import NEVER, LowWaterMark
 from peerbus.errors import TooLarge, TopicFull
-from peerbus.views import TopicView
+from peerbus.wire.views import TopicView
 
 Overflow = Literal["reject", "drop_oldest"]
 From = Literal["latest", "earliest"] | int
@@ -45,7 +44,7 @@ class Topic(Log):
         "_slowest",
         "_waiting",
         "committed",
-        "commons",
+        "context",
         "creator",
         "dead_lettered",
         "dropped",
@@ -60,20 +59,20 @@ class Topic(Log):
         "subscribers",
     )
 
-    def __init__(self, name: str, options: TopicOptions, commons: Commons, number: int) -> None:
+    def __init__(self, name: str, options: TopicOptions, context: Context, number: int) -> None:
         super().__init__()
         self.name = name
         self.creator: str | None = None
         """The peer that created it, if any did."""
         self.number = number
-        self.commons = commons
+        self.context = context
         self.options = options
         self.committed = 0
         """The offset before which messages may be delivered."""
         self.subscribers: dict[str, MessageQueue] = {}
         """The message queue of each subscribed peer; the members of a group have the same."""
         self.groups: dict[str, MessageQueue] = {}
-        self.message_ids = MessageIds(commons.limits.message_ids, commons.limits.message_id_seconds, commons.memory)
+        self.message_ids = DedupWindow(context.limits.message_ids, context.limits.message_id_seconds, context.memory)
         self.dropped = 0
         """Messages dropped by overflow or age that some queue had yet to have acknowledged."""
         self._max_messages = options.max_messages
@@ -82,15 +81,15 @@ class Topic(Log):
         """The lowest position of all message queues."""
         self.redelivered = self.dead_lettered = self.refused = 0
         """Since the server started: messages handed over again or moved by its queues, and publishes without room."""
-        self._memory = commons.memory
-        self._journal = commons.journal
-        self._history = min(commons.limits.history, options.max_messages)
+        self._memory = context.memory
+        self._journal = context.journal
+        self._history = min(context.limits.history, options.max_messages)
         self._has_history = False
         self._ages: deque[tuple[int, float]] | None = None if options.max_age is None else deque()
         """Where each publish ended, and when it was, where ages are limited."""
         self.expires = options.max_age is not None
         """Whether time alone changes it: messages grow too old, or message ids are forgotten."""
-        self._waiting = commons.waiting
+        self._waiting = context.waiting
 
     @property
     def unread(self) -> int:

@@ -2,24 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 
-from peerbus.broker.commons import Commons
-from peerbus.broker.names import Names
+from peerbus.broker.context import Context
+from peerbus.broker.structures import SortedNames
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
-from peerbus.views import TopicView
+from peerbus.wire.views import TopicView
 
 
 class Topics:
     """The topics by name, and by number."""
 
-    __slots__ = ("_by_number", "_commons", "_limits", "_names", "_topics")
+    __slots__ = ("_by_number", "_context", "_limits", "_names", "_topics")
 
-    def __init__(self, commons: Commons) -> None:
-        self._commons = commons
-        self._limits = commons.limits
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._limits = context.limits
         self._topics: dict[str, Topic] = {}
         self._by_number: dict[int, Topic] = {}
-        self._names = Names()
+        self._names = SortedNames()
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -74,16 +74,16 @@ class Topics:
             return False
         if len(self._topics) >= self._limits.max_topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
-        self._commons.journal.check_room(0)
+        self._context.journal.check_room(0)
         options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
-        topic = self.add(name, options, self._commons.journal.new_number())
+        topic = self.add(name, options, self._context.journal.new_number())
         topic.creator = creator
-        self._commons.journal.topic_changed(topic)
+        self._context.journal.topic_changed(topic)
         return True
 
     def add(self, name: str, options: TopicOptions, number: int) -> Topic:
         """A new topic."""
-        topic = self._topics[name] = self._by_number[number] = Topic(name, options, self._commons, number)
+        topic = self._topics[name] = self._by_number[number] = Topic(name, options, self._context, number)
         self._names.add(name)
         return topic
 
@@ -101,8 +101,8 @@ class Topics:
         del self._topics[topic.name], self._by_number[topic.number]
         self._names.remove(topic.name)
         topic.message_ids.clear()
-        self._commons.journal.topic_removed(topic)
-        return self._commons.memory.forget(topic)
+        self._context.journal.topic_removed(topic)
+        return self._context.memory.forget(topic)
 
     def view(self, limit: int, after: str) -> list[TopicView]:
         """The first `limit` topics by name that come after `after`, as they stand."""

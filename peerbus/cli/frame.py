@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peerbus.calls import counted
 from peerbus.cli.output import period, size, table
-from peerbus.views import PeerView, Stats, TopicView
+from peerbus.wire.views import PeerView, Stats, TopicView
+from peerbus.wire.words import counted
 
 if TYPE_CHECKING:
-    from peerbus.client import Client
+    from peerbus.client.client import Client
 
 NAME_WIDTH = 32
 MOST_PEERS = 200

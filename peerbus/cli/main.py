@@ -7,13 +7,13 @@ from typing import Any, TextIO
 import click
 
 from peerbus import __version__
-from peerbus.cli.listing import peers, query, stats, topics
+from peerbus.cli.ack import ack, nack
+from peerbus.cli.list import peers, query, stats, topics
+from peerbus.cli.manage import create, delete, unregister, unsubscribe
 from peerbus.cli.output import remark
-from peerbus.cli.publishing import publish
-from peerbus.cli.reading import pull, subscribe
+from peerbus.cli.publish import publish
 from peerbus.cli.settings import CA, PATIENCE, TOKEN, URL
-from peerbus.cli.settling import ack, nack
-from peerbus.cli.tidying import create, delete, unregister, unsubscribe
+from peerbus.cli.subscribe import pull, subscribe
 from peerbus.cli.top import top
 from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError
 

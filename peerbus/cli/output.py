@@ -9,7 +9,7 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
-    from peerbus.client import Message
+    from peerbus.client.client import Message
 
 UNITS = ("B", "KiB", "MiB", "GiB")
 PERIODS = ((86_400, "d"), (3_600, "h"), (60, "min"))

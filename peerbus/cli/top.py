@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from peerbus.cli.frame import frame, look
-from peerbus.cli.interruption import Interruption
+from peerbus.cli.interrupt import Interruption
+from peerbus.cli.options import Seconds
 from peerbus.cli.settings import Settings, command
 from peerbus.errors import PeerbusError
-from peerbus.seconds import Seconds
 
 if TYPE_CHECKING:
-    from peerbus.client import Client
+    from peerbus.client.client import Client
 
 NO_KEY = -1
 

@@ -1,6 +1,6 @@
 """The broker's state on disk: one SQLite database in a folder; knows records, no threads and no HTTP."""
 
-from peerbus.storage.failure import StorageError
+from peerbus.storage.failures import StorageError
 from peerbus.storage.storage import Storage
 
 __all__ = ["Storage", "StorageError"]

@@ -9,9 +9,8 @@ from msgspec import MsgspecError
 from msgspec.structs import astuple
 
 from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, Segment, TopicRecord
-from peerbus.storage.database import open_database
-from peerbus.storage.failure import unopened, unsound, unusable, unwritten
-from peerbus.storage.folder import DataFolder
+from peerbus.storage.database import DataFolder, open_database
+from peerbus.storage.failures import unopened, unsound, unusable, unwritten
 from peerbus.storage.tables import peer_record, peer_row, queue_record, queue_row, row_segments, segment_rows
 
 PROGRESS_MESSAGES = 10_000

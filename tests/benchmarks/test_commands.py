@@ -8,7 +8,7 @@ import pytest
 from benchmarks import table
 from benchmarks.calls import CALLS, DIRECT, LIVEZ, PEER
 from benchmarks.measurement import Measurement
-from tests.support import Process
+from tests.support.harness import Process
 
 Run = Callable[..., Process]
 

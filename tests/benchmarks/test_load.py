@@ -6,7 +6,7 @@ from benchmarks.ceiling import ceiling
 from benchmarks.line import Line, LineBroken, size_of_answer
 from benchmarks.load import Caller, generate
 from benchmarks.request import prepare
-from tests.support import Api, free_port
+from tests.support.harness import Api, free_port
 
 
 def test_every_answer_is_counted_under_its_call(index: Api) -> None:

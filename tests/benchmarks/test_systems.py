@@ -10,7 +10,7 @@ from benchmarks.conditions import Condition
 from benchmarks.load import Caller, generate
 from benchmarks.setup import SetupFailed, ask
 from benchmarks.system import System
-from tests.support import Api
+from tests.support.harness import Api
 
 
 def asked_once(system: System) -> int:

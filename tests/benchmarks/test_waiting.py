@@ -9,7 +9,7 @@ from benchmarks.memory import mib, queue_memory, resident_mib
 from benchmarks.setup import SetupFailed
 from benchmarks.waiting import TOPIC, waiting_pulls
 from benchmarks.waking import wake
-from tests.support import Api
+from tests.support.harness import Api
 
 
 def test_one_message_wakes_all_pulls_that_wait(index: Api) -> None:

@@ -5,13 +5,13 @@ from threading import Lock
 from typing import Any, cast
 
 from peerbus.broker import Broker, Limits
-from peerbus.journal import OnDisk
+from peerbus.storage.group_commit import GroupCommit
 
 OnTopicDeleted = Callable[[str, Mapping[str, str]], None]
 
 
 class _WritingEachCall:
-    def __init__(self, broker: Broker, journal: OnDisk) -> None:
+    def __init__(self, broker: Broker, journal: GroupCommit) -> None:
         self._broker = broker
         self._journal = journal
         self._lock = Lock()
@@ -31,6 +31,8 @@ class _WritingEachCall:
         return call
 
 
-def writing_each_call(journal: OnDisk, limits: Limits, on_topic_deleted: OnTopicDeleted = lambda *_: None) -> Broker:
+def writing_each_call(
+    journal: GroupCommit, limits: Limits, on_topic_deleted: OnTopicDeleted = lambda *_: None
+) -> Broker:
     """What `journal` has, as a broker each of whose calls is on disk when it returns or raises; for any thread."""
     return cast(Broker, _WritingEachCall(journal.open(limits, on_topic_deleted), journal))

@@ -7,8 +7,8 @@ import pytest
 
 from peerbus.broker import Broker, Limits
 from peerbus.broker.results import Pulled
-from peerbus.later import Later
-from tests.support import DEADLINE, tended
+from peerbus.future import Future
+from tests.support.harness import DEADLINE, tended
 
 PUBLISHERS, SUBSCRIBERS, PULLERS_EACH, MESSAGES = 4, 3, 2, 500
 
@@ -32,7 +32,7 @@ def test_every_subscriber_gets_every_message_once_and_in_each_publishers_order(w
         if not wait:
             return broker.pull(peer_id, "news", 7)
         answer = broker.pull_waiting(peer_id, "news", 7, wait)
-        return answer.result(DEADLINE) if isinstance(answer, Later) else answer
+        return answer.result(DEADLINE) if isinstance(answer, Future) else answer
 
     def pull(peer_id: str) -> list[list[tuple[int, bytes]]]:
         start.wait()

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from peerbus.broker import Broker
-from peerbus.later import Later
-from tests.costs import steps
+from peerbus.future import Future
+from tests.support.costs import steps
 
 MakeBroker = Callable[..., Broker]
 FEW, MANY = 20, 400
@@ -20,7 +20,7 @@ def subscribed(broker: Broker, peers: int, **options: Any) -> Broker:
         peer_id = f"peer{number}"
         broker.register_peer(peer_id)
         broker.subscribe(peer_id, "news", **options)
-        assert isinstance(broker.pull_waiting(peer_id, "news", 1, 60.0), Later)
+        assert isinstance(broker.pull_waiting(peer_id, "news", 1, 60.0), Future)
     return broker
 
 
@@ -64,8 +64,8 @@ def test_it_costs_the_same_however_many_wait_for_other_queues(
         broker.subscribe("a", "news", "earliest", explicit=True)
         broker.pull("a", "news")
         subscribed(broker, peers)
-        broker.tend()
-        taken.append(steps(lambda: (settle(broker), broker.tend())))  # noqa: B023
+        broker.run_due()
+        taken.append(steps(lambda: (settle(broker), broker.run_due())))  # noqa: B023
     assert taken[0] == taken[1]
 
 

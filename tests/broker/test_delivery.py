@@ -8,7 +8,7 @@ import pytest
 
 from peerbus.broker import Broker
 from peerbus.errors import BadRequest
-from tests.support import Clock
+from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
 
@@ -114,7 +114,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
     broker.publish("news", [b'{"n": 1.0}'])
     broker.pull("a", "news")
     give_up(broker, clock)
-    broker.tend()
+    broker.run_due()
     broker.subscribe("b", "dead", "earliest")
     (letter,) = broker.pull("b", "dead").values
     assert letter.startswith(b'{"message":{"n": 1.0},')
@@ -141,11 +141,11 @@ def test_a_dead_letter_that_finds_no_room_stays_and_is_tried_again(broker: Broke
     publish(broker, 2)
     broker.pull("a", "news")
     clock.advance(10.0)
-    broker.tend()
+    broker.run_due()
     assert broker.pull("a", "dead").values != []
     assert broker.list_topics(2)[1].unread == 1
     clock.advance(10.0)
-    broker.tend()
+    broker.run_due()
     assert broker.pull("a", "dead").values != []
     assert broker.list_topics(2)[1].unread == 0
     assert broker.pull("a", "news").missed == 0
@@ -238,7 +238,7 @@ def test_memory_of_messages_that_are_too_old_returns_though_nobody_calls(broker:
     broker.create_topic("news", max_age=5.0)
     publish(broker, 1000)
     clock.advance(5.0)
-    broker.tend()
+    broker.run_due()
     assert broker.stats().memory_bytes == 0
 
 
@@ -248,7 +248,7 @@ def test_max_attempts_named_later_counts_for_what_is_out_already(broker: Broker,
     broker.pull("a", "news")
     broker.subscribe("a", "news", max_attempts=1, dead_letter_topic="dead")
     clock.advance(10.0)
-    broker.tend()
+    broker.run_due()
     assert broker.stats().dead_lettered == 1
 
 
@@ -258,10 +258,10 @@ def test_dead_letters_grow_too_old_like_other_messages(broker: Broker, clock: Cl
     publish(broker, 1)
     broker.pull("a", "news")
     clock.advance(10.0)
-    broker.tend()
+    broker.run_due()
     assert broker.list_topics(1)[0].first_offset == 0
     clock.advance(5.0)
-    broker.tend()
+    broker.run_due()
     assert broker.list_topics(1)[0].first_offset == 1
 
 
@@ -292,6 +292,6 @@ def test_very_many_exhausted_messages_are_buried_in_slices(broker: Broker, clock
     clock.advance(10.0)
     buried = []
     while broker.list_topics(2)[-1].unread:
-        broker.tend()
+        broker.run_due()
         buried.append(broker.stats().dead_lettered)
     assert buried == [1000, 2000, 2500]

@@ -8,8 +8,8 @@ import pytest
 
 from peerbus.broker import Broker
 from peerbus.errors import PeerNotFound, TopicFull
-from peerbus.later import Later
-from tests.support import Clock
+from peerbus.future import Future
+from tests.support.harness import Clock
 
 
 @contextmanager
@@ -42,9 +42,9 @@ def live_and_end(broker: Broker, clock: Clock) -> None:
                 peer_id, topic, group=group, explicit=True, ack_deadline=5.0, max_attempts=2, dead_letter_topic="dead"
             )
         waiting = broker.pull_waiting("peer0", topic, 1, 30.0)
-        assert isinstance(waiting, Later)
+        assert isinstance(waiting, Future)
         broker.publish(topic, [b"1", b"2", b"3"], "peer3", "id")
-        broker.tend()
+        broker.run_due()
         assert waiting.result(0).values == [b"1"]
         broker.pull("peer1", topic)
         broker.reject("peer1", topic, [(1, None)])
@@ -52,18 +52,18 @@ def live_and_end(broker: Broker, clock: Clock) -> None:
         for _ in range(4):
             broker.pull("peer2", topic)
             clock.advance(6.0)
-            broker.tend()
+            broker.run_due()
         with pytest.raises(TopicFull):
             broker.publish(topic, [b"1"] * 10)
     broker.unsubscribe("peer0", "jobs")
     broker.unregister_peer("peer1")
     broker.pull("peer3", "news")
     waiting = broker.pull_waiting("peer3", "news", 1, 30.0)
-    assert isinstance(waiting, Later)
+    assert isinstance(waiting, Future)
     broker.delete_topic("news")
-    broker.tend()
+    broker.run_due()
     clock.advance(100.0)
-    broker.tend()
+    broker.run_due()
     with pytest.raises(PeerNotFound):
         broker.pull("peer2", "jobs")
     broker.delete_topic("jobs")

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from peerbus.broker import Broker, Limits
+from peerbus.broker.in_flight import Claim
 from peerbus.broker.results import Pulled
-from peerbus.broker.unacknowledged import Claim
 from peerbus.errors import StreamReplaced, TopicDeleted
-from peerbus.journal import OnDisk
-from peerbus.later import Later
+from peerbus.future import Future
 from peerbus.storage import Storage
+from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call
-from tests.support import DEADLINE, Clock
+from tests.support.harness import DEADLINE, Clock
 
 MakeBroker = Callable[..., Broker]
 
@@ -30,7 +30,7 @@ def subscribed(broker: Broker, *peers: str, group: str | None = None, explicit: 
 
 def give_back(broker: Broker, peer_id: str, pulled: Pulled, begin: int = 0) -> None:
     attempts = None if pulled.attempts is None else pulled.attempts[begin:]
-    broker.give_back(peer_id, "news", pulled.era, pulled.offsets[begin:], attempts, pulled.missed)
+    broker.give_back(peer_id, "news", pulled.generation, pulled.offsets[begin:], attempts, pulled.missed)
 
 
 def test_what_was_pulled_last_and_given_back_comes_again(broker: Broker) -> None:
@@ -44,9 +44,9 @@ def test_what_is_given_back_wakes_who_waits(broker: Broker) -> None:
     subscribed(broker, "a")
     pulled = broker.pull("a", "news")
     waiting = broker.pull_waiting("a", "news", 10, 60.0)
-    assert isinstance(waiting, Later)
+    assert isinstance(waiting, Future)
     give_back(broker, "a", pulled)
-    broker.tend()
+    broker.run_due()
     assert waiting.result(DEADLINE).values == [b"0", b"1", b"2", b"3"]
 
 
@@ -86,7 +86,7 @@ def test_a_count_of_missed_messages_that_is_given_back_outlives_a_restart(
 ) -> None:
     missed: list[int] = []
     for _ in range(2):
-        journal = OnDisk(Storage(tmp_path), reserve=0, clock=clock)
+        journal = GroupCommit(Storage(tmp_path), reserve=0, clock=clock)
         broker = writing_each_call(journal, Limits(history=0))
         if not missed:
             broker.create_topic("news", max_messages=2, overflow="drop_oldest")
@@ -97,7 +97,7 @@ def test_a_count_of_missed_messages_that_is_given_back_outlives_a_restart(
         pulled = broker.pull("a", "news", 1)
         missed.append(pulled.missed)
         attempts: list[int] | None = [] if explicit else None
-        broker.give_back("a", "news", pulled.era, [], attempts, pulled.missed)
+        broker.give_back("a", "news", pulled.generation, [], attempts, pulled.missed)
         journal.close()
     assert missed == [3, 3]
 
@@ -118,7 +118,7 @@ def test_giving_back_is_no_sign_of_life(broker: Broker, clock: Clock) -> None:
     clock.now += 6
     give_back(broker, "a", pulled)
     clock.now += 6
-    assert broker.tend() == {"a": 4}
+    assert broker.run_due() == {"a": 4}
 
 
 def test_who_gives_back_is_not_who_is_told_of_a_deleted_topic(broker: Broker) -> None:
@@ -180,10 +180,10 @@ def test_a_reader_that_comes_back_ends_those_before_it(broker: Broker, offset: i
     broker.pull_waiting("a", "news", 10, 0.0, first)
     waiting = broker.pull_waiting("a", "news", 10, 60.0, first)
     plain = broker.pull_waiting("a", "news", 10, 60.0)
-    assert isinstance(waiting, Later)
-    assert isinstance(plain, Later)
+    assert isinstance(waiting, Future)
+    assert isinstance(plain, Future)
     second = broker.resume("a", "news", offset + 1)
-    broker.tend()
+    broker.run_due()
     with pytest.raises(StreamReplaced):
         waiting.result(0)
     with pytest.raises(StreamReplaced):
@@ -191,11 +191,11 @@ def test_a_reader_that_comes_back_ends_those_before_it(broker: Broker, offset: i
     if offset == 3:
         assert not plain.done, "only readers end"
         broker.publish("news", [b"4"])
-        broker.tend()
+        broker.run_due()
     assert plain.result(0).values == ([b"2", b"3"] if offset == 1 else [b"4"])
     broker.publish("news", [b"5"])
     own = broker.pull_waiting("a", "news", 10, 60.0, second)
-    assert not isinstance(own, Later)
+    assert not isinstance(own, Future)
     assert own.values == [b"5"]
 
 
@@ -282,7 +282,7 @@ def test_rejecting_wakes_who_waits(broker: Broker) -> None:
     subscribed(broker, "a")
     broker.pull("a", "news")
     waiting = broker.pull_waiting("a", "news", 10, 60.0)
-    assert isinstance(waiting, Later)
+    assert isinstance(waiting, Future)
     broker.reject("a", "news", claims(3))
-    broker.tend()
+    broker.run_due()
     assert waiting.result(DEADLINE).values == [b"3"]

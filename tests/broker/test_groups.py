@@ -4,7 +4,7 @@ import pytest
 
 from peerbus.broker import Broker
 from peerbus.errors import SubscriptionExists, TopicDeleted, TopicNotFound
-from tests.support import Clock
+from tests.support.harness import Clock
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_member_that_vanishes_gives_back_at_once(group: Broker, clock: Clock, 
     else:
         group.register_peer("a", lease_seconds=1.0)
         clock.advance(1.0)
-        group.tend()
+        group.run_due()
     again = group.pull("b", "news")
     assert (again.offsets, again.attempts) == ([0, 1], [2, 1])
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from peerbus.broker import Broker, Limits
-from peerbus.journal import OnDisk
-from peerbus.later import Later
+from peerbus.future import Future
 from peerbus.storage import Storage
-from tests.support import Clock
+from peerbus.storage.group_commit import GroupCommit
+from tests.support.harness import Clock
 
 
 class Lives:
@@ -18,12 +18,12 @@ class Lives:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._journal: OnDisk | None = None
+        self._journal: GroupCommit | None = None
 
     def begin(self, **limits: int) -> Broker:
         """The next life, with what was on disk at the end of the one before."""
         self.end()
-        self._journal = OnDisk(Storage(self._folder), 0, self._clock, lambda: self._clock() + 1e9)
+        self._journal = GroupCommit(Storage(self._folder), 0, self._clock, lambda: self._clock() + 1e9)
         return self._journal.open(Limits(**limits), lambda *_: None)
 
     def write(self) -> None:
@@ -97,7 +97,7 @@ def test_what_came_back_before_fewer_attempts_were_allowed_is_handed_over_again(
 def test_a_pull_waits_while_more_is_unacknowledged_than_a_lowered_limit_allows(broker: Broker, lives: Lives) -> None:
     broker.publish("news", [b"2"])
     broker.pull("a", "news", 2)
-    assert isinstance(lives.begin(max_unacknowledged=1).pull_waiting("a", "news", 1, 60.0), Later)
+    assert isinstance(lives.begin(max_unacknowledged=1).pull_waiting("a", "news", 1, 60.0), Future)
 
 
 def test_a_dead_letter_that_found_no_room_is_tried_again_when_it_was_to_be(
@@ -111,12 +111,12 @@ def test_a_dead_letter_that_found_no_room_is_tried_again_when_it_was_to_be(
     broker.pull("a", "news", 1)
     lives.write()
     clock.advance(10.0)
-    broker.tend()
+    broker.run_due()
     broker.pull("b", "dead")
     broker = lives.begin()
     clock.advance(9.0)
-    broker.tend()
+    broker.run_due()
     assert broker.stats().dead_lettered == 0
     clock.advance(1.0)
-    broker.tend()
+    broker.run_due()
     assert broker.stats().dead_lettered == 1

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from peerbus.broker import Broker, Limits
-from peerbus.broker.ledger import Ledger
+from peerbus.broker.change_set import ChangeSet
 from peerbus.errors import MemoryFull, StorageFull, TopicFull
-from tests.support import Clock
+from tests.support.harness import Clock
 
 PLENTY = 1 << 40
 VALUE = b"x" * 936
@@ -31,16 +31,16 @@ def looks() -> Looks:
 
 
 @pytest.fixture
-def ledger(clock: Clock, looks: Looks) -> Ledger:
+def ledger(clock: Clock, looks: Looks) -> ChangeSet:
     """A ledger with room."""
-    ledger = Ledger(clock, clock, looks, max_ahead=10 * SIZE)
+    ledger = ChangeSet(clock, clock, looks, max_ahead=10 * SIZE)
     ledger.written()
     ledger.measured(0, PLENTY)
     return ledger
 
 
 @pytest.fixture
-def broker(ledger: Ledger, clock: Clock) -> Broker:
+def broker(ledger: ChangeSet, clock: Clock) -> Broker:
     """A broker that tells `ledger`, with `a` subscribed to `news`; all that is written."""
     broker = Broker(Limits(history=0), clock, journal=ledger)
     broker.create_topic("news", max_messages=2)
@@ -50,7 +50,7 @@ def broker(ledger: Ledger, clock: Clock) -> Broker:
     return broker
 
 
-def write(broker: Broker, ledger: Ledger, room: int = PLENTY) -> None:
+def write(broker: Broker, ledger: ChangeSet, room: int = PLENTY) -> None:
     """Do what writes the ledger, but for the disk, which then has `room`."""
     broker.written(broker.locked(ledger.take))
     ledger.written()
@@ -82,7 +82,7 @@ FREEING: dict[str, Callable[[Broker], object]] = {
 
 @pytest.mark.parametrize("call", KNOWN.values(), ids=KNOWN)
 def test_what_changes_nothing_needs_no_room_and_is_not_written(
-    broker: Broker, ledger: Ledger, call: Callable[[Broker], object]
+    broker: Broker, ledger: ChangeSet, call: Callable[[Broker], object]
 ) -> None:
     broker.publish("news", [VALUE], message_id="x")
     write(broker, ledger, room=0)
@@ -91,7 +91,7 @@ def test_what_changes_nothing_needs_no_room_and_is_not_written(
 
 
 @pytest.mark.parametrize("call", NEW.values(), ids=NEW)
-def test_what_is_new_needs_room(broker: Broker, ledger: Ledger, call: Callable[[Broker], object]) -> None:
+def test_what_is_new_needs_room(broker: Broker, ledger: ChangeSet, call: Callable[[Broker], object]) -> None:
     broker.create_topic("other")
     write(broker, ledger, room=0)
     with pytest.raises(StorageFull):
@@ -100,7 +100,7 @@ def test_what_is_new_needs_room(broker: Broker, ledger: Ledger, call: Callable[[
 
 
 @pytest.mark.parametrize("call", FREEING.values(), ids=FREEING)
-def test_what_frees_needs_no_room(broker: Broker, ledger: Ledger, call: Callable[[Broker], object]) -> None:
+def test_what_frees_needs_no_room(broker: Broker, ledger: ChangeSet, call: Callable[[Broker], object]) -> None:
     broker.publish("news", [VALUE])
     write(broker, ledger)
     broker.pull("a", "news")
@@ -108,7 +108,7 @@ def test_what_frees_needs_no_room(broker: Broker, ledger: Ledger, call: Callable
     call(broker)
 
 
-def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker, ledger: Ledger) -> None:
+def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker, ledger: ChangeSet) -> None:
     write(broker, ledger, room=2 * SIZE)
     broker.publish("news", [VALUE])
     with pytest.raises(StorageFull):
@@ -123,7 +123,7 @@ def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker,
 
 
 def test_what_is_published_while_the_disk_is_written_counts_beyond_what_is_measured_then(
-    broker: Broker, ledger: Ledger
+    broker: Broker, ledger: ChangeSet
 ) -> None:
     changes = broker.locked(ledger.take)
     broker.publish("news", [VALUE])
@@ -134,7 +134,7 @@ def test_what_is_published_while_the_disk_is_written_counts_beyond_what_is_measu
         broker.publish("news", [VALUE])
 
 
-def test_a_refused_message_takes_no_room(broker: Broker, ledger: Ledger) -> None:
+def test_a_refused_message_takes_no_room(broker: Broker, ledger: ChangeSet) -> None:
     broker.publish("news", [VALUE, VALUE])
     write(broker, ledger, room=2 * SIZE)
     for _ in range(10):
@@ -144,7 +144,7 @@ def test_a_refused_message_takes_no_room(broker: Broker, ledger: Ledger) -> None
     broker.publish("other", [VALUE])
 
 
-def test_who_finds_no_room_has_the_disk_looked_at(broker: Broker, ledger: Ledger, looks: Looks) -> None:
+def test_who_finds_no_room_has_the_disk_looked_at(broker: Broker, ledger: ChangeSet, looks: Looks) -> None:
     write(broker, ledger, room=SIZE // 2)
     looks.wanted = 0
     with pytest.raises(StorageFull):
@@ -153,7 +153,7 @@ def test_who_finds_no_room_has_the_disk_looked_at(broker: Broker, ledger: Ledger
 
 
 def test_a_dead_letter_for_which_there_is_no_room_stays_where_it_is(
-    broker: Broker, ledger: Ledger, clock: Clock
+    broker: Broker, ledger: ChangeSet, clock: Clock
 ) -> None:
     broker.subscribe("a", "news", max_attempts=1, dead_letter_topic="dead")
     broker.publish("news", [VALUE])
@@ -161,15 +161,15 @@ def test_a_dead_letter_for_which_there_is_no_room_stays_where_it_is(
     broker.pull("a", "news")
     write(broker, ledger, room=0)
     clock.advance(10.0)
-    broker.tend()
+    broker.run_due()
     assert broker.stats().dead_lettered == 0
     write(broker, ledger)
     clock.advance(10.0)
-    broker.tend()
+    broker.run_due()
     assert broker.stats().dead_lettered == 1
 
 
-def test_what_waits_to_be_written_is_bounded(broker: Broker, ledger: Ledger) -> None:
+def test_what_waits_to_be_written_is_bounded(broker: Broker, ledger: ChangeSet) -> None:
     """Though nobody will read it: there is no subscriber, and no history."""
     broker.create_topic("other")
     for _ in range(10):

@@ -7,7 +7,7 @@ import pytest
 
 from peerbus.broker import Broker
 from peerbus.errors import MemoryFull, PeerNotFound, TopicFull, TopicNotFound
-from tests.support import Clock
+from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
 EXPLICIT: dict[str, Any] = {"explicit": True, "ack_deadline": 5.0, "max_attempts": 2, "dead_letter_topic": "dead"}
@@ -35,7 +35,7 @@ def test_a_message_queue_is_told_as_it_stands(broker: Broker, clock: Clock) -> N
     assert (view.next_offset, view.resume_from, view.unread, view.unacknowledged, view.missed) == (2, 1, 2, 1, 0)
     for _ in range(2):
         clock.advance(5.0)
-        broker.tend()
+        broker.run_due()
         broker.pull("a", "news", 1)
     topics = {topic.topic: topic for topic in broker.list_topics(10)}
     assert (topics["news"].redelivered, topics["news"].dead_lettered, topics["dead"].next_offset) == (1, 1, 1)
@@ -92,7 +92,7 @@ def test_looking_renews_no_lease(broker: Broker, clock: Clock) -> None:
     clock.advance(9.0)
     assert queues(broker, peer_id="a") == [("news", "a")]
     clock.advance(1.0)
-    assert broker.tend() == {"a": 0}
+    assert broker.run_due() == {"a": 0}
 
 
 def test_what_is_lost_of_a_queue_is_missed_and_no_longer_unread(broker: Broker) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerbus.broker.low_water import LowWaterMark
+from peerbus.broker.structures import LowWaterMark
 
 STEPS = st.lists(st.tuples(st.sampled_from(["add", "remove", "move"]), st.integers(0, 99), st.integers(0, 200)))
 

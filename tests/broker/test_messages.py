@@ -6,7 +6,7 @@ import pytest
 
 from peerbus.broker import Broker
 from peerbus.errors import NotSubscribed, TopicNotFound
-from tests.support import Clock
+from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from peerbus.broker import Broker, Limits
 from peerbus.errors import PeerbusError
 from tests.broker.model import Model
-from tests.support import Clock
+from tests.support.harness import Clock
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
 TOPICS = st.sampled_from(["t1", "t1", "t1", "t2", "dead"])
@@ -167,10 +167,10 @@ class BrokerAndModel(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         for _ in range(int(seconds / STEP)):
             self.clock.advance(STEP)
-            self.tend(STEP)
+            self.run_due(STEP)
 
-    def tend(self, passed: float = 0.0) -> None:
-        assert self.broker.tend() == self.model.time_passes(passed)
+    def run_due(self, passed: float = 0.0) -> None:
+        assert self.broker.run_due() == self.model.time_passes(passed)
 
     @invariant()
     def the_views_agree(self) -> None:

@@ -13,9 +13,9 @@ from msgspec import structs
 
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
-from peerbus.journal import OnDisk
-from peerbus.later import Later
+from peerbus.future import Future
 from peerbus.storage import Storage
+from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call
 from tests.broker.kept_model import KeptModel
 from tests.broker.test_model import CLAIMS, LIMITS, PEERS, STEP, TOPICS, BrokerAndModel, outcome, readable
@@ -51,7 +51,7 @@ class KeptBrokerAndModel(BrokerAndModel):
     def open(self, shift: float) -> None:
         clock = self.clock
         self.storage = Storage(self.data)
-        self.journal = OnDisk(self.storage, 0, clock=lambda: clock() - shift, wall_clock=lambda: clock() + WALL)
+        self.journal = GroupCommit(self.storage, 0, clock=lambda: clock() - shift, wall_clock=lambda: clock() + WALL)
         if self.writes_each_call:
             self.broker = writing_each_call(self.journal, KEPT_LIMITS)
         else:
@@ -99,16 +99,16 @@ class KeptBrokerAndModel(BrokerAndModel):
     def wait_for_messages(self, peer: str, topic: str, published: int, count: int) -> None:
         """A pull that waits is answered when what was published is on disk."""
         answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP))
-        if not isinstance(answer, Later):
+        if not isinstance(answer, Future):
             assert pulled(lambda: answer) == self.model.pull(peer, topic, count)
             return
         assert not isinstance(self.model.subscription(peer, topic), str)
         self.publish(topic, published)
         if not self.writes_each_call:
-            self.tend()
+            self.run_due()
             assert not answer.done
             self.write()
-        self.tend()
+        self.run_due()
         if not answer.done:
             self.time_passes(STEP)
         assert answer.done

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerbus.broker.schedule import NEVER, Schedule
+from peerbus.broker.structures import NEVER, Schedule
 
 STEPS = st.lists(st.tuples(st.sampled_from(["set", "set", "discard", "take"]), st.integers(0, 5), st.integers(0, 10)))
 

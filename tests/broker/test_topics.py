@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from peerbus.broker import Broker
-from peerbus.broker.message_ids import ID_SIZE
+from peerbus.broker.dedup import ID_SIZE
 from peerbus.errors import (
     BadRequest,
     MemoryFull,
@@ -19,7 +19,7 @@ from peerbus.errors import (
     TopicFull,
     TopicNotFound,
 )
-from tests.support import Clock
+from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
 
@@ -192,7 +192,7 @@ def test_message_ids_are_counted_as_memory_until_they_are_forgotten(make_broker:
         broker.publish("news", [b"x"], message_id=f"id{number}")
     assert broker.stats().memory_bytes == 5 * ID_SIZE
     clock.advance(10.0)
-    broker.tend()
+    broker.run_due()
     assert broker.stats().memory_bytes == 0
     broker.publish("news", [b"x"], message_id="again")
     broker.delete_topic("news")

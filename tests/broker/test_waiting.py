@@ -9,8 +9,8 @@ import pytest
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
 from peerbus.errors import BadRequest, NotSubscribed, PeerNotFound, TooManyWaiting, TopicDeleted, TopicNotFound
-from peerbus.later import Later
-from tests.support import DEADLINE, Clock, error_of, eventually, in_background, tended
+from peerbus.future import Future
+from tests.support.harness import DEADLINE, Clock, error_of, eventually, in_background, tended
 
 MakeBroker = Callable[..., Broker]
 MAX_WAITING = 3
@@ -38,16 +38,16 @@ def subscribed(broker: Broker, **options: object) -> Broker:
 
 def waiting(
     broker: Broker, peer_id: str = "a", topic: str = "news", max_messages: int = 1000, wait: float = 60.0
-) -> Later[Pulled]:
+) -> Future[Pulled]:
     """A pull that waits."""
     answer = broker.pull_waiting(peer_id, topic, max_messages, wait)
-    assert isinstance(answer, Later)
+    assert isinstance(answer, Future)
     return answer
 
 
-def answered(broker: Broker, *pulls: Later[Pulled]) -> list[list[bytes] | None]:
+def answered(broker: Broker, *pulls: Future[Pulled]) -> list[list[bytes] | None]:
     """The values that each pull was answered with once the broker was tended to, None for one that waits on."""
-    broker.tend()
+    broker.run_due()
     return [list(pull.result(0).values) if pull.done else None for pull in pulls]
 
 
@@ -120,7 +120,7 @@ def test_a_pull_gets_what_is_not_acknowledged_in_time(group: Broker, clock: Cloc
     clock.advance(9.9)
     assert answered(group, pull) == [None]
     clock.advance(0.1)
-    group.tend()
+    group.run_due()
     assert pull.result(0).attempts == [2]
 
 
@@ -137,7 +137,7 @@ def test_a_pull_gets_what_is_rejected_once_its_delay_is_over(
         pull = pull or waiting(group, "b")
         assert answered(group, pull) == [None]
         clock.advance(delay)
-    group.tend()
+    group.run_due()
     assert (pull.result(0) if pull else group.pull("b", "news")).attempts == [2]
 
 
@@ -154,7 +154,7 @@ def test_a_pull_gets_what_a_member_of_its_group_had_when(group: Broker, end: Cal
     group.pull("a", "news")
     pull = waiting(group, "b")
     end(group)
-    group.tend()
+    group.run_due()
     assert pull.result(0).attempts == [2]
 
 
@@ -166,8 +166,8 @@ def test_a_pull_gets_the_dead_letters_of_a_queue_that_nobody_looks_at(broker: Br
     broker.pull("a", "news")
     pull = waiting(broker, "b", "dead")
     clock.advance(10.0)
-    broker.tend()
-    broker.tend()  # on disk, a letter is handed over when it is written
+    broker.run_due()
+    broker.run_due()  # on disk, a letter is handed over when it is written
     (letter,) = pull.result(0).values
     assert letter.startswith(b'{"message":1,')
 
@@ -207,7 +207,7 @@ def test_a_waiting_pull_ends_with_the_error_that_a_pull_would_when(
     broker = subscribed(make_broker(), **options)
     pull = waiting(broker)
     end(broker)
-    broker.tend()
+    broker.run_due()
     with pytest.raises(error):
         pull.result(0)
     assert broker.stats().waiting_pulls == 0
@@ -216,14 +216,14 @@ def test_a_waiting_pull_ends_with_the_error_that_a_pull_would_when(
 def test_of_two_pulls_of_a_peer_one_is_told_that_the_topic_is_deleted(broker: Broker) -> None:
     pulls = waiting(broker), waiting(broker)
     broker.delete_topic("news")
-    broker.tend()
+    broker.run_due()
     assert [type(error_of(pull)) for pull in pulls] == [TopicDeleted, TopicNotFound]
 
 
 def test_a_member_that_leaves_its_group_ends_its_own_pulls_alone(group: Broker) -> None:
     a, b = waiting(group, "a"), waiting(group, "b")
     group.unsubscribe("a", "news")
-    group.tend()
+    group.run_due()
     assert isinstance(error_of(a), NotSubscribed)
     group.publish("news", [b"1"])
     assert answered(group, b) == [[b"1"]]
@@ -248,11 +248,11 @@ def test_a_pull_goes_on_waiting_when_peer_and_subscription_are_back_before_it_is
     broker.subscribe("a", "news")
     assert answered(broker, pull) == [None]
     clock.advance(50.0)
-    assert broker.tend() == {}, "a peer that waits is alive"
+    assert broker.run_due() == {}, "a peer that waits is alive"
     broker.publish("news", [b"1"])
     assert answered(broker, pull) == [[b"1"]]
     clock.advance(10.0)
-    assert broker.tend() == {"a": 0}
+    assert broker.run_due() == {"a": 0}
 
 
 def test_a_pull_gets_nothing_of_a_peer_that_was_registered_again_with_another_token(broker: Broker) -> None:
@@ -262,7 +262,7 @@ def test_a_pull_gets_nothing_of_a_peer_that_was_registered_again_with_another_to
     broker.register_peer("a", token_hash=b"another")
     broker.subscribe("a", "news")
     broker.publish("news", [b"1"])
-    broker.tend()
+    broker.run_due()
     assert isinstance(error_of(pull), PeerNotFound)
     assert broker.pull("a", "news").values == [b"1"]
 
@@ -273,7 +273,7 @@ def test_a_topic_that_is_created_again_before_a_pull_is_told_is_another(broker: 
     broker.create_topic("news")
     broker.subscribe("b", "news")
     broker.publish("news", [b"1"])
-    broker.tend()
+    broker.run_due()
     assert isinstance(error_of(pulls[0]), TopicDeleted)
     assert pulls[1].result(0).values == [b"1"], "it subscribed again"
 
@@ -317,7 +317,7 @@ def test_more_pulls_than_are_answered_in_one_go_are_answered_one_go_after_the_ot
     broker.publish("news", values)
     done = []
     while not all(pull.done for pull in pulls):
-        broker.tend(wait=10 * DEADLINE)
+        broker.run_due(wait=10 * DEADLINE)
         done.append(sum(pull.done for pull in pulls))
     assert done == [100, 200, 250]
     assert [pull.result(0).values for pull in pulls] == [[value] for value in values]
@@ -331,15 +331,15 @@ def test_when_all_are_answered_nothing_is_left(make_broker: MakeBroker, clock: C
     assert broker.stats().waiting_pulls == 4
     clock.advance(5.0)
     broker.publish("news", [b"1"])
-    broker.tend()
+    broker.run_due()
     assert broker.stats().waiting_pulls == 2
     broker.unsubscribe("a", "news")
     broker.publish("news", [b"2"])
-    broker.tend()
+    broker.run_due()
     assert all(pull.done for pull in pulls)
     assert broker.stats().waiting_pulls == 0
     clock.advance(10.0)
-    assert broker.tend() == {"a": 0, "b": 0}, "their leases stand no longer"
+    assert broker.run_due() == {"a": 0, "b": 0}, "their leases stand no longer"
     assert broker.stats().memory_bytes == 130, "the history"
 
 
@@ -351,7 +351,7 @@ def test_an_answer_is_let_go_of_although_others_wait(broker: Broker) -> None:
     for _ in range(10):
         answers.append(weakref.ref(waiting(broker)))
         broker.publish("news", [b"1"])
-        broker.tend()
+        broker.run_due()
     assert not earlier.done
     assert [answer() for answer in answers] == [None] * 10
 
@@ -364,13 +364,13 @@ def test_a_peer_that_waits_is_alive(broker: Broker, clock: Clock) -> None:
     broker.register_peer("silent", lease_seconds=15.0)
     pull = waiting(broker)
     clock.advance(15.0)
-    assert broker.tend() == {"silent": 0}
+    assert broker.run_due() == {"silent": 0}
     broker.publish("news", [b"1"])
     assert answered(broker, pull) == [[b"1"]]
     clock.advance(9.9)
-    assert broker.tend() == {}, "the answer renewed its lease"
+    assert broker.run_due() == {}, "the answer renewed its lease"
     clock.advance(0.1)
-    assert broker.tend() == {"a": 0}
+    assert broker.run_due() == {"a": 0}
 
 
 # The end of the broker
@@ -428,8 +428,8 @@ def test_who_tends_wakes_when_what_was_pulled_falls_due() -> None:
 def test_who_tends_wakes_when_a_lease_runs_out_or_the_broker_closes() -> None:
     broker = Broker()
     broker.register_peer("brief", lease_seconds=0.01)
-    assert broker.tend(wait=DEADLINE) == {"brief": 0}
-    tending = in_background(lambda: broker.tend(wait=2 * DEADLINE))
+    assert broker.run_due(wait=DEADLINE) == {"brief": 0}
+    tending = in_background(lambda: broker.run_due(wait=2 * DEADLINE))
     broker.close()
     assert tending.result(DEADLINE) == {}
 

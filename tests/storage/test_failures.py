@@ -11,7 +11,7 @@ from peerbus.errors import CATALOGUE, StorageFull
 from peerbus.storage import StorageError
 from tests.storage import writer
 from tests.storage.support import contents, messages, opened, published, topic
-from tests.support import DEADLINE, ROOT
+from tests.support.harness import DEADLINE, ROOT
 
 
 def start_writer(*arguments: object) -> "subprocess.Popen[str]":

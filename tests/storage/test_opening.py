@@ -13,7 +13,7 @@ import pytest
 from peerbus.broker.records import Changes, PeerRecord
 from peerbus.storage import Storage, StorageError
 from tests.storage.support import contents, files, messages, opened, published
-from tests.support import ROOT
+from tests.support.harness import ROOT
 
 OPEN = """
 import sys, pathlib

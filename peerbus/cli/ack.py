@@ -1,0 +1,61 @@
+"""`peerbus ack` and `peerbus nack`: what becomes of messages that were pulled."""
+
+from collections.abc import Sequence
+
+import click
+
+from peerbus.cli.options import Seconds
+from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
+
+STALE = 1
+"""Exit code where some of the messages named are no longer the peer's to settle."""
+OFFSETS = click.argument("offsets", nargs=-1, type=click.IntRange(min=0))
+UP_TO = click.option("--up-to", type=click.IntRange(min=0), help="All in the peer's hands up to this offset.")
+
+
+def _check(offsets: tuple[int, ...], up_to: int | None) -> None:
+    if bool(offsets) == (up_to is not None):
+        raise click.UsageError("Name either OFFSETS or --up-to.")
+
+
+def _tell(sentence: str, stale: Sequence[int]) -> None:
+    """Say what was settled; where some are stale, not all was done that was asked for."""
+    click.echo(sentence)
+    if stale:
+        click.get_current_context().exit(STALE)
+
+
+@command(TOPIC, OFFSETS, UP_TO, PEER_ID)
+def ack(settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | None, peer_id: str | None) -> None:
+    """Acknowledge messages that were pulled.
+
+    They are settled for good. pull --details shows their offsets. The exit code is 1 where some are stale: settled
+    before, handed over again since, or never handed over.
+    """
+    _check(offsets, up_to)
+    with settings.client(peer_id) as client:
+        answer = client.ack_offsets(topic, *offsets, up_to=up_to)
+    _tell(answer.message, answer.stale)
+
+
+@command(
+    TOPIC,
+    OFFSETS,
+    UP_TO,
+    click.option(
+        "--delay", type=Seconds(0), default=0.0, metavar="SECONDS", help="Seconds until they are handed over again."
+    ),
+    PEER_ID,
+)
+def nack(
+    settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | None, delay: float, peer_id: str | None
+) -> None:
+    """Reject messages that were pulled.
+
+    They are handed over again. pull --details shows their offsets. The exit code is 1 where some are stale: settled
+    before, handed over again since, or never handed over.
+    """
+    _check(offsets, up_to)
+    with settings.client(peer_id) as client:
+        answer = client.nack_offsets(topic, *offsets, up_to=up_to, delay=delay)
+    _tell(answer.message, answer.stale)

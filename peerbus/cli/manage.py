@@ -1,0 +1,50 @@
+"""`peerbus create`, `delete`, `unsubscribe` and `unregister`: what there is, and what is there no longer."""
+
+from typing import Any
+
+import click
+
+from peerbus.cli.options import Seconds
+from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
+
+
+@command(
+    click.argument("topic"),
+    click.option("--max-messages", type=click.IntRange(min=1), help="Messages that may wait for subscribers."),
+    click.option(
+        "--overflow", type=click.Choice(["reject", "drop_oldest"]), help="What happens to one too many of them."
+    ),
+    click.option("--max-age", type=Seconds(0.001), metavar="SECONDS", help="Seconds after which a message is dropped."),
+)
+def create(settings: Settings, topic: str, **options: Any) -> None:
+    """Create a topic.
+
+    What is not named is as the server has it by default.
+    """
+    with settings.client() as client:
+        named = {name: value for name, value in options.items() if value is not None}
+        click.echo(client.create_topic(topic, **named).message)
+
+
+@command(TOPIC)
+def delete(settings: Settings, topic: str) -> None:
+    """Delete a topic with its messages.
+
+    Its subscribers are told so.
+    """
+    with settings.client() as client:
+        click.echo(client.delete_topic(topic).message)
+
+
+@command(TOPIC, PEER_ID)
+def unsubscribe(settings: Settings, topic: str, peer_id: str | None) -> None:
+    """End a peer's subscription to a topic."""
+    with settings.client(peer_id) as client:
+        click.echo(client.unsubscribe(topic).message)
+
+
+@command(PEER_ID)
+def unregister(settings: Settings, peer_id: str | None) -> None:
+    """Remove a peer with its subscriptions."""
+    with settings.client(peer_id) as client:
+        click.echo(client.unregister().message)

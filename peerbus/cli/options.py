@@ -1,0 +1,102 @@
+"""What the command lines share: options that are environment variables too, and one clear line for an error."""
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from peerbus.errors import StartError
+from peerbus.logs import LEVELS
+
+USAGE_ERROR = 2
+SHORTEST_TOKEN = 16
+LARGEST = (1 << 63) - 1
+"""The largest number that a database holds."""
+
+PEM = click.Path(dir_okay=False, path_type=Path)
+
+LOG_DIR = click.option(
+    "--log-dir", type=click.Path(file_okay=False, path_type=Path), default="logs", help="Folder for the log file."
+)
+LOG_LEVEL = click.option(
+    "--log-level", type=click.Choice(LEVELS), default="info", help="Least level logged; debug has every message."
+)
+HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
+
+
+def token_option(flag: str, meaning: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option for a file that holds a token; in the environment the token itself will do, without `_FILE`."""
+    return click.option(f"{flag}-file", type=click.Path(dir_okay=False, path_type=Path), default=None, help=meaning)
+
+
+def command(prefix: str, example: str = "--log-level") -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose options are also read from environment variables `<prefix>_<OPTION>`.
+
+    `example` is the option that the help shows this with.
+    """
+    variable = f"{prefix}_{example.strip('-').upper().replace('-', '_')}"
+    return click.command(
+        context_settings={"auto_envvar_prefix": prefix, "show_default": True, "max_content_width": 110},
+        epilog=f"Every option is also an environment variable: {example} is {variable}.",
+    )
+
+
+def token(variable: str, file: Path | None) -> str | None:
+    """The token in a file, or else in an environment variable.
+
+    Raises `click.UsageError` for a file that cannot be read and a token that is too short.
+    """
+    source, found = f"${variable}", os.environ.get(variable, "").strip()
+    if file:
+        try:
+            source, found = str(file), file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not ASCII"
+            raise click.UsageError(f"The token in {file} cannot be read: {reason}.") from None
+    if not found and not file:
+        return None
+    if len(found) < SHORTEST_TOKEN or not found.isprintable() or " " in found:
+        raise click.UsageError(f"The token in {source} must be one word of at least {SHORTEST_TOKEN} characters.")
+    return found
+
+
+def run(main: click.Command) -> NoReturn:
+    """Run a command line and end the process: an error is one line on standard error, with exit code 2."""
+    try:
+        code = main.main(standalone_mode=False)
+    except click.ClickException as error:
+        code = _failed(error.format_message())
+    except StartError as error:
+        code = _failed(str(error))
+    except click.Abort:
+        code = 1
+    end(code or 0)
+
+
+def end(code: int) -> NoReturn:
+    """End the process now, even with requests that still block threads of the server."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _failed(message: str) -> int:
+    click.echo(f"error: {message}", err=True)
+    return USAGE_ERROR
+
+
+class Seconds(click.FloatRange):
+    """A time within bounds, in seconds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; NaN and infinity are none, though they may be within the range."""
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds

@@ -1,0 +1,123 @@
+"""The command line of the indexing server: `peerbus-server`, or `python indexing_server.py`."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from peerbus.broker import Limits
+from peerbus.cli import options
+from peerbus.cli.options import Seconds
+from peerbus.cli.serving_options import check_exposure, serving
+from peerbus.http.listener import bind
+from peerbus.http.middleware import Guards
+from peerbus.http.tls import Certificate
+from peerbus.logs import log_to
+from peerbus.server import process_memory as garbage
+from peerbus.server.access import Tokens
+from peerbus.server.peer_addresses import PeerAddresses
+from peerbus.server.server import IndexingServer, ServerOptions
+from peerbus.storage import Storage
+from peerbus.storage.group_commit import GroupCommit, InMemory
+
+
+def limit_options(command: Any) -> Any:
+    """One option for each of the broker's limits."""
+    for limit in reversed(fields(Limits)):
+        least = limit.metadata["least"]
+        bounds = click.IntRange(least, options.LARGEST) if limit.type is int else Seconds(0, 86_400)
+        flag = f"--{limit.name.replace('_', '-')}"
+        command = click.option(flag, type=bounds, default=limit.default, help=limit.metadata["help"])(command)
+    return command
+
+
+@options.command("PEERBUS")
+@options.HOST
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, help="Port to listen on; 0 takes a free one.")
+@click.option("--threads", type=click.IntRange(min=2), default=256, help="Bodies that may come slowly at once.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="in memory alone",
+    help="Folder to keep the state in.",
+)
+@click.option(
+    "--min-free",
+    type=click.IntRange(min=0),
+    default=64 << 20,
+    help="Free bytes on its disk below which nothing is published.",
+)
+@options.token_option("--token", "File with the token to register with; each peer then needs one of its own.")
+@options.token_option("--admin-token", "File with the token that all calls may be made with.")
+@click.option(
+    "--allow-address",
+    multiple=True,
+    metavar="HOST",
+    show_default="each caller's own",
+    help="Host or network, such as 10.0.0.0/8, that peers may be called at; repeat it for more.",
+)
+@click.option(
+    "--peer-ca",
+    type=options.PEM,
+    show_default="the system's",
+    help="Certificates to trust https peer nodes by, a file in PEM.",
+)
+@serving
+@limit_options
+def main(
+    host: str,
+    port: int,
+    threads: int,
+    data_dir: Path | None,
+    min_free: int,
+    token_file: Path | None,
+    admin_token_file: Path | None,
+    insecure: bool,
+    max_body: int,
+    max_streams: int,
+    log_dir: Path,
+    log_level: str,
+    allow_address: tuple[str, ...],
+    guards: Guards,
+    certificate: Certificate | None,
+    peer_ca: Path | None,
+    **limits: Any,
+) -> None:
+    """Run the peerbus indexing server."""
+    tokens = _tokens(token_file, admin_token_file)
+    listener = bind(host, port)
+    check_exposure(listener, tokens and tokens.enrolment, insecure)
+    log_file = log_to(log_dir, "indexing_server", log_level)
+    journal = GroupCommit(Storage(data_dir), min_free) if data_dir else InMemory()
+    index_options = ServerOptions(
+        Limits(**limits),
+        threads,
+        max_body,
+        guards,
+        PeerAddresses(allow_address),
+        tokens,
+        certificate,
+        peer_ca,
+        max_streams,
+    )
+    server = IndexingServer(listener, index_options, journal)
+    server.stop_on_signals()
+    server.start()
+    garbage.look_seldom()
+    click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")
+    server.wait()
+
+
+def _tokens(file: Path | None, admin_file: Path | None) -> Tokens | None:
+    enrolment, admin = options.token("PEERBUS_TOKEN", file), options.token("PEERBUS_ADMIN_TOKEN", admin_file)
+    if enrolment is None and admin is not None:
+        raise click.UsageError("With an admin token, peers need one to register with: name it with --token-file.")
+    if enrolment is not None and enrolment == admin:
+        raise click.UsageError("The admin token must be another one than that to register with.")
+    return Tokens(enrolment, admin) if enrolment else None
+
+
+def run() -> NoReturn:
+    """Run the command line, and end the process."""
+    options.run(main)

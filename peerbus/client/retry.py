@@ -1,0 +1,137 @@
+"""Calls over one kept connection, repeated where that does no harm."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import requests
+
+from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError
+from peerbus.wire import protocol as wire
+from peerbus.wire.fields import MEANINGS, URL
+from peerbus.wire.tokens import bearer
+
+AnswerT = TypeVar("AnswerT", bound=wire.Answer)
+
+BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 5.0
+NOTHING_WAS_DONE = (429, 503)
+"""Statuses by which a server says that it did not do what was asked, so that asking again is always safe."""
+OUTCOME_UNKNOWN = (502, 504)
+"""Statuses by which a peer node says that it does not know whether the server did it."""
+
+
+class Caller:
+    """Makes calls to one server or peer node, and gives their answers typed; use one a thread."""
+
+    def __init__(
+        self, url: str, timeout: float, patience: float, token: str | None = None, ca: str | Path | None = None
+    ) -> None:
+        """`timeout` is how long an answer may take, `patience` how long calls are repeated, both in seconds.
+
+        `ca` is a file with the certificates that an https server must have one by, in place of those that requests has.
+        Raises `ValueError` for a URL that is none.
+        """
+        if not re.match(URL, url):
+            raise ValueError(f"Expected {MEANINGS[URL]}, got {url!r}.")
+        self._url = url.rstrip("/")
+        self._timeout = timeout
+        self._patience = patience
+        self._session = requests.Session()
+        self._session.trust_env = False
+        if ca:
+            self._session.verify = str(ca)
+        self.show(token)
+
+    def show(self, token: str | None) -> None:
+        """Let every call from now on carry a token."""
+        self._session.headers.pop("Authorization", None)
+        if token:
+            self._session.headers["Authorization"] = bearer(token)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        answer: type[AnswerT],
+        fields: dict[str, Any],
+        *,
+        repeat: bool = True,
+        wait: float = 0.0,
+    ) -> AnswerT:
+        """Make a call whose answer may take `wait` seconds longer; raises the server's error by its class.
+
+        `repeat` says whether it may be repeated when it is not known whether the server did what was asked.
+        """
+        give_up = time.monotonic() + self._patience
+        pause = BACKOFF_SECONDS
+        while True:
+            try:
+                response = self._send(method, path, fields, wait)
+            except (IndexUnreachable, IndexTimeout):
+                if not repeat or time.monotonic() > give_up:
+                    raise
+                asked_for = 0.0
+            else:
+                if response.status_code == 200:
+                    return _answer_in(response, answer)
+                error = _error_in(response)
+                again = response.status_code in (NOTHING_WAS_DONE + OUTCOME_UNKNOWN if repeat else NOTHING_WAS_DONE)
+                if not again or time.monotonic() > give_up:
+                    raise error
+                asked_for = _seconds(response.headers.get("Retry-After", ""))
+            time.sleep(asked_for + random.uniform(0, pause))  # noqa: S311  # spreads load, guards nothing
+            pause = min(2 * pause, MAX_BACKOFF_SECONDS)
+
+    def _send(self, method: str, path: str, fields: dict[str, Any], wait: float) -> requests.Response:
+        try:
+            if method == "GET":
+                return self._session.get(self._url + path, params=fields, timeout=self._timeout)
+            headers = {"Content-Type": "application/json"}
+            body = msgspec.json.encode(fields)
+            return self._session.request(
+                method, self._url + path, data=body, headers=headers, timeout=self._timeout + wait
+            )
+        except requests.Timeout:
+            raise IndexTimeout(f"{self._url} did not answer within {self._timeout + wait:g} seconds.") from None
+        except requests.RequestException as error:
+            raise IndexUnreachable(f"{self._url} cannot be reached: {_reason(error)}.") from None
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said was wrong, from the bottom of a chain of exceptions that each word it again."""
+    while deeper := error.__cause__ or error.__context__:
+        error = deeper
+    return (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")
+
+
+def _answer_in(response: requests.Response, answer: type[AnswerT]) -> AnswerT:
+    try:
+        return msgspec.json.decode(response.content, type=answer)
+    except msgspec.DecodeError:
+        raise _not_ours(response) from None
+
+
+def _error_in(response: requests.Response) -> Exception:
+    try:
+        error = msgspec.json.decode(response.content, type=wire.ErrorAnswer)
+    except msgspec.DecodeError:
+        return _not_ours(response)
+    return CATALOGUE.get(error.code, InternalError)(error.message)
+
+
+def _not_ours(response: requests.Response) -> InternalError:
+    return InternalError(f"The answer with status {response.status_code} is not peerbus's.")
+
+
+def _seconds(retry_after: str) -> float:
+    return float(retry_after) if retry_after.isdigit() else 0.0

@@ -1,0 +1,1 @@
+"""From bytes to a reply and back, the same for the indexing server and peer nodes."""

@@ -1,0 +1,1 @@
+"""The description of a service's calls, for programs and for people."""

@@ -1,0 +1,90 @@
+"""The schemas of requests, answers and errors, in JSON Schema."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from peerbus.errors import PeerbusError
+from peerbus.wire.protocol import Answer, ErrorAnswer, Request
+
+Schema = dict[str, Any]
+Schemas = dict[str, Schema]
+Bounds = Mapping[tuple[type[Request], str], float]
+"""The most that a field of a request may be where that is for the service to say."""
+
+REFERENCE = "#/components/schemas/{name}"
+
+
+def reference(kind: type) -> Schema:
+    """The schema that stands for a type's own."""
+    return {"$ref": REFERENCE.format(name=kind.__name__)}
+
+
+def text(documented: object) -> str:
+    """What a docstring says, each paragraph in one line."""
+    paragraphs = (inspect.getdoc(documented) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def request_schemas(kinds: Iterable[type[Request]], peer_id: str | None, bounds: Bounds) -> Schemas:
+    """The schemas of requests by their names; `peer_id` is the one that is filled in where it is left out."""
+    schemas: Schemas = {}
+    for kind in kinds:
+        schema = schemas[kind.__name__] = _found((kind,))[kind.__name__]
+        schema.update(_one_of(kind))
+        fields = schema["properties"]
+        for field in fields:
+            if (kind, field) in bounds:
+                fields[field]["maximum"] = bounds[kind, field]
+        if peer_id is not None and "peer_id" in fields:
+            fields["peer_id"] = {"const": peer_id, "description": "This node's own peer; filled in where left out."}
+            schema["required"] = [name for name in schema["required"] if name != "peer_id"]
+    return schemas
+
+
+def answer_schemas(kinds: Iterable[type[Answer]]) -> Schemas:
+    """The schemas of answers, and of what is in them, by their names."""
+    return _found(kinds)
+
+
+def error_schema(errors: Iterable[type[PeerbusError]]) -> Schema:
+    """The schema of an error's body, with the meaning of each code."""
+    schema = _found((ErrorAnswer,))[ErrorAnswer.__name__]
+    schema["properties"]["code"] = {"oneOf": [_code(error) for error in errors]}
+    return schema
+
+
+def refusal_schema(errors: Iterable[type[PeerbusError]]) -> Schema:
+    """The schema of the body of one of these errors."""
+    return reference(ErrorAnswer) | {"properties": {"code": {"enum": [error.code for error in errors]}}}
+
+
+def status(number: int) -> str:
+    """A status with its name."""
+    return f"{number} {HTTPStatus(number).phrase}"
+
+
+def _found(kinds: Iterable[type[msgspec.Struct]]) -> Schemas:
+    found: Schemas = msgspec.json.schema_components(kinds, ref_template=REFERENCE)[1]
+    for schema in found.values():
+        if "description" in schema:
+            schema["description"] = " ".join(schema["description"].split())
+    return found
+
+
+def _one_of(kind: type[Request]) -> Schema:
+    """That exactly one of some fields is named; null does not name one where it is the default."""
+    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(kind)}
+    named: list[Schema] = []
+    for field in kind.one_of:
+        named.append({"required": [field]})
+        if defaults[field] is None:
+            named[-1]["properties"] = {field: {"not": {"type": "null"}}}
+    return {"oneOf": named} if named else {}
+
+
+def _code(error: type[PeerbusError]) -> Schema:
+    return {"const": error.code, "title": status(error.status), "description": text(error)}

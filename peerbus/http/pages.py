@@ -1,0 +1,52 @@
+"""Pages: what is answered with something else than a call's JSON."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from peerbus.http.types import Environ
+
+FILES = Path(__file__).parent.parent / "pages"
+"""What is shown to people: HTML, and the styles and scripts it asks for."""
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+"""The headers of every page: it asks nobody but the server it came from, and nobody shows it as their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Something to look at, at a path of its own: `make` is called for each request, its type is `content_type`."""
+
+    path: str
+    content_type: str
+    make: Callable[[], bytes]
+    admit: Callable[[Environ], object] | None = None
+    """Raises what keeps a caller from seeing it."""
+    description: str = ""
+    """What it shows, in a sentence; none for a file that other pages ask for."""
+
+
+def pages(first: str) -> list[Page]:
+    """The file `first` at `/`, and the others that the HTML asks for under `/pages/`; read once, now."""
+    found = [_page("/", FILES / first, "What goes on here, to look at and to try out.")]
+    found += [_page(f"/pages/{file.name}", file) for file in sorted(FILES.iterdir()) if file.suffix != ".html"]
+    return found
+
+
+def _page(path: str, file: Path, description: str = "") -> Page:
+    content = file.read_bytes()
+    return Page(path, TYPES[file.suffix], lambda: content, description=description)

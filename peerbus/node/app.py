@@ -1,0 +1,155 @@
+"""The peer node as a whole: application, membership and line to the indexing server, started and stopped together."""
+
+import logging
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from flask import Flask
+
+from peerbus.http.dispatch import Dispatch, new_durations
+from peerbus.http.event_loop import Loop
+from peerbus.http.event_stream import MAX_STREAMS, Streams
+from peerbus.http.flask_app import create_app, when_needed
+from peerbus.http.handler import Handler, answering
+from peerbus.http.listener import url_of
+from peerbus.http.metrics import metrics_page
+from peerbus.http.middleware import NO_GUARDS, Guards, guarded
+from peerbus.http.pages import pages
+from peerbus.http.server import LoopServer
+from peerbus.http.tls import Certificate
+from peerbus.node.access import AccessControl
+from peerbus.node.calls import CALLS
+from peerbus.node.described import described_node
+from peerbus.node.event_log import EventLog
+from peerbus.node.forwarding import Forwarding
+from peerbus.node.membership import Membership
+from peerbus.node.metrics import node_metrics
+from peerbus.node.requeue import Requeue
+from peerbus.node.server_client import ServerClient
+from peerbus.node.streams import ForwardedStreams
+from peerbus.wire.endpoints import ENDPOINTS, NODE_ENDPOINTS, Endpoint
+
+log = logging.getLogger(__name__)
+
+WORKERS = 8
+"""Calls at once that wait for a renewal, or keep one waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """How peer nodes are run, all of them the same. Times are in seconds, `max_body` is in bytes."""
+
+    index_url: str = "http://127.0.0.1:5000"
+    lease_seconds: float = 30.0
+    index_timeout: float = 10.0
+    threads: int = 16
+    max_waiting: int = 1000
+    max_body: int = 16 << 20
+    max_streams: int = MAX_STREAMS
+    advertise: str | None = None
+    """The host that others reach a node at, where that is not the one it listens on."""
+    guards: Guards = NO_GUARDS
+    index_token: str | None = None
+    """What the indexing server wants to see when a peer registers."""
+    token: str | None = None
+    """What a node's own callers are to show."""
+    certificate: Certificate | None = None
+    """With one, nodes are served by https."""
+    index_ca: Path | None = None
+    """Certificates that an https indexing server must have one by; the system's, if none are named."""
+    unregister_seconds: float = 3.0
+    """How long leaving may take."""
+
+
+class PeerNode:
+    """One peer, served over HTTP on a bound socket."""
+
+    def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
+        loop = self._loop = Loop("loop")
+        index = self._index = ServerClient(
+            loop, options.index_url, options.index_timeout, options.max_waiting, options.index_token, options.index_ca
+        )
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
+        self.peer_id = peer_id
+        self.events = EventLog()
+        address = url_of(listener, options.advertise, options.certificate is not None)
+        self.membership = Membership(
+            index, peer_id, address, options.lease_seconds, self.events, options.unregister_seconds
+        )
+        requeue = Requeue(index, self.membership, self.events, self._workers)
+        forwarded = {
+            endpoint: Forwarding(endpoint, index, self.membership, requeue, options.max_body, self._workers)
+            for endpoint in ENDPOINTS
+        }
+        routes: dict[Endpoint, Handler] = forwarded | {
+            endpoint: answering(endpoint, partial(CALLS[endpoint.name], self), options.max_body)
+            for endpoint in NODE_ENDPOINTS
+        }
+        durations = new_durations()
+        metrics = metrics_page(durations, lambda: node_metrics(self))
+        self._forwarded_streams = ForwardedStreams(index, self.membership)
+        admit = None
+        if options.token:
+            callers = AccessControl(options.token, index)
+            routes = {row: callers.asked(row, handler) for row, handler in routes.items()}
+            metrics = replace(metrics, admit=callers.ask)
+            admit = callers.admit
+        self._streams = Streams(self._forwarded_streams, options.max_streams, admit)
+
+        def make_app() -> Flask:
+            shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
+            return create_app(routes, shown)
+
+        door = Dispatch(when_needed(make_app), routes, durations, self._streams)
+        app = guarded(door, options.guards, listener.getsockname()[0], options.advertise or "")
+        self._server = LoopServer(
+            app,
+            loop,
+            listener,
+            options.threads,
+            at_once=[(endpoint.method, endpoint.path) for endpoint in ENDPOINTS],
+            max_body=options.max_body,
+            before_stop=self._stop_forwarding,
+            certificate=options.certificate,
+        )
+        self.url = self._server.url
+        self.stop = self._server.stop
+        self.stop_on_signals = self._server.stop_on_signals
+
+    @property
+    def registered(self) -> bool:
+        """Whether the indexing server knows this peer, as far as this node can tell."""
+        return self.membership.registered
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return self._streams.count
+
+    def start(self) -> None:
+        """Begin to serve, and register."""
+        self._server.start()
+        self.membership.start()
+        log.info("Peer '%s' serves at %s.", self.peer_id, self.url)
+
+    def leave(self) -> None:
+        """Unregister, then stop."""
+        self.membership.stop()
+        self.stop()
+
+    def wait(self) -> bool:
+        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
+        clean = self._server.wait()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._loop.close()
+        log.info("Peer '%s' stopped.", self.peer_id)
+        return clean
+
+    def _stop_forwarding(self) -> None:
+        """Unregister, and answer the calls that still wait for the indexing server."""
+        self._forwarded_streams.close()
+        self.membership.stop()
+        self._index.close()

@@ -1,0 +1,234 @@
+"""Forwarding: an application's call to its peer node becomes the same call to the indexing server."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import cache, partial
+from string import punctuation
+from typing import NamedTuple, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw
+
+from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized
+from peerbus.future import Future, settle
+from peerbus.http.handler import WAITS
+from peerbus.http.reply import Reply
+from peerbus.http.request import read_body
+from peerbus.http.types import Environ
+from peerbus.http.upstream.connection import Received
+from peerbus.node.answer_hooks import ANSWER_HOOKS, Answered, topic_of
+from peerbus.node.identity import fill_in_body, fill_in_query
+from peerbus.node.membership import Fields, Membership
+from peerbus.node.requeue import Requeue
+from peerbus.node.server_client import JSON, JSON_HEADERS, ServerClient, error_in
+from peerbus.node.subscriptions import Subscription
+from peerbus.wire.endpoints import Endpoint
+from peerbus.wire.protocol import RegisterRequest
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT = 86_400.0
+"""The most that is added to the time an answer may take; what a pull may wait is for the server to say."""
+SMALL = 64 << 10
+"""Bytes of a body whose fields are read however many there are."""
+PASSED_ON = {name.lower().encode(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
+"""The headers of an answer that are the caller's too; one with status 200 has the first of them alone."""
+UNKNOWN = {Unauthorized.status, 404}
+"""What is answered where the peer, or its subscription, is not known."""
+CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
+"""The calls that no renewal may overtake."""
+SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "subscribe"}
+"""The calls that leave behind the same when they are made twice; so do those that change nothing."""
+
+_decode_fields = msgspec.json.Decoder(Fields).decode
+
+
+class Call(NamedTuple):
+    """A call as it is sent on; `fields` are None where the body is for the server to refuse, or names no peer."""
+
+    path: str
+    body: bytes
+    headers: tuple[str, ...]
+    wait: float
+    fields: Fields | None
+
+
+class Forwarding:
+    """The handler that forwards an endpoint's calls, with the peer's own id where the call has one.
+
+    What the server answers goes back unchanged, also to a request it refuses. Where it says that this peer or
+    its subscription is unknown, though it should not be, that is mended and the call made once more.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        index: ServerClient,
+        membership: Membership,
+        requeue: Requeue,
+        max_body: int,
+        workers: Executor,
+    ) -> None:
+        """`workers` do what may block."""
+        self._name = endpoint.name
+        self._path = endpoint.path
+        self._has_peer_id = endpoint.has_peer_id
+        self._in_query = endpoint.has_peer_id and endpoint.method == "GET"
+        self._registers = endpoint.request is RegisterRequest
+        self._index = index
+        self._membership = membership
+        self._undelivered = requeue
+        self._max_body = max_body
+        self._workers = workers
+        self._hook = ANSWER_HOOKS.get(endpoint.name)
+        self._alone = endpoint.name in CHANGES_MEMBERSHIP
+        again = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
+        self._send = partial(index.send, endpoint.method, again=again)
+        self._request: type[msgspec.Struct] = endpoint.request
+
+    def __call__(self, environ: Environ) -> Future[Reply]:
+        """Forward one call; raises what keeps it from being forwarded."""
+        call = self._call(environ)
+        if call.wait:
+            environ[WAITS] = True
+        if self._alone:
+            return self._in_a_worker(partial(self._forward_alone, call))
+        return self._forward(call)
+
+    def _call(self, environ: Environ) -> Call:
+        body = read_body(environ, self._max_body)
+        headers = JSON_HEADERS if environ.get("CONTENT_TYPE") == JSON else _headers(environ, body)
+        query = environ["QUERY_STRING"]
+        fields: Fields | None = None
+        wait = 0.0
+        if self._in_query and not body:
+            query = fill_in_query(query, self._membership.peer_id)
+            fields = {}
+        elif self._has_peer_id and (fields := self._fields(body, headers)) is not None:
+            body = fill_in_body(body, fields, self._membership, self._registers)
+            wait = _seconds(fields["wait"]) if "wait" in fields else 0.0
+        return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
+
+    def _forward(self, call: Call, mends: bool = True) -> Future[Reply]:
+        before = self._subscription(call) if self._hook else None
+        sent = self._send(call.path, call.body, call.headers, call.wait)
+        return sent.follow(partial(self._answer, call, before, mends))
+
+    def _fields(self, body: bytes, headers: tuple[str, ...]) -> Fields | None:
+        """The fields of a body, or None when it is not an object in JSON: that is for the server to refuse.
+
+        So are fields that the call does not have, in a large body: any number of them would hold up everybody here.
+        """
+        if headers is not JSON_HEADERS and JSON not in headers[0].lower():
+            return None
+        try:
+            text = body if body.isascii() else body.decode()
+            if len(body) <= SMALL:
+                return _decode_fields(text) if body else {}
+            known = _decoder_of_known(self._request).decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        fields = zip(known.__struct_encode_fields__, msgspec.structs.astuple(known), strict=True)
+        return {name: value for name, value in fields if value}
+
+    def _answer(
+        self, call: Call, before: Subscription | None, mends: bool, sent: Future[Received]
+    ) -> Reply | Future[Reply]:
+        """The answer to what was sent, in the thread that brought it, which must not block."""
+        received = self._index.received(sent)
+        if received.status not in UNKNOWN or not (mends and self._can_mend(call, received)):
+            return self._reply(call, before, received)
+
+        def repeat(mended: bool) -> Reply | Future[Reply]:
+            return self._forward(call, mends=False) if mended else self._reply(call, before, received)
+
+        return self._in_a_worker(self._membership.renew).then(repeat)
+
+    def _in_a_worker(self, make: Callable[[], T]) -> Future[T]:
+        """What a worker makes, brought in the loop: what follows there waits for no client."""
+        brought: Future[T] = Future()
+
+        def bring(made: Future[T]) -> None:
+            if not self._index.loop.call(settle, brought, made.result):
+                settle(brought, made.result)
+
+        made: Future[T] = Future()
+        made.add_done_callback(bring)
+        self._workers.submit(settle, made, make)
+        return brought
+
+    def _forward_alone(self, call: Call) -> Reply:
+        """Forward a call that no renewal may overtake."""
+        with self._membership.unchanging():
+            received = self._index.received(self._send(call.path, call.body, call.headers))
+            if self._can_mend(call, received) and self._membership.renew():
+                received = self._index.received(self._send(call.path, call.body, call.headers))
+            return self._reply(call, None, received)
+
+    def _can_mend(self, call: Call, received: Received) -> bool:
+        """Whether what the server does not know should be there."""
+        if received.status == Unauthorized.status:
+            return self._index.token is not None and self._membership.can_restore(None)
+        if received.status != 404 or call.fields is None or self._name == "unregister_peer_node":
+            return False
+        code = error_in(received).code
+        if code == PeerNotFound.code:
+            return self._membership.can_restore(None)
+        if code != NotSubscribed.code or "topic" not in call.fields:
+            return False
+        return self._membership.can_restore(topic_of(call.fields))
+
+    def _subscription(self, call: Call) -> Subscription | None:
+        """What the node knows of the subscription that a call is about, before it is made."""
+        topic = call.fields.get("topic") if call.fields else None
+        return self._membership.subscriptions.find(bytes(topic)[1:-1].decode()) if topic else None
+
+    def _reply(self, call: Call, before: Subscription | None, received: Received) -> Reply:
+        if self._hook and call.fields is not None:
+            try:
+                self._hook(Answered(self._membership, before, call.fields, received))
+            except msgspec.DecodeError:
+                raise self._index.not_ours() from None
+            except RecursionError:
+                log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
+        if received.status != 200:
+            return Reply(received.status, received.body, _passed_on(received))
+        take_back = None
+        if call.wait and call.fields:  # what a pull that waited brought, if its caller is gone
+            take_back = partial(self._undelivered.hand_back, topic_of(call.fields), received.body)
+        return Reply(200, received.body, take_back=take_back)
+
+
+def _quoted(query: str) -> str:
+    return query if query.isascii() else quote(query, safe=punctuation, encoding="latin-1")
+
+
+def _headers(environ: Environ, body: bytes) -> tuple[str, ...]:
+    content_type = environ.get("CONTENT_TYPE")
+    if not body:
+        return JSON_HEADERS
+    return (f"Content-Type: {content_type}",) if content_type else ("Content-Type:",)
+
+
+def _passed_on(received: Received) -> list[tuple[str, str]]:
+    came = received.headers
+    return [(name, came[key].decode("latin-1")) for key, name in PASSED_ON.items() if key in came]
+
+
+@cache
+def _decoder_of_known(request: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
+    """Reads a request whose fields are not read further; they are empty where they are not there."""
+    names = dict(zip(request.__struct_fields__, request.__struct_encode_fields__, strict=True))
+    fields = [(name, Raw, Raw(b"")) for name in names]
+    return msgspec.json.Decoder(msgspec.defstruct(request.__name__, fields, rename=names, forbid_unknown_fields=True))
+
+
+def _seconds(value: Raw) -> float:
+    try:
+        return min(max(0.0, msgspec.json.decode(value, type=float)), LONGEST_WAIT)
+    except msgspec.DecodeError:
+        return 0.0

@@ -1,0 +1,53 @@
+"""For whom a node's calls are made: its own peer, whether they say so or not."""
+
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+from msgspec import Raw
+
+from peerbus.errors import PeerMismatch
+from peerbus.node.membership import Fields, Membership
+
+_encode = msgspec.json.Encoder().encode
+
+
+def fill_in_body(body: bytes, fields: Fields, membership: Membership, registering: bool) -> bytes:
+    """The body with what the node knows itself; what came stays as it came, byte for byte.
+
+    Raises `PeerMismatch` where another peer is named.
+    """
+    if "peer_id" in fields and _names_another(fields["peer_id"], membership.peer_id):
+        raise _mismatch(membership.peer_id)
+    known = membership.registered_with if registering else membership.identified_by
+    if known.keys() <= fields.keys():
+        return body
+    missing = {name: value for name, value in known.items() if name not in fields} if registering else known
+    ending = _encode(missing)[1:] if registering else membership.identifying
+    separator = b"," if fields else b""
+    fields.update(missing)
+    return b"%b%b%b" % (body.rstrip()[:-1] or b"{", separator, ending)
+
+
+def fill_in_query(query: str, peer_id: str) -> str:
+    """The query string with the node's own `peer_id` in it; raises `PeerMismatch` for another."""
+    named = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "peer_id"]
+    if any(value != peer_id for value in named):
+        raise _mismatch(peer_id)
+    if named:
+        return query
+    return f"{query}{'&' if query else ''}peer_id={quote(peer_id)}"
+
+
+def _names_another(value: Raw, peer_id: str) -> bool:
+    """Whether a `peer_id` is not this peer's; one of a wrong type is for the server to refuse."""
+    try:
+        given = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return given is None or (isinstance(given, str) and given != peer_id)
+
+
+def _mismatch(peer_id: str) -> PeerMismatch:
+    return PeerMismatch(
+        f"This peer node acts for peer '{peer_id}' alone. Leave `peer_id` out, or call the node of that peer."
+    )

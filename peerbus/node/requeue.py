@@ -1,0 +1,59 @@
+"""Messages that came for a caller who was gone: they go back to the indexing server."""
+
+from concurrent.futures import Executor
+
+import msgspec
+
+from peerbus.errors import PeerbusError
+from peerbus.node.event_log import EventLog
+from peerbus.node.membership import Membership
+from peerbus.node.server_client import ServerClient
+from peerbus.wire.protocol import NackAnswer, NackRequest
+
+
+class Pulled(msgspec.Struct):
+    """The part of an answer that says which messages it hands over, and how many were lost before."""
+
+    offsets: list[int]
+    attempts: list[int] | None = None
+    missed: int = 0
+
+
+class Requeue:
+    """Hands back what a pull brought and nobody was there to take."""
+
+    def __init__(self, index: ServerClient, membership: Membership, events: EventLog, workers: Executor) -> None:
+        """`workers` wait for the indexing server."""
+        self._index = index
+        self._membership = membership
+        self._events = events
+        self._workers = workers
+
+    def hand_back(self, topic: str, answer: bytes) -> None:
+        """Hand back the messages in the `answer` to a pull, in the background; what cannot be is noted."""
+        try:
+            pulled = msgspec.json.decode(answer, type=Pulled)
+            if pulled.offsets:
+                self._workers.submit(self._hand_back, topic, pulled)
+        except (msgspec.DecodeError, RuntimeError) as error:
+            self._note(topic, str(error))
+            return
+        if pulled.missed:
+            told = f"{pulled.missed} messages of topic '{topic}' were lost before they could be pulled."
+            self._events.note("missed", told, topic)
+
+    def _hand_back(self, topic: str, pulled: Pulled) -> None:
+        peer_id = self._membership.peer_id
+        request = NackRequest(peer_id=peer_id, topic=topic, offsets=pulled.offsets, attempts=pulled.attempts)
+        try:
+            done = self._index.call("/nack_messages", request, NackAnswer)
+        except PeerbusError as error:
+            self._note(topic, str(error))
+            return
+        self._membership.subscriptions.moved_back(topic, done.resume_from)
+        if done.stale:
+            self._note(topic, "Others pulled since.")
+
+    def _note(self, topic: str, reason: str) -> None:
+        sentence = f"Messages of topic '{topic}' that came for a caller who was gone are not handed back: {reason}"
+        self._events.note("requeue", sentence, topic)

@@ -1,0 +1,153 @@
+"""Who may do what, where tokens are asked for."""
+
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from peerbus.broker import Overview
+from peerbus.errors import Forbidden, TopicNotFound, Unauthorized
+from peerbus.http.handler import Admit
+from peerbus.http.types import Environ
+from peerbus.wire.endpoints import Access, Endpoint
+from peerbus.wire.protocol import RegisterRequest, Request
+from peerbus.wire.tokens import carried, hash_of, new_token, peer_in
+
+
+class Tokens(NamedTuple):
+    """What callers are told apart by; without an admin token nobody is an admin."""
+
+    enrolment: str
+    admin: str | None = None
+
+
+class Caller(NamedTuple):
+    """Who shows a token: an admin, the peer `peer_id`, or somebody who may become one."""
+
+    is_admin: bool
+    peer_id: str | None
+    token: str
+
+
+class AccessControl:
+    """Asks those who call for their tokens. Comparing takes the same time for whatever was shown.
+
+    They are asked at the head of a request, and again when it is about to be done: a body takes its time, and a stream
+    longer, and the peer may be gone by then, or its id another's.
+    """
+
+    def __init__(self, broker: Overview, tokens: Tokens) -> None:
+        self._broker = broker
+        self._enrolment = hash_of(tokens.enrolment)
+        self._admin = hash_of(tokens.admin) if tokens.admin else None
+
+    def admits(self, endpoint: Endpoint) -> list[Admit]:
+        """What lets callers in to one call; raises `Unauthorized`, and `Forbidden` for what is not theirs to do."""
+        if endpoint.access is Access.ANYONE:
+            return []
+        access, check = endpoint.access, CHECKS[endpoint.access]
+
+        def admit(environ: Environ) -> Callable[[Request], None]:
+            caller = self.caller(environ)
+            if access is Access.ADMIN:
+                admins_only(caller)
+            return lambda request: check(self._broker, self._known(caller.token), request)
+
+        return [admit]
+
+    def admit_admin(self, environ: Environ) -> None:
+        """Let an admin in, to what has no fields; raises `Unauthorized` and `Forbidden`."""
+        admins_only(self.caller(environ))
+
+    def admit_peer(self, environ: Environ) -> Callable[[Any], None]:
+        """Let a peer in that asks for itself, and an admin; raises `Unauthorized`, and `Forbidden` later."""
+        caller = self.caller(environ)
+        return lambda request: _check_peer(self._broker, self._known(caller.token), request)
+
+    def caller(self, environ: Environ) -> Caller:
+        """Who makes a request; raises `Unauthorized`."""
+        token = carried(environ.get("HTTP_AUTHORIZATION", ""))
+        if not token:
+            raise Unauthorized("This server asks for a token: send it as 'Authorization: Bearer TOKEN'.")
+        return self._known(token)
+
+    def _known(self, token: str) -> Caller:
+        """Who shows a token; raises `Unauthorized`."""
+        shown = hash_of(token)
+        if self._admin and compare_digest(shown, self._admin):
+            return Caller(is_admin=True, peer_id=None, token=token)
+        if compare_digest(shown, self._enrolment):
+            return Caller(is_admin=False, peer_id=None, token=token)
+        peer_id = peer_in(token)
+        if compare_digest(shown, self._broker.token_hash(peer_id) or b""):
+            return Caller(is_admin=False, peer_id=peer_id, token=token)
+        raise Unauthorized(
+            "The token is not known. A peer gets its own by POST /register_peer_node with the enrolment token, "
+            "and again after its lease ran out or the server lost its state."
+        )
+
+
+def admins_only(caller: Caller) -> None:
+    """Raise `Forbidden` for all others."""
+    if not caller.is_admin:
+        raise Forbidden("This call needs the admin token.")
+
+
+def _check_newcomer(broker: Overview, caller: Caller, request: Any) -> None:
+    """Whoever registers gets a token, or brings one; a peer that an admin renews keeps its own."""
+    registration: RegisterRequest = request
+    if caller.peer_id not in (None, registration.peer_id):
+        raise Forbidden(f"The token is that of peer '{caller.peer_id}', not of peer '{registration.peer_id}'.")
+    if registration.token is UNSET and caller.is_admin and broker.token_hash(registration.peer_id):
+        return
+    if registration.token is UNSET:
+        registration.token = caller.token if caller.peer_id else new_token(registration.peer_id)
+    elif peer_in(registration.token) != registration.peer_id:
+        raise Forbidden(
+            f"A token of peer '{registration.peer_id}' is its id, a dot and a secret: "
+            f"'{registration.peer_id}.' and at least 32 characters in all."
+        )
+
+
+def _check_peer(_: Overview, caller: Caller, request: Any) -> None:
+    """A call that may name its peer, and does not, is made in the name of the caller."""
+    named = getattr(request, "peer_id", None)
+    if caller.is_admin or named == caller.peer_id:
+        return
+    if caller.peer_id is None:
+        raise Forbidden(f"This call needs the token of peer '{named}', which registering it gave.")
+    if named is not None:
+        raise Forbidden(f"The token is that of peer '{caller.peer_id}', not of peer '{named}'.")
+    if "peer_id" in request.__struct_fields__:
+        request.peer_id = caller.peer_id
+
+
+def _check_self(broker: Overview, caller: Caller, request: Any) -> None:
+    if not caller.is_admin and caller.peer_id is None:
+        raise Forbidden("This call needs the token of a peer, which registering it gave, or that of an admin.")
+    _check_peer(broker, caller, request)
+
+
+def _check_owner(broker: Overview, caller: Caller, request: Any) -> None:
+    if caller.is_admin:
+        return
+    try:
+        creator = broker.topic_creator(request.topic)
+    except TopicNotFound:
+        return
+    if creator is None or creator != caller.peer_id:
+        raise Forbidden(f"Topic '{request.topic}' can be deleted by the peer that created it, or with the admin token.")
+
+
+def _check_nothing(_: Overview, __: Caller, ___: Any) -> None:
+    """Who came so far may do it."""
+
+
+CHECKS: dict[Access, Callable[[Overview, Caller, Any], None]] = {
+    Access.NEWCOMER: _check_newcomer,
+    Access.PEER: _check_peer,
+    Access.SELF: _check_self,
+    Access.OWNER: _check_owner,
+    Access.ADMIN: _check_nothing,
+}

@@ -1,0 +1,252 @@
+"""What the indexing server does for each call: one broker call, and its answer in words.
+
+Each function takes the broker and the decoded request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import UNSET, Raw
+
+from peerbus.errors import NotReady
+from peerbus.future import Future
+from peerbus.server import listings
+from peerbus.wire import protocol as wire
+from peerbus.wire.tokens import hash_of
+from peerbus.wire.words import also_discarded, counted
+
+if TYPE_CHECKING:
+    from peerbus.broker import Broker, Overview
+    from peerbus.broker.results import Pulled, Settled
+
+
+def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
+    """Register a peer, or renew its lease."""
+    token_hash = None if r.token is UNSET else hash_of(r.token)
+    done = broker.register_peer(r.peer_id, r.address, r.lease_seconds, token_hash)
+    sentence = f"Peer '{r.peer_id}' is registered." if done.created else f"Peer '{r.peer_id}' stays registered."
+    return wire.RegisterAnswer(
+        message=sentence,
+        peer_id=r.peer_id,
+        created=done.created,
+        epoch=done.epoch,
+        token=r.token if done.token_is_new else UNSET,
+    )
+
+
+def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.UnregisterAnswer:
+    """Remove a peer with its subscriptions."""
+    discarded = broker.unregister_peer(r.peer_id)
+    sentence = f"Peer '{r.peer_id}' is unregistered." + also_discarded(discarded)
+    return wire.UnregisterAnswer(message=sentence, peer_id=r.peer_id, discarded=discarded)
+
+
+def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
+    """Create a topic."""
+    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age, r.peer_id)
+    sentence = f"Topic '{r.topic}' is created." if created else f"Topic '{r.topic}' existed; it keeps its messages."
+    return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
+
+
+def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.DeleteTopicAnswer:
+    """Delete a topic with its messages and subscriptions."""
+    done = broker.delete_topic(r.topic)
+    sentence = f"Topic '{r.topic}' is deleted."
+    return wire.DeleteTopicAnswer(
+        message=sentence, topic=r.topic, notified=list(done.addresses), discarded=done.discarded
+    )
+
+
+def publish(broker: Broker, r: wire.PublishRequest) -> wire.PublishAnswer:
+    """Publish one message or a batch to a topic."""
+    done = broker.publish(r.topic, r.values(), r.peer_id, r.message_id)
+    if done.duplicate:
+        sentence = f"Message '{r.message_id}' was published to topic '{r.topic}' before; nothing is published."
+    elif done.count == 1:
+        sentence = f"Message published to topic '{r.topic}'."
+    else:
+        sentence = f"{counted(done.count, 'message')} published to topic '{r.topic}'."
+    return wire.PublishAnswer(
+        message=sentence, topic=r.topic, offset=done.offset, count=done.count, duplicate=done.duplicate
+    )
+
+
+def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
+    """Subscribe a peer to a topic."""
+    done = broker.subscribe(
+        r.peer_id,
+        r.topic,
+        r.start,
+        r.group,
+        explicit=None if r.ack is None else r.ack == "explicit",
+        ack_deadline=r.ack_deadline,
+        max_attempts=r.max_attempts,
+        dead_letter_topic=r.dead_letter_topic,
+    )
+    verb = "is" if done.created else "stays"
+    return wire.SubscribeAnswer(
+        message=f"Peer '{r.peer_id}' {verb} subscribed to topic '{r.topic}'.",
+        topic=r.topic,
+        peer_id=r.peer_id,
+        created=done.created,
+        next_offset=done.next_offset,
+        members=done.members,
+    )
+
+
+def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.UnsubscribeAnswer:
+    """End a subscription."""
+    discarded = broker.unsubscribe(r.peer_id, r.topic)
+    sentence = f"Peer '{r.peer_id}' is no longer subscribed to topic '{r.topic}'." + also_discarded(discarded)
+    return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
+
+
+class Handover(NamedTuple):
+    """An answer that hands messages over, and what takes them back where it does not arrive."""
+
+    answer: wire.Answer
+    take_back: Callable[[], None] | None
+
+
+def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Future[Handover]:
+    """Take the next messages from a peer's message queue."""
+    if not r.wait:
+        return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
+    done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
+    if not isinstance(done, Future):
+        return _pull_answer(r.topic, done)
+    return done.then(lambda pulled: Handover(_pull_answer(r.topic, pulled), _take_back(broker, r, pulled)))
+
+
+def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[], None] | None:
+    """What to do when who waited turns out to be gone; None where nothing was handed over."""
+    if not (done.values or done.missed):
+        return None
+    return lambda: broker.give_back(r.peer_id, r.topic, done.generation, done.offsets, done.attempts, done.missed)
+
+
+def _pull_answer(topic: str, done: Pulled) -> wire.Answer:
+    explicit = done.attempts is not None
+    return wire.PullAnswer(
+        message=_pulled(topic, done),
+        messages=Raw(b"[" + b",".join(done.values) + b"]"),
+        offsets=done.offsets,
+        next_offset=done.next_offset,
+        remaining=done.remaining,
+        missed=done.missed,
+        attempts=UNSET if done.attempts is None else done.attempts,
+        resume_from=done.position if explicit else UNSET,
+    )
+
+
+def _pulled(topic: str, done: Pulled) -> str:
+    if done.values:
+        sentence = f"{counted(len(done.values), 'message')} from topic '{topic}'."
+    else:
+        sentence = f"No new messages in topic '{topic}'."
+        if done.closing:
+            sentence += " The server is stopping."
+        elif done.remaining:
+            sentence = f"No more messages until some of the {done.unacknowledged} handed over are acknowledged."
+        elif done.earlier:
+            sentence += (
+                f" {done.earlier} from before your subscription can be replayed: "
+                'subscribe again with "from": "earliest".'
+            )
+    if done.missed:
+        sentence += f" {done.missed} were lost before you pulled them."
+    return sentence
+
+
+def ack_messages(broker: Broker, r: wire.ClaimRequest) -> wire.AckAnswer:
+    """Acknowledge pulled messages: they are settled for good."""
+    done = broker.acknowledge(r.peer_id, r.topic, r.claims())
+    sentence = f"{counted(done.count, 'message')} acknowledged." + _stale(done)
+    return wire.AckAnswer(
+        message=sentence,
+        topic=r.topic,
+        peer_id=r.peer_id,
+        acknowledged=done.count,
+        stale=done.stale,
+        resume_from=done.position,
+    )
+
+
+def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.NackAnswer:
+    """Reject pulled messages: they are handed over again, now or after a delay."""
+    done = broker.reject(r.peer_id, r.topic, r.claims(), r.delay)
+    sentence = f"{counted(done.count, 'message')} rejected." + _stale(done)
+    return wire.NackAnswer(
+        message=sentence,
+        topic=r.topic,
+        peer_id=r.peer_id,
+        rejected=done.count,
+        stale=done.stale,
+        resume_from=done.position,
+    )
+
+
+def _stale(done: Settled) -> str:
+    sentence = ""
+    if done.stale:
+        sentence = f" {len(done.stale)} stale: settled before, handed over again since, or never handed over."
+    if not (done.explicit or done.count):
+        sentence += ' This subscription acknowledges by pulling; for explicit, subscribe with "ack": "explicit".'
+    return sentence
+
+
+def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.QueryPeersAnswer:
+    """Tell who is subscribed to a topic."""
+    done = broker.query_peers(r.topic)
+    sentence = f"{counted(len(done.peers), 'peer')} subscribed to topic '{r.topic}'."
+    return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=done.peers, addresses=done.addresses)
+
+
+def stats(broker: Overview, _: wire.EmptyRequest) -> wire.StatsAnswer:
+    """Show totals and what the server holds."""
+    figures = broker.stats()
+    sentence = (
+        f"{counted(figures.peers, 'peer')}, {counted(figures.topics, 'topic')}, "
+        f"{counted(figures.published, 'message')} published."
+    )
+    return wire.StatsAnswer(message=sentence, stats=figures)
+
+
+def livez(_: object, __: wire.EmptyRequest) -> wire.Answer:
+    """Say that the process answers."""
+    return wire.Answer(message="Alive.")
+
+
+def readyz(broker: Overview, _: wire.EmptyRequest) -> wire.Answer:
+    """Say whether calls will be served."""
+    if broker.closing:
+        raise NotReady("The indexing server is stopping.")
+    return wire.Answer(message="Ready.")
+
+
+Call = Callable[[Any, Any], wire.Answer | Future[Handover]]
+"""Takes the broker and a decoded request; returns the answer, now or later."""
+
+CALLS: dict[str, Call] = {
+    "register_peer_node": register_peer_node,
+    "unregister_peer_node": unregister_peer_node,
+    "create_topic": create_topic,
+    "delete_topic": delete_topic,
+    "publish": publish,
+    "subscribe": subscribe,
+    "unsubscribe": unsubscribe,
+    "pull_messages": pull_messages,
+    "ack_messages": ack_messages,
+    "nack_messages": nack_messages,
+    "query_peers": query_peers,
+    "topics": listings.topics,
+    "peers": listings.peers,
+    "subscriptions": listings.subscriptions,
+    "messages": listings.messages,
+    "stats": stats,
+    "livez": livez,
+    "readyz": readyz,
+}
+"""The function of each row of the table, by its name."""

@@ -1,0 +1,35 @@
+"""What the indexing server says of its calls."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from peerbus.broker import Limits
+from peerbus.errors import Forbidden, TooManyStreams, Unauthorized
+from peerbus.http.docs.described import described
+from peerbus.http.docs.openapi import Service
+from peerbus.http.pages import Page
+from peerbus.wire.endpoints import ENDPOINTS, HEALTH, SUBSCRIPTION, Access, Endpoint
+from peerbus.wire.protocol import CreateTopicRequest, PullRequest
+
+
+def described_index(pages: Iterable[Page], limits: Limits, asks_for_tokens: bool) -> tuple[Page, ...]:
+    """`pages`, and those that describe an indexing server with these limits."""
+    service = Service(
+        "peerbus: indexing server",
+        "Publish, subscribe, pull, acknowledge, reject and redeliver over plain HTTP.",
+        asks_for_tokens=asks_for_tokens,
+        stream_errors=(*SUBSCRIPTION, TooManyStreams, *((Unauthorized, Forbidden) if asks_for_tokens else ())),
+        bounds={
+            (CreateTopicRequest, "max_messages"): limits.max_messages,
+            (PullRequest, "wait"): limits.max_wait,
+        },
+    )
+    rows = (*ENDPOINTS, *HEALTH)
+    return described(service, map(_guarded, rows) if asks_for_tokens else rows, pages)
+
+
+def _guarded(endpoint: Endpoint) -> Endpoint:
+    """The call as it may end where tokens are asked for."""
+    if endpoint.access is Access.ANYONE:
+        return endpoint
+    return replace(endpoint, errors=(*endpoint.errors, Unauthorized, Forbidden))

@@ -1,0 +1,85 @@
+"""The addresses at which peers may have themselves called."""
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from peerbus.errors import AddressNotAllowed, BadRequest, StartError
+from peerbus.http.types import Environ
+from peerbus.http.upstream.pool import host_of
+from peerbus.wire.protocol import RegisterRequest
+
+Network = IPv4Network | IPv6Network
+Ip = IPv4Address | IPv6Address
+
+
+class PeerAddresses:
+    """Says which addresses a caller may register: the server sends notices there, and so calls whom it is told to.
+
+    A caller may name the very address it calls from, and from this machine any loopback one; others may be allowed.
+    A name is not looked up: it may mean another address by the time it is called.
+    """
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        """`allowed` are names, addresses, and networks such as 10.0.0.0/8. Raises `StartError` for what is none."""
+        self._names: set[str] = set()
+        self._networks: list[Network] = []
+        for entry in allowed:
+            network = _network(entry)
+            if network:
+                self._networks.append(network)
+            elif "/" in entry or ":" in entry or not entry.strip():
+                raise StartError(
+                    f"--allow-address {entry!r} is no host and no network: name one such as node7.example, 10.0.0.7 or "
+                    "10.0.0.0/8."
+                )
+            else:
+                self._names.add(entry.lower())
+
+    def admit(self, environ: Environ) -> Callable[[RegisterRequest], None]:
+        """What checks the address that a caller is to register with."""
+        return lambda request: self._check(environ["REMOTE_ADDR"], request)
+
+    def _check(self, caller: str, request: RegisterRequest) -> None:
+        """Raise `AddressNotAllowed` unless the caller may register with this address, or has none."""
+        if not isinstance(request.address, str):
+            return
+        try:
+            host = host_of(request.address)
+        except ValueError:
+            raise BadRequest(f"Expected a URL with a host, got '{request.address}' - at $.address") from None
+        if not self._allows(host, caller):
+            raise AddressNotAllowed(
+                f"A peer that registers from {caller} cannot be called at '{host}', the host of its "
+                "address. Register an address on the host that calls (--advertise of a peer node), or start the "
+                f"indexing server with --allow-address {host}."
+            )
+
+    def _allows(self, host: str, caller: str) -> bool:
+        ip = _ip(host)
+        if ip is None:
+            return host in self._names or (host == "localhost" and _is_loopback(_ip(caller)))
+        if any(ip in network for network in self._networks):
+            return True
+        if ip.is_link_local:
+            return False
+        return ip == _ip(caller) or (ip.is_loopback and _is_loopback(_ip(caller)))
+
+
+def _network(entry: str) -> Network | None:
+    try:
+        return ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+def _ip(host: str) -> Ip | None:
+    """The address that a host is, in its shortest form; None where it is a name."""
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return None
+    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
+
+
+def _is_loopback(ip: Ip | None) -> bool:
+    return ip is not None and ip.is_loopback

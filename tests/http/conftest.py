@@ -1,0 +1,28 @@
+"""Every test that takes `way` or `api` runs all ways: through the door, by either server, and through Flask."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.http.support import WAYS, prepare, serve
+from tests.support.harness import Api
+
+
+@pytest.fixture(params=WAYS, scope="module")
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def api(way: str) -> Iterator[Api]:
+    """All calls, on an empty broker."""
+    with serve(way) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def prepared(way: str) -> Iterator[Api]:
+    """All calls, with a subscriber: for the tests of a module that change nothing."""
+    with serve(way) as api:
+        prepare(api)
+        yield api

@@ -1,0 +1,88 @@
+"""Generated calls made to fit what a description in JSON Schema has no words for."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from schemathesis import Case
+
+from peerbus.broker import Limits
+from peerbus.wire.fields import URL
+
+ACK_OPTIONS = ("ack_deadline", "max_attempts", "dead_letter_topic")
+LONGEST_ADDRESS = 2048
+KNOWN = {"peer_id": "peer1", "topic": "news"}
+"""What is there when a call is made."""
+
+
+def mend(case: Case[Any], limits: Limits) -> None:
+    """Make a call that is meant to be good as good as its description alone could not.
+
+    Every other name becomes one that exists, too, or most calls would end with 404; and no peer gets an address
+    on another machine, which the server would call.
+    """
+    for fields in (case.body, case.query):
+        if isinstance(fields, dict):
+            _on_this_machine(fields)
+            if case.meta and case.meta.generation.mode.is_positive:
+                for mended in MENDED:
+                    mended(fields, limits)
+    if case.operation.path == "/subscriptions" and not case.query.get("peer_id"):
+        case.query.setdefault("topic", KNOWN["topic"])  # one of both is needed
+
+
+def _on_this_machine(fields: dict[str, Any]) -> None:
+    address = fields.get("address")
+    if isinstance(address, str) and len(address) <= LONGEST_ADDRESS and re.search(URL, address):
+        fields["address"] = f"http://127.0.0.1:9/{address}"[:LONGEST_ADDRESS]
+
+
+def _known(fields: dict[str, Any], _: Limits) -> None:
+    for name, known in KNOWN.items():
+        if isinstance(fields.get(name), str) and len(fields[name]) % 2 == 0:
+            fields[name] = known
+
+
+def _whole(fields: dict[str, Any], _: Limits) -> None:
+    """JSON Schema takes 5.0 for an integer; here one is written 5."""
+    for name in fields.keys() - {"message", "messages"}:
+        fields[name] = _written_whole(fields[name])
+
+
+def _written_whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_written_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _one_attempt_for_each_offset(fields: dict[str, Any], _: Limits) -> None:
+    if fields.get("attempts") is not None and fields.get("offsets") is not None:
+        fields["attempts"] = [1] * len(fields["offsets"])
+
+
+def _options_of_explicit_alone(fields: dict[str, Any], _: Limits) -> None:
+    """They are an error, too, where an earlier call said auto and this one nothing."""
+    if any(fields.get(option) is not None for option in ACK_OPTIONS):
+        fields["ack"] = "explicit"
+
+
+def _dead_letters_elsewhere(fields: dict[str, Any], _: Limits) -> None:
+    if fields.get("dead_letter_topic") is not None:
+        fields["dead_letter_topic"] = f"dead-{fields['topic']}"[:128]
+
+
+def _within_limits(fields: dict[str, Any], limits: Limits) -> None:
+    """A peer node does not know those of the indexing server."""
+    for name, most in (("wait", limits.max_wait), ("max_messages", limits.max_messages)):
+        if fields.get(name) is not None:
+            fields[name] = min(fields[name], most)
+
+
+MENDED: tuple[Callable[[dict[str, Any], Limits], None], ...] = (
+    _known,
+    _whole,
+    _one_attempt_for_each_offset,
+    _options_of_explicit_alone,
+    _dead_letters_elsewhere,
+    _within_limits,
+)

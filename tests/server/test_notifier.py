@@ -1,0 +1,90 @@
+"""Subscribers of a deleted topic are told at their addresses, in the background."""
+
+import json
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from peerbus.server.notifier import Notifier
+from tests.support.fakes import HANG_UP, SILENCE, FakeServer, fake_server, http
+from tests.support.harness import DEADLINE, Api, free_port, in_background, start_index
+
+OK = http(200)
+LOST = 33
+TOLD = {"event": "topic_deleted", "topic": "news", "message": "Topic 'news' was deleted."}
+
+
+def notice(fake: FakeServer) -> Any:
+    """The next notice that came."""
+    head, _, body = fake.next_request().partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /notify HTTP/1.1")
+    assert b"content-type: application/json" in head.lower()
+    return json.loads(body)
+
+
+def subscribe_at(index: Api, addresses: dict[str, str | None]) -> None:
+    index.post("/create_topic", topic="news")
+    for peer_id, address in addresses.items():
+        index.post("/register_peer_node", peer_id=peer_id, address=address)
+        assert index.post("/subscribe", peer_id=peer_id, topic="news").status == 200
+
+
+def test_each_subscriber_with_an_address_is_told(index: Api) -> None:
+    with fake_server(OK) as one, fake_server(OK) as two, fake_server(OK) as stranger:
+        subscribe_at(index, {"peer1": one.url, "peer2": f"{two.url}/", "silent": None})
+        index.post("/register_peer_node", peer_id="stranger", address=stranger.url)
+        assert index.delete("/delete_topic", topic="news").body["notified"] == ["peer1", "peer2"]
+        assert [notice(one), notice(two)] == [TOLD, TOLD]
+        assert stranger.requests.empty()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["refusing", "silent", "http://127.0.0.1:1/\u00fc", "http://127.0.0.1:1/a b", "http://127.0.0.1:1/\0"],
+)
+def test_peers_that_cannot_be_told_delay_nobody(index: Api, address: str) -> None:
+    with fake_server(OK) as well, fake_server(SILENCE) as silent:
+        known = {"refusing": f"http://127.0.0.1:{free_port()}", "silent": silent.url}
+        lost: dict[str, str | None] = {f"lost{number}": known.get(address, address) for number in range(LOST)}
+        subscribe_at(index, {**lost, "peer1": well.url})
+        reply = index.delete("/delete_topic", topic="news")
+        assert reply.body["notified"] == [*lost, "peer1"]
+        assert notice(well) == TOLD
+
+
+@pytest.mark.parametrize("failure", [http(500), HANG_UP, http(200, b"x" * (1 << 20))])
+def test_a_peer_that_fails_at_first_is_told_again(index: Api, failure: bytes) -> None:
+    with fake_server(failure, OK) as fake:
+        subscribe_at(index, {"peer1": fake.url})
+        index.delete("/delete_topic", topic="news")
+        assert [notice(fake), notice(fake)] == [TOLD, TOLD]
+
+
+def test_a_peer_that_took_the_notice_is_not_told_again(index: Api) -> None:
+    with fake_server(http(500), OK) as failing, fake_server(OK) as well:
+        subscribe_at(index, {"peer1": well.url, "peer2": failing.url})
+        index.delete("/delete_topic", topic="news")
+        assert [notice(failing), notice(failing), notice(well)] == [TOLD] * 3
+        assert well.requests.empty()
+
+
+@pytest.mark.parametrize("answer", [http(500), SILENCE])
+def test_a_server_stops_while_notices_are_pending(answer: bytes | None) -> None:
+    with ExitStack() as fakes:
+        addresses = {f"peer{number}": fakes.enter_context(fake_server(answer)) for number in range(3)}
+        with start_index() as index:
+            subscribe_at(index, {peer_id: fake.url for peer_id, fake in addresses.items()})
+            index.delete("/delete_topic", topic="news")
+            for fake in addresses.values():
+                assert notice(fake) == TOLD
+
+
+def test_after_close_nothing_is_sent() -> None:
+    with fake_server(http(500)) as fake:
+        notifier = Notifier()
+        notifier.topic_deleted("news", {"peer1": fake.url})
+        assert notice(fake) == TOLD
+        in_background(notifier.close).result(DEADLINE)
+        notifier.topic_deleted("sport", {"peer1": fake.url})
+        assert fake.requests.empty()

@@ -1,0 +1,47 @@
+"""Memory that messages took returns to the system once they are gone."""
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.harness import Api, Process, eventually
+
+BATCH = 5_000
+HELD = 50 << 20
+
+
+def resident(process: Process) -> int:
+    """The resident size of a process, in KiB."""
+    return int(subprocess.check_output(["/bin/ps", "-o", "rss=", "-p", str(process.pid)]))
+
+
+def pull_all(api: Api) -> None:
+    while api.post("/pull_messages", peer_id="a", topic="news", max_messages=BATCH).body["remaining"]:
+        pass
+
+
+ENDINGS: dict[str, Callable[[Api], object]] = {
+    "they were pulled": pull_all,
+    "their topic was deleted": lambda api: api.delete("/delete_topic", topic="news"),
+    "their subscriber left": lambda api: api.post("/unregister_peer_node", peer_id="a"),
+}
+
+
+@pytest.mark.parametrize("size", [100, 2000])
+@pytest.mark.parametrize("gone", ENDINGS.values(), ids=ENDINGS)
+def test_memory_returns_when(run: Callable[..., Process], gone: Callable[[Api], object], size: int) -> None:
+    server = run("indexing_server.py", "--port", "0", "--history", "0")
+    api = Api(server.urls()[0])
+    api.subscriber("a", "news")
+    before = resident(server)
+    messages = ["x" * size] * BATCH
+    for _ in range(HELD // size // BATCH):
+        assert api.post("/publish", topic="news", messages=messages).status == 200
+    held = api.get("/stats").body["stats"]["memory_bytes"]
+    full = resident(server)
+    assert full - before > held / 1024 / 2, "the messages are in memory"
+    gone(api)
+    assert api.get("/stats").body["stats"]["memory_bytes"] < held / 20
+    eventually(lambda: resident(server) - before < (full - before) / 2)
+    api.close()
