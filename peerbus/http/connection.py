@@ -3,298 +3,466 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol, cast
 
+from peerbus.errors import BadRequest, PeerbusError
 from peerbus.future import Future
-from peerbus.http.flow_control import PART, Inlet, Outlet
-from peerbus.http.parser import Reader, Unreadable
-from peerbus.http.request_cycle import Turn
+from peerbus.http.event_loop import Loop
+from peerbus.http.flow_control import WriteBuffer
+from peerbus.http.incoming_body import IncomingBody, too_large
+from peerbus.http.known_heads import END, KnownHeads
+from peerbus.http.parser import LARGEST_HEAD, ChunkedBody, Unreadable, parse_head
+from peerbus.http.reply import WITHOUT_BODY, head_of, unreadable
+from peerbus.http.timeouts import BodyMemory, Claim, Timeouts
 from peerbus.http.timer import Timer
-from peerbus.http.types import Environ
+from peerbus.http.types import Head, Reply, Request, Router, Sink
 
-if TYPE_CHECKING:
-    from peerbus.http.server import LoopServer
+log = logging.getLogger(__name__)
 
-MOST_AHEAD = 1
-"""Requests that may come before the one in front of them is answered."""
+SMALL = 64 << 10
+"""Bytes of a body that is gathered whatever becomes of it: the connection can be kept then."""
+MOST_UNREAD = 64 << 10
+"""Bytes that a client may send ahead while a request of it is answered."""
 LINGER_SECONDS = 2.0
-"""How long what a client still sends is thrown away, for it to see the answer to what it sent before."""
+"""How long the rest of a request is thrown away, so that the client sees the answer to what it sent before."""
 LAST_SECONDS = 0.5
-"""How long a connection may take to be closed where the server stops."""
+"""How long a connection may take to be closed when the server stops."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-REFUSAL = "HTTP/1.1 {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+TOO_SLOW = "The body came too slowly, or not whole: the connection is closed."
 
 
-class Line(asyncio.Protocol):
-    """Has the requests of a client answered in turn."""
+class ConnectionServer(Protocol):
+    """What a connection needs of its server."""
 
-    def __init__(self, server: LoopServer) -> None:
-        self.loop = server.loop
+    loop: Loop
+    router: Router
+    heads: KnownHeads[Head]
+    timeouts: Timeouts
+    bodies: BodyMemory
+    is_stopping: bool
+
+    def opened(self, connection: Connection) -> None:
+        """A client connected."""
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+
+    def answer(self, request: Request) -> Reply | Future[Reply]:
+        """Answer a request, in the loop or in another thread."""
+
+
+class Connection(asyncio.Protocol):
+    """Has the requests of one client answered, one at a time; what comes ahead waits.
+
+    A request that comes whole, and whose head came before, takes the short way: `data_received`, `_serve`, `_respond`.
+    """
+
+    def __init__(self, server: ConnectionServer) -> None:
         self._server = server
+        self._events = server.loop.events
+        self._known = server.heads.get
         self._transport: asyncio.Transport
-        self._reader: Reader
-        self._inlet: Inlet
-        self._outlet: Outlet
-        self._turns: deque[Turn] = deque()
-        """The requests that are not answered, from their heads on."""
-        self._busy = False
-        """Whether the first of them is given to the application."""
-        self._proceeding = False
-        self._unread_body = False
-        """Whether the body that comes has to be read before there is more of it."""
-        self._gathering: Turn | None = None
-        """The request whose body the loop waits for."""
-        self._refusal = ""
-        """What is said to a client that sends no request that can be read."""
-        self._deaf = False
-        """Whether what comes is thrown away."""
+        self._out: WriteBuffer
+        self._client = ""
+        self._unread = b""
+        self._at = 0
+        """Where the bytes begin that are not read yet."""
+        self._searched = 0
+        """Up to where the end of a head was looked for in vain."""
+        self._is_ready = True
+        """Whether nothing came, and nothing is under way: what comes next begins a request."""
+        self._request: Request | None = None
+        """The request that comes, or is answered."""
+        self._body: IncomingBody | None = None
+        """Its body, as long as that comes."""
+        self._claim: Claim | None = None
+        self._is_unfinished = False
+        """Whether a part of its body is left unread."""
+        self._stream: asyncio.Task[None] | None = None
         self._is_open = True
+        self._is_deaf = False
+        """Whether all that comes is thrown away."""
+        self._is_paused = False
+        """Whether the client is kept from sending more."""
+        self._is_at_end = False
+        """Whether the client sends no more."""
         self._leave: Callable[[], None] | None = None
-        """Closes the connection, when all is sent."""
-        self._alarm = Timer(server.loop.events, self._out_of_time)
+        """Closes the connection, once all is sent."""
+        self._timer = Timer(self._events, self._out_of_time)
 
-    @property
-    def is_last(self) -> bool:
-        """Whether no request is taken after the one that is answered now."""
-        return self._server.stopping or (self._deaf and len(self._turns) == 1)
+    # What the event loop calls
 
-    # What the server and the turns call
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._client = peer[0] if peer else ""
+        self._out = WriteBuffer(self._transport, self._emptied)
+        self._timer.set(self._server.timeouts.head)
+        self._server.opened(self)
 
-    def send(self, data: bytes) -> None:
-        """Send to the client, if it is there."""
-        if self._is_open:
-            self._outlet.send(data)
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._is_ready:
+            head, end, body = data.partition(END)
+            known = self._known(head)
+            if known is not None and end and len(body) == known.length:
+                self._is_ready = False
+                self._serve(Request(known, body, self._client))
+                return
+        if not self._is_deaf:
+            self._is_ready = False
+            self._unread = self._unread[self._at :] + data
+            self._searched = max(0, self._searched - self._at)
+            self._at = 0
+            self._read_on()
 
-    def hand_over(self, data: bytes, taken: Future[bool]) -> None:
-        """Send to the client, and tell when its connection took it all, or that it is gone."""
-        if self._is_open and not self._leave:
-            self._outlet.hand_over(data, taken)
-        else:
-            taken.set_result(False)
+    def eof_received(self) -> bool:
+        """The client sends no more; the answer to all that came is still sent, unless by TLS.
 
-    def ask_for_more(self) -> None:
-        """Some thread waits for more of the body it reads."""
-        self.loop.call(self._ask_for_more)
+        A client that ends while its pull waits is taken to be gone: nothing is handed over to it.
+        """
+        self._is_at_end = True
+        if self._body is not None and self._at >= len(self._unread):
+            self._break_off(self._body.shortage())
+        if self._request is None and not self._out.is_full and self._leave is None:
+            self._read_on()  # the rest of what came ahead; it closes the connection where there is none
+        waits = self._request is not None and (self._request.waits or self._stream is not None)
+        return not waits and self._is_open and self._transport.can_write_eof()
 
-    def answered(self, turn: Turn) -> None:
-        """A turn is over."""
-        if not self._turns or turn is not self._turns[0]:
-            return
-        self._turns.popleft()
-        self._busy = False
-        turn.environ = {}  # which knows the turn
-        if not turn.keep or self._server.stopping or (self._deaf and not self._turns):
-            self._hang_up(self._close if turn.whole else self._linger)
-            return
-        self._alarm.set(self._server.timeouts.head)
-        if self._inlet.paused:
-            self._unread_body = False
-            self._inlet.go_on()
-        if self._turns:
-            self._proceed()
+    def pause_writing(self) -> None:
+        """The client does not take what is sent as fast as it is sent."""
+        self._out.pause()
+
+    def resume_writing(self) -> None:
+        """The client took what was sent."""
+        self._out.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the reason does not matter
+        """The connection is closed, from either side."""
+        self._end()
+        self._server.closed(self)
+
+    # What the server calls
 
     def stop(self) -> None:
-        """Close the connection when what is under way is answered."""
-        if not self._turns:
+        """Close the connection when the request under way is answered."""
+        if self._body is not None:
+            self._break_off(TOO_SLOW)
+        elif self._request is None and self._leave is None:
             self._hang_up(self._close)
-        elif not self._turns[-1].complete:
-            self._turns[-1].break_off()
-            self._proceed()
 
     def abort(self) -> None:
-        """Close the connection at once; nobody waits for it any more."""
+        """Close the connection at once."""
         self._end()
         self._transport.abort()
 
-    # What the loop calls
+    # The request
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there."""
-        self._transport = cast(asyncio.Transport, transport)
-        host, port = transport.get_extra_info("sockname")[:2]
-        peer = transport.get_extra_info("peername")
-        common = {
-            "REMOTE_ADDR": peer[0] if peer else "",
-            "SERVER_NAME": host,
-            "SERVER_PORT": str(port),
-            "wsgi.url_scheme": "https" if transport.get_extra_info("sslcontext") else "http",
-        }
-        self._reader = Reader(self, self._server.heads, common)
-        self._inlet = Inlet(self.loop.events, self._transport, self._read, self._room)
-        self._outlet = Outlet(self._transport, self._emptied)
-        self._outlet.open()
-        self._alarm.set(self._server.timeouts.head)
-        self._server.came(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Something came."""
-        if not self._deaf:
-            self._inlet.came(data)
-
-    def eof_received(self) -> bool:
-        """The client sends no more: unless by TLS, it still gets the answer to half a body, and all of one that began.
-
-        Nothing else is answered.
-        """
-        half = bool(self._turns) and not self._turns[-1].complete
-        taking = self._outlet.full
-        if half:
-            self._turns[-1].break_off()
-            self._proceed()
-        elif taking:
-            self._hang_up(self._close)
-        return (half or taking) and self._transport.can_write_eof()
-
-    def pause_writing(self) -> None:
-        """The client does not take what was sent as fast as that was."""
-        self._outlet.pause()
-
-    def resume_writing(self) -> None:
-        """It took it."""
-        self._outlet.go_on()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # why does not matter
-        """The client is gone, or was closed the connection on."""
-        self._end()
-        self._server.went(self)
-
-    # What the reader calls
-
-    def came(self, environ: Environ, body: bytes) -> None:
-        """A whole request came, after which another one may."""
-        self._turns.append(Turn(self, environ, True, body))
-
-    def begin(self, environ: Environ, keep: bool) -> None:
-        """The head of a request came."""
-        self._turns.append(Turn(self, environ, keep))
-
-    def take(self, piece: bytes) -> None:
-        """A piece of its body came."""
-        if not self._turns[-1].take(piece):
-            self._unread_body = True
-            self._inlet.go_on()
-
-    def end(self) -> None:
-        """It is whole."""
-        self._turns[-1].end()
-
-    # What follows from it
-
-    def _read(self, data: bytes) -> None:
-        """Take in what came, or a part of it."""
-        try:
-            self._reader.read(data)
-        except Unreadable as error:
-            self._turn_deaf(str(error))
-        if len(self._turns) > MOST_AHEAD:
-            self._inlet.go_on()
-        self._proceed()
-        if self._refusal and not self._turns and self._is_open:
-            self.send(REFUSAL.format(self._refusal).encode())
-            self._hang_up(self._linger)
-
-    def _room(self) -> int:
-        """How many bytes may be read now."""
-        if self._unread_body or len(self._turns) > MOST_AHEAD:
-            return 0
-        return max(PART, self._turns[-1].missing) if self._turns else PART
-
-    def _proceed(self) -> None:
-        """Give the application the request in front, when enough of it came, and the next when that is answered."""
-        if self._proceeding:
+    def _read_on(self) -> None:
+        """Go on with what came, one request at a time."""
+        if self._is_deaf or not self._is_open:
             return
-        self._proceeding = True
-        while self._turns and not self._busy and not self._outlet.full and self._is_open:
-            turn = self._turns[0]
-            if not turn.complete and self._gathers(turn):
-                break
-            self._busy = True
-            self._gathering = None
-            self._server.give(turn)
-        self._proceeding = False
+        if (self._request is not None and self._body is None) or self._out.is_full:
+            if len(self._unread) - self._at >= MOST_UNREAD:
+                self._pause()
+            return
+        try:
+            if self._body is None:
+                self._read_head()
+            else:
+                self._read_body(self._body)
+        except Unreadable as error:
+            self._refuse(unreadable(error.message, error.status))
+        except PeerbusError as error:
+            self._fail(error)
 
-    def _gathers(self, turn: Turn) -> bool:
-        """Whether the loop waits for the body of a request; it begins to, if so."""
-        environ = turn.environ
-        length = environ.get("CONTENT_LENGTH")
-        if length is None or int(length) > self._server.most_gathered or environ["REQUEST_METHOD"] == "HEAD":
-            return False
-        if turn is not self._gathering:
-            self._gathering = turn
-            self._continue(turn)
-            self._alarm.set(self._server.timeouts.body)
-        return True
+    def _read_head(self) -> None:
+        """Begin the next request, if its head is whole. Raises `Unreadable`."""
+        unread = self._unread
+        while unread.startswith(b"\r\n", self._at):  # RFC 9112, 2.2
+            self._at += 2
+        end = unread.find(END, max(self._at, self._searched - len(END) + 1))
+        if end < 0 or end - self._at > LARGEST_HEAD:
+            self._wait_for_head(end)
+            return
+        data = unread[self._at : end]
+        self._at, self._searched = end + len(END), 0
+        decoder = None
+        head = self._known(data)
+        if head is None:
+            head, decoder = parse_head(data)
+            head.route = self._server.router(head)
+            if not (head.chunked or head.expects_continue):
+                self._server.heads.learn(data, head)
+        request = Request(head, b"", self._client)
+        if not head.has_body:
+            self._serve(request)
+        elif head.length <= len(unread) - self._at and not head.chunked:
+            request.body = unread[self._at : self._at + head.length]
+            self._at += head.length
+            self._serve(request)
+        else:
+            self._begin_body(request, decoder)
 
-    def _continue(self, turn: Turn) -> None:
-        """Tell a client that waits to be told so to send the body."""
-        if turn.hesitates and not turn.complete:
-            turn.hesitates = False
-            self.send(CONTINUE)
+    def _wait_for_head(self, end: int) -> None:
+        """Wait for the rest of a head; raises `Unreadable` for one that can never be whole."""
+        left = len(self._unread) - self._at
+        if end >= 0 or left > LARGEST_HEAD:
+            raise Unreadable(f"The head of the request has more than {LARGEST_HEAD} bytes.", 431)
+        new = self._unread[max(self._at, self._searched - 1) :]
+        if new.count(b"\n") != new.count(b"\r\n") + (self._searched > 0 and new.startswith(b"\n")):
+            raise Unreadable("A line of the head does not end with CR LF.")
+        self._searched = len(self._unread)
+        if not left:
+            self._unread, self._at, self._searched, self._is_ready = b"", 0, 0, True
+        if self._is_at_end:
+            self._hang_up(self._close)
+        else:
+            self._go_on_reading()
 
-    def _ask_for_more(self) -> None:
-        if self._turns and self._is_open:
-            self._continue(self._turns[0])
-            self._unread_body = False
-            self._inlet.go_on()
+    def _begin_body(self, request: Request, decoder: ChunkedBody | None) -> None:
+        """Prepare for a body that has yet to come, or refuse it unread."""
+        head, route = request.head, request.head.route
+        self._request = request
+        self._is_unfinished = True
+        is_large = head.chunked or head.length > SMALL
+        if head.method == "HEAD" or (is_large and not route.max_body):
+            self._answer(request)
+            return
+        if is_large or head.expects_continue:
+            if refusal := route.refuse(request):
+                self._respond(refusal)
+                return
+            request.is_admitted = True
+            if head.length > route.max_body:
+                self._respond(route.failed(request, too_large(route.max_body)))
+                return
+        self._body = IncomingBody(head.length, decoder, route.max_body)
+        self._timer.set(self._server.timeouts.body)
+        if is_large:
+            size = route.max_body if head.chunked else head.length
+            self._claim = self._server.bodies.claim(size, self._gather, partial(self._break_off, TOO_SLOW))
+            if not self._claim.is_granted:
+                self._pause()
+        else:
+            self._gather()
 
-    def _end(self) -> None:
-        self._is_open = False
-        self._deaf = True
-        self._alarm.cancel()
-        self._inlet.empty()
-        for turn in self._turns:
-            turn.break_off()
-        self._outlet.close()
+    def _gather(self) -> None:
+        """Let the body come."""
+        if self._request and self._request.head.expects_continue:
+            self._transport.write(CONTINUE)
+        self._events.call_soon(self._read_on)
 
-    def _turn_deaf(self, refusal: str) -> None:
-        """Read no more, for it cannot be understood; what came before is answered."""
-        self._deaf = True
-        self._inlet.empty()
-        self._refusal = refusal
-        if self._turns and not self._turns[-1].complete:
-            self._turns[-1].break_off()
+    def _read_body(self, body: IncomingBody) -> None:
+        """Take in what came of the body. Raises `Unreadable`, and `TooLarge`."""
+        if self._claim is not None and not self._claim.is_granted:
+            self._pause()
+            return
+        self._at = body.take(self._unread, self._at)
+        if body.is_complete:
+            request = cast(Request, self._request)
+            request.body = body.whole()
+            self._forget_body()
+            self._is_unfinished = False
+            self._serve(request)
+        elif self._at < len(self._unread):
+            self._events.call_soon(self._read_on)
+        elif self._is_at_end:
+            self._break_off(body.shortage())
+        else:
+            self._go_on_reading()
+
+    def _serve(self, request: Request) -> None:
+        """Have a request answered that came whole."""
+        self._request = request
+        self._answer(request)
+
+    def _answer(self, request: Request) -> None:
+        reply = self._server.answer(request)
+        if type(reply) is Reply:
+            self._respond(reply)
+        else:
+            cast(Future[Reply], reply).add_done_callback(partial(self._answered, request))
+
+    def _answered(self, request: Request, future: Future[Reply]) -> None:
+        """An answer came later, in any thread."""
+        self._server.loop.call(self._respond_later, request, future)
+
+    def _respond_later(self, request: Request, future: Future[Reply]) -> None:
+        reply = future.result()
+        if request is self._request and self._is_open:
+            self._respond(reply)
+        elif reply.on_lost:
+            reply.on_lost()
+
+    # The answer
+
+    def _respond(self, reply: Reply) -> None:
+        """Send the answer to the request."""
+        head = cast(Request, self._request).head
+        keeps = head.keep_alive and not (self._is_unfinished or self._server.is_stopping or self._is_deaf)
+        if self._is_at_end and self._at == len(self._unread):
+            keeps = False
+        is_chunked = reply.stream is not None and not head.is_old
+        connection = "close" if not keeps or (reply.stream and not is_chunked) else "keep-alive" if head.is_old else ""
+        try:
+            data = head_of(
+                reply.status, reply.headers, None if reply.stream else len(reply.body), connection, chunked=is_chunked
+            )
+        except ValueError:
+            log.exception("The answer to %s, with status %s, has a head that cannot be sent", head.call, reply.status)
+            reply = Reply(500, b"", ())
+            data = head_of(500, (), 0, connection)
+        if reply.stream:
+            self._out.send(data)
+            self._stream = self._events.create_task(self._send_stream(reply.stream, is_chunked, keeps))
+            return
+        if head.method != "HEAD" and reply.status not in WITHOUT_BODY:
+            data += reply.body
+        self._out.send(data)
+        if reply.on_lost:
+            self._out.when_taken(partial(_settle, reply.on_lost))
+        self._finish(keeps)
+
+    async def _send_stream(
+        self, stream: Callable[[Sink], Coroutine[Any, Any, None]], is_chunked: bool, keeps: bool
+    ) -> None:
+        try:
+            await stream(_StreamSink(self._events, self._out, is_chunked))
+        except asyncio.CancelledError:
+            return  # the connection is lost
+        except Exception:
+            log.exception("A stream failed")
+            self.abort()
+            return
+        finally:
+            self._stream = None
+        if self._is_open:
+            if is_chunked:
+                self._out.send(b"0\r\n\r\n")
+            self._finish(keeps and is_chunked)
+
+    def _finish(self, keeps: bool) -> None:
+        """Go on after an answer."""
+        self._request = None
+        if not keeps:
+            self._hang_up(self._linger if self._is_unfinished and not self._is_at_end else self._close)
+            return
+        self._timer.set(self._server.timeouts.head)
+        if self._at < len(self._unread):
+            self._events.call_soon(self._read_on)
+        else:
+            self._unread, self._at, self._searched = b"", 0, 0
+            self._is_ready = not self._out.is_full
+            if self._is_paused:
+                self._go_on_reading()
+
+    def _fail(self, error: PeerbusError) -> None:
+        """Answer a request whose body cannot be taken."""
+        request = cast(Request, self._request)
+        self._forget_body()
+        self._respond(request.head.route.failed(request, error))
+
+    def _break_off(self, problem: str) -> None:
+        """Answer a request whose body does not come."""
+        self._fail(BadRequest(problem))
+
+    def _refuse(self, reply: Reply) -> None:
+        """Answer what cannot be read as a request, and read nothing more."""
+        self._forget_body()
+        self._request = None
+        self._is_deaf = True
+        self._is_unfinished = not self._is_at_end
+        self._out.send(head_of(reply.status, reply.headers, len(reply.body), "close") + reply.body)
+        self._hang_up(self._linger if self._is_unfinished else self._close)
+
+    # The connection
+
+    def _forget_body(self) -> None:
+        self._body = None
+        if self._claim is not None:
+            claim, self._claim = self._claim, None
+            self._server.bodies.release(claim)
 
     def _emptied(self) -> None:
         """The client took all that it was sent."""
         if self._leave:
             self._leave()
-        elif self._turns:
-            self._proceed()
-        else:
-            self._alarm.set(self._server.timeouts.head)
+        elif self._request is None:
+            self._timer.set(self._server.timeouts.head)
+            self._read_on()
+
+    def _pause(self) -> None:
+        if not (self._is_paused or self._transport.is_closing()):
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _go_on_reading(self) -> None:
+        if self._is_paused and not self._transport.is_closing():
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def _hang_up(self, leave: Callable[[], None]) -> None:
         """Close the connection when all is sent; nothing else is answered."""
-        self._deaf = True
-        self._refusal = ""
-        self._turns.clear()
-        self._inlet.empty()
-        self._unread_body = False
-        self._inlet.go_on()
-        self._alarm.put_off()
+        self._is_deaf, self._is_ready = True, False
+        self._unread, self._at = b"", 0
+        self._timer.stop()
         self._leave = leave
-        if self._is_open and not self._outlet.full:
+        self._go_on_reading()
+        if self._is_open and not self._out.is_full:
             leave()
 
     def _linger(self) -> None:
         """Close the connection later: a client that still sends would lose the answer."""
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self.loop.events.call_later(LAST_SECONDS if self._server.stopping else LINGER_SECONDS, self._close)
+        self._events.call_later(LAST_SECONDS if self._server.is_stopping else LINGER_SECONDS, self._close)
 
     def _close(self) -> None:
         self._transport.close()
-        if self._server.stopping:
-            self.loop.events.call_later(LAST_SECONDS, self._transport.abort)
+        if self._server.is_stopping:
+            self._events.call_later(LAST_SECONDS, self._transport.abort)
+
+    def _end(self) -> None:
+        self._is_open, self._is_deaf, self._is_ready = False, True, False
+        self._unread, self._at = b"", 0
+        self._timer.cancel()
+        self._forget_body()
+        self._request = None
+        if self._stream:
+            self._stream.cancel()
+        self._out.close()
 
     def _out_of_time(self) -> None:
         """The client took too long."""
-        if self._outlet.full:
-            self._alarm.set(self._server.timeouts.head)  # it still takes what it was sent
-        elif not self._turns:
+        if self._out.is_full:
+            self._timer.set(self._server.timeouts.head)  # TCP ends the connection of a client that takes nothing
+        elif self._body is not None:
+            self._break_off(TOO_SLOW)
+        elif self._request is None:
             self._transport.abort()
-        elif not self._busy:
-            self._turns[0].give_up()
-            self._proceed()
+
+
+class _StreamSink:
+    """Writes the parts of a stream to a connection."""
+
+    def __init__(self, events: asyncio.AbstractEventLoop, out: WriteBuffer, is_chunked: bool) -> None:
+        self._events = events
+        self._out = out
+        self._is_chunked = is_chunked
+
+    async def write(self, part: bytes) -> bool:
+        """Send a part and wait until the connection took it; false where the client is gone."""
+        self._out.send(b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked else part)
+        taken: asyncio.Future[bool] = self._events.create_future()
+        self._out.when_taken(lambda is_taken: None if taken.done() else taken.set_result(is_taken))
+        return await taken
+
+
+def _settle(on_lost: Callable[[], None], is_taken: bool) -> None:
+    if not is_taken:
+        on_lost()

@@ -1,132 +1,132 @@
-"""The way in: known calls are answered here, everything else by Flask."""
+"""From the head of a request to its route: known calls go straight to their handlers, all else to Flask."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 
 from peerbus.future import Future
 from peerbus.histogram import Durations
-from peerbus.http.event_stream import HEADERS, PATH, Streams
-from peerbus.http.flask_app import WSGIApplication, respond_by
-from peerbus.http.handler import WAITS, Handler
-from peerbus.http.reply import Reply, failure
-from peerbus.http.types import IN_PARTS, Environ, Headers, Parts, Respond, RespondInParts
+from peerbus.http.event_stream import PATH as STREAM_PATH
+from peerbus.http.handler import Guard, Handler
+from peerbus.http.reply import failure
+from peerbus.http.types import Head, Headers, Reply, Request
 from peerbus.wire.endpoints import Endpoint
 
 STREAM = "stream"
 OTHER = "other"
-"""What stands for all that is not a call: pages, and paths and methods that are not known."""
+"""The name under which all requests are counted that are not calls: pages, unknown paths and methods."""
 BOUNDS = tuple(factor * 10.0**power for power in range(-5, 2) for factor in (1, 2.5, 5))
 """10 us to 50 s: a call takes tens of microseconds, and a pull may wait a minute."""
 
 
 def new_durations() -> Durations:
-    """Of requests, none counted yet."""
+    """Durations of requests, none counted yet."""
     return Durations(BOUNDS)
 
 
-class Dispatch:
-    """An application over one of Flask's that has the same calls as routes.
+class HandlerRoute:
+    """The route of requests that one handler answers: guards, handler, errors, and the count of durations."""
 
-    A call whose method and path are exactly a row of the table goes straight to its handler: Flask's request
-    context costs thirty times what the broker does. Handlers, errors and bodies are the same either way.
+    __slots__ = ("_count", "_handler", "_name", "guards", "headers", "in_loop", "max_body")
+
+    def __init__(
+        self,
+        name: str,
+        handler: Handler,
+        count: Callable[[str, int, float], None],
+        *,
+        in_loop: bool = True,
+        guards: Sequence[Guard] = (),
+        headers: Headers = (),
+    ) -> None:
+        """`count` is given each request's name, status, and seconds until there was an answer to send.
+
+        `guards` come before those of the handler; `headers` are added to each reply.
+        """
+        self._name = name
+        self._handler = handler
+        self._count = count
+        self.in_loop = in_loop
+        self.max_body = handler.max_body
+        self.guards = (*guards, *handler.guards)
+        self.headers = headers
+
+    def behind(self, guards: Sequence[Guard], headers: Headers) -> "HandlerRoute":
+        """The same route behind more guards, with more headers in its replies."""
+        return HandlerRoute(
+            self._name,
+            self._handler,
+            self._count,
+            in_loop=self.in_loop,
+            guards=guards,
+            headers=(*self.headers, *headers),
+        )
+
+    def refuse(self, request: Request) -> Reply | None:
+        """The reply that refuses a request by its head alone; None admits it."""
+        began = perf_counter()
+        try:
+            for guard in self.guards:
+                guard(request)
+        except Exception as error:  # noqa: BLE001  # every error becomes an answer
+            return self._counted(began, request, failure(error, request.head.call))
+        return None
+
+    def answer(self, request: Request) -> Reply | Future[Reply]:
+        """Answer a request whose body came, now or later."""
+        began = perf_counter()
+        if self.guards and not request.is_admitted and (refusal := self.refuse(request)):
+            return refusal
+        try:
+            reply = self._handler(request)
+        except Exception as error:  # noqa: BLE001  # every error becomes an answer
+            reply = failure(error, request.head.call)
+        if isinstance(reply, Future):
+            return reply.follow(partial(self._answered, began, request))
+        return self._counted(began, request, reply)
+
+    def failed(self, request: Request, error: Exception) -> Reply:
+        """The reply to a request that cannot be answered because of `error`."""
+        return self._counted(perf_counter(), request, failure(error, request.head.call))
+
+    def _answered(self, began: float, request: Request, done: Future[Reply]) -> Reply:
+        try:
+            reply = done.result()
+        except Exception as error:  # noqa: BLE001  # every error becomes an answer
+            reply = failure(error, request.head.call)
+        return self._counted(began, request, reply)
+
+    def _counted(self, began: float, request: Request, reply: Reply) -> Reply:
+        """The reply, counted before it is sent: a client that has an answer finds it counted."""
+        self._count(f"{self._name}_waiting" if request.waits else self._name, reply.status, perf_counter() - began)
+        return reply._replace(headers=[*reply.headers, *self.headers]) if self.headers else reply
+
+
+class Dispatch:
+    """The table of routes.
+
+    A call whose method and path are exactly a row of the table goes straight to its handler, for Flask's request
+    context costs thirty times what the broker does; so do streams. Flask has the same calls as routes, with the same
+    handlers, errors and bodies, and answers all other requests.
     """
 
     def __init__(
         self,
-        app: WSGIApplication,
-        routes: Mapping[Endpoint, Handler],
+        flask: Handler,
+        calls: Mapping[Endpoint, Handler],
         durations: Durations | None = None,
-        streams: Streams | None = None,
+        streams: Handler | None = None,
     ) -> None:
-        """`durations` is told of each request, from when it came until there is an answer to send.
-
-        `streams` answer what asks for one.
-        """
-        self._app = app
-        self._streams = streams
-        self._count = (durations or new_durations()).add
-        self._routes = {  # no path has two methods
-            endpoint.path: (endpoint.method, handler, endpoint.name) for endpoint, handler in routes.items()
+        """`durations` count all requests; `streams` answers `GET /stream`."""
+        count = (durations or new_durations()).add
+        self._routes = {
+            (endpoint.method, endpoint.path): HandlerRoute(endpoint.name, handler, count)
+            for endpoint, handler in calls.items()
         }
+        if streams:
+            self._routes["GET", STREAM_PATH] = HandlerRoute(STREAM, streams, count)
+        self._other = HandlerRoute(OTHER, flask, count, in_loop=False)
 
-    def __call__(self, environ: Environ, respond: Respond) -> None:
-        """Answer one request."""
-        began = perf_counter()
-        path = environ["PATH_INFO"]
-        route = self._routes.get(path)
-        if route is None or route[0] != environ["REQUEST_METHOD"]:
-            if self._streams is not None and (environ["REQUEST_METHOD"], path) == ("GET", PATH):
-                self._stream(self._streams, began, environ, respond)
-            else:
-                respond_by(self._app, environ, self._counting(began, OTHER, respond))
-            return
-        method, handler, name = route
-        try:
-            reply = handler(environ)
-        except Exception as error:  # noqa: BLE001  # this is where every error becomes an answer
-            reply = failure(error, f"{method} {path}")
-        if WAITS in environ:
-            name += "_waiting"
-        if isinstance(reply, Future):
-            reply.add_done_callback(partial(self._respond, began, name, (method, path), respond, environ[IN_PARTS]))
-        else:
-            status, body, headers, _ = reply
-            self._count(name, status, perf_counter() - began)
-            respond(status, headers, body)
-
-    def _respond(
-        self,
-        began: float,
-        name: str,
-        call: tuple[str, str],
-        respond: Respond,
-        in_parts: RespondInParts,
-        done: Future[Reply],
-    ) -> None:
-        """Answer with what came later, and count it as `_counting` does."""
-        try:
-            status, body, headers, take_back = done.result()
-        except Exception as error:  # noqa: BLE001  # as above
-            status, body, headers, take_back = failure(error, " ".join(call))
-        self._count(name, status, perf_counter() - began)
-        if take_back:
-            in_parts(status, [*headers, ("Content-Length", str(len(body)))], _handed_over(body, take_back))
-        else:
-            respond(status, headers, body)
-
-    def _stream(self, streams: Streams, began: float, environ: Environ, respond: Respond) -> None:
-        counting = self._counting(began, STREAM, respond)
-
-        def refuse(error: Exception) -> None:
-            reply = failure(error, f"GET {PATH}")
-            counting(reply.status, reply.headers, reply.body)
-
-        in_parts: RespondInParts = environ[IN_PARTS]
-
-        def send(parts: Parts) -> None:
-            self._count(STREAM, 200, perf_counter() - began)
-            in_parts(200, HEADERS, parts)
-
-        try:
-            streams.open(environ, send, refuse)
-        except Exception as error:  # noqa: BLE001  # as above
-            refuse(error)
-
-    def _counting(self, began: float, name: str, respond: Respond) -> Respond:
-        """Answers as `respond` does, and counts that before: who has the answer finds it counted."""
-
-        def counting(status: int, headers: Headers, body: bytes) -> None:
-            self._count(name, status, perf_counter() - began)
-            respond(status, headers, body)
-
-        return counting
-
-
-def _handed_over(body: bytes, take_back: Callable[[], None]) -> Parts:
-    """A body whose only part is taken back where the client is gone."""
-    try:
-        yield body
-    except GeneratorExit:
-        take_back()
-        raise
+    def route(self, head: Head) -> HandlerRoute:
+        """The route of a head."""
+        return self._routes.get((head.method, head.path), self._other)

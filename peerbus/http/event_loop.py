@@ -3,14 +3,23 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any, TypeVar
 
 import uvloop
 
+from peerbus.future import Future
+from peerbus.histogram import Histogram
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+Steps = Generator[None, None, T]
+"""Long work in steps of a few milliseconds each; it returns its result."""
+PROBE_SECONDS = 0.1
+LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Loop:
@@ -19,7 +28,10 @@ class Loop:
     def __init__(self, name: str) -> None:
         self.events: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         """The loop itself, for what runs in it."""
-        self.events.set_exception_handler(_note)
+        self.events.set_exception_handler(_log_fault)
+        self.lag = Histogram(LAG_BOUNDS)
+        """How late a timer was called, in seconds: as long as something else held the loop."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self.events.run_forever, name=name, daemon=True)
@@ -28,28 +40,77 @@ class Loop:
 
     @property
     def here(self) -> bool:
-        """Whether the caller runs in it."""
+        """Whether the caller runs in the loop."""
         return threading.get_ident() == self._ident
 
     def call(self, function: Callable[..., object], *arguments: object) -> bool:
-        """Call a function in the loop: before this returns where the caller runs in it, or else soon.
+        """Call a function in the loop: before this returns if the caller runs in it, otherwise soon.
 
-        False where it is not called, for the loop is closed.
+        Returns false if the loop is closed; the function is not called then.
         """
         if threading.get_ident() == self._ident:
             function(*arguments)
+            return True
+        return self.call_soon(function, *arguments)
+
+    def call_soon(self, function: Callable[..., object], *arguments: object) -> bool:
+        """Call a function in the loop, after what it runs now; returns false if the loop is closed."""
+        if threading.get_ident() == self._ident:
+            self.events.call_soon(function, *arguments)
             return True
         with self._lock:
             if not self._closed:
                 self.events.call_soon_threadsafe(function, *arguments)
             return not self._closed
 
+    def run_steps(self, steps: Steps[T]) -> Future[T]:
+        """Run long work in the loop, one step a turn, so that others have their turns in between."""
+        future: Future[T] = Future()
+        self.call(self._step, steps, future)
+        return future
+
+    def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine in the loop, for a caller in the loop that does not wait."""
+        future: Future[T] = Future()
+
+        async def settle() -> None:
+            try:
+                result = await work
+            except Exception as error:  # noqa: BLE001  # the error is the future's
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        task = self.events.create_task(settle())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return future
+
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns, run in the loop while the caller, who must not, waits; raises what it raises."""
+        """Run a coroutine in the loop and wait for its result, or raise its error; not for callers in the loop."""
         return asyncio.run_coroutine_threadsafe(work, self.events).result()
 
+    async def result_of(self, future: Future[T]) -> T:
+        """The result of a future, awaited in the loop; raises its error. Cancelling this leaves the future as it is."""
+        waiter = self.events.create_future()
+
+        def release() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        def released(_: Future[T]) -> None:
+            self.call(release)
+
+        future.add_done_callback(released)
+        await waiter
+        return future.result()
+
+    def measure_lag(self) -> None:
+        """Begin to measure how long the loop is held by single turns."""
+        self.call_soon(self._probe, None)
+
     def close(self) -> None:
-        """End the loop, when it has called what it was asked to."""
+        """End the loop, after what it was asked to call."""
         with self._lock:
             if self._closed:
                 return
@@ -58,9 +119,25 @@ class Loop:
         self._thread.join()
         self.events.close()
 
+    def _step(self, steps: Steps[T], future: Future[T]) -> None:
+        try:
+            next(steps)
+        except StopIteration as end:
+            future.set_result(end.value)
+        except Exception as error:  # noqa: BLE001  # the error is the future's
+            future.set_exception(error)
+        else:
+            self.events.call_soon(self._step, steps, future)
 
-def _note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what went wrong in a loop; connections break, which is nobody's fault here."""
+    def _probe(self, due: float | None) -> None:
+        now = self.events.time()
+        if due is not None:
+            self.lag.add(max(0.0, now - due))
+        self.events.call_later(PROBE_SECONDS, partial(self._probe, now + PROBE_SECONDS))
+
+
+def _log_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong in a loop; a connection that breaks is nobody's fault here."""
     error = context.get("exception")
     if isinstance(error, OSError):
         log.debug("%s: %s", context["message"], error)

@@ -1,26 +1,37 @@
-"""Topics as streams of events: `GET /stream`."""
+"""Topics as streams of server-sent events: `GET /stream`.
 
-import threading
-from collections.abc import Callable
+The format is what a browser's EventSource reads
+(https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from peerbus.errors import BadRequest, OriginNotAllowed, TooManyStreams
-from peerbus.http.handler import Admit
+from peerbus.future import Future
+from peerbus.http.event_loop import Loop
+from peerbus.http.handler import Guard
 from peerbus.http.request import decode_query
-from peerbus.http.types import Environ, Parts
+from peerbus.http.types import Head, Reply, Request, Sink
 from peerbus.wire.protocol import StreamRequest
 
 PATH = "/stream"
-MAX_STREAMS = 200
+MAX_STREAMS = 5000
 SCRIPTED = ("cors", "same-origin")
-"""Modes of what a browser requests for a script, naming its origin if it is another (https://www.w3.org/TR/fetch-metadata)."""
+"""Modes of a browser's request for a script, with which it names a foreign origin (https://www.w3.org/TR/fetch-metadata)."""
+CONTENT_TYPE = "text/event-stream"
+HEADERS = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
+"""The last keeps nginx from holding events back."""
+PING = b": ping\n\n"
+"""A comment, which shows that the stream stands."""
 
 
 class Wanted(NamedTuple):
-    """What a reader asks for.
+    """A stream that a reader asks for.
 
-    It has read the event `last_id` of an earlier stream, if any. `check` is asked about the request each time something
-    is done for it, and may refuse it.
+    The reader has read the event `last_id` of an earlier stream, if any. `check` checks the request each time
+    something is done for it, and may raise.
     """
 
     query: str
@@ -28,65 +39,77 @@ class Wanted(NamedTuple):
     check: Callable[[StreamRequest], None]
 
 
+class Stream(Protocol):
+    """A stream that can begin."""
+
+    async def send(self, sink: Sink) -> None:
+        """Send events until the stream ends or its reader is gone; a fault becomes the last event."""
+
+    def abandon(self) -> None:
+        """End the stream before anything of it was sent."""
+
+
 class Source(Protocol):
     """Where streams come from."""
 
-    def open(self, wanted: Wanted) -> Parts:
-        """The parts of a stream, a generator; raises what stands against it. Called in the stream's own thread.
-
-        It is closed when the reader is gone: the part that it gave last was not sent then.
-        """
+    async def open(self, wanted: Wanted) -> Stream:
+        """A stream; raises the error that the reader is refused with."""
 
 
 class Streams:
-    """Sends streams, each from a thread of its own, which waits for messages and for its reader to take them."""
+    """Answers requests for streams, each with a coroutine of its own in the event loop."""
 
-    def __init__(self, source: Source, limit: int = MAX_STREAMS, admit: Admit | None = None) -> None:
-        """At most `limit` at once, for those that `admit` lets in."""
+    max_body = 0
+
+    def __init__(self, source: Source, loop: Loop, limit: int = MAX_STREAMS, guards: Sequence[Guard] = ()) -> None:
+        """At most `limit` streams may be open at once, for callers that the `guards` admit."""
+        self.guards = guards
         self._source = source
-        self._admit = admit
+        self._loop = loop
         self._limit = limit
-        self._lock = threading.Lock()
-        self._open = 0
+        self.count = 0
+        """Streams that are open."""
 
-    @property
-    def count(self) -> int:
-        """How many are open."""
-        return self._open
+    def __call__(self, request: Request) -> Future[Reply]:
+        """Open a stream.
 
-    def open(self, environ: Environ, send: Callable[[Parts], None], refuse: Callable[[Exception], None]) -> None:
-        """Answer a request by `send`, which returns at the stream's end, or by `refuse`. Returns at once.
-
-        Raises `TooManyStreams`, `OriginNotAllowed`, what else keeps a caller out, and `BadRequest` for a
-        `Last-Event-ID` that is none.
+        Raises `TooManyStreams`, `OriginNotAllowed`, and `BadRequest` for a `Last-Event-ID` that is none; the future
+        has the error of the source.
         """
-        _refuse_embedding(environ)
-        check = self._admit(environ) if self._admit else _admit_all
-        wanted = Wanted(environ["QUERY_STRING"], _last_id(environ), check)
-        with self._lock:
-            if self._open >= self._limit:
-                raise TooManyStreams(f"{self._limit} streams are open, which is as many as there may be.")
-            self._open += 1
-        try:
-            threading.Thread(target=self._run, args=(wanted, send, refuse), name="stream", daemon=True).start()
-        except RuntimeError:
-            self._ended()
-            raise TooManyStreams("The system has no thread for another stream.") from None
+        _refuse_embedding(request.head)
+        wanted = Wanted(request.head.query, _last_id(request.head), partial(_check, request))
+        if self.count >= self._limit:
+            raise TooManyStreams(f"{self._limit} streams are open, which is as many as there may be.")
+        self.count += 1
+        return self._loop.run(self._open(wanted))
 
-    def _run(self, wanted: Wanted, send: Callable[[Parts], None], refuse: Callable[[Exception], None]) -> None:
+    async def _open(self, wanted: Wanted) -> Reply:
         try:
-            try:
-                parts = self._source.open(wanted)
-            except Exception as error:  # noqa: BLE001  # whoever asked is told
-                refuse(error)
-            else:
-                send(parts)
+            stream = await self._source.open(wanted)
+        except BaseException:
+            self.count -= 1
+            raise
+        return Reply(200, b"", HEADERS, partial(self._abandon, stream), partial(self._send, stream))
+
+    async def _send(self, stream: Stream, sink: Sink) -> None:
+        try:
+            await stream.send(sink)
         finally:
-            self._ended()
+            self.count -= 1
 
-    def _ended(self) -> None:
-        with self._lock:
-            self._open -= 1
+    def _abandon(self, stream: Stream) -> None:
+        self.count -= 1
+        stream.abandon()
+
+
+def event(data: bytes, number: int | None = None, name: str | None = None) -> bytes:
+    """One event. JSON may have line breaks between its tokens: each line is sent by itself, for the reader to join."""
+    lines = [b"data: " + line for line in data.splitlines()]
+    if number is not None:
+        lines.insert(0, b"id: %d" % number)
+    if name is not None:
+        lines.insert(0, b"event: " + name.encode())
+    return b"\n".join(lines) + b"\n\n"
 
 
 def stream_request(query: str) -> StreamRequest:
@@ -94,37 +117,21 @@ def stream_request(query: str) -> StreamRequest:
     return decode_query(query, StreamRequest)
 
 
-def _refuse_embedding(environ: Environ) -> None:
-    """Refuse what a page loads as an image, a script or a link: browsers name no origin then, and it takes messages."""
-    if environ.get("HTTP_SEC_FETCH_MODE", SCRIPTED[0]) not in SCRIPTED:
+def _check(request: Request, fields: StreamRequest) -> None:
+    for check in request.checks:
+        check(fields)
+
+
+def _refuse_embedding(head: Head) -> None:
+    """Refuse what a page loads as an image, a script or a link: such requests name no origin, and would take messages."""
+    if head.headers.get("sec-fetch-mode", SCRIPTED[0]) not in SCRIPTED:
         raise OriginNotAllowed("A page can follow a topic by EventSource or fetch alone.")
 
 
-def _admit_all(_: StreamRequest) -> None:
-    """Where nobody is asked for a token, everybody may."""
-
-
-def _last_id(environ: Environ) -> int | None:
-    given: str = environ.get("HTTP_LAST_EVENT_ID", "")
+def _last_id(head: Head) -> int | None:
+    given = head.headers.get("last-event-id", "")
     if not given:
         return None
     if not (given.isascii() and given.isdigit() and len(given) <= len(str(2**53))):
         raise BadRequest("Expected the id of an event, a whole number - in Last-Event-ID")
     return int(given)
-
-
-CONTENT_TYPE = "text/event-stream"
-HEADERS = [("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
-"""The last keeps nginx from holding events back."""
-PING = b": ping\n\n"
-"""A comment, which says that the stream stands."""
-
-
-def event(data: bytes, number: int | None = None, name: str | None = None) -> bytes:
-    """One event. JSON may have line breaks between its tokens: each line goes by itself, for the reader to join."""
-    lines = [b"data: " + line for line in data.splitlines()]
-    if number is not None:
-        lines.insert(0, b"id: %d" % number)
-    if name is not None:
-        lines.insert(0, b"event: " + name.encode())
-    return b"\n".join(lines) + b"\n\n"

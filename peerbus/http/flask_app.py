@@ -1,8 +1,9 @@
-"""The Flask application made from a table of endpoints."""
+"""The Flask application made from a table of endpoints, and its place behind the server."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from io import BytesIO
 from threading import Lock
 from typing import Any
 
@@ -11,16 +12,31 @@ from werkzeug.exceptions import NotFound
 
 from peerbus.future import Future
 from peerbus.http.event_stream import CONTENT_TYPE, PATH
-from peerbus.http.handler import Handler
+from peerbus.http.handler import Guard, Handler
 from peerbus.http.pages import SECURITY, Page
-from peerbus.http.reply import Reply, failure
-from peerbus.http.types import Environ, Headers, Respond
+from peerbus.http.reply import failure
+from peerbus.http.types import Reply, Request
 from peerbus.wire.endpoints import Endpoint
 
 STREAM = Page(PATH, CONTENT_TYPE, bytes)
-"""What Flask knows of streams, which the door sends: their path, and their headers."""
+"""The route of streams in Flask, which knows their path; the dispatch answers them."""
+REQUEST = "peerbus.request"
+"""The request itself, in the environment of a WSGI application."""
+CONSTANTS = {
+    "SCRIPT_NAME": "",
+    "SERVER_NAME": "localhost",
+    "SERVER_PORT": "0",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": False,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.url_scheme": "http",
+    "wsgi.version": (1, 0),
+}
+"""What PEP 3333 asks for, beside what the request brings."""
 
-WSGIApplication = Callable[[Environ, Any], Iterable[bytes]]
+WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 def create_app(routes: Mapping[Endpoint, Handler], pages: Sequence[Page] = ()) -> Flask:
@@ -33,25 +49,27 @@ def create_app(routes: Mapping[Endpoint, Handler], pages: Sequence[Page] = ()) -
         app.add_url_rule(
             endpoint.path,
             endpoint.name,
-            _view(handler),
+            _call_view(handler),
             methods=[endpoint.method],
             provide_automatic_options=False,
         )
     for page in (*pages, STREAM):
-        app.add_url_rule(page.path, f"page {page.path}", _shown(page), methods=["GET"], provide_automatic_options=False)
-    app.register_error_handler(Exception, lambda error: _response(failure(error, _call())))
+        app.add_url_rule(
+            page.path, f"page {page.path}", _page_view(page), methods=["GET"], provide_automatic_options=False
+        )
+    app.register_error_handler(Exception, lambda error: _response(failure(error, _request().head.call)))
     return app
 
 
 def when_needed(make: Callable[[], Flask]) -> WSGIApplication:
     """An application that is made when the first request comes.
 
-    Compiling its routes takes tens of milliseconds, which peer nodes that start by the hundred had rather not spend.
+    Compiling its routes takes tens of milliseconds, too long for peer nodes that start by the hundred.
     """
     lock = Lock()
     once = cache(make)
 
-    def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         with lock:
             app = once()
         return app(environ, start_response)
@@ -59,18 +77,70 @@ def when_needed(make: Callable[[], Flask]) -> WSGIApplication:
     return answer
 
 
-def _view(handler: Handler) -> Any:
+class FlaskHandler:
+    """Has a WSGI application answer requests; it blocks the thread that calls it."""
+
+    guards: Sequence[Guard] = ()
+
+    def __init__(self, app: WSGIApplication, max_body: int = 0) -> None:
+        """`max_body` is 0 where all that takes a body is answered without Flask."""
+        self._app = app
+        self.max_body = max_body
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer a request."""
+        status, headers = 500, [("", "")]
+
+        def start_response(line: str, fields: list[tuple[str, str]], _: Any = None) -> None:
+            nonlocal status, headers
+            status, headers = int(line[:3]), fields
+
+        body = b"".join(self._app(_environ(request), start_response))
+        return Reply(status, body, [(name, value) for name, value in headers if name.lower() != "content-length"])
+
+
+def _environ(request: Request) -> dict[str, Any]:
+    """The request as PEP 3333 has it. A HEAD is answered as a GET; the connection leaves its body out."""
+    head = request.head
+    environ = CONSTANTS | {
+        "REQUEST_METHOD": "GET" if head.method == "HEAD" else head.method,
+        "PATH_INFO": head.path,
+        "QUERY_STRING": head.query,
+        "REMOTE_ADDR": request.client,
+        "SERVER_PROTOCOL": "HTTP/1.0" if head.is_old else "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(request.body)),
+        "wsgi.input": BytesIO(request.body),
+        REQUEST: request,
+    }
+    for name, value in head.headers.items():
+        key = name.upper().replace("-", "_")
+        if key == "CONTENT_TYPE":
+            environ[key] = value
+        elif key not in ("CONTENT_LENGTH", "TRANSFER_ENCODING"):
+            environ[f"HTTP_{key}"] = value
+    return environ
+
+
+def _request() -> Request:
+    found: Request = request.environ[REQUEST]
+    return found
+
+
+def _call_view(handler: Handler) -> Any:
     def view() -> Response:
-        reply = handler(request.environ)
+        asked = _request()
+        for guard in handler.guards:
+            guard(asked)
+        reply = handler(asked)
         return _response(reply.result() if isinstance(reply, Future) else reply)
 
     return view
 
 
-def _shown(page: Page) -> Any:
+def _page_view(page: Page) -> Any:
     def view() -> Response:
-        if page.admit:
-            page.admit(request.environ)
+        if page.guard:
+            page.guard(_request())
         return Response(page.make(), headers=SECURITY, content_type=page.content_type)
 
     return view
@@ -82,42 +152,5 @@ def _refuse_leading_slashes() -> None:
         raise NotFound
 
 
-def _call() -> str:
-    path = request.environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-    return f"{request.method} {path}"
-
-
 def _response(reply: Reply) -> Response:
-    return Response(reply.body, reply.status, reply.headers)
-
-
-CONSTANTS = {
-    "SCRIPT_NAME": "",
-    "wsgi.errors": sys.stderr,
-    "wsgi.input_terminated": True,
-    "wsgi.multiprocess": False,
-    "wsgi.multithread": True,
-    "wsgi.run_once": False,
-    "wsgi.version": (1, 0),
-}
-"""What PEP 3333 asks for beside what the request brings."""
-OF_BODY = ("wsgi.input", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
-
-
-def respond_by(app: WSGIApplication, environ: Environ, respond: Respond) -> None:
-    """Let a WSGI application answer a request, in this thread.
-
-    The body of a HEAD means nothing, and is not waited for: who sends it slowly could not be cut off.
-    """
-    if environ["REQUEST_METHOD"] == "HEAD":
-        for name in OF_BODY:
-            environ.pop(name, None)
-    status = 500
-    headers: Headers = []
-
-    def start_response(line: str, fields: Headers, _: Any = None) -> None:
-        nonlocal status, headers
-        status, headers = int(line[:3]), fields
-
-    body = b"".join(app(environ | CONSTANTS, start_response))
-    respond(status, headers, body)
+    return Response(reply.body, reply.status, list(reply.headers))

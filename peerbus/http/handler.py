@@ -1,73 +1,102 @@
-"""Handlers: what turns a request into a reply."""
+"""Handlers: from a request whose body came to the reply."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from peerbus.future import Future
-from peerbus.http.reply import Reply, success
-from peerbus.http.request import check_media_type, check_no_query, decode_body, decode_query, read_body
-from peerbus.http.types import Environ
+from peerbus.http.event_loop import Steps
+from peerbus.http.reply import success
+from peerbus.http.request import check_media_type, check_no_query, decode_body, decode_query
+from peerbus.http.types import Reply, Request
 from peerbus.wire.endpoints import Access, Endpoint
 from peerbus.wire.protocol import Answer, PullRequest
 
 log = logging.getLogger(__name__)
 
 MOST_OF_ANYONE = 1 << 16
-"""Bytes of the largest body of calls that anyone may make."""
-Handler = Callable[[Environ], Reply | Future[Reply]]
-"""Answers a request, now or later, or raises what the caller did wrong."""
-
-WAITS = "peerbus.waits"
-"""In a request, by its handler: its answer may wait for a message as long as the caller said."""
-
-Keep = Callable[[Reply], Reply | Future[Reply]]
-"""Holds a reply back until what it tells of is kept for good."""
-Admit = Callable[[Environ], Callable[[Any], None]]
-"""Lets a caller in, before its body is read, or raises; what it returns is then asked about the request itself."""
+"""Bytes of the largest body of a call that needs no token."""
+Guard = Callable[[Request], None]
+"""Admits a request by its head and its client, or raises; it may add to the request's `checks`."""
 
 
-def answering(
-    endpoint: Endpoint,
-    call: Callable[[Any], Answer | Future[Any]],
-    max_body: int,
-    keep: Keep = lambda reply: reply,
-    admits: Sequence[Admit] = (),
-) -> Handler:
-    """The handler that decodes a request, gives it to `call`, and logs what that answers.
+class Handover(NamedTuple):
+    """An answer that hands messages over; `on_lost` is called if the client does not get it."""
+
+    answer: Answer
+    on_lost: Callable[[], None] | None
+
+
+Call = Callable[[Any], Answer | Future[Handover] | Steps[Answer]]
+"""Does what a request asks for: at once, later, or in steps of a few milliseconds each."""
+Commit = Callable[[Reply], Reply | Future[Reply]]
+"""Holds a reply back until what it reports is kept for good."""
+
+
+class Handler(Protocol):
+    """Answers the requests of one endpoint."""
+
+    guards: Sequence[Guard]
+    """Those of the endpoint itself, in their order."""
+    max_body: int
+    """Bytes of the largest body that is taken."""
+
+    def __call__(self, request: Request) -> Reply | Future[Reply]:
+        """Answer a request that was admitted, now or later; raises the error of a wrong one."""
+
+
+class CallHandler:
+    """Decodes a request, gives it to a call, and logs what that answers.
 
     The fields come from the body; GET and DELETE take them from the query string where there is no body.
-    `keep` is given the replies of calls that may change something. Each of `admits` may refuse a request.
     """
-    decoder = msgspec.json.Decoder(endpoint.request)
-    request_type, changes = endpoint.request, endpoint.changes
-    post, level = endpoint.method == "POST", endpoint.level if changes else logging.DEBUG
-    if endpoint.access is Access.ANYONE:
-        max_body = min(max_body, MOST_OF_ANYONE)
 
-    def finish(answer: Answer, take_back: Callable[[], None] | None = None) -> Reply | Future[Reply]:
-        if log.isEnabledFor(level):
-            log.log(level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
-        reply = success(answer, take_back)
-        return keep(reply) if changes else reply
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        call: Call,
+        max_body: int,
+        run_steps: Callable[[Steps[Answer]], Future[Answer]],
+        commit: Commit = lambda reply: reply,
+        guards: Sequence[Guard] = (),
+    ) -> None:
+        """`run_steps` runs the calls that go in steps; `commit` is given the replies of calls that change something."""
+        self.guards = guards
+        self.max_body = min(max_body, MOST_OF_ANYONE) if endpoint.access is Access.ANYONE else max_body
+        self._call = call
+        self._run_steps = run_steps
+        self._commit = commit
+        self._fields = endpoint.request
+        self._decoder = msgspec.json.Decoder(endpoint.request)
+        self._is_post = endpoint.method == "POST"
+        self._changes = endpoint.changes
+        self._level = endpoint.level if endpoint.changes else logging.DEBUG
 
-    def handle(environ: Environ) -> Reply | Future[Reply]:
-        checks = [admit(environ) for admit in admits] if admits else ()
-        body = read_body(environ, max_body)
+    def __call__(self, request: Request) -> Reply | Future[Reply]:
+        """Answer a request that was admitted, now or later; raises the error of a wrong one."""
+        body, head = request.body, request.head
         if body:
-            check_media_type(environ)
-        if body or post:
-            check_no_query(environ)
-            request = decode_body(body or b"{}", decoder)
+            check_media_type(head)
+        if body or self._is_post:
+            check_no_query(head)
+            fields = decode_body(body or b"{}", self._decoder)
         else:
-            request = decode_query(environ["QUERY_STRING"], request_type)
-        for check in checks:
-            check(request)
-        if isinstance(request, PullRequest) and request.wait:
-            environ[WAITS] = True
-        result = call(request)
-        return result.then(lambda handover: finish(*handover)) if isinstance(result, Future) else finish(result)
+            fields = decode_query(head.query, self._fields)
+        for check in request.checks:
+            check(fields)
+        if isinstance(fields, PullRequest) and fields.wait:
+            request.waits = True
+        result = self._call(fields)
+        if isinstance(result, Answer):
+            return self._finish(result)
+        if isinstance(result, Generator):
+            return self._run_steps(result).then(self._finish)
+        return result.then(lambda handover: self._finish(*handover))
 
-    return handle
+    def _finish(self, answer: Answer, on_lost: Callable[[], None] | None = None) -> Reply | Future[Reply]:
+        if log.isEnabledFor(self._level):
+            log.log(self._level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
+        reply = success(answer, on_lost)
+        return self._commit(reply) if self._changes else reply

@@ -1,24 +1,31 @@
-"""The web pages that may call a server."""
+"""What stands in front of the routes: hosts, origins and rates.
+
+The first two depend on a head alone, so they are decided once for each head, and not for each request.
+"""
 
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
 from peerbus.errors import HostNotAllowed, OriginNotAllowed, PeerbusError, RateLimited
-from peerbus.http.reply import failure
-from peerbus.http.types import IN_PARTS, Application, Environ, Headers, Respond, RespondInParts
+from peerbus.http.dispatch import OTHER, HandlerRoute
+from peerbus.http.handler import Guard
+from peerbus.http.types import Head, Headers, Reply, Request
+
+LONGEST_SHOWN = 100
+"""Characters of a header that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """Who may call, beside who may anyway; the same for indexing servers and peer nodes."""
+    """Restrictions on callers, the same for indexing servers and peer nodes."""
 
     hosts: Sequence[str] = ()
-    """Names that the server is called by; with none, and not listening on loopback alone, any name is."""
+    """Names that the server is called by. Without any, a server that listens beyond loopback takes every name."""
     origins: Sequence[str] = ()
     """Origins of pages that may call, `*` for all."""
     rate_limit: int | None = None
@@ -26,43 +33,61 @@ class Guards:
 
 
 NO_GUARDS = Guards()
+HandlerRouter = Callable[[Head], HandlerRoute]
 
 
-def guarded(app: Application, guards: Guards, listening_on: str, own_name: str = "") -> Application:
-    """`app` behind its guards, served at the address `listening_on`, which may be told to others by `own_name`."""
+def guarded(
+    router: HandlerRouter, guards: Guards, listening_on: str, own_name: str = "", secured: bool = False
+) -> HandlerRouter:
+    """`router` behind its guards.
+
+    The server listens at the address `listening_on`, by https where it is `secured`, and may be known to others by
+    `own_name`.
+    """
     hosts = Hosts([*guards.hosts, own_name]) if guards.hosts or is_loopback(listening_on) else None
-    known = hosts.known if hosts else ()
-    origins = Origins(guards.origins)
-    rate_limit = RateLimit(guards.rate_limit) if guards.rate_limit else None
+    origins = Origins(guards.origins, "https" if secured else "http")
+    limits: tuple[Guard, ...] = (RateLimit(guards.rate_limit).admit,) if guards.rate_limit else ()
 
-    def enter(environ: Environ, respond: Respond) -> None:
+    def route(head: Head) -> HandlerRoute:
+        found = router(head)
         try:
-            if hosts and environ["HTTP_HOST"] not in known:
-                hosts.check(environ["HTTP_HOST"])
-            if "HTTP_ORIGIN" in environ:
-                admitted = origins.admit(environ, respond)
-                if admitted is None:
-                    return
-                respond = admitted
-            if rate_limit:
-                rate_limit.take(environ["REMOTE_ADDR"])
+            if hosts:
+                hosts.check(head.headers.get("host", ""))
+            shared = origins.headers_for(head)
         except PeerbusError as error:
-            reply = failure(error, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-            respond(reply.status, reply.headers, reply.body)
-            return
-        app(environ, respond)
+            return found.behind([partial(_refuse, error)], ())
+        if head.method == "OPTIONS" and shared and "access-control-request-method" in head.headers:
+            return HandlerRoute(OTHER, Preflight(), _count_nothing, headers=shared)
+        return found.behind(limits, shared) if limits or shared else found
 
-    return enter
+    return route
+
+
+def _refuse(error: PeerbusError, _: Request) -> None:
+    raise error.with_traceback(None)
+
+
+def _count_nothing(*_: object) -> None:
+    """A preflight is not a call."""
+
+
+class Preflight:
+    """Answers the question of a browser whether a page may make a call."""
+
+    guards: Sequence[Guard] = ()
+    max_body = 0
+
+    def __call__(self, request: Request) -> Reply:  # noqa: ARG002  # all are answered alike
+        """Say what may be called."""
+        return Reply(204, b"", PREFLIGHT)
 
 
 HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:/@\s]*?)\.?)(?::[0-9]*)?")
 """A Host header in lower case: an IPv6 address or a name, and a port."""
-MOST_KNOWN = 1000
-LONGEST_TOLD = 100
 
 
 class Hosts:
-    """Says which Host headers are served: those of this machine's loopback, and names that were allowed.
+    """Knows which Host headers are served: loopback names and addresses, and the names that were allowed.
 
     A browser sends the name that a page was loaded from. Whoever owns a name can let it mean 127.0.0.1 after the
     page is loaded, and so reach what listens there as if it were the page's own server ("DNS rebinding").
@@ -70,21 +95,18 @@ class Hosts:
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self._allowed = {name.strip("[]").removesuffix(".").lower() for name in allowed if name}
-        self.known = {""}
-        """Some of the headers that are served. A request without one, which comes from no browser, has an empty one."""
 
     def check(self, header: str) -> None:
-        """Raise `HostNotAllowed` unless requests with this Host header are served."""
+        """Raise `HostNotAllowed` unless requests with this Host header are served; an empty one stands for none."""
+        if not header:
+            return
         match = HOST.fullmatch(header.lower())
         name = (match[1] or match[2]) if match else ""
         if not (name in self._allowed or is_loopback(name)):
-            told = header[:LONGEST_TOLD]
             raise HostNotAllowed(
-                f"This server is not called '{told}'. Call it by 127.0.0.1 or localhost, or by a name that it was "
+                f"This server is not called '{header[:LONGEST_SHOWN]}'. Call it by 127.0.0.1 or localhost, or by a name that it was "
                 "started with: --allow-host NAME."
             )
-        if len(self.known) < MOST_KNOWN:
-            self.known.add(header)
 
 
 def is_loopback(host: str) -> bool:
@@ -103,68 +125,68 @@ PREFLIGHT: Headers = [
     ("Access-Control-Allow-Headers", "Content-Type, Authorization, Last-Event-ID"),
     ("Access-Control-Max-Age", "600"),
 ]
-LONGEST_TOLD = 100
+EXPOSED = ("Access-Control-Expose-Headers", "Retry-After")
 
 
 class Origins:
-    """Says which pages may call: the server's own, and those whose origin was allowed (CORS, fetch.spec.whatwg.org).
+    """Knows which pages may call: the server's own, and those of allowed origins (CORS, fetch.spec.whatwg.org).
 
-    A browser names the origin of the page with each call to another one, and with each of its own that may change
-    something. Without this a page from anywhere could make those calls of ours that need no JSON.
+    A browser names the origin of the page with each call to another origin, and with each call to its own that may
+    change something. Without this check a page from anywhere could make those calls that need no JSON.
     """
 
-    def __init__(self, allowed: Collection[str]) -> None:
-        """`allowed` are origins such as `https://example.com`, or `*` for all."""
+    def __init__(self, allowed: Collection[str], scheme: str) -> None:
+        """`allowed` are origins such as `https://example.com`, or `*` for all; `scheme` is the server's own."""
         self._all = ALL in allowed
         self._allowed = {origin.rstrip("/").lower() for origin in allowed}
+        self._scheme = scheme
 
-    def admit(self, environ: Environ, respond: Respond) -> Respond | None:
-        """How to answer a request with an Origin header, or None when this answered it.
+    def headers_for(self, head: Head) -> Headers:
+        """The headers that let a page of another origin read the replies; none for other callers.
 
         Raises `OriginNotAllowed`.
         """
-        origin: str = environ["HTTP_ORIGIN"]
+        origin = head.headers.get("origin")
+        if origin is None:
+            return ()
         if not self._all and origin.lower() not in self._allowed:
-            if origin.lower() == f"{environ['wsgi.url_scheme']}://{environ['HTTP_HOST']}".lower():
-                return respond
+            if origin.lower() == f"{self._scheme}://{head.headers.get('host', '')}".lower():
+                return ()
             raise OriginNotAllowed(
-                f"Pages from '{origin[:LONGEST_TOLD]}' may not call this server, "
+                f"Pages from '{origin[:LONGEST_SHOWN]}' may not call this server, "
                 "unless it is started with --allow-origin and that origin."
             )
-        shared = [("Access-Control-Allow-Origin", ALL if self._all else origin)]
-        if not self._all:
-            shared.append(("Vary", "Origin"))
-        if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
-            respond(204, [*shared, *PREFLIGHT], b"")
-            return None
-        shared.append(("Access-Control-Expose-Headers", "Retry-After"))
-        in_parts: RespondInParts = environ[IN_PARTS]
-        environ[IN_PARTS] = lambda status, headers, parts: in_parts(status, [*headers, *shared], parts)
-        return lambda status, headers, body: respond(status, [*headers, *shared], body)
+        if self._all:
+            return (("Access-Control-Allow-Origin", ALL), EXPOSED)
+        return (("Access-Control-Allow-Origin", origin), ("Vary", "Origin"), EXPOSED)
 
 
 MOST_CLIENTS = 10_000
-"""Clients remembered; of more, those that were heard of first are forgotten, and begin anew."""
+"""Clients remembered; beyond it, those that called first are forgotten and begin anew."""
 ROUNDING = 1e-6
 
 
 class RateLimit:
-    """So many requests a second for each client, and as many at once after a second without any (a token bucket).
+    """A number of requests a second for each client, and as many at once after a second without any (a token bucket).
 
-    Of each client it keeps when its requests would be used up that came so far, had they come evenly.
+    It keeps one time for each client: when its requests so far would be used up, had they come evenly.
     """
 
     def __init__(self, per_second: int, clock: Callable[[], float] = monotonic) -> None:
         self._per_second = per_second
         self._interval = 1 / per_second
         self._ahead = 1 - self._interval + ROUNDING
-        """How many seconds a client may be ahead of time and make one more request."""
+        """Seconds that a client may be ahead of time and still make a request."""
         self._clock = clock
         self._lock = threading.Lock()
         self._used_up: dict[str, float] = {}
 
+    def admit(self, request: Request) -> None:
+        """Count a request of its client; raises `RateLimited`, and counts nothing, where it is one too many."""
+        self.take(request.client)
+
     def take(self, address: str) -> None:
-        """Count a request from an address; raises `RateLimited` where it is one too many, and does not count then."""
+        """Count a request from an address; raises `RateLimited`, and counts nothing, where it is one too many."""
         now, client = self._clock(), client_of(address)
         with self._lock:
             used_up = max(self._used_up.pop(client, now), now)
@@ -178,7 +200,7 @@ class RateLimit:
 
 @lru_cache(maxsize=MOST_CLIENTS)
 def client_of(address: str) -> str:
-    """Who counts as one: an IPv4 address, or the network of an IPv6 address, of which a client has 2^64."""
+    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
     if ":" not in address:
         return address
     parsed = IPv6Address(address)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from peerbus.http.types import Environ
+from peerbus.http.handler import Guard
 
 FILES = Path(__file__).parent.parent / "pages"
 """What is shown to people: HTML, and the styles and scripts it asks for."""
@@ -34,8 +34,8 @@ class Page:
     path: str
     content_type: str
     make: Callable[[], bytes]
-    admit: Callable[[Environ], object] | None = None
-    """Raises what keeps a caller from seeing it."""
+    guard: Guard | None = None
+    """Raises the error that keeps a caller from seeing it."""
     description: str = ""
     """What it shows, in a sentence; none for a file that other pages ask for."""
 

@@ -1,192 +1,183 @@
-"""What comes on a connection, as requests."""
-
-from __future__ import annotations
+"""Heads and chunked bodies, read by httptools' parser (llhttp, in C)."""
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import httptools
 
-from peerbus.http.timeouts import LARGEST_HEAD
-from peerbus.http.types import Environ
+from peerbus.http.known_heads import END
+from peerbus.http.types import Head
 
-if TYPE_CHECKING:
-    from peerbus.http.connection import Line
-
-Meaning = TypeVar("Meaning")
-
-END = b"\r\n\r\n"
-MOST = 256
-LONGEST = 1024
-
-
-class KnownHeads(Generic[Meaning]):
-    """What some of the heads that came mean: parsing one takes as long as all else that forwarding does with it.
-
-    The same bytes in the same place mean the same. Who learns one sees to it that the bytes of its body are as many as
-    it says, and were all that came with it.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, Meaning] = {}
-        self.get = self._known.get
-        """What a head means, without the empty line at its end; None where that is not known."""
-
-    def learn(self, head: bytes, meaning: Meaning) -> None:
-        """A head, without the empty line at its end, was found to mean this."""
-        if len(head) <= LONGEST:
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[head] = meaning
-
-
-NOT_HTTP = "400 Bad Request"
-TOO_LARGE = "431 Request Header Fields Too Large"
-UNSAID = {"HTTP_TRANSFER_ENCODING", "HTTP_EXPECT"}
-"""What a head must not say, for it and its body to be all of a request."""
-OFFER = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*", re.IGNORECASE)
+LARGEST_HEAD = 64 << 10
+"""Bytes of the largest head that is taken."""
+MOST_LINES = 100
+"""Header lines of a head: each costs a call of a Python function."""
+LONGEST_TRAILER = 4 << 10
+"""Bytes after the last chunk of a body."""
 LONGEST_KEPT = 64
 """Bytes of the longest header name that is remembered."""
-
-
-class Request(NamedTuple):
-    """What a head says: the request but for its connection, and how many bytes of body follow."""
-
-    environ: Environ
-    length: int
+REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/([0-9])\.([0-9])")
+"""RFC 9112, 3: method, target and version, with one space between them."""
+OFFER = re.compile(rb"\r\nupgrade:[\t -~\x80-\xff]*(?=\r\n|\Z)", re.IGNORECASE)
+SINGLE = ("host", "content-length", "transfer-encoding")
+"""Headers that may not be repeated, for repeated ones have served to smuggle requests."""
+CONTINUE = "100-continue"
+DIGITS = re.compile(r"[0-9]{1,5000}")
 
 
 class Unreadable(Exception):
-    """What comes is no request, or asks for another protocol; its text is the status that says so."""
+    """What came is not a request that this server reads; `status` is the status of the refusal."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
 
 
-class Reader:
-    """Reads requests by httptools' parser (llhttp, in C), and tells its line of each as it comes."""
+class _HeadReader:
+    """Takes what the parser finds in a head, and later in a chunked body."""
 
-    def __init__(self, line: Line, heads: KnownHeads[Request], common: Environ) -> None:
-        """`heads` are those of all lines of a server; `common` is what all requests of this one have."""
-        self._line = line
-        self._heads = heads
-        self._common = common
-        self._pieces: list[bytes] = []
-        """What came of a body, and its line was not told of yet."""
-        self.on_body = self._pieces.append
-        self._parser = httptools.HttpRequestParser(self)
-        self._environ: Environ = {}
-        self._target = b""
-        self._between = True
-        """Whether nothing of the next request came."""
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append
+        self.is_complete = False
         self._in_head = True
-        self._came = 0
-        """Bytes that came since anything of a request was complete: its head, a piece of its body, all of it."""
-        self._begun = 0
-        """Requests that the parser saw begin."""
-        self._keep = False
-        """Whether another request may come after this one."""
-
-    def read(self, data: bytes) -> None:
-        """Take in what came; a whole request whose head came before needs no parser. Raises `Unreadable`."""
-        if self._between:
-            head, end, body = data.partition(END)
-            known = self._heads.get(head) if end else None
-            if known is not None and len(body) == known.length:
-                self._line.came(known.environ | self._common, body)
-                return
-        self._parse(data)
-
-    def _parse(self, data: bytes) -> None:
-        first, begun = self._between, self._begun
-        self._came += len(data)
-        try:
-            self._parser.feed_data(_without_offers(data) if first else data)
-        except httptools.HttpParserCallbackError as error:
-            raise error.__context__ or error from None
-        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
-            raise Unreadable(NOT_HTTP) from None
-        self._tell_of_body()
-        if self._came > LARGEST_HEAD:
-            raise Unreadable(TOO_LARGE)
-        if first and self._between and self._begun == begun + 1 and self._keep:
-            self._learn(*data.partition(END))
-
-    def _learn(self, head: bytes, _: bytes, body: bytes) -> None:
-        environ = self._environ
-        if len(body) == int(environ.get("CONTENT_LENGTH", 0)) and environ.keys().isdisjoint(UNSAID):
-            self._heads.learn(head, Request(environ.copy(), len(body)))
-
-    def _tell_of_body(self) -> None:
-        if self._pieces:
-            self._came = 0
-            self._line.take(b"".join(self._pieces))
-            self._pieces.clear()
-
-    # What the parser calls, beside `on_body`
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._between = False
-        self._begun += 1
-        self._environ = self._common.copy()
-        self._target = b""
-
-    def on_url(self, part: bytes) -> None:
-        """A part of what is asked for came."""
-        self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header came; those after the body are nobody's."""
-        if self._in_head and (key := _key(name) if len(name) <= LONGEST_KEPT else _key.__wrapped__(name)):
-            text = value.strip().decode("latin-1")
-            self._environ[key] = f"{self._environ[key]},{text}" if key in self._environ else text
+        """Keep a header of the head; trailers are ignored."""
+        if not self._in_head:
+            return
+        key = _key(name) if len(name) <= LONGEST_KEPT else _key.__wrapped__(name)
+        if not key:
+            return
+        text = value.strip(b" \t").decode("latin-1")
+        if key in self.headers:
+            if key in SINGLE:
+                raise Unreadable(f"The header {key} comes twice.")
+            text = f"{self.headers[key]},{text}"
+        self.headers[key] = text
 
     def on_headers_complete(self) -> None:
-        """The head is whole; raises `Unreadable` for one that is too large."""
+        """The head is whole."""
         self._in_head = False
-        environ, target = self._environ, self._target
-        if self._came > LARGEST_HEAD and len(target) + sum(map(len, [*environ, *environ.values()])) > LARGEST_HEAD:
-            raise Unreadable(TOO_LARGE)
-        self._came = 0
-        if "CONTENT_LENGTH" in environ:
-            environ["CONTENT_LENGTH"] = environ["CONTENT_LENGTH"].lstrip("0") or "0"
-        path, _, query = _path_of(target).partition(b"?")
-        environ["REQUEST_METHOD"] = self._parser.get_method().decode("latin-1")
-        environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
-        environ["QUERY_STRING"] = query.decode("latin-1")
-        environ["SERVER_PROTOCOL"] = f"HTTP/{self._parser.get_http_version()}"
-        environ.setdefault("HTTP_HOST", "")
-        self._keep = self._parser.should_keep_alive()  # the parser knows it until the request is whole
-        self._line.begin(environ, self._keep)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._tell_of_body()
-        self._between = self._in_head = True
-        self._came = 0
-        self._line.end()
+        """The body is whole."""
+        self.is_complete = True
 
 
-def _without_offers(data: bytes) -> bytes:
-    """A head, and what follows it, without its offers to speak another protocol: the parser would take one up for us.
+class ChunkedBody:
+    """Decodes a chunked body in the pieces in which it comes."""
 
-    A head that did not come at once keeps them, and is refused: the bytes of a body must not be taken for its.
+    def __init__(self, reader: _HeadReader, parser: Any) -> None:
+        self._reader = reader
+        self._parser = parser
+        self._undecoded = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last chunk and the trailers came."""
+        return self._reader.is_complete
+
+    def decode(self, data: bytes, begin: int, end: int) -> tuple[bytes, int]:
+        """Decode `data` from `begin` to `end`; return what it holds of the body, and where decoding ended.
+
+        It ends before `end` only behind a whole body. Raises `Unreadable`.
+        """
+        at = begin
+        while at < end and not self.is_complete:
+            # A whole body ends with an empty line. Fed up to each of those, the parser never sees what follows; the
+            # first bytes may be the end of one that began in the piece before.
+            found = data.find(END, max(begin, at - len(END) + 1), end)
+            cut = found + len(END) if found >= 0 else end
+            if at - begin < len(END) - 1:
+                cut = at + 1
+            _feed(self._parser, data[at:cut])
+            at = cut
+        body = b"".join(self._reader.pieces)
+        self._undecoded = 0 if self._reader.pieces else self._undecoded + at - begin
+        self._reader.pieces.clear()
+        if self._undecoded > LONGEST_TRAILER:
+            raise Unreadable("The trailer of the body is too long, or the extension of a chunk.")
+        return body, at
+
+
+def parse_head(data: bytes) -> tuple[Head, ChunkedBody | None]:
+    """The head in `data`, which is without the empty line at its end, and what decodes the body if it is chunked.
+
+    Raises `Unreadable`.
     """
-    head, end, rest = data.partition(END)
-    return OFFER.sub(b"", head) + end + rest if end else data
+    line, _, _ = data.partition(b"\r\n")
+    match = REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise Unreadable("Expected a request line such as 'GET /topics HTTP/1.1'.")
+    if match[3] != b"1":
+        raise Unreadable("This server speaks HTTP/1.1.", 505)
+    if data.count(b"\r\n") > MOST_LINES:
+        raise Unreadable(f"The head has more than {MOST_LINES} header lines.", 431)
+    reader = _HeadReader()
+    parser = httptools.HttpRequestParser(reader)
+    _feed(parser, OFFER.sub(b"", data) + END)
+    headers, is_old = reader.headers, match[4] == b"0"
+    _check(headers, is_old)
+    path, _, query = _path_of(match[2]).partition(b"?")
+    head = Head(
+        match[1].decode(),
+        (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1"),
+        query.decode("latin-1"),
+        headers,
+        is_old=is_old,
+        keep_alive=_keeps_alive(headers.get("connection", "").lower(), is_old),
+        chunked="transfer-encoding" in headers,
+    )
+    return head, ChunkedBody(reader, parser) if head.chunked else None
+
+
+def _feed(parser: Any, data: bytes) -> None:
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserCallbackError as error:
+        raise error.__context__ or error from None
+    except (httptools.HttpParserUpgrade, httptools.HttpParserError):
+        raise Unreadable("The request does not follow the grammar of HTTP/1.1.") from None
+
+
+def _check(headers: dict[str, str], is_old: bool) -> None:
+    """Raise `Unreadable` for what RFC 9110 and 9112 forbid and the parser lets through."""
+    if not (is_old or "host" in headers):
+        raise Unreadable("A request of HTTP/1.1 has a Host header.")
+    length = headers.get("content-length")
+    if length is not None and not DIGITS.fullmatch(length):
+        raise Unreadable("Content-Length is a number of bytes.")
+    if length is not None:
+        headers["content-length"] = length.lstrip("0") or "0"
+    if not is_old and headers.get("expect", CONTINUE).lower() != CONTINUE:
+        raise Unreadable(f"The only expectation that this server meets is {CONTINUE}.", 417)
+    encoding = headers.get("transfer-encoding")
+    if encoding is None:
+        return
+    if is_old or length is not None:
+        raise Unreadable("Transfer-Encoding goes neither with HTTP/1.0 nor with Content-Length.")
+    if encoding.lower() != "chunked":
+        raise Unreadable("The only transfer encoding that this server reads is chunked.", 501)
+
+
+def _keeps_alive(connection: str, is_old: bool) -> bool:
+    options = {option.strip() for option in connection.split(",")}
+    return "close" not in options and (not is_old or "keep-alive" in options)
 
 
 @lru_cache(1024)
 def _key(name: bytes) -> str:
-    """What a header is called in WSGI; empty for one with an underscore, which could pass for another there."""
-    if b"_" in name:
-        return ""
-    key = name.decode("latin-1").upper().replace("-", "_")
-    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
+    """A header name in lower case; empty for one with an underscore, which CGI and WSGI would take for another."""
+    return "" if b"_" in name else name.decode("latin-1").lower()
 
 
 def _path_of(target: bytes) -> bytes:
-    """What is asked for of this server, where that is called by its whole URL too."""
+    """The path and query of a request target, also of one that is a whole URL."""
     if target.startswith(b"/") or b"://" not in target:
         return target
     _, slash, path = target.partition(b"://")[2].partition(b"/")

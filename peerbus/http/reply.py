@@ -1,44 +1,39 @@
-"""The one place that writes bodies and turns errors into statuses."""
+"""The one place that writes bodies, maps errors to statuses, and makes the heads of answers."""
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from time import time
 
 import msgspec
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedByRoute
 
 from peerbus.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, PeerbusError, Unauthorized
+from peerbus.http.types import Headers, Reply
 from peerbus.wire.protocol import Answer, ErrorAnswer
 
 log = logging.getLogger(__name__)
 
-Headers = list[tuple[str, str]]
 LONGEST_CALL = 200
-"""Characters of a call's method and path that are told and logged."""
-JSON: Headers = [("Content-Type", "application/json")]
+"""Characters of a call's method and path that errors and logs show."""
+JSON: Headers = (("Content-Type", "application/json"),)
+WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _encode = msgspec.json.Encoder().encode
 
 
-class Reply(NamedTuple):
-    """A status, a JSON body and its headers, ready to be sent; `take_back` is called if nobody is there to take it."""
-
-    status: int
-    body: bytes
-    headers: Headers = JSON
-    take_back: Callable[[], None] | None = None
-
-
-def success(answer: Answer, take_back: Callable[[], None] | None = None) -> Reply:
+def success(answer: Answer, on_lost: Callable[[], None] | None = None) -> Reply:
     """The reply to a call that did what was asked."""
-    return Reply(200, _encode(answer), JSON, take_back)
+    return Reply(200, _encode(answer), JSON, on_lost)
 
 
 def failure(error: Exception, call: str) -> Reply:
     """The reply to `call`, which raised `error`.
 
-    An error of the catalogue is the caller's to read. Anything else is a fault of ours: its trace goes to
-    the log, and none of it to the caller.
+    The caller gets the message of an error in the catalogue. Any other error is a fault of the server: its trace
+    goes to the log, and none of it to the caller.
     """
     call = call[:LONGEST_CALL]
     known = _in_catalogue(error, call)
@@ -46,14 +41,19 @@ def failure(error: Exception, call: str) -> Reply:
         log.error("%s failed", call, exc_info=error)
     else:
         log.info("%s: %d %s: %s", call, known.status, known.code, known.message)
-    headers = JSON
+    headers = [*JSON]
     if known.retry_after is not None:
-        headers = [*headers, ("Retry-After", str(known.retry_after))]
+        headers.append(("Retry-After", str(known.retry_after)))
     if known.status == Unauthorized.status:
-        headers = [*headers, ("WWW-Authenticate", "Bearer")]
+        headers.append(("WWW-Authenticate", "Bearer"))
     if isinstance(error, MethodNotAllowedByRoute):
-        headers = [*headers, ("Allow", _methods(error))]
+        headers.append(("Allow", _methods(error)))
     return Reply(known.status, _encode(ErrorAnswer(known.code, known.message)), headers)
+
+
+def unreadable(message: str, status: int) -> Reply:
+    """The reply to what cannot be read as a request."""
+    return Reply(status, _encode(ErrorAnswer(BadRequest.code, message)), JSON)
 
 
 def _in_catalogue(error: Exception, call: str) -> PeerbusError:
@@ -72,3 +72,30 @@ def _in_catalogue(error: Exception, call: str) -> PeerbusError:
 
 def _methods(error: MethodNotAllowedByRoute) -> str:
     return ", ".join(sorted(error.valid_methods or ()))
+
+
+def head_of(status: int, headers: Headers, length: int | None, connection: str, *, chunked: bool = False) -> bytes:
+    """The head of an answer, with the date.
+
+    `length` is the length of the body, None where the body does not have one yet; `connection` is the value of that
+    header, empty for none. Raises `ValueError` for a status or a header that cannot be sent.
+    """
+    lines = _lines(status, tuple(headers), connection)
+    if chunked:
+        lines += b"transfer-encoding: chunked\r\n"
+    elif length is not None and status not in WITHOUT_BODY:
+        lines += b"content-length: %d\r\n" % length
+    return b"%b%b\r\n" % (lines, _date(int(time())))
+
+
+@lru_cache
+def _lines(status: int, headers: tuple[tuple[str, str], ...], connection: str) -> bytes:
+    fields = "".join([f"{name.lower()}: {value}\r\n" for name, value in headers])
+    if connection:
+        fields += f"connection: {connection}\r\n"
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{fields}".encode("latin-1")
+
+
+@lru_cache(1)
+def _date(now: int) -> bytes:
+    return f"date: {formatdate(now, usegmt=True)}\r\n".encode()

@@ -1,80 +1,70 @@
-"""Serving an application in a loop: where a request is forwarded, one thread does all that it takes."""
+"""The HTTP/1.1 server: an event loop that accepts connections, and a few threads for what would hold it up."""
 
 import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic
 
-from peerbus.http.connection import Line
+from peerbus.errors import NotReady
+from peerbus.future import Future
+from peerbus.http.connection import Connection
 from peerbus.http.event_loop import Loop
+from peerbus.http.known_heads import KnownHeads
 from peerbus.http.listener import BACKLOG, MAX_CONNECTIONS, Stoppable, url_of
-from peerbus.http.parser import KnownHeads, Request
-from peerbus.http.request_cycle import Turn
-from peerbus.http.timeouts import LOOK_SECONDS, TIMEOUTS, BodyTimeouts, Timeouts
-from peerbus.http.tls import Certificate, shown
-from peerbus.http.types import Application, Environ
+from peerbus.http.timeouts import TIMEOUTS, BodyMemory, Timeouts
+from peerbus.http.tls import Certificate, server_context
+from peerbus.http.types import Head, Reply, Request, Router
 
 log = logging.getLogger(__name__)
 
-MOST_GATHERED = 64 << 10
+LARGE = 1 << 20
+"""Bytes of a body from which on a request is answered in a thread: decoding it takes milliseconds."""
+BODIES = 32
+"""Bodies of the largest size that may come at one time."""
 TLS_SECONDS = 10.0
-"""How long a client may take until it speaks TLS, where it must."""
+"""How long a client may take for the handshake of TLS."""
 
 
-class LoopServer(Stoppable):
-    """One HTTP/1.1 server on a bound socket.
+class Server(Stoppable):
+    """Serves the routes of a router on a bound socket.
 
-    What `peerbus.serving.Server` is for calls that are work; this is for calls that are passed on. The thread that
-    reads a request sends it on, and the one that reads the answer, which is the same, sends that back: a request
-    wakes two threads less, which is most of what it takes (docs/performance.md).
+    The thread of the loop reads requests, answers them where their route allows it, and sends the answers. Pages, and
+    requests with bodies of `LARGE` bytes or more, are answered in one of `threads` other threads.
     """
 
     def __init__(
         self,
-        app: Application,
+        router: Router,
         loop: Loop,
         listener: socket.socket,
         threads: int,
-        at_once: Collection[tuple[str, str]] = (),
-        max_body: int = MOST_GATHERED,
+        max_body: int,
         before_stop: Callable[[], None] = lambda: None,
         timeouts: Timeouts = TIMEOUTS,
         certificate: Certificate | None = None,
     ) -> None:
-        """Takes the socket over: it is closed when the server stops; the loop stays its owner's.
+        """Take the socket over; it is closed when the server stops. The loop stays its owner's.
 
-        Requests whose method and path are in `at_once` are given to `app` in the loop, if they came whole: it must not
-        block then. All others are given to it by a thread, of which there are as many as `threads`; one with a body of
-        more than `max_body` bytes, or so many that they come in pieces, before that is there: `app` may refuse it.
-        `before_stop` is called once when stopping begins, to let blocked requests end. With a
-        `certificate` it is served by https.
+        `max_body` is the size of the largest body that any route takes. `before_stop` is called once when stopping
+        begins, to let waiting requests end. With a `certificate` the server speaks https.
         """
         super().__init__(before_stop)
         self.loop = loop
         self.url = url_of(listener, secured=certificate is not None)
+        self.router = router
+        self.heads: KnownHeads[Head] = KnownHeads()
         self.timeouts = timeouts
-        self.most_gathered = min(max_body, MOST_GATHERED)
-        """Bytes of the largest body that the loop waits for before it gives a request away."""
-        self.stopping = False
-        """Whether connections are closed when they are answered on."""
-        self.heads: KnownHeads[Request] = KnownHeads()
-        """The heads that came on any connection."""
-        self._app = app
+        self.bodies = BodyMemory(loop.events, BODIES * max_body)
+        self.is_stopping = False
         self._listener = socket.socket(fileno=listener.detach())
-        self._at_once = frozenset(at_once)
-        self._tls = shown(certificate) if certificate else None
+        self._tls = server_context(certificate) if certificate else None
         self._accepting: asyncio.Server
-        self._lines: set[Line] = set()
-        self._gone = threading.Event()
-        """Set when the server is stopping, and all connections are closed."""
+        self._connections: set[Connection] = set()
+        self._all_closed = threading.Event()
+        """Set when the server is stopping and has no connection left."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="serving")
-        self._slow_bodies = BodyTimeouts(threads, Turn.give_up, timeouts.body)
-        self._at: dict[int, tuple[Turn, Environ]] = {}
-        """The request that each thread is at."""
-        self._looking = False
 
     def start(self) -> None:
         """Begin to serve."""
@@ -82,71 +72,42 @@ class LoopServer(Stoppable):
 
     def _end(self, seconds: float) -> bool:
         self.loop.call(self._close)
-        ended = self._gone.wait(seconds)
+        ended = self._all_closed.wait(seconds)
         self.loop.call(self._abort)
         self._threads.shutdown(wait=False, cancel_futures=True)
         return ended
 
-    # What the lines call, in the loop
+    # What the connections call, in the loop
 
-    def came(self, line: Line) -> None:
-        """A client is connected."""
-        self._lines.add(line)
-        if self.stopping or len(self._lines) > MAX_CONNECTIONS:
-            line.abort()
+    def opened(self, connection: Connection) -> None:
+        """A client connected."""
+        self._connections.add(connection)
+        if self.is_stopping or len(self._connections) > MAX_CONNECTIONS:
+            connection.abort()
 
-    def went(self, line: Line) -> None:
-        """A connection is closed."""
-        self._lines.discard(line)
-        if self.stopping and not self._lines:
-            self._gone.set()
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        if self.is_stopping and not self._connections:
+            self._all_closed.set()
 
-    def give(self, turn: Turn) -> None:
-        """Give a request to the application."""
-        environ = turn.begin()
-        if turn.complete and (environ["REQUEST_METHOD"], environ["PATH_INFO"]) in self._at_once:
-            self._run(turn, environ)
-            return
+    def answer(self, request: Request) -> Reply | Future[Reply]:
+        """Answer a request, in the loop or in another thread."""
+        route = request.head.route
+        if route.in_loop and len(request.body) < LARGE:
+            return route.answer(request)
+        future: Future[Reply] = Future()
         try:
-            self._threads.submit(self._run_in_a_thread, turn, environ)
+            self._threads.submit(_answer_in_thread, request, future)
         except RuntimeError:
-            turn.respond(503, [], b"")
+            return route.failed(request, NotReady("The server has no thread for this request now."))
+        return future
 
-    # What it does
-
-    def _run(self, turn: Turn, environ: Environ) -> None:
-        try:
-            self._app(environ, turn.respond)
-        except Exception:
-            log.exception("%s %s failed", environ.get("REQUEST_METHOD"), environ.get("PATH_INFO"))
-            turn.respond(500, [], b"")
-
-    def _run_in_a_thread(self, turn: Turn, environ: Environ) -> None:
-        if turn.answered:  # it was refused for want of a thread, but the pool had taken it already
-            return
-        me = threading.get_ident()
-        self._at[me] = turn, environ
-        if not turn.complete:
-            self.loop.call(self._keep_looking)
-        try:
-            self._run(turn, environ)
-        finally:
-            del self._at[me]
-
-    def _keep_looking(self) -> None:
-        """Cut off who sends a body too slowly, while threads are at work."""
-        if not self._looking:
-            self._look()
-
-    def _look(self) -> None:
-        self._slow_bodies.cut(self._at.copy(), monotonic())
-        self._looking = bool(self._at)
-        if self._looking:
-            self.loop.events.call_later(LOOK_SECONDS, self._look)
+    # What it does itself
 
     async def _accept(self) -> asyncio.Server:
         return await self.loop.events.create_server(
-            lambda: Line(self),
+            lambda: Connection(self),
             sock=self._listener,
             backlog=BACKLOG,
             ssl=self._tls,
@@ -154,14 +115,22 @@ class LoopServer(Stoppable):
         )
 
     def _close(self) -> None:
-        """Take no more connections, and close each when it is answered on."""
-        self.stopping = True
+        """Accept no more connections, and close each when it is answered."""
+        self.is_stopping = True
         self._accepting.close()
-        for line in list(self._lines):
-            line.stop()
-        if not self._lines:
-            self._gone.set()
+        for connection in list(self._connections):
+            connection.stop()
+        if not self._connections:
+            self._all_closed.set()
 
     def _abort(self) -> None:
-        for line in list(self._lines):
-            line.abort()
+        for connection in list(self._connections):
+            connection.abort()
+
+
+def _answer_in_thread(request: Request, future: Future[Reply]) -> None:
+    reply = request.head.route.answer(request)
+    if isinstance(reply, Future):
+        reply.add_done_callback(lambda done: future.set_result(done.result()))
+    else:
+        future.set_result(reply)

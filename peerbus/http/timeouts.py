@@ -1,61 +1,92 @@
-"""Clients that send a body slowly, or never end it, and how the threads that wait for them get free."""
+"""How long clients may take, and how much memory the bodies that come may fill."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
 
-from peerbus.http.types import Environ, has_unread_body
-
-LARGEST_HEAD = 64 << 10
-"""Bytes of a request's head."""
-BODY_SECONDS = 30.0
-"""How long a body may take to come."""
+LEAST_SECONDS = 0.5
+"""Time that a large body has at least, however many others wait for memory."""
+CHECK_SECONDS = 0.1
+"""Time between two checks for slow senders while others wait for memory."""
 
 
 class Timeouts(NamedTuple):
-    """How many seconds a client may take: for the head of a request, also to begin one, and for its body."""
+    """Seconds that a client may take: for the head of a request, also to begin one, and for its body."""
 
     head: float = 30.0
-    body: float = BODY_SECONDS
+    body: float = 30.0
 
 
 TIMEOUTS = Timeouts()
 
 
-LOOK_SECONDS = 0.1
-"""How often a server looks who sends a body slowly."""
-LEAST_SECONDS = 0.5
-"""How long it may take at least, however many others are waited for."""
+class Claim:
+    """Memory that one body may fill. A claim waits until it is granted."""
 
-Request = tuple[Any, Environ]
-"""What a server's thread is at: whatever stands for the connection, and the request."""
+    __slots__ = ("cut_off", "granted", "is_granted", "since", "size")
+
+    def __init__(self, size: int, granted: Callable[[], None], cut_off: Callable[[], None]) -> None:
+        self.size = size
+        self.granted = granted
+        self.cut_off = cut_off
+        self.is_granted = False
+        self.since = 0.0
 
 
-class BodyTimeouts:
-    """Cuts off who sends a body too slowly, so that none of a server's threads waits for one for ever.
+class BodyMemory:
+    """Bounds the memory of all large bodies that come at one time.
 
-    While more than three quarters of the threads wait for bodies, those that wait the longest are freed long
-    before their time: whoever comes later must find a thread.
+    Claims are granted in their order, as memory is free. While claims wait, the bodies that have been coming for the
+    longest time are cut off, each after `LEAST_SECONDS`: slow senders cannot keep others out.
     """
 
-    def __init__(self, threads: int, cut_off: Callable[[Any], None], seconds: float = BODY_SECONDS) -> None:
-        """A body of one of so many `threads` may take so many `seconds`; `cut_off` then ends the reading."""
-        self._cut_off = cut_off
-        self._most = threads * 3 // 4
-        self._seconds = seconds
-        self._since: dict[int, tuple[float, Request]] = {}
-        """When each thread that waits for a body was first seen to, in seconds of the caller's clock."""
+    def __init__(self, events: asyncio.AbstractEventLoop, limit: int) -> None:
+        """`limit` is in bytes; a claim on more is a claim on all of it."""
+        self._events = events
+        self._limit = self._free = limit
+        self._granted: dict[Claim, None] = {}
+        self._waiting: deque[Claim] = deque()
+        self._is_checking = False
 
-    def cut(self, at: Mapping[int, Request], now: float) -> None:
-        """Cut off whose time is up, given which request each thread is at; to be called again and again."""
-        since: dict[int, tuple[float, Request]] = {}
-        for thread, request in at.items():
-            if has_unread_body(request[1]):
-                known = self._since.get(thread)
-                since[thread] = known if known and known[1] is request else (now, request)
-        self._since = since
-        too_many = len(since) - self._most
-        for place, (begun, request) in enumerate(sorted(since.values(), key=lambda each: each[0])):
-            if now - begun >= (min(LEAST_SECONDS, self._seconds) if place < too_many else self._seconds):
-                connection, environ = request
-                if environ.pop("wsgi.input", None) is not None:  # or else it has just been read
-                    self._cut_off(connection)
+    def claim(self, size: int, granted: Callable[[], None], cut_off: Callable[[], None]) -> Claim:
+        """Claim memory for a body of `size` bytes.
+
+        `granted` is called when the body may come, possibly before this returns, and `cut_off` if it takes too long.
+        """
+        claim = Claim(min(size, self._limit), granted, cut_off)
+        self._waiting.append(claim)
+        self._grant()
+        if self._waiting and not self._is_checking:
+            self._is_checking = True
+            self._events.call_later(CHECK_SECONDS, self._check)
+        return claim
+
+    def release(self, claim: Claim) -> None:
+        """End a claim, granted or not."""
+        if claim.is_granted:
+            del self._granted[claim]
+            self._free += claim.size
+            self._grant()
+        else:
+            self._waiting.remove(claim)
+
+    def _grant(self) -> None:
+        while self._waiting and self._waiting[0].size <= self._free:
+            claim = self._waiting.popleft()
+            self._free -= claim.size
+            claim.is_granted, claim.since = True, self._events.time()
+            self._granted[claim] = None
+            claim.granted()
+
+    def _check(self) -> None:
+        while self._waiting and self._granted:
+            oldest = next(iter(self._granted))
+            if self._events.time() - oldest.since < LEAST_SECONDS:
+                break
+            oldest.cut_off()
+            if oldest in self._granted:
+                self.release(oldest)
+        self._is_checking = bool(self._waiting)
+        if self._is_checking:
+            self._events.call_later(CHECK_SECONDS, self._check)

@@ -1,4 +1,4 @@
-"""How long a client is waited for."""
+"""A deadline that moves often."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,40 +6,42 @@ from math import inf
 
 
 class Timer:
-    """Goes off when something waited for did not happen in time; moving it ahead costs next to nothing."""
+    """Calls a function when a deadline passes; moving the deadline ahead costs next to nothing."""
 
-    def __init__(self, events: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+    __slots__ = ("_deadline", "_events", "_expired", "_handle")
+
+    def __init__(self, events: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
         self._events = events
-        self._ring = ring
+        self._expired = expired
         self._deadline = inf
-        self._timer: asyncio.TimerHandle | None = None
-        """Looks whether it is time, at the deadline or before."""
+        self._handle: asyncio.TimerHandle | None = None
+        """Checks the deadline, when it passes or before."""
 
     def set(self, seconds: float) -> None:
-        """Go off in so many seconds, unless set anew before."""
+        """Let the deadline be in so many seconds."""
         self._deadline = self._events.time() + seconds
-        if self._timer is None or self._timer.when() > self._deadline:
-            self._look_in(seconds)
+        if self._handle is None or self._handle.when() > self._deadline:
+            self._check_in(seconds)
 
-    def put_off(self) -> None:
-        """Do not go off, until set."""
+    def stop(self) -> None:
+        """Have no deadline until one is set."""
         self._deadline = inf
 
     def cancel(self) -> None:
-        """Never go off again."""
-        self.put_off()
-        if self._timer:
-            self._timer.cancel()
+        """Have no deadline any more."""
+        self.stop()
+        if self._handle:
+            self._handle.cancel()
 
-    def _look_in(self, seconds: float) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self._timer = self._events.call_later(seconds, self._look)
+    def _check_in(self, seconds: float) -> None:
+        if self._handle:
+            self._handle.cancel()
+        self._handle = self._events.call_later(seconds, self._check)
 
-    def _look(self) -> None:
-        self._timer = None
+    def _check(self) -> None:
+        self._handle = None
         left = self._deadline - self._events.time()
         if left <= 0:
-            self._ring()
+            self._expired()
         elif left < inf:
-            self._look_in(left)
+            self._check_in(left)

@@ -30,7 +30,7 @@ def certificate_in(file: Path | None, key: Path | None) -> Certificate | None:
     return Certificate(file.resolve(), key.resolve())
 
 
-def shown(certificate: Certificate) -> ssl.SSLContext:
+def server_context(certificate: Certificate) -> ssl.SSLContext:
     """What a server speaks TLS with, 1.2 or later, that shows a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -1,27 +1,123 @@
-"""What a server runs: an application takes a request as WSGI has it, and answers it now or later."""
+"""What passes between a connection and the application behind it: heads, requests, routes and replies."""
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol
 
-Environ = dict[str, Any]
-"""A request as WSGI gives it; who reads its body to the end takes `wsgi.input` out of it."""
-Headers = list[tuple[str, str]]
-Respond = Callable[[int, Headers, bytes], None]
-"""Sends the answer to a request: status, headers, body. From any thread; all but the first answer are ignored."""
-Parts = Generator[bytes, None, None]
-RespondInParts = Callable[[int, Headers, Parts], None]
-"""Sends an answer whose body is a generator's parts, each made when the client took the one before.
+from peerbus.future import Future
 
-It returns when the generator is at its end, or made a part that is not sent because the client is gone, and is closed.
-"""
-Application = Callable[[Environ, Respond], None]
-"""Takes one request, which is its own until it returns, and sees to it that it is answered, now or later."""
-
-IN_PARTS = "peerbus.in_parts"
-"""In a request: what sends an answer in parts (`RespondInParts`)."""
+Headers = Sequence[tuple[str, str]]
 
 
-def has_unread_body(environ: Environ) -> bool:
-    """Who reads a body to its end takes it out of the request."""
-    has_body = environ.get("CONTENT_LENGTH", "").strip("0") or "HTTP_TRANSFER_ENCODING" in environ
-    return "wsgi.input" in environ and bool(has_body)
+class Head:
+    """What the head of a request says. It never changes, so one object serves every request with the same bytes.
+
+    Header names are in lower case; the values of a repeated header are joined by commas. `length` is the declared
+    length of the body in bytes, 0 without a body and for a `chunked` one.
+    """
+
+    __slots__ = (
+        "chunked",
+        "expects_continue",
+        "headers",
+        "is_old",
+        "keep_alive",
+        "length",
+        "method",
+        "path",
+        "query",
+        "route",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: dict[str, str],
+        *,
+        is_old: bool = False,
+        keep_alive: bool = True,
+        chunked: bool = False,
+    ) -> None:
+        """`is_old` is for HTTP/1.0."""
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.is_old = is_old
+        self.keep_alive = keep_alive
+        self.chunked = chunked
+        self.length = int(headers.get("content-length", 0))
+        self.expects_continue = "expect" in headers and not is_old
+        self.route: Route
+        """Where requests with this head go; set by the server."""
+
+    @property
+    def call(self) -> str:
+        """Method and path, as errors and logs name them."""
+        return f"{self.method} {self.path.encode('latin-1').decode(errors='replace')}"
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows."""
+        return self.chunked or self.length > 0
+
+
+class Request:
+    """One request: its head, the whole of its body, and the address of its client."""
+
+    __slots__ = ("body", "checks", "client", "head", "is_admitted", "waits")
+
+    def __init__(self, head: Head, body: bytes, client: str) -> None:
+        self.head = head
+        self.body = body
+        self.client = client
+        self.is_admitted = False
+        """Whether the guards of its route let it in already."""
+        self.checks: list[Callable[[Any], None]] = []
+        """What the guards have yet to check, once the request is decoded; each may raise."""
+        self.waits = False
+        """Whether its answer may wait for a message as long as the caller said."""
+
+
+class Sink(Protocol):
+    """Where a stream goes."""
+
+    async def write(self, part: bytes) -> bool:
+        """Send a part and wait until the connection took it; false where the client is gone."""
+
+
+class Reply(NamedTuple):
+    """A status, headers and a body, ready to be sent.
+
+    A body may come in several pieces. `on_lost` is called in the loop if the client does not get the reply. With
+    `stream` there is no body: the coroutine that it makes writes one, for as long as it likes.
+    """
+
+    status: int
+    body: bytes
+    headers: Headers
+    on_lost: Callable[[], None] | None = None
+    stream: Callable[[Sink], Coroutine[Any, Any, None]] | None = None
+
+
+class Route(Protocol):
+    """What happens to the requests that have one head."""
+
+    max_body: int
+    """Bytes of the largest body that is taken."""
+    in_loop: bool
+    """Whether `answer` may be called in the event loop: it blocks nothing then."""
+
+    def refuse(self, request: Request) -> Reply | None:
+        """The reply that refuses a request by its head alone; None admits it."""
+
+    def answer(self, request: Request) -> Reply | Future[Reply]:
+        """Answer a request whose body came, now or later."""
+
+    def failed(self, request: Request, error: Exception) -> Reply:
+        """The reply to a request that cannot be answered because of `error`."""
+
+
+Router = Callable[[Head], Route]
+"""Finds the route of a head."""

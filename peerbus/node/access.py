@@ -1,14 +1,10 @@
 """What a peer node asks of its own callers."""
 
-from collections.abc import Callable
 from hmac import compare_digest
-from typing import Any
 
 from peerbus.errors import Unauthorized
-from peerbus.future import Future
-from peerbus.http.handler import Handler
-from peerbus.http.reply import Reply
-from peerbus.http.types import Environ
+from peerbus.http.handler import Guard
+from peerbus.http.types import Request
 from peerbus.node.server_client import ServerClient
 from peerbus.wire.endpoints import Access, Endpoint
 from peerbus.wire.tokens import carried, hash_of
@@ -21,25 +17,13 @@ class AccessControl:
         self._expected = hash_of(token)
         self._index = index
 
-    def ask(self, environ: Environ) -> None:
-        """Raise `Unauthorized` for who does not show it."""
-        shown = hash_of(carried(environ.get("HTTP_AUTHORIZATION", "")))
+    def admit(self, request: Request) -> None:
+        """Admit a caller that shows the token; raises `Unauthorized`."""
+        shown = hash_of(carried(request.head.headers.get("authorization", "")))
         of_peer = hash_of(self._index.peer_token) if self._index.peer_token else b""
         if not (compare_digest(shown, self._expected) or compare_digest(shown, of_peer)):
             raise Unauthorized("This peer node asks for its token: send it as 'Authorization: Bearer TOKEN'.")
 
-    def admit(self, environ: Environ) -> Callable[[Any], None]:
-        """Ask, and then ask nothing more about the request."""
-        self.ask(environ)
-        return lambda _: None
-
-    def asked(self, endpoint: Endpoint, handler: Handler) -> Handler:
-        """The handler of a call, behind the question, unless anyone may make the call."""
-        if endpoint.access is Access.ANYONE:
-            return handler
-
-        def handle(environ: Environ) -> Reply | Future[Reply]:
-            self.ask(environ)
-            return handler(environ)
-
-        return handle
+    def guards(self, endpoint: Endpoint) -> list[Guard]:
+        """What admits callers to one call."""
+        return [] if endpoint.access is Access.ANYONE else [self.admit]

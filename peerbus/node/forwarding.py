@@ -1,7 +1,7 @@
 """Forwarding: an application's call to its peer node becomes the same call to the indexing server."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cache, partial
 from string import punctuation
@@ -13,10 +13,9 @@ from msgspec import Raw
 
 from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized
 from peerbus.future import Future, settle
-from peerbus.http.handler import WAITS
-from peerbus.http.reply import Reply
-from peerbus.http.request import read_body
-from peerbus.http.types import Environ
+from peerbus.http.handler import Guard
+from peerbus.http.reply import JSON as JSON_REPLY
+from peerbus.http.types import Reply, Request
 from peerbus.http.upstream.connection import Received
 from peerbus.node.answer_hooks import ANSWER_HOOKS, Answered, topic_of
 from peerbus.node.identity import fill_in_body, fill_in_query
@@ -72,6 +71,7 @@ class Forwarding:
         requeue: Requeue,
         max_body: int,
         workers: Executor,
+        guards: Sequence[Guard] = (),
     ) -> None:
         """`workers` do what may block."""
         self._name = endpoint.name
@@ -82,7 +82,8 @@ class Forwarding:
         self._index = index
         self._membership = membership
         self._undelivered = requeue
-        self._max_body = max_body
+        self.guards = guards
+        self.max_body = max_body
         self._workers = workers
         self._hook = ANSWER_HOOKS.get(endpoint.name)
         self._alone = endpoint.name in CHANGES_MEMBERSHIP
@@ -90,19 +91,18 @@ class Forwarding:
         self._send = partial(index.send, endpoint.method, again=again)
         self._request: type[msgspec.Struct] = endpoint.request
 
-    def __call__(self, environ: Environ) -> Future[Reply]:
+    def __call__(self, request: Request) -> Future[Reply]:
         """Forward one call; raises what keeps it from being forwarded."""
-        call = self._call(environ)
-        if call.wait:
-            environ[WAITS] = True
+        call = self._call(request)
+        request.waits = bool(call.wait)
         if self._alone:
             return self._in_a_worker(partial(self._forward_alone, call))
         return self._forward(call)
 
-    def _call(self, environ: Environ) -> Call:
-        body = read_body(environ, self._max_body)
-        headers = JSON_HEADERS if environ.get("CONTENT_TYPE") == JSON else _headers(environ, body)
-        query = environ["QUERY_STRING"]
+    def _call(self, request: Request) -> Call:
+        body, query = request.body, request.head.query
+        content_type = request.head.headers.get("content-type")
+        headers = JSON_HEADERS if content_type == JSON else _headers(content_type, body)
         fields: Fields | None = None
         wait = 0.0
         if self._in_query and not body:
@@ -197,18 +197,17 @@ class Forwarding:
                 log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
         if received.status != 200:
             return Reply(received.status, received.body, _passed_on(received))
-        take_back = None
+        on_lost = None
         if call.wait and call.fields:  # what a pull that waited brought, if its caller is gone
-            take_back = partial(self._undelivered.hand_back, topic_of(call.fields), received.body)
-        return Reply(200, received.body, take_back=take_back)
+            on_lost = partial(self._undelivered.hand_back, topic_of(call.fields), received.body)
+        return Reply(200, received.body, JSON_REPLY, on_lost)
 
 
 def _quoted(query: str) -> str:
     return query if query.isascii() else quote(query, safe=punctuation, encoding="latin-1")
 
 
-def _headers(environ: Environ, body: bytes) -> tuple[str, ...]:
-    content_type = environ.get("CONTENT_TYPE")
+def _headers(content_type: str | None, body: bytes) -> tuple[str, ...]:
     if not body:
         return JSON_HEADERS
     return (f"Content-Type: {content_type}",) if content_type else ("Content-Type:",)

@@ -1,6 +1,7 @@
 """Who may do what, where tokens are asked for."""
 
 from collections.abc import Callable
+from functools import partial
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
@@ -8,8 +9,8 @@ from msgspec import UNSET
 
 from peerbus.broker import Overview
 from peerbus.errors import Forbidden, TopicNotFound, Unauthorized
-from peerbus.http.handler import Admit
-from peerbus.http.types import Environ
+from peerbus.http.handler import Guard
+from peerbus.http.types import Request as HttpRequest
 from peerbus.wire.endpoints import Access, Endpoint
 from peerbus.wire.protocol import RegisterRequest, Request
 from peerbus.wire.tokens import carried, hash_of, new_token, peer_in
@@ -42,32 +43,32 @@ class AccessControl:
         self._enrolment = hash_of(tokens.enrolment)
         self._admin = hash_of(tokens.admin) if tokens.admin else None
 
-    def admits(self, endpoint: Endpoint) -> list[Admit]:
-        """What lets callers in to one call; raises `Unauthorized`, and `Forbidden` for what is not theirs to do."""
+    def guards(self, endpoint: Endpoint) -> list[Guard]:
+        """What admits callers to one call; raises `Unauthorized`, and `Forbidden` for what is not theirs to do."""
         if endpoint.access is Access.ANYONE:
             return []
-        access, check = endpoint.access, CHECKS[endpoint.access]
+        return [partial(self._admit, endpoint.access)]
 
-        def admit(environ: Environ) -> Callable[[Request], None]:
-            caller = self.caller(environ)
-            if access is Access.ADMIN:
-                admins_only(caller)
-            return lambda request: check(self._broker, self._known(caller.token), request)
+    def admit_admin(self, request: HttpRequest) -> None:
+        """Admit an admin to what has no fields; raises `Unauthorized` and `Forbidden`."""
+        admins_only(self._caller(request))
 
-        return [admit]
+    def admit_peer(self, request: HttpRequest) -> None:
+        """Admit a peer that asks for itself, and an admin; raises `Unauthorized`, and `Forbidden` later."""
+        self._admit(Access.PEER, request)
 
-    def admit_admin(self, environ: Environ) -> None:
-        """Let an admin in, to what has no fields; raises `Unauthorized` and `Forbidden`."""
-        admins_only(self.caller(environ))
+    def _admit(self, access: Access, request: HttpRequest) -> None:
+        caller = self._caller(request)
+        if access is Access.ADMIN:
+            admins_only(caller)
+        request.checks.append(partial(self._check, access, caller.token))
 
-    def admit_peer(self, environ: Environ) -> Callable[[Any], None]:
-        """Let a peer in that asks for itself, and an admin; raises `Unauthorized`, and `Forbidden` later."""
-        caller = self.caller(environ)
-        return lambda request: _check_peer(self._broker, self._known(caller.token), request)
+    def _check(self, access: Access, token: str, fields: Request) -> None:
+        CHECKS[access](self._broker, self._known(token), fields)
 
-    def caller(self, environ: Environ) -> Caller:
-        """Who makes a request; raises `Unauthorized`."""
-        token = carried(environ.get("HTTP_AUTHORIZATION", ""))
+    def _caller(self, request: HttpRequest) -> Caller:
+        """The caller of a request; raises `Unauthorized`."""
+        token = carried(request.head.headers.get("authorization", ""))
         if not token:
             raise Unauthorized("This server asks for a token: send it as 'Authorization: Bearer TOKEN'.")
         return self._known(token)

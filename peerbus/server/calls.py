@@ -6,12 +6,14 @@ Each function takes the broker and the decoded request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Raw
 
 from peerbus.errors import NotReady
 from peerbus.future import Future
+from peerbus.http.event_loop import Steps
+from peerbus.http.handler import Handover
 from peerbus.server import listings
 from peerbus.wire import protocol as wire
 from peerbus.wire.tokens import hash_of
@@ -101,13 +103,6 @@ def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.Unsubscribe
     discarded = broker.unsubscribe(r.peer_id, r.topic)
     sentence = f"Peer '{r.peer_id}' is no longer subscribed to topic '{r.topic}'." + also_discarded(discarded)
     return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
-
-
-class Handover(NamedTuple):
-    """An answer that hands messages over, and what takes them back where it does not arrive."""
-
-    answer: wire.Answer
-    take_back: Callable[[], None] | None
 
 
 def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Future[Handover]:
@@ -226,8 +221,8 @@ def readyz(broker: Overview, _: wire.EmptyRequest) -> wire.Answer:
     return wire.Answer(message="Ready.")
 
 
-Call = Callable[[Any, Any], wire.Answer | Future[Handover]]
-"""Takes the broker and a decoded request; returns the answer, now or later."""
+Call = Callable[[Any, Any], wire.Answer | Future[Handover] | Steps[wire.Answer]]
+"""Takes the broker and a decoded request; returns the answer, now, later, or in steps."""
 
 CALLS: dict[str, Call] = {
     "register_peer_node": register_peer_node,

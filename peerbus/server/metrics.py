@@ -6,6 +6,7 @@ from itertools import islice
 from prometheus_client import Metric
 
 from peerbus.broker import Overview
+from peerbus.http.event_loop import Loop
 from peerbus.http.metrics import counter, gauge, histogram
 from peerbus.storage.group_commit import InMemory
 
@@ -13,7 +14,9 @@ TOPICS_AT_ONCE = 1000
 """Topics looked at in one go, so that nobody waits long for the broker."""
 
 
-def broker_metrics(broker: Overview, memory_limit: int, journal: InMemory, streams: int) -> Iterator[Metric]:
+def broker_metrics(
+    broker: Overview, memory_limit: int, journal: InMemory, streams: int, loop: Loop
+) -> Iterator[Metric]:
     """What a broker did and holds, and what keeping it costs; none of it grows with the number of peers or topics."""
     stats = broker.stats()
     yield counter("messages_published", "Messages published.", stats.published)
@@ -36,6 +39,8 @@ def broker_metrics(broker: Overview, memory_limit: int, journal: InMemory, strea
     yield gauge("memory_bytes", "What messages and message ids count for in memory.", stats.memory_bytes)
     yield gauge("memory_limit_bytes", "What they may count for: --max-bytes.", memory_limit)
     yield gauge("stored_bytes", "What is taken up on disk.", stats.stored_bytes)
+    meaning = "How late timers of the event loop were: as long as single turns of it took."
+    yield histogram("loop_lag_seconds", meaning, loop.lag)
     if journal.commits is not None:
         meaning = "Transactions that wrote to the disk, until it was flushed."
         yield histogram("journal_commit_duration_seconds", meaning, journal.commits)

@@ -1,10 +1,11 @@
 """The addresses at which peers may have themselves called."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from peerbus.errors import AddressNotAllowed, BadRequest, StartError
-from peerbus.http.types import Environ
+from peerbus.http.types import Request
 from peerbus.http.upstream.pool import host_of
 from peerbus.wire.protocol import RegisterRequest
 
@@ -35,9 +36,9 @@ class PeerAddresses:
             else:
                 self._names.add(entry.lower())
 
-    def admit(self, environ: Environ) -> Callable[[RegisterRequest], None]:
-        """What checks the address that a caller is to register with."""
-        return lambda request: self._check(environ["REMOTE_ADDR"], request)
+    def admit(self, request: Request) -> None:
+        """Have the address checked that a caller registers with."""
+        request.checks.append(partial(self._check, request.client))
 
     def _check(self, caller: str, request: RegisterRequest) -> None:
         """Raise `AddressNotAllowed` unless the caller may register with this address, or has none."""

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from peerbus.broker import Limits
 from peerbus.http.dispatch import Dispatch, new_durations
+from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import MAX_STREAMS, Streams
-from peerbus.http.flask_app import create_app
-from peerbus.http.handler import Admit, answering
+from peerbus.http.flask_app import FlaskHandler, create_app
+from peerbus.http.handler import CallHandler, Guard
 from peerbus.http.metrics import metrics_page
 from peerbus.http.middleware import NO_GUARDS, Guards, guarded
 from peerbus.http.pages import pages
+from peerbus.http.server import Server
 from peerbus.http.tls import Certificate
 from peerbus.server import process_memory as heap
 from peerbus.server.access import AccessControl, Tokens
@@ -24,7 +26,6 @@ from peerbus.server.metrics import broker_metrics
 from peerbus.server.notifier import Notifier
 from peerbus.server.peer_addresses import PeerAddresses
 from peerbus.server.streams import PATIENCE_SECONDS, PING_SECONDS, BrokerStreams
-from peerbus.serving import Server
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.wire.protocol import RegisterRequest
@@ -44,7 +45,8 @@ class ServerOptions:
     """How an indexing server is run."""
 
     limits: Limits = field(default_factory=Limits)
-    threads: int = 256
+    threads: int = 16
+    """Threads for pages and for large bodies."""
     max_body: int = 16 << 20
     """Bytes of the largest body taken."""
     guards: Guards = NO_GUARDS
@@ -72,26 +74,39 @@ class IndexingServer:
         self._notifier = Notifier(options.peer_ca)
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
-        self._addresses = options.addresses
-        self._callers = AccessControl(self.broker, options.tokens) if options.tokens else None
-        routes = {
-            row: answering(
-                row, partial(CALLS[row.name], self.broker), options.max_body, self._journal.keep, self._admits(row)
+        self._loop = Loop("loop")
+        access = AccessControl(self.broker, options.tokens) if options.tokens else None
+        handlers = {
+            row: CallHandler(
+                row,
+                partial(CALLS[row.name], self.broker),
+                options.max_body,
+                self._loop.run_steps,
+                self._journal.keep,
+                _guards(row, access, options.addresses),
             )
             for row in (*ENDPOINTS, *HEALTH)
         }
         durations = new_durations()
-        source = BrokerStreams(self.broker, self._journal, limits.max_wait, options.ping_seconds, options.patience)
-        streams = Streams(source, options.max_streams, self._callers.admit_peer if self._callers else None)
-        metrics = metrics_page(
-            durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count)
+        source = BrokerStreams(
+            self.broker, self._journal, self._loop, limits.max_wait, options.ping_seconds, options.patience
         )
-        metrics = replace(metrics, admit=self._callers.admit_admin if self._callers else None)
+        streams = Streams(source, self._loop, options.max_streams, [access.admit_peer] if access else ())
+        metrics = metrics_page(
+            durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count, self._loop)
+        )
+        metrics = replace(metrics, guard=access.admit_admin if access else None)
         shown = described_index([*pages("index.html"), metrics], limits, options.tokens is not None)
-        door = Dispatch(create_app(routes, shown), routes, durations, streams)
-        app = guarded(door, options.guards, listener.getsockname()[0])
+        flask = FlaskHandler(create_app(handlers, shown))
+        router = Dispatch(flask, handlers, durations, streams).route
         self._server = Server(
-            app, listener, options.threads, before_stop=self.broker.close, certificate=options.certificate
+            guarded(router, options.guards, listener.getsockname()[0], secured=options.certificate is not None),
+            self._loop,
+            listener,
+            options.threads,
+            options.max_body,
+            before_stop=self.broker.close,
+            certificate=options.certificate,
         )
         self._pause = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
@@ -103,6 +118,7 @@ class IndexingServer:
         """Begin to serve."""
         self._journal.start()
         self._tending.start()
+        self._loop.measure_lag()
         self._server.start()
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
 
@@ -112,13 +128,9 @@ class IndexingServer:
         self._notifier.close()
         self._tending.join()
         self._journal.close()
+        self._loop.close()
         log.info("The indexing server stopped.")
         return clean
-
-    def _admits(self, row: Endpoint) -> list[Admit]:
-        """What stands between callers and a call."""
-        admits = self._callers.admits(row) if self._callers else []
-        return [*admits, self._addresses.admit] if row.request is RegisterRequest else admits
 
     def _tend(self) -> None:
         trimmed = 0
@@ -134,3 +146,9 @@ class IndexingServer:
             if freed - trimmed >= TRIM_BYTES:
                 heap.trim()
                 trimmed = freed
+
+
+def _guards(row: Endpoint, access: AccessControl | None, addresses: PeerAddresses) -> list[Guard]:
+    """What stands between callers and a call."""
+    guards = access.guards(row) if access else []
+    return [*guards, addresses.admit] if row.request is RegisterRequest else guards

@@ -1,15 +1,15 @@
 """Streams of an indexing server: each is one pull after the other."""
 
-import threading
-from time import monotonic
+import asyncio
 
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
-from peerbus.errors import NotReady, TooSlow
+from peerbus.errors import NotReady, PeerbusError, TooSlow
 from peerbus.future import Future, then
+from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import PATH, PING, Wanted, event, stream_request
 from peerbus.http.reply import failure
-from peerbus.http.types import Parts
+from peerbus.http.types import Sink
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.protocol import StreamRequest
 
@@ -35,86 +35,144 @@ class BrokerStreams:
         self,
         broker: Broker,
         journal: InMemory,
+        loop: Loop,
         max_wait: float,
         ping_seconds: float = PING_SECONDS,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         """A comment is sent when there was nothing else for `ping_seconds`, or for `max_wait`.
 
-        A reader that takes less than `PART_BYTES` in `patience` seconds is told so, and left.
+        The stream of a reader that takes less than `PART_BYTES` in `patience` seconds ends.
         """
-        self._patience = patience
-        self._broker = broker
-        self._journal = journal
-        self._wait = min(ping_seconds, max_wait)
-        self._turn = threading.Lock()
-        """Who works has it: so calls, which work meanwhile, wait for one stream and not for hundreds."""
-        self._count = 0
+        self.broker = broker
+        self.journal = journal
+        self.loop = loop
+        self.wait = min(ping_seconds, max_wait)
+        self.patience = patience
+        self.count = 0
         """Streams that are open."""
-        self._pause = threading.Event()
-        """Never set: it is waited for."""
 
-    def open(self, wanted: Wanted) -> Parts:
+    async def open(self, wanted: Wanted) -> "BrokerStream":
         """A stream of a peer's message queue, from after the last event it has; raises what a pull would raise."""
         request = stream_request(wanted.query)
         wanted.check(request)
         offset = None if wanted.last_id is None else wanted.last_id + 1
-        reader = self._broker.resume(request.peer_id, request.topic, offset)
-        return self._parts(wanted, request, reader, self._pull(wanted, request, reader, 0.0))
+        reader = self.broker.resume(request.peer_id, request.topic, offset)
+        stream = BrokerStream(self, wanted, request, reader)
+        await stream.begin()
+        self.count += 1
+        return stream
 
-    def _pull(self, wanted: Wanted, request: StreamRequest, reader: int, wait: float) -> Pulled:
-        if self._broker.closing:
-            raise NotReady("The indexing server is stopping.")
-        wanted.check(request)
-        with self._turn:
-            pulling = self._broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, reader)
-            kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: self._journal.keep(pulled))
-        return kept.result() if isinstance(kept, Future) else kept
 
-    def _parts(self, wanted: Wanted, request: StreamRequest, reader: int, pulled: Pulled) -> Parts:
-        with self._turn:
-            self._count += 1
+class BrokerStream:
+    """The stream of one reader."""
+
+    def __init__(self, streams: BrokerStreams, wanted: Wanted, request: StreamRequest, reader: int) -> None:
+        self._streams = streams
+        self._wanted = wanted
+        self._request = request
+        self._reader = reader
+        self._pulled: Pulled
+        """Messages that are handed over, from the one at `_sent` on still to be sent."""
+        self._sent = 0
+        self._missed = 0
+        self._size = 0
+        """Bytes of the last part."""
+
+    async def begin(self) -> None:
+        """Pull what is there; raises what a pull raises."""
+        await self._pull(0.0)
+
+    async def send(self, sink: Sink) -> None:
+        """Send events until the stream ends or its reader is gone; a fault becomes the last event."""
         try:
-            yield from self._parts_of(request, pulled, PING)
-            while True:
-                self._pause.wait(max(self._count * PAUSE_SECONDS, LEAST_SECONDS - self._wait))
-                pulled = self._pull(wanted, request, reader, self._wait)
-                yield from self._parts_of(request, pulled)
-        except Exception as error:  # noqa: BLE001  # the reader is told
-            yield event(failure(error, f"GET {PATH}").body, name="end")
-        finally:
-            with self._turn:
-                self._count -= 1
-
-    def _parts_of(self, request: StreamRequest, pulled: Pulled, part: bytes = b"") -> Parts:
-        """What a pull took, in parts that begin with `part`; one that is not taken goes back, with all that follow."""
-        begin, missed, size = 0, pulled.missed, 0
-        if missed:
-            part += event(b'{"missed": %d}' % missed, name="missed")
-        try:
-            while begin < len(pulled.values):
-                with self._turn:
-                    made, end = _part(pulled, begin)
-                size, before = len(made), size
-                began = monotonic()
-                yield part + made
-                part, begin, missed = b"", end, 0
-                if monotonic() - began > self._patience * max(1, (before + size) / PART_BYTES):
-                    raise TooSlow(
-                        f"The reader took less than {PART_BYTES} bytes in {self._patience:g} seconds. "
-                        "What was not sent stays in the message queue: follow it again."
-                    )
-            if part or not pulled.values:
-                yield part or PING
-        except (GeneratorExit, TooSlow):
-            attempts = None if pulled.attempts is None else pulled.attempts[begin:]
-            rest = pulled.offsets[begin:]
-            self._broker.give_back(request.peer_id, request.topic, pulled.generation, rest, attempts, missed)
+            part = PING
+            while await self._send_pulled(sink, part):
+                pause = max(self._streams.count * PAUSE_SECONDS, LEAST_SECONDS - self._streams.wait)
+                await asyncio.sleep(pause)
+                await self._pull(self._streams.wait)
+                part = b""
+        except Exception as error:  # noqa: BLE001  # the reader gets it
+            self._give_back()
+            await sink.write(event(failure(error, f"GET {PATH}").body, name="end"))
+        except asyncio.CancelledError:
+            self._give_back()
             raise
+        finally:
+            self._streams.count -= 1
+
+    def abandon(self) -> None:
+        """End the stream before anything of it was sent."""
+        self._streams.count -= 1
+        self._give_back()
+
+    async def _pull(self, wait: float) -> None:
+        streams, request = self._streams, self._request
+        if streams.broker.closing:
+            raise NotReady("The indexing server is stopping.")
+        self._wanted.check(request)
+        pulling = streams.broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, self._reader)
+        kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: streams.journal.keep(pulled))
+        if isinstance(kept, Future):
+            try:
+                self._take(await streams.loop.result_of(kept))
+            except asyncio.CancelledError:
+                kept.add_done_callback(self._take_back)
+                raise
+        else:
+            self._take(kept)
+
+    def _take(self, pulled: Pulled) -> None:
+        self._pulled, self._sent, self._missed = pulled, 0, pulled.missed
+
+    def _take_back(self, kept: Future[Pulled]) -> None:
+        """Give back what came for a reader that is gone."""
+        try:
+            self._take(kept.result())
+        except PeerbusError:
+            return
+        self._give_back()
+
+    async def _send_pulled(self, sink: Sink, part: bytes) -> bool:
+        """Send what was pulled, in parts that begin with `part`; false where the reader is gone."""
+        if self._missed:
+            part += event(b'{"missed": %d}' % self._missed, name="missed")
+        while self._sent < len(self._pulled.values):
+            made, end = _part(self._pulled, self._sent)
+            size, self._size = self._size, len(made)
+            began = self._streams.loop.events.time()
+            if not await sink.write(part + made):
+                self._give_back()
+                return False
+            part, self._sent, self._missed = b"", end, 0
+            took = self._streams.loop.events.time() - began
+            if took > self._streams.patience * max(1, (size + len(made)) / PART_BYTES):
+                raise TooSlow(
+                    f"The reader took less than {PART_BYTES} bytes in {self._streams.patience:g} seconds. "
+                    "What was not sent stays in the message queue: follow it again."
+                )
+        if part or not self._pulled.values:
+            if not await sink.write(part or PING):
+                self._give_back()
+                return False
+            self._missed = 0
+        return True
+
+    def _give_back(self) -> None:
+        """Give back what was handed over and not sent."""
+        pulled = self._pulled
+        rest = pulled.offsets[self._sent :]
+        if not (rest or self._missed):
+            return
+        attempts = None if pulled.attempts is None else pulled.attempts[self._sent :]
+        self._streams.broker.give_back(
+            self._request.peer_id, self._request.topic, pulled.generation, rest, attempts, self._missed
+        )
+        self._sent, self._missed = len(pulled.values), 0
 
 
 def _part(pulled: Pulled, begin: int) -> tuple[bytes, int]:
-    """Events of the messages from the one at `begin` on, and which is the first that is not among them."""
+    """Events of the messages from the one at `begin` on, and the first that is not among them."""
     events: list[bytes] = []
     size, end = 0, begin
     while size < PART_BYTES and end < len(pulled.values):

@@ -186,11 +186,11 @@ def _stream(service: Service) -> Schema:
 
 
 def _page(page: Page) -> Schema:
-    errors = (Unauthorized, Forbidden, InternalError) if page.admit else (InternalError,)
+    errors = (Unauthorized, Forbidden, InternalError) if page.guard else (InternalError,)
     return {
         "operationId": page.path.strip("/").replace(".", "_") or "start",
         "summary": page.description,
-        **(WITH_TOKEN if page.admit else {}),
+        **(WITH_TOKEN if page.guard else {}),
         "responses": {"200": _shown(page.description, [page]), **_refusals(errors)},
     }
 
