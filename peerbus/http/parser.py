@@ -4,43 +4,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import httptools
 
+from peerbus.http.known_heads import END, KnownHeads
 from peerbus.http.timeouts import LARGEST_HEAD
 from peerbus.http.types import Environ
 
 if TYPE_CHECKING:
     from peerbus.http.connection import Line
-
-Meaning = TypeVar("Meaning")
-
-END = b"\r\n\r\n"
-MOST = 256
-LONGEST = 1024
-
-
-class KnownHeads(Generic[Meaning]):
-    """What some of the heads that came mean: parsing one takes as long as all else that forwarding does with it.
-
-    The same bytes in the same place mean the same. Who learns one sees to it that the bytes of its body are as many as
-    it says, and were all that came with it.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, Meaning] = {}
-        self.get = self._known.get
-        """What a head means, without the empty line at its end; None where that is not known."""
-
-    def learn(self, head: bytes, meaning: Meaning) -> None:
-        """A head, without the empty line at its end, was found to mean this."""
-        if len(head) <= LONGEST:
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[head] = meaning
-
 
 NOT_HTTP = "400 Bad Request"
 TOO_LARGE = "431 Request Header Fields Too Large"

@@ -10,8 +10,9 @@ from time import monotonic
 
 from peerbus.http.connection import Line
 from peerbus.http.event_loop import Loop
+from peerbus.http.known_heads import KnownHeads
 from peerbus.http.listener import BACKLOG, MAX_CONNECTIONS, Stoppable, url_of
-from peerbus.http.parser import KnownHeads, Request
+from peerbus.http.parser import Request
 from peerbus.http.request_cycle import Turn
 from peerbus.http.timeouts import LOOK_SECONDS, TIMEOUTS, BodyTimeouts, Timeouts
 from peerbus.http.tls import Certificate, shown
