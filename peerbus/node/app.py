@@ -9,16 +9,17 @@ from pathlib import Path
 
 from flask import Flask
 
+from peerbus.future import Future, settle
 from peerbus.http.dispatch import Dispatch, new_durations
 from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import MAX_STREAMS, Streams
-from peerbus.http.flask_app import create_app, when_needed
-from peerbus.http.handler import Handler, answering
+from peerbus.http.flask_app import FlaskHandler, create_app, when_needed
+from peerbus.http.handler import CallHandler, Guard, Handler
 from peerbus.http.listener import url_of
 from peerbus.http.metrics import metrics_page
 from peerbus.http.middleware import NO_GUARDS, Guards, guarded
 from peerbus.http.pages import pages
-from peerbus.http.server import LoopServer
+from peerbus.http.server import Server
 from peerbus.http.tls import Certificate
 from peerbus.node.access import AccessControl
 from peerbus.node.calls import CALLS
@@ -80,38 +81,37 @@ class PeerNode:
             index, peer_id, address, options.lease_seconds, self.events, options.unregister_seconds
         )
         requeue = Requeue(index, self.membership, self.events, self._workers)
-        forwarded = {
-            endpoint: Forwarding(endpoint, index, self.membership, requeue, options.max_body, self._workers)
-            for endpoint in ENDPOINTS
+        access = AccessControl(options.token, index) if options.token else None
+
+        def guards(row: Endpoint) -> list[Guard]:
+            return access.guards(row) if access else []
+
+        handlers: dict[Endpoint, Handler] = {
+            row: Forwarding(row, index, self.membership, requeue, options.max_body, self._workers, guards(row))
+            for row in ENDPOINTS
         }
-        routes: dict[Endpoint, Handler] = forwarded | {
-            endpoint: answering(endpoint, partial(CALLS[endpoint.name], self), options.max_body)
-            for endpoint in NODE_ENDPOINTS
+        handlers |= {
+            row: CallHandler(row, partial(CALLS[row.name], self), options.max_body, loop.run_steps, guards=guards(row))
+            for row in NODE_ENDPOINTS
         }
         durations = new_durations()
         metrics = metrics_page(durations, lambda: node_metrics(self))
+        metrics = replace(metrics, guard=access.admit if access else None)
         self._forwarded_streams = ForwardedStreams(index, self.membership)
-        admit = None
-        if options.token:
-            callers = AccessControl(options.token, index)
-            routes = {row: callers.asked(row, handler) for row, handler in routes.items()}
-            metrics = replace(metrics, admit=callers.ask)
-            admit = callers.admit
-        self._streams = Streams(self._forwarded_streams, options.max_streams, admit)
+        self._streams = Streams(self._forwarded_streams, loop, options.max_streams, [access.admit] if access else ())
 
         def make_app() -> Flask:
             shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
-            return create_app(routes, shown)
+            return create_app(handlers, shown)
 
-        door = Dispatch(when_needed(make_app), routes, durations, self._streams)
-        app = guarded(door, options.guards, listener.getsockname()[0], options.advertise or "")
-        self._server = LoopServer(
-            app,
+        router = Dispatch(FlaskHandler(when_needed(make_app)), handlers, durations, self._streams).route
+        secured = options.certificate is not None
+        self._server = Server(
+            guarded(router, options.guards, listener.getsockname()[0], options.advertise or "", secured),
             loop,
             listener,
             options.threads,
-            at_once=[(endpoint.method, endpoint.path) for endpoint in ENDPOINTS],
-            max_body=options.max_body,
+            options.max_body,
             before_stop=self._stop_forwarding,
             certificate=options.certificate,
         )
@@ -135,10 +135,11 @@ class PeerNode:
         self.membership.start()
         log.info("Peer '%s' serves at %s.", self.peer_id, self.url)
 
-    def leave(self) -> None:
-        """Unregister, then stop."""
-        self.membership.stop()
-        self.stop()
+    def leave(self) -> Future[None]:
+        """Unregister, then stop, in the background."""
+        left: Future[None] = Future()
+        self._workers.submit(settle, left, self._leave)
+        return left
 
     def wait(self) -> bool:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
@@ -147,6 +148,10 @@ class PeerNode:
         self._loop.close()
         log.info("Peer '%s' stopped.", self.peer_id)
         return clean
+
+    def _leave(self) -> None:
+        self.membership.stop()
+        self.stop()
 
     def _stop_forwarding(self) -> None:
         """Unregister, and answer the calls that still wait for the indexing server."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from peerbus.errors import NotReady
+from peerbus.future import Future
+from peerbus.http.handler import Handover
 from peerbus.wire.protocol import Answer, EmptyRequest, EventsAnswer, NodeAnswer, Notice, PeerAnswer
 from peerbus.wire.words import counted
 
@@ -13,10 +15,10 @@ if TYPE_CHECKING:
     from peerbus.node.app import PeerNode
 
 
-def exit_peer(node: PeerNode, _: EmptyRequest) -> PeerAnswer:
+def exit_peer(node: PeerNode, _: EmptyRequest) -> Future[Handover]:
     """Unregister the peer and end its node, after this answer."""
-    node.leave()
-    return PeerAnswer(message=f"Peer '{node.peer_id}' is leaving.", peer_id=node.peer_id)
+    answer = PeerAnswer(message=f"Peer '{node.peer_id}' is leaving.", peer_id=node.peer_id)
+    return node.leave().then(lambda _: Handover(answer, None))
 
 
 def notify(node: PeerNode, notice: Notice) -> Answer:
@@ -59,7 +61,7 @@ def readyz(node: PeerNode, _: EmptyRequest) -> Answer:
     return Answer(message="Ready.")
 
 
-CALLS: dict[str, Callable[[Any, Any], Answer]] = {
+CALLS: dict[str, Callable[[Any, Any], Answer | Future[Handover]]] = {
     "exit_peer": exit_peer,
     "notify": notify,
     "events": events,

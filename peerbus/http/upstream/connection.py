@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 import httptools
 
 from peerbus.future import Future
-from peerbus.http.parser import END, KnownHeads
+from peerbus.http.known_heads import END, KnownHeads
 
 UNSAID = b"transfer-encoding"
 """What a head must not say, for it and its body to be all of an answer."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
-from peerbus.http.parser import KnownHeads
+from peerbus.http.known_heads import KnownHeads
 from peerbus.http.tls import trust
 from peerbus.http.upstream.connection import Answer, Connection, Exchange, Received
 from peerbus.http.upstream.resolver import Resolver
