@@ -112,7 +112,7 @@ def test_the_lines_of_a_trace_are_indented_below_their_event(
     logging_to: LogTo, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = logging_to("info")
-    with serve("door", {Endpoint("POST", "/fail", EmptyRequest, "Fail."): fail}) as api:
+    with serve("dispatch", {Endpoint("POST", "/fail", EmptyRequest, "Fail."): fail}) as api:
         assert api.post("/fail").status == 500
     first, *trace = log.read_text(encoding="utf-8").splitlines()
     assert first.endswith("POST /fail failed")

@@ -460,6 +460,7 @@ class _StreamSink:
         self._out.send(b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked else part)
         taken: asyncio.Future[bool] = self._events.create_future()
         self._out.when_taken(lambda is_taken: None if taken.done() else taken.set_result(is_taken))
+        await asyncio.sleep(0)  # a reader that takes everything at once leaves the others their turns
         return await taken
 
 

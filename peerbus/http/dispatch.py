@@ -8,6 +8,7 @@ from peerbus.future import Future
 from peerbus.histogram import Durations
 from peerbus.http.event_stream import PATH as STREAM_PATH
 from peerbus.http.handler import Guard, Handler
+from peerbus.http.incoming_body import too_large
 from peerbus.http.reply import failure
 from peerbus.http.types import Head, Headers, Reply, Request
 from peerbus.wire.endpoints import Endpoint
@@ -78,6 +79,8 @@ class HandlerRoute:
         if self.guards and not request.is_admitted and (refusal := self.refuse(request)):
             return refusal
         try:
+            if 0 < self.max_body < len(request.body):
+                raise too_large(self.max_body)
             reply = self._handler(request)
         except Exception as error:  # noqa: BLE001  # every error becomes an answer
             reply = failure(error, request.head.call)

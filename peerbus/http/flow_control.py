@@ -15,7 +15,7 @@ class WriteBuffer:
     wait for the rest when it is closed.
     """
 
-    __slots__ = ("_emptied", "_taken", "_transport", "_unsent", "is_full")
+    __slots__ = ("_emptied", "_is_lost", "_taken", "_transport", "_unsent", "is_full")
 
     def __init__(self, transport: asyncio.Transport, emptied: Callable[[], None]) -> None:
         """`emptied` is called when the client took what it had not taken at once."""
@@ -23,6 +23,7 @@ class WriteBuffer:
         self._emptied = emptied
         self._unsent: deque[memoryview] = deque()
         self._taken: Callable[[bool], None] | None = None
+        self._is_lost = False
         self.is_full = False
         """Whether the client has to take what was sent before more is sent."""
         transport.set_write_buffer_limits(high=1, low=0)
@@ -37,10 +38,10 @@ class WriteBuffer:
 
     def when_taken(self, taken: Callable[[bool], None]) -> None:
         """Call `taken` when the connection took all that was sent, or with false when it is lost before."""
-        if self.is_full:
+        if self.is_full and not self._is_lost:
             self._taken = taken
         else:
-            taken(True)
+            taken(not self._is_lost)
 
     def pause(self) -> None:
         """The connection takes no more for now."""
@@ -56,6 +57,7 @@ class WriteBuffer:
 
     def close(self) -> None:
         """The connection is lost, with what it did not take."""
+        self._is_lost = True
         self._unsent.clear()
         self._settle(False)
 

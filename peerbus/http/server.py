@@ -100,7 +100,7 @@ class Server(Stoppable):
         try:
             self._threads.submit(_answer_in_thread, request, future)
         except RuntimeError:
-            return route.failed(request, NotReady("The server has no thread for this request now."))
+            future.set_result(route.failed(request, NotReady("The server has no thread for this request now.")))
         return future
 
     # What it does itself
@@ -129,6 +129,8 @@ class Server(Stoppable):
 
 
 def _answer_in_thread(request: Request, future: Future[Reply]) -> None:
+    if future.done:  # it was refused for want of a thread, but the pool keeps it for the next one
+        return
     reply = request.head.route.answer(request)
     if isinstance(reply, Future):
         reply.add_done_callback(lambda done: future.set_result(done.result()))

@@ -1,4 +1,4 @@
-"""Every test that takes `way` or `api` runs all ways: through the door, by either server, and through Flask."""
+"""Every test that takes `way` or `api` runs both ways: through the dispatch, and through Flask."""
 
 from collections.abc import Iterator
 

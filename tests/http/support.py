@@ -13,19 +13,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from peerbus.broker import Broker, Limits
-from peerbus.http.dispatch import Dispatch
+from peerbus.http.dispatch import OTHER, Dispatch, HandlerRoute
 from peerbus.http.docs import examples
-from peerbus.http.flask_app import create_app, respond_by
-from peerbus.http.handler import Handler, answering
+from peerbus.http.flask_app import FlaskHandler, create_app
+from peerbus.http.handler import CallHandler, Handler
 from peerbus.http.listener import bind
-from peerbus.http.types import Application
+from peerbus.http.timeouts import TIMEOUTS, Timeouts
+from peerbus.http.types import Router
 from peerbus.server.calls import CALLS
 from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
 from tests.support.harness import DEADLINE, MAX_BODY, Api, tended
-from tests.support.servers import start_server
+from tests.support.servers import running_loop, start_server
 
 Row = Endpoint
-Routes = Mapping[Endpoint, Handler]
+Handlers = Mapping[Endpoint, Handler]
 
 Call = Callable[[Any], Any]
 """Answers the request of a row."""
@@ -38,27 +39,19 @@ def calls_of(broker: Broker) -> dict[Row, Call]:
     return {row: partial(CALLS[row.name], broker) for row in ROWS}
 
 
-def flask_alone(routes: Routes) -> Application:
-    """Every call through Flask's own routes; a pull that waits holds a thread."""
-    app = create_app(routes)
-    return lambda environ, respond: respond_by(app, environ, respond)
-
-
-def door(routes: Routes) -> Application:
+def through_dispatch(handlers: Handlers) -> Router:
     """Known calls past Flask."""
-    return Dispatch(create_app(routes), routes)
+    return Dispatch(FlaskHandler(create_app(handlers)), handlers).route
 
 
-WAYS: dict[str, tuple[Callable[[Routes], Application], str]] = {
-    "door": (door, "threads"),
-    "flask": (flask_alone, "loop"),
-    "loop": (door, "loop"),
-}
-"""How requests come to handlers, and by which server.
+def through_flask(handlers: Handlers) -> Router:
+    """Every call through Flask's own routes; a pull that waits holds a thread."""
+    route = HandlerRoute(OTHER, FlaskHandler(create_app(handlers), MAX_BODY), lambda *_: None, in_loop=False)
+    return lambda _: route
 
-Flask's handlers block while a pull waits, and granian's pool would then, once in thousands of times, keep a request
-until the next one comes: where its only thread has just taken another, and not yet said so, it starts no second one.
-"""
+
+WAYS: dict[str, Callable[[Handlers], Router]] = {"dispatch": through_dispatch, "flask": through_flask}
+"""How requests come to handlers."""
 JSON = {"Content-Type": "application/json"}
 
 
@@ -98,20 +91,21 @@ def serve(
     broker: Broker | None = None,
     max_body: int = MAX_BODY,
     threads: int = 64,
+    timeouts: Timeouts = TIMEOUTS,
+    host: str = "127.0.0.1",
     **limits: Any,
 ) -> Iterator[Api]:
     """All rows, and `more` of them with what answers them, served one way over a broker of its own."""
     target = broker or Broker(Limits(**limits))
-    routes = {row: answering(row, call, max_body) for row, call in (calls_of(target) | dict(more or {})).items()}
-    application, server = WAYS[way]
-    at_once = [(row.method, row.path) for row in routes] if application is door else []
-    with (
-        tended(target),
-        start_server(
-            server, application(routes), bind("127.0.0.1", 0), threads, at_once, max_body, before_stop=target.close
-        ) as api,
-    ):
-        yield api
+    with tended(target), running_loop() as loop:
+        handlers = {
+            row: CallHandler(row, call, max_body, loop.run_steps)
+            for row, call in (calls_of(target) | dict(more or {})).items()
+        }
+        with start_server(
+            WAYS[way](handlers), loop, bind(host, 0), threads, before_stop=target.close, timeouts=timeouts
+        ) as api:
+            yield api
 
 
 class RawReply(NamedTuple):

@@ -67,7 +67,7 @@ def test_a_body_that_ends_before_its_declared_length_is_not_acted_on(api: Api, b
 @pytest.mark.parametrize("ending", [b"", b"zz\r\n"], ids=["the end", "no chunk"])
 def test_a_body_of_unknown_length_that_breaks_off_is_not_acted_on_by_the_loop(ending: bytes) -> None:
     head = request("POST", "/create_topic", b"", JSON | {"Transfer-Encoding": "chunked"})
-    with serve("loop") as api, Connection(api.url) as connection:
+    with serve("dispatch") as api, Connection(api.url) as connection:
         connection.send(head.replace(b"Content-Length: 0\r\n", b"") + b'11\r\n{"topic": "news"}\r\n' + ending)
         connection.end_sending()
         assert b" 200 " not in connection.received()

@@ -15,16 +15,16 @@ from peerbus.errors import ALWAYS, CATALOGUE, PeerbusError
 from peerbus.http.dispatch import Dispatch
 from peerbus.http.docs.described import described
 from peerbus.http.docs.openapi import Service
-from peerbus.http.flask_app import create_app
-from peerbus.http.handler import answering
+from peerbus.http.flask_app import FlaskHandler, create_app
+from peerbus.http.handler import CallHandler
 from peerbus.http.listener import bind
 from peerbus.http.pages import Page
 from peerbus.server.access import Tokens
-from peerbus.serving import Server
 from peerbus.wire.endpoints import ENDPOINTS, HEALTH, NODE_ENDPOINTS, Access, Endpoint
 from peerbus.wire.protocol import Answer, TopicRequest
 from tests.http.support import ROWS, Row, call, name_of, prepare
-from tests.support.harness import DEADLINE, MAX_BODY, Api, serving, start_index, start_node
+from tests.support.harness import DEADLINE, MAX_BODY, Api, start_index, start_node
+from tests.support.servers import running_loop, start_server
 
 PAGES = {"/stream", "/", "/pages/{file}", "/metrics", "/openapi.json", "/api"}
 CALLS: dict[str, tuple[Endpoint, ...]] = {
@@ -149,10 +149,12 @@ LOOK: Endpoint = Endpoint("GET", "/look", TopicRequest, "Look at a topic.")
 
 def test_a_new_row_and_a_new_page_describe_themselves() -> None:
     pages = described(Service("test", "A test."), [LOOK], [Page("/", "text/plain", bytes, description="Nothing much.")])
-    routes = {LOOK: answering(LOOK, look, MAX_BODY)}
-    for api in serving(Server(Dispatch(create_app(routes, pages), routes), bind("127.0.0.1", 0), threads=2)):
-        paths = api.get("/openapi.json").body["paths"]
-        shown = call(api, "GET", "/api").body.decode()
+    with running_loop() as loop:
+        handlers = {LOOK: CallHandler(LOOK, look, MAX_BODY, loop.run_steps)}
+        router = Dispatch(FlaskHandler(create_app(handlers, pages)), handlers).route
+        with start_server(router, loop, bind("127.0.0.1", 0)) as api:
+            paths = api.get("/openapi.json").body["paths"]
+            shown = call(api, "GET", "/api").body.decode()
     assert paths.keys() == {"/look", "/", "/openapi.json", "/api"}
     assert paths["/look"]["get"]["summary"] == "Look at a topic."
     (topic,) = paths["/look"]["get"]["parameters"]

@@ -1,8 +1,9 @@
 """Pages beside the calls."""
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Barrier, BrokenBarrierError
 
 import pytest
@@ -10,12 +11,19 @@ from flask import Flask
 
 from peerbus.errors import NotReady
 from peerbus.http.dispatch import Dispatch
-from peerbus.http.flask_app import create_app, when_needed
+from peerbus.http.flask_app import FlaskHandler, WSGIApplication, create_app, when_needed
 from peerbus.http.listener import bind
 from peerbus.http.pages import FILES, SECURITY, Page
-from peerbus.serving import Server
 from tests.http.support import call
-from tests.support.harness import DEADLINE, Api, serving, start_node
+from tests.support.harness import DEADLINE, Api, start_node
+from tests.support.servers import running_loop, start_server
+
+
+@contextmanager
+def serve(app: WSGIApplication) -> Iterator[Api]:
+    router = Dispatch(FlaskHandler(app), {}).route
+    with running_loop() as loop, start_server(router, loop, bind("127.0.0.1", 0)) as api:
+        yield api
 
 
 def refused() -> bytes:
@@ -26,7 +34,7 @@ PAGES = (Page("/", "text/plain; charset=utf-8", lambda: "grün".encode()), Page(
 
 
 def test_a_page_is_made_for_who_asks_and_refuses_as_calls_do() -> None:
-    for api in serving(Server(Dispatch(create_app({}, PAGES), {}), bind("127.0.0.1", 0), threads=2)):
+    with serve(create_app({}, PAGES)) as api:
         shown, refusal, posted = (call(api, *each) for each in (("GET", "/"), ("GET", "/later"), ("POST", "/")))
         assert (shown.status, shown.body.decode()) == (200, "grün")
         assert shown.headers["content-type"] == "text/plain; charset=utf-8"
@@ -50,7 +58,7 @@ def test_an_application_that_is_made_when_needed_is_made_once_by_the_first_who_a
         both_asked.wait()
         return call(api, "GET", "/").status
 
-    for api in serving(Server(Dispatch(when_needed(make), {}), bind("127.0.0.1", 0), threads=2)):
+    with serve(when_needed(make)) as api:
         assert made == []
         with ThreadPoolExecutor(2) as callers:
             assert list(callers.map(ask, [api, api])) == [200, 200]

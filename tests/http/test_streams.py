@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from signal import SIGTERM
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -215,20 +214,6 @@ def test_no_more_streams_than_allowed() -> None:
             api.delete("/delete_topic", topic="news")
         eventually(lambda: streams(api) == 0)
         api.subscriber("peer1", "news")
-        with Reader(api, **FOLLOWED) as reader:
-            assert reader.next().name == PING
-
-
-def test_a_stream_for_which_there_is_no_thread_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with serve(max_streams=1) as api:
-        api.subscriber("peer1", "news")
-        with monkeypatch.context() as system:
-            system.setattr(Thread, "start", refuse)
-            reply = api.get("/stream", **FOLLOWED)
-        assert (reply.status, reply.body["code"]) == (503, "too_many_streams")
         with Reader(api, **FOLLOWED) as reader:
             assert reader.next().name == PING
 

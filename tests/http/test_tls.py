@@ -17,15 +17,14 @@ from peerbus.http.event_loop import Loop
 from peerbus.http.listener import bind
 from peerbus.http.timeouts import Timeouts
 from peerbus.http.tls import Certificate, certificate_in, trust
-from peerbus.http.types import IN_PARTS, Environ, Parts, Respond
+from peerbus.http.types import Reply, Request, Sink
 from peerbus.http.upstream.pool import ConnectionPool, Unreachable
 from peerbus.node import NodeOptions, PeerNode
 from peerbus.server import IndexingServer, ServerOptions
-from peerbus.serving import Server
 from tests.http.support import request
 from tests.support.cli import CommandLine
 from tests.support.harness import DEADLINE, Api, Process, error_of, eventually, serving
-from tests.support.servers import SERVERS, start_server
+from tests.support.servers import start_answering
 
 Run = Callable[..., Process]
 SECRET = b"kept to itself"
@@ -125,45 +124,37 @@ def test_a_stream_comes_through_a_node_and_a_server_that_are_both_behind_tls(tru
             assert b'data: "hello"' in (line for line in stream.iter_lines())
 
 
-def test_several_answers_in_parts_come_over_one_connection_behind_tls(trusted: Authority) -> None:
-    def parts() -> Parts:
-        yield b"one,"
-        yield b"two"
+def test_several_streams_come_over_one_connection_behind_tls(trusted: Authority) -> None:
+    async def parts(sink: Sink) -> None:
+        await sink.write(b"one,")
+        await sink.write(b"two")
 
-    def application(environ: Environ, _: Respond) -> None:
-        environ[IN_PARTS](200, [], parts())
-
-    with start_server("loop", application, bind("127.0.0.1", 0), certificate=trusted.own) as api:
+    with start_answering(lambda _: Reply(200, b"", (), stream=parts), certificate=trusted.own) as api:
         api.session.verify = False
         for _ in range(5):
             assert api.session.get(api.url, timeout=DEADLINE).text == "one,two"
 
 
-@pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("ending", [{}, {"Connection": "close"}])
-def test_who_reads_slowly_gets_all_of_an_answer_behind_tls(
-    trusted: Authority, kind: str, ending: dict[str, str]
-) -> None:
+def test_who_reads_slowly_gets_all_of_an_answer_behind_tls(trusted: Authority, ending: dict[str, str]) -> None:
     large = 16 << 20
 
-    def application(environ: Environ, respond: Respond) -> None:
-        respond(200, [], b"x" * large if environ["PATH_INFO"] == "/large" else b"")
+    def answer(asked: Request) -> Reply:
+        return Reply(200, b"x" * large if asked.head.path == "/large" else b"", ())
 
     with (
-        start_server(
-            kind, application, bind("127.0.0.1", 0), timeouts=Timeouts(head=1.5), certificate=trusted.own
-        ) as api,
+        start_answering(answer, timeouts=Timeouts(head=1.5), certificate=trusted.own) as api,
         secured(api, trusted) as slow,
-        slow.makefile("rb") as answer,
+        slow.makefile("rb") as reader,
         secured(api, trusted) as idle,
     ):
         slow.sendall(request("GET", "/large", headers=ending))
-        while answer.readline().strip():
+        while reader.readline().strip():
             pass
         idle.sendall(request("GET", "/small"))
         while idle.recv(1000):
             pass  # until it is closed, for it asks for nothing more
-        assert len(answer.read(large)) == large
+        assert len(reader.read(large)) == large
 
 
 def secured(api: Api, trusted: Authority) -> ssl.SSLSocket:
@@ -260,12 +251,10 @@ def test_tls_of_either_version_is_spoken(trusted: Authority, version: ssl.TLSVer
 
 
 def test_who_sends_a_body_slowly_is_cut_off_behind_tls_too(trusted: Authority) -> None:
-    def read(environ: Environ, respond: Respond) -> None:
-        environ["wsgi.input"].read(100)
-        respond(200, [], SECRET)
-
-    server = Server(read, bind("127.0.0.1", 0), 4, timeouts=Timeouts(body=0.0), certificate=trusted.own)
-    for api in serving(server):
+    answering = start_answering(
+        lambda _: Reply(200, SECRET, ()), threads=4, timeouts=Timeouts(body=0.0), certificate=trusted.own
+    )
+    with answering as api:
         plain = socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2])), DEADLINE)
         with trust(trusted.file).wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=True) as client:
             client.sendall(request("POST", "/", b"half", length=100))

@@ -7,6 +7,7 @@ import pytest
 
 from peerbus.errors import AddressNotAllowed, BadRequest, StartError
 from peerbus.http.listener import bind
+from peerbus.http.types import Head, Request
 from peerbus.server import IndexingServer, ServerOptions
 from peerbus.server.access import Tokens
 from peerbus.server.peer_addresses import PeerAddresses
@@ -74,8 +75,11 @@ LIST = ["Node7.example", "192.168.1.1/16", "172.16.0.1", "2001:db8::/32", "169.2
 
 
 def admitted(addresses: PeerAddresses, caller: str, address: str | None) -> bool:
+    request = Request(Head("POST", "/register_peer_node", "", {}), b"", caller)
+    addresses.admit(request)
     try:
-        addresses.admit({"REMOTE_ADDR": caller})(RegisterRequest(peer_id="peer1", address=address))
+        for check in request.checks:
+            check(RegisterRequest(peer_id="peer1", address=address))
     except AddressNotAllowed:
         return False
     return True

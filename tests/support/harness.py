@@ -20,11 +20,10 @@ import requests
 from peerbus.broker import Broker, Limits
 from peerbus.future import Future
 from peerbus.http.listener import bind
-from peerbus.http.server import LoopServer
+from peerbus.http.server import Server
 from peerbus.node import NodeOptions, PeerNode
 from peerbus.server import IndexingServer, ServerOptions
 from peerbus.server.access import Tokens
-from peerbus.serving import Server
 
 ROOT = Path(__file__).parent.parent.parent
 DEADLINE = 20.0
@@ -167,7 +166,7 @@ def start_node(peer_id: str, index_url: str, **options: Any) -> Iterator[Api]:
     yield from serving(node)
 
 
-def serving(server: IndexingServer | PeerNode | Server | LoopServer) -> Iterator[Api]:
+def serving(server: IndexingServer | PeerNode | Server | Server) -> Iterator[Api]:
     server.start()
     api = Api(server.url)
     try:

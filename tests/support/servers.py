@@ -1,40 +1,64 @@
-"""The two servers, for the tests that hold for either."""
+"""An HTTP server for tests that bring routes of their own."""
 
 import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+from peerbus.http.dispatch import HandlerRoute
 from peerbus.http.event_loop import Loop
-from peerbus.http.server import MOST_GATHERED, LoopServer
+from peerbus.http.handler import Guard
+from peerbus.http.listener import bind
+from peerbus.http.server import Server
 from peerbus.http.timeouts import TIMEOUTS, Timeouts
 from peerbus.http.tls import Certificate
-from peerbus.http.types import Application
-from peerbus.serving import Server
-from tests.support.harness import Api, serving
+from peerbus.http.types import Head, Reply, Request, Router
+from tests.support.harness import MAX_BODY, Api, serving
 
-SERVERS = ("threads", "loop")
+
+@contextmanager
+def running_loop() -> Iterator[Loop]:
+    loop = Loop("loop")
+    try:
+        yield loop
+    finally:
+        loop.close()
 
 
 @contextmanager
 def start_server(
-    kind: str,
-    app: Application,
+    router: Router,
+    loop: Loop,
     listener: socket.socket,
     threads: int = 2,
-    at_once: Collection[tuple[str, str]] = (),
-    max_body: int = MOST_GATHERED,
     before_stop: Callable[[], None] = lambda: None,
     timeouts: Timeouts = TIMEOUTS,
     certificate: Certificate | None = None,
 ) -> Iterator[Api]:
-    """An application served by one of `SERVERS`; `at_once` and `max_body` mean something to the loop alone."""
-    if kind == "threads":
-        yield from serving(Server(app, listener, threads, before_stop, timeouts, certificate))
-        return
-    loop = Loop("loop")
-    try:
-        yield from serving(
-            LoopServer(app, loop, listener, threads, at_once, max_body, before_stop, timeouts, certificate)
-        )
-    finally:
-        loop.close()
+    """Routes served on a loop that stays its owner's."""
+    yield from serving(Server(router, loop, listener, threads, MAX_BODY, before_stop, timeouts, certificate))
+
+
+class Application:
+    """Answers every request by a function."""
+
+    guards: Sequence[Guard] = ()
+    max_body = MAX_BODY
+
+    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+        self._answer = answer
+
+    def __call__(self, request: Request) -> Reply:
+        return self._answer(request)
+
+
+@contextmanager
+def start_answering(answer: Callable[[Request], Reply], *, in_loop: bool = True, **options: Any) -> Iterator[Api]:
+    """A server whose every request is answered by a function: in the loop, but in a thread below `/thread`."""
+
+    def route(head: Head) -> HandlerRoute:
+        here = in_loop and not head.path.startswith("/thread")
+        return HandlerRoute("test", Application(answer), lambda *_: None, in_loop=here)
+
+    with running_loop() as loop, start_server(route, loop, bind("127.0.0.1", 0), **options) as api:
+        yield api
