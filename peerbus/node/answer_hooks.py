@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from peerbus.errors import PeerNotFound
-from peerbus.http.upstream.connection import Received
+from peerbus.http.upstream.exchange import Response
 from peerbus.node.membership import Fields, Membership
 from peerbus.node.subscriptions import Subscription
 from peerbus.wire.protocol import NackAnswer, RegisterAnswer, RegisterRequest, SubscribeAnswer
@@ -33,7 +33,7 @@ class Answered(NamedTuple):
     membership: Membership
     before: Subscription | None
     fields: Fields
-    received: Received
+    received: Response
 
 
 def _registered(answered: Answered) -> None:

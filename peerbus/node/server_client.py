@@ -9,8 +9,9 @@ import msgspec
 from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError, TooManyWaiting
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
-from peerbus.http.upstream.connection import Received
-from peerbus.http.upstream.pool import ConnectionPool, TimedOut, Unreachable
+from peerbus.http.upstream.errors import TimedOut, Unreachable
+from peerbus.http.upstream.exchange import Response
+from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.wire.protocol import Answer, ErrorAnswer, Request
 from peerbus.wire.tokens import bearer
 
@@ -63,12 +64,12 @@ class ServerClient:
         headers: tuple[str, ...],
         wait: float = 0.0,
         *,
-        again: bool = False,
+        repeatable: bool = False,
         timeout: float | None = None,
-    ) -> Future[Received]:
+    ) -> Future[Response]:
         """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.
 
-        `again` says whether it does no harm to make it twice; `timeout` stands for the usual one. Raises
+        `repeatable` says whether it does no harm to make it twice; `timeout` stands for the usual one. Raises
         `TooManyWaiting`.
         """
         if wait and not self._waiting.acquire(blocking=False):
@@ -79,12 +80,12 @@ class ServerClient:
         if token:
             headers = (*headers, f"Authorization: {bearer(token)}")
         seconds = wait + (self.timeout if timeout is None else timeout)
-        sent = self._transport.send(method, self.url + path, body, headers, seconds, again)
+        sent = self._transport.send(method, self.url + path, body, headers, seconds, repeatable)
         if wait:
             sent.add_done_callback(lambda _: self._waiting.release())
         return sent
 
-    def received(self, sent: Future[Received]) -> Received:
+    def received(self, sent: Future[Response]) -> Response:
         """The answer to what was sent, as it came, waiting for it.
 
         Raises `IndexUnreachable`, also where something else answers in its place, and `IndexTimeout`.
@@ -102,7 +103,7 @@ class ServerClient:
     def call(self, path: str, request: Request, answer: type[AnswerT], timeout: float | None = None) -> AnswerT:
         """Make a call of the peer node's own; an error of the server's is raised as its class."""
         body = msgspec.json.encode(request)
-        sent = self.send("POST", path, body, JSON_HEADERS, again=path == REGISTER, timeout=timeout)
+        sent = self.send("POST", path, body, JSON_HEADERS, repeatable=path == REGISTER, timeout=timeout)
         received = self.received(sent)
         if received.status == 200:
             try:
@@ -126,7 +127,7 @@ class ServerClient:
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
 
 
-def error_in(received: Received) -> ErrorAnswer:
+def error_in(received: Response) -> ErrorAnswer:
     """The error in an answer that is one; what is not ours to read counts as an internal error."""
     try:
         return _decode_error(received.body)

@@ -14,8 +14,9 @@ import msgspec
 
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
-from peerbus.http.upstream.connection import Received
-from peerbus.http.upstream.pool import ConnectionPool, TimedOut, Unreachable
+from peerbus.http.upstream.errors import TimedOut, Unreachable
+from peerbus.http.upstream.exchange import Response
+from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.wire.protocol import Notice
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Notifier:
         sent = self._transport.send("POST", notice.url, notice.body, HEADERS, TIMEOUT_SECONDS)
         sent.add_done_callback(lambda done: self._sent(notice, done))
 
-    def _sent(self, notice: _Notice, sent: Future[Received]) -> None:
+    def _sent(self, notice: _Notice, sent: Future[Response]) -> None:
         try:
             status = sent.result().status
             problem = None if status == 200 else f"status {status}"
