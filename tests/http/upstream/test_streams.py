@@ -3,11 +3,15 @@
 import asyncio
 import select
 import socket
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from peerbus.http.event_loop import Loop
 from peerbus.http.upstream.body_stream import MAX_BUFFERED, BodyStream
@@ -33,12 +37,12 @@ def chunk(part: bytes) -> bytes:
 class Follower:
     """A pool that opens streams, and the server that a test sends them from by hand."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, ca: Path | None = None) -> None:
         self.loop = loop
-        self.pool = ConnectionPool(loop, connect_timeout=DEADLINE)
+        self.pool = ConnectionPool(loop, DEADLINE, ca)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(DEADLINE)
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.url = f"http{'s' * bool(ca)}://127.0.0.1:{self.listener.getsockname()[1]}"
 
     def opening(self, timeout: float = DEADLINE, silence: float = DEADLINE) -> "Future[BodyStream | Response]":
         opening = self.pool.open(f"{self.url}/stream?a=b", ("X-Asked: yes",), timeout, silence)
@@ -97,14 +101,20 @@ def hung_up(connection: socket.socket) -> bool:
         return True
 
 
-@pytest.fixture
-def follower() -> Iterator[Follower]:
+@contextmanager
+def start_follower(ca: Path | None = None) -> Iterator[Follower]:
     loop = Loop("upstream")
-    follower = Follower(loop)
+    follower = Follower(loop, ca)
     yield follower
     follower.pool.close()
     follower.listener.close()
     loop.close()
+
+
+@pytest.fixture
+def follower() -> Iterator[Follower]:
+    with start_follower() as follower:
+        yield follower
 
 
 def test_parts_arrive_as_they_are_sent_and_the_connection_is_kept(follower: Follower) -> None:
@@ -149,17 +159,41 @@ def test_a_body_with_a_length_that_is_not_reached_is_broken(follower: Follower) 
         follower.next(stream)
 
 
+def send_until_held_up(connection: socket.socket) -> int:
+    """Send until the other side takes no more; returns the bytes sent."""
+    sent = 0
+    connection.setblocking(False)
+    while select.select([], [connection], [], BLOCKED_SECONDS)[1]:
+        with suppress(ssl.SSLWantWriteError):
+            sent += connection.send(b"x" * (1 << 16))
+        assert sent < 64 << 20, "nothing holds the sender up"
+    return sent
+
+
 def test_a_reader_that_does_not_read_holds_up_the_sender(follower: Follower) -> None:
     stream, connection = follower.stream(UNTIL_CLOSED + b"x" * MAX_BUFFERED, silence=BLOCKED_SECONDS / 2)
-    sent = MAX_BUFFERED
     with connection:
-        connection.setblocking(False)
-        while select.select([], [connection], [], BLOCKED_SECONDS)[1]:
-            sent += connection.send(b"x" * (1 << 16))
-            assert sent < 64 << 20, "nothing holds the sender up"
+        sent = MAX_BUFFERED + send_until_held_up(connection)
     parts = follower.rest(stream)
     assert sum(map(len, parts)) == sent
     assert max(map(len, parts)) <= MAX_BUFFERED + ONE_READ
+
+
+def test_a_reader_that_does_not_read_holds_up_the_sender_behind_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with start_follower(tmp_path / "ca.pem") as follower:
+        follower.listener = context.wrap_socket(follower.listener, server_side=True)
+        stream, connection = follower.stream(CHUNKED + b"4000000\r\n")
+        with connection:
+            sent = send_until_held_up(connection)
+            came = 0
+            while came < sent:
+                part = follower.next(stream)
+                came += len(part)
+                assert len(part) <= MAX_BUFFERED + 2 * ONE_READ
 
 
 def test_a_stream_that_falls_silent_times_out_after_what_came(follower: Follower) -> None:
