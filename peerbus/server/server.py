@@ -9,6 +9,7 @@ from pathlib import Path
 
 from peerbus.broker import Limits
 from peerbus.http.dispatch import Dispatch, new_durations
+from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import MAX_STREAMS, Streams
 from peerbus.http.flask_app import create_app
 from peerbus.http.handler import Admit, answering
@@ -69,7 +70,8 @@ class IndexingServer:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
         heap.keep_little()
         limits = options.limits
-        self._notifier = Notifier(options.peer_ca)
+        self._notices = Loop("notices")
+        self._notifier = Notifier(self._notices, options.peer_ca)
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
         self._addresses = options.addresses
@@ -110,6 +112,7 @@ class IndexingServer:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
+        self._notices.close()
         self._tending.join()
         self._journal.close()
         log.info("The indexing server stopped.")

@@ -22,6 +22,8 @@ from peerbus.http.upstream.resolver import Resolver
 
 SWEEP_SECONDS = 0.1
 """The most by which a timeout is late."""
+ENDED_AT_ONCE = 50
+"""Exchanges that one turn of the loop times out: about a millisecond of work."""
 PORTS = {"http": 80, "https": 443}
 
 
@@ -173,16 +175,16 @@ class ConnectionPool:
             exchange.set_exception(error)
 
     def _sweep(self) -> None:
-        """Time exchanges out; repeated while any are under way."""
+        """Time exchanges out, a few in one turn of the loop; repeated while any are under way."""
         now = monotonic()
         under_way = [connection for connection in self._open if connection.exchange]
-        for connection in under_way:
-            exchange = connection.exchange
-            if exchange and exchange.deadline <= now:
+        expired = [each for each in under_way if each.exchange and each.exchange.deadline <= now]
+        for connection in expired[:ENDED_AT_ONCE]:
+            if exchange := connection.exchange:
                 connection.end(TimedOut(f"no answer within {exchange.timeout:g} seconds"))
         self._sweeping = bool(under_way or self._connecting)
         if self._sweeping:
-            self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
+            self._loop.events.call_later(0.0 if expired else SWEEP_SECONDS, self._sweep)
 
     async def _end_all(self) -> None:
         for task in list(self._connecting):
