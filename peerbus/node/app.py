@@ -89,7 +89,7 @@ class PeerNode:
             for endpoint in NODE_ENDPOINTS
         }
         durations = new_durations()
-        metrics = metrics_page(durations, lambda: node_metrics(self))
+        metrics = metrics_page(durations, lambda: node_metrics(self.streams, self.registered))
         self._forwarded_streams = ForwardedStreams(index, self.membership)
         admit = None
         if options.token:
