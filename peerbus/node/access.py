@@ -1,4 +1,4 @@
-"""What a peer node asks of its own callers."""
+"""Access control for a peer node's own callers."""
 
 from collections.abc import Callable
 from hmac import compare_digest
@@ -15,26 +15,26 @@ from peerbus.wire.tokens import carried, hash_of
 
 
 class AccessControl:
-    """Asks those who call a node for its token; the token of its peer will do as well."""
+    """Requires the node's token from its callers; its peer's token is accepted, too."""
 
     def __init__(self, token: str, index: ServerClient) -> None:
         self._expected = hash_of(token)
         self._index = index
 
     def ask(self, environ: Environ) -> None:
-        """Raise `Unauthorized` for who does not show it."""
+        """Raise `Unauthorized` for a request without a valid token."""
         shown = hash_of(carried(environ.get("HTTP_AUTHORIZATION", "")))
         of_peer = hash_of(self._index.peer_token) if self._index.peer_token else b""
         if not (compare_digest(shown, self._expected) or compare_digest(shown, of_peer)):
             raise Unauthorized("This peer node asks for its token: send it as 'Authorization: Bearer TOKEN'.")
 
     def admit(self, environ: Environ) -> Callable[[Any], None]:
-        """Ask, and then ask nothing more about the request."""
+        """Check the token; the request itself needs no further check."""
         self.ask(environ)
         return lambda _: None
 
     def asked(self, endpoint: Endpoint, handler: Handler) -> Handler:
-        """The handler of a call, behind the question, unless anyone may make the call."""
+        """A call's handler with the check before it; calls that anyone may make have none."""
         if endpoint.access is Access.ANYONE:
             return handler
 
