@@ -52,8 +52,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._on_freed = freed
         self._on_lost = lost
         self._transport: asyncio.Transport
+        self._parser: httptools.HttpResponseParser
         self._error: UpstreamError | None = None
-        self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._fresh = False
@@ -96,6 +96,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open."""
         self._transport = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of the response; a whole one with a known head is not parsed."""
@@ -123,6 +124,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._stream:
             self._stream.end(error)
         self._on_lost(self, error)
+        del self._parser  # each refers to the other: the collector would have to find them
 
     def _parse(self, data: bytes) -> None:
         first, self._fresh = self._fresh, False
