@@ -56,4 +56,4 @@ class Requeue:
 
     def _note(self, topic: str, reason: str) -> None:
         sentence = f"Messages of topic '{topic}' that came for a caller who was gone are not handed back: {reason}"
-        self._events.note("requeue", sentence, topic)
+        self._events.note("undelivered", sentence, topic)

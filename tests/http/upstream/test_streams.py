@@ -249,6 +249,20 @@ def test_another_status_comes_whole_and_the_connection_is_kept(follower: Followe
         assert isinstance(opening.result(DEADLINE), BodyStream)
 
 
+def test_a_kept_connection_that_was_closed_is_replaced(follower: Follower) -> None:
+    sent = follower.pool.send("GET", follower.url, b"", (), DEADLINE)
+    with follower.accept() as connection:
+        request_on(connection)
+        connection.sendall(http(200))
+        assert sent.result(DEADLINE).status == 200
+        opening = follower.opening()
+        request_on(connection)
+    with follower.accept() as connection:
+        request_on(connection)
+        connection.sendall(CHUNKED)
+        assert isinstance(opening.result(DEADLINE), BodyStream)
+
+
 def test_a_body_of_known_length_is_a_stream_too(follower: Follower) -> None:
     answer = http(200, b"one", "text/plain", "X-Own: yes")
     sent = follower.pool.send("GET", follower.url, b"", (), DEADLINE)
