@@ -1,4 +1,4 @@
-"""What a peer node asks of its own callers."""
+"""Access control for a peer node's own callers."""
 
 from hmac import compare_digest
 
@@ -11,7 +11,7 @@ from peerbus.wire.tokens import carried, hash_of
 
 
 class AccessControl:
-    """Asks those who call a node for its token; the token of its peer will do as well."""
+    """Requires the node's token from its callers; its peer's token is accepted, too."""
 
     def __init__(self, token: str, index: ServerClient) -> None:
         self._expected = hash_of(token)

@@ -1,4 +1,4 @@
-"""What a peer node learns from the answers to its peer's calls."""
+"""Hooks that update a node's membership from the answers to its peer's calls."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,14 +6,14 @@ from typing import NamedTuple
 import msgspec
 
 from peerbus.errors import PeerNotFound
-from peerbus.http.upstream.connection import Received
+from peerbus.http.upstream.exchange import Response
 from peerbus.node.membership import Fields, Membership
 from peerbus.node.subscriptions import Subscription
 from peerbus.wire.protocol import NackAnswer, RegisterAnswer, RegisterRequest, SubscribeAnswer
 
 
 class Position(msgspec.Struct):
-    """The part of an answer that says where a subscription would go on that was lost now."""
+    """The part of an answer with the offset from which a lost subscription would resume."""
 
     next_offset: int | None = None
     resume_from: int | None = None
@@ -23,63 +23,63 @@ _decode_position = msgspec.json.Decoder(Position).decode
 
 
 def topic_of(fields: Fields) -> str:
-    """The topic that a call names."""
+    """The topic in the fields of a call."""
     return str(msgspec.json.decode(fields["topic"]))
 
 
 class Answered(NamedTuple):
-    """A call that was answered; `before` is the subscription it was about, as it stood before the call."""
+    """A call with its response; `before` is the subscription it concerns, read before the call."""
 
     membership: Membership
     before: Subscription | None
     fields: Fields
-    received: Received
+    response: Response
 
 
 def _registered(answered: Answered) -> None:
-    membership, _, fields, received = answered
-    if received.status == 200:
+    membership, _, fields, response = answered
+    if response.status == 200:
         registration = msgspec.json.decode(msgspec.json.encode(fields), type=RegisterRequest)
-        membership.joined(registration, msgspec.json.decode(received.body, type=RegisterAnswer))
+        membership.joined(registration, msgspec.json.decode(response.body, type=RegisterAnswer))
 
 
 def _unregistered(answered: Answered) -> None:
-    if answered.received.status in (200, PeerNotFound.status):
+    if answered.response.status in (200, PeerNotFound.status):
         answered.membership.left()
 
 
 def _subscribed(answered: Answered) -> None:
-    membership, _, fields, received = answered
-    if received.status == 200:
-        answer = msgspec.json.decode(received.body, type=SubscribeAnswer)
+    membership, _, fields, response = answered
+    if response.status == 200:
+        answer = msgspec.json.decode(response.body, type=SubscribeAnswer)
         named = {name: msgspec.json.decode(value) for name, value in fields.items() if name not in ("peer_id", "topic")}
         membership.subscriptions.begun(answer.topic, answer.next_offset, named, answer.created)
 
 
 def _unsubscribed(answered: Answered) -> None:
-    if answered.received.status in (200, 410):
+    if answered.response.status in (200, 410):
         answered.membership.subscriptions.ended(topic_of(answered.fields))
 
 
 def _moved_back(answered: Answered) -> None:
-    membership, _, fields, received = answered
-    if received.status == 200:
+    membership, _, fields, response = answered
+    if response.status == 200:
         membership.subscriptions.moved_back(
-            topic_of(fields), msgspec.json.decode(received.body, type=NackAnswer).resume_from
+            topic_of(fields), msgspec.json.decode(response.body, type=NackAnswer).resume_from
         )
-    elif received.status == 410:
+    elif response.status == 410:
         membership.subscriptions.ended(topic_of(fields))
 
 
 def _moved_on(answered: Answered) -> None:
-    membership, before, fields, received = answered
-    if received.status == 200:
-        position = _decode_position(received.body)
+    membership, before, fields, response = answered
+    if response.status == 200:
+        position = _decode_position(response.body)
         resume_from = position.next_offset if position.resume_from is None else position.resume_from
         if resume_from is None:
             raise msgspec.DecodeError("no position")
         membership.subscriptions.moved_on(topic_of(fields), before, resume_from)
-    elif received.status == 410:
+    elif response.status == 410:
         membership.subscriptions.ended(topic_of(fields))
 
 
@@ -92,4 +92,4 @@ ANSWER_HOOKS: dict[str, Callable[[Answered], None]] = {
     "ack_messages": _moved_on,
     "nack_messages": _moved_back,
 }
-"""What the node learns from the answers to these calls."""
+"""The hook of each call that has one, by the call's name; it raises `DecodeError` for an unexpected answer."""

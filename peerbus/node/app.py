@@ -95,7 +95,7 @@ class PeerNode:
             for row in NODE_ENDPOINTS
         }
         durations = new_durations()
-        metrics = metrics_page(durations, lambda: node_metrics(self))
+        metrics = metrics_page(durations, lambda: node_metrics(self.streams, self.registered))
         metrics = replace(metrics, guard=access.admit if access else None)
         self._forwarded_streams = ForwardedStreams(index, self.membership)
         self._streams = Streams(self._forwarded_streams, loop, options.max_streams, [access.admit] if access else ())

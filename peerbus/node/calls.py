@@ -1,40 +1,48 @@
-"""The calls a peer node answers itself."""
-
-from __future__ import annotations
+"""The calls that a peer node answers itself."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.http.handler import Handover
+from peerbus.node.event_log import EventLog
+from peerbus.node.membership import Membership
 from peerbus.wire.protocol import Answer, EmptyRequest, EventsAnswer, NodeAnswer, Notice, PeerAnswer
 from peerbus.wire.words import counted
 
-if TYPE_CHECKING:
-    from peerbus.node.app import PeerNode
+
+class Node(Protocol):
+    """The node that answers."""
+
+    peer_id: str
+    events: EventLog
+    membership: Membership
+
+    def leave(self) -> Future[None]:
+        """Unregister the peer, then stop, in the background."""
 
 
-def exit_peer(node: PeerNode, _: EmptyRequest) -> Future[Handover]:
-    """Unregister the peer and end its node, after this answer."""
+def exit_peer(node: Node, _: EmptyRequest) -> Future[Handover]:
+    """Unregister the peer and stop its node, which still sends this answer."""
     answer = PeerAnswer(message=f"Peer '{node.peer_id}' is leaving.", peer_id=node.peer_id)
     return node.leave().then(lambda _: Handover(answer, None))
 
 
-def notify(node: PeerNode, notice: Notice) -> Answer:
-    """Take a notice of the indexing server's."""
+def notify(node: Node, notice: Notice) -> Answer:
+    """Note an event that the indexing server reports."""
     node.events.note(notice.event, notice.message, notice.topic)
     return Answer(message=f"Peer '{node.peer_id}' has noted it.")
 
 
-def events(node: PeerNode, _: EmptyRequest) -> EventsAnswer:
-    """Show what happened to this peer."""
+def events(node: Node, _: EmptyRequest) -> EventsAnswer:
+    """List the events of this peer."""
     noted = node.events.listing()
     return EventsAnswer(message=f"{counted(len(noted), 'event')}.", events=noted)
 
 
-def about(node: PeerNode, _: EmptyRequest) -> NodeAnswer:
-    """Show for whom this node acts, and whether that peer is registered."""
+def about(node: Node, _: EmptyRequest) -> NodeAnswer:
+    """Name the peer this node acts for, and say whether it is registered."""
     membership = node.membership
     registration = membership.registration
     state = "is registered" if membership.registered else "is not registered"
@@ -50,13 +58,13 @@ def about(node: PeerNode, _: EmptyRequest) -> NodeAnswer:
 
 
 def livez(_: object, __: EmptyRequest) -> Answer:
-    """Say that the process answers."""
+    """Answer: the process is alive."""
     return Answer(message="Alive.")
 
 
-def readyz(node: PeerNode, _: EmptyRequest) -> Answer:
-    """Say whether the peer is registered."""
-    if not node.registered:
+def readyz(node: Node, _: EmptyRequest) -> Answer:
+    """Answer if the peer is registered; raises `NotReady` otherwise."""
+    if not node.membership.registered:
         raise NotReady(f"Peer '{node.peer_id}' is not registered with the indexing server.")
     return Answer(message="Ready.")
 

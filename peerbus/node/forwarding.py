@@ -16,7 +16,7 @@ from peerbus.future import Future, settle
 from peerbus.http.handler import Guard
 from peerbus.http.reply import JSON as JSON_REPLY
 from peerbus.http.types import Reply, Request
-from peerbus.http.upstream.connection import Received
+from peerbus.http.upstream.exchange import Response
 from peerbus.node.answer_hooks import ANSWER_HOOKS, Answered, topic_of
 from peerbus.node.identity import fill_in_body, fill_in_query
 from peerbus.node.membership import Fields, Membership
@@ -87,8 +87,8 @@ class Forwarding:
         self._workers = workers
         self._hook = ANSWER_HOOKS.get(endpoint.name)
         self._alone = endpoint.name in CHANGES_MEMBERSHIP
-        again = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
-        self._send = partial(index.send, endpoint.method, again=again)
+        repeatable = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
+        self._send = partial(index.send, endpoint.method, repeatable=repeatable)
         self._request: type[msgspec.Struct] = endpoint.request
 
     def __call__(self, request: Request) -> Future[Reply]:
@@ -136,7 +136,7 @@ class Forwarding:
         return {name: value for name, value in fields if value}
 
     def _answer(
-        self, call: Call, before: Subscription | None, mends: bool, sent: Future[Received]
+        self, call: Call, before: Subscription | None, mends: bool, sent: Future[Response]
     ) -> Reply | Future[Reply]:
         """The answer to what was sent, in the thread that brought it, which must not block."""
         received = self._index.received(sent)
@@ -169,7 +169,7 @@ class Forwarding:
                 received = self._index.received(self._send(call.path, call.body, call.headers))
             return self._reply(call, None, received)
 
-    def _can_mend(self, call: Call, received: Received) -> bool:
+    def _can_mend(self, call: Call, received: Response) -> bool:
         """Whether what the server does not know should be there."""
         if received.status == Unauthorized.status:
             return self._index.token is not None and self._membership.can_restore(None)
@@ -187,7 +187,7 @@ class Forwarding:
         topic = call.fields.get("topic") if call.fields else None
         return self._membership.subscriptions.find(bytes(topic)[1:-1].decode()) if topic else None
 
-    def _reply(self, call: Call, before: Subscription | None, received: Received) -> Reply:
+    def _reply(self, call: Call, before: Subscription | None, received: Response) -> Reply:
         if self._hook and call.fields is not None:
             try:
                 self._hook(Answered(self._membership, before, call.fields, received))
@@ -213,7 +213,7 @@ def _headers(content_type: str | None, body: bytes) -> tuple[str, ...]:
     return (f"Content-Type: {content_type}",) if content_type else ("Content-Type:",)
 
 
-def _passed_on(received: Received) -> list[tuple[str, str]]:
+def _passed_on(received: Response) -> list[tuple[str, str]]:
     came = received.headers
     return [(name, came[key].decode("latin-1")) for key, name in PASSED_ON.items() if key in came]
 

@@ -1,4 +1,4 @@
-"""Running peer nodes: one in this process, or several forked from it."""
+"""Runs peer nodes: one in this process, or several forked from it."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ from peerbus.node.app import NodeOptions, PeerNode
 
 KILL_AFTER_SECONDS = 5.0
 SECONDS_EACH = 0.015
-"""What each of many nodes that stop at once adds to the time they may take: they share the processors."""
+"""Added for each node to the time that all may take to stop: they share the processors."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -29,14 +29,14 @@ class Place(NamedTuple):
 
 
 class Logging(NamedTuple):
-    """Where the nodes log, each to a file of its own, and from which level on."""
+    """The folder of the log files, one for each node, and the lowest level they show."""
 
     folder: Path
     level: str
 
 
 def run_nodes(places: Sequence[Place], options: NodeOptions, logs: Logging) -> int:
-    """Run a node at each place until it is stopped; returns the exit code."""
+    """Run a node at each place until all are stopped; returns the exit code."""
     if len(places) == 1:
         return _run_node(places[0], options, logs)
     return _Family(places, options, logs).run()
@@ -61,9 +61,9 @@ def _stop_at_end_of(lifeline: int, node: PeerNode) -> None:
 
 
 class _Family:
-    """Nodes forked from one parent that has everything imported, so that they share its memory.
+    """Nodes forked from one parent after all imports, so that they share its memory.
 
-    A node ends when the parent does, however that ended: the pipe between them closes.
+    However the parent ends, the pipe between them closes, and each node stops.
     """
 
     def __init__(self, places: Sequence[Place], options: NodeOptions, logs: Logging) -> None:
@@ -76,7 +76,7 @@ class _Family:
         self._stopping = False
 
     def run(self) -> int:
-        """Fork the nodes and wait for them; returns the exit code, in the parent and in each child."""
+        """Fork the nodes and wait for them; returns the exit code in the parent and in each child."""
         log_to(self._logs.folder, self._places[0].peer_id, self._logs.level)  # fails once here, not in each child
         lifeline, hold = os.pipe()
         gc.freeze()
@@ -92,7 +92,7 @@ class _Family:
         return self._wait()
 
     def _fork(self, place: Place) -> int:
-        """The new child's id, or 0 in the child; a signal comes before or after, when it is known whom it is for."""
+        """The new child's id, or 0 in the child. Stop signals are blocked until the child is in the list of pids."""
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             pid = os.fork()

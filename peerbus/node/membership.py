@@ -1,4 +1,4 @@
-"""A peer's place at the indexing server: registered, its lease renewed, its subscriptions kept."""
+"""A peer's membership at the indexing server: its registration, its lease and its subscriptions."""
 
 import logging
 import threading
@@ -19,16 +19,16 @@ from peerbus.wire.tokens import new_token
 log = logging.getLogger(__name__)
 
 Fields = dict[str, Raw]
-"""A request's fields by name, their values in JSON."""
+"""The fields of a request by name, with their values in JSON."""
 
 RENEWALS_PER_LEASE = 3
 CHECK_SECONDS = 10.0
-"""How often a peer without a lease looks whether the server still knows it."""
+"""How often a peer without a lease is renewed; the longest pause with one, too."""
 LEAST_PAUSE_SECONDS = 0.05
-"""Between renewals, however short the lease."""
+"""Between renewals, for the shortest leases."""
 RETRY_SECONDS = 1.0
 START_SECONDS = 1.0
-"""How long starting waits for the first registration before it goes on without."""
+"""The most that `start` waits for the first registration."""
 
 
 class Membership:
@@ -43,18 +43,18 @@ class Membership:
         events: EventLog,
         unregister_seconds: float,
     ) -> None:
-        """Leaving may take `unregister_seconds`; a server that does not answer then will find the lease run out."""
+        """`stop` may take `unregister_seconds`; a peer not unregistered by then is removed when its lease ends."""
         self._unregister_seconds = unregister_seconds
         self._index = index
         self._events = events
         self.peer_id = peer_id
-        """The peer this node stands for."""
+        """The peer that this node acts for."""
         self.subscriptions = Subscriptions(index, peer_id, events)
-        """What it is subscribed to."""
+        """The peer's subscriptions."""
         self.identified_by: Fields = {"peer_id": Raw(msgspec.json.encode(peer_id))}
-        """What tells in a request whose it is."""
+        """The fields that identify the peer in a request."""
         self.identifying = msgspec.json.encode(self.identified_by)[1:]
-        """The same in JSON, as a request ends with it."""
+        """The same in JSON without the opening brace: the end of a request's body."""
         token = new_token(peer_id) if index.token else UNSET
         self._register_with(RegisterRequest(peer_id=peer_id, address=address, lease_seconds=lease_seconds, token=token))
         self._lock = threading.RLock()
@@ -64,19 +64,19 @@ class Membership:
         self._reachable = True
         self._stopping = False
         self._renewals_done = 0
-        """Tells who waited for a renewal of another's that it may be spared its own."""
+        """Lets a caller that waited for another's renewal skip its own."""
         self._hurry = threading.Event()
         self._tried = threading.Event()
         self._renewals = threading.Thread(target=self._renew_until_stopped, name="renewals", daemon=True)
 
     @property
     def index_url(self) -> str:
-        """Where the indexing server is."""
+        """The URL of the indexing server."""
         return self._index.url
 
     @property
     def registered(self) -> bool:
-        """Whether the last registration or renewal went through, and none since was undone."""
+        """Whether the last registration or renewal succeeded, and the peer did not unregister since."""
         return self._wanted and self._reachable and self._epoch is not None
 
     @property
@@ -86,7 +86,7 @@ class Membership:
 
     @contextmanager
     def unchanging(self) -> Iterator[None]:
-        """While this is held, no renewal is under way; raises `IndexTimeout` when one takes too long."""
+        """Hold renewals back. Waits for one that is under way; raises `IndexTimeout` when that takes too long."""
         if not self._lock.acquire(timeout=self._index.timeout):
             raise IndexTimeout(f"The indexing server at {self._index.url} keeps a renewal waiting.")
         try:
@@ -95,12 +95,12 @@ class Membership:
             self._lock.release()
 
     def start(self) -> None:
-        """Register, and keep the lease; a server that cannot be reached yet is tried again in the background."""
+        """Register, and renew the lease, in the background, with retries. Returns after `START_SECONDS` at most."""
         self._renewals.start()
         self._tried.wait(START_SECONDS)
 
     def stop(self) -> None:
-        """Stop renewing and unregister, as far as the server can be reached at once."""
+        """Stop renewing, and unregister the peer if the server answers in time."""
         self._stopping = True
         self._hurry.set()
         wanted, self._wanted = self._wanted, False
@@ -116,7 +116,10 @@ class Membership:
             self._lock.release()
 
     def renew(self) -> bool:
-        """Register or renew, and restore lost subscriptions; false when the server did not do it."""
+        """Register or renew, and restore lost subscriptions; blocks. False where that failed.
+
+        Raises `IndexTimeout` when another renewal takes too long.
+        """
         renewals = self._renewals_done
         with self.unchanging():
             if not self._wanted:
@@ -131,10 +134,10 @@ class Membership:
                 return False
             return True
 
-    # What the calls forwarded for the application change
+    # Called after the application's own calls
 
     def joined(self, registration: RegisterRequest, answer: RegisterAnswer) -> None:
-        """The application registered the peer itself; renewals keep to what it named."""
+        """The application registered the peer itself; renewals repeat that registration."""
         with self._lock:
             self._register_with(registration)
             self._wanted = True
@@ -145,17 +148,17 @@ class Membership:
         self._hurry.set()
 
     def left(self) -> None:
-        """The application unregistered the peer; it stays so until the application registers it."""
+        """The application unregistered the peer; only the application registers it again."""
         self._wanted, self._epoch = False, None
         self.subscriptions.all_ended()
         self._events.note("unregistered", f"Peer '{self.peer_id}' is unregistered.")
 
     def can_restore(self, topic: str | None) -> bool:
-        """Whether the peer, or its subscription to `topic`, should be there although the server says it is not."""
+        """Whether a renewal may restore the peer, or its subscription to `topic`, that the server does not know."""
         return self._wanted and (topic is None or topic in self.subscriptions)
 
     def _register_with(self, registration: RegisterRequest) -> None:
-        """From now on; what is missing in the application's own registration is taken from this one."""
+        """Use this registration from now on, also to complete the application's own."""
         self.registration = registration
         fields = msgspec.to_builtins(registration)
         self.registered_with: Fields = {name: Raw(msgspec.json.encode(value)) for name, value in fields.items()}
@@ -174,7 +177,7 @@ class Membership:
             self._events.note("unregistered", answer.message, level=level)
 
     def _take_in(self, answer: RegisterAnswer) -> None:
-        """Take in what a registration was answered with, and restore what the server turns out to have lost."""
+        """Update the state after a registration, and restore what the server lost; raises what that fails with."""
         before, self._epoch = self._epoch, answer.epoch
         self.subscriptions.epoch = answer.epoch
         self._renewed_at = monotonic()
@@ -207,7 +210,7 @@ class Membership:
         self._reachable = True
 
     def _doubt(self, error: PeerbusError) -> None:
-        """Take in that a registration or what follows from it went wrong."""
+        """Update the state after a registration, or the restoring after it, failed."""
         if self._reachable and self._epoch is None:
             sentence = f"Peer '{self.peer_id}' is not registered yet, which is tried again: {error}"
             self._events.note("index_lost", sentence, level=logging.WARNING)
@@ -217,7 +220,7 @@ class Membership:
         self.subscriptions.doubt()
 
     def _renew_until_stopped(self) -> None:
-        self._renew_whatever_comes()
+        self._renew_and_log()
         self._tried.set()
         while not self._stopping:
             lease = self.registration.lease_seconds
@@ -225,11 +228,11 @@ class Membership:
             if isinstance(lease, int | float):
                 pause = min(max(lease / RENEWALS_PER_LEASE, LEAST_PAUSE_SECONDS), CHECK_SECONDS)
             if not self._hurry.wait(pause if self._reachable else min(RETRY_SECONDS, pause)):
-                self._renew_whatever_comes()
+                self._renew_and_log()
             self._hurry.clear()
 
-    def _renew_whatever_comes(self) -> None:
-        """Renew; a fault of ours must not end the renewals."""
+    def _renew_and_log(self) -> None:
+        """Renew; no error may end the thread of renewals."""
         try:
             self.renew()
         except IndexTimeout as error:

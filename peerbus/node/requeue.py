@@ -1,4 +1,4 @@
-"""Messages that came for a caller who was gone: they go back to the indexing server."""
+"""Messages whose caller was gone: they are handed back to the indexing server."""
 
 from concurrent.futures import Executor
 
@@ -12,7 +12,7 @@ from peerbus.wire.protocol import NackAnswer, NackRequest
 
 
 class Pulled(msgspec.Struct):
-    """The part of an answer that says which messages it hands over, and how many were lost before."""
+    """The part of an answer to a pull that identifies its messages."""
 
     offsets: list[int]
     attempts: list[int] | None = None
@@ -20,17 +20,17 @@ class Pulled(msgspec.Struct):
 
 
 class Requeue:
-    """Hands back what a pull brought and nobody was there to take."""
+    """Hands back the messages of a pull whose caller was gone."""
 
     def __init__(self, index: ServerClient, membership: Membership, events: EventLog, workers: Executor) -> None:
-        """`workers` wait for the indexing server."""
+        """`workers` run the calls, which block."""
         self._index = index
         self._membership = membership
         self._events = events
         self._workers = workers
 
     def hand_back(self, topic: str, answer: bytes) -> None:
-        """Hand back the messages in the `answer` to a pull, in the background; what cannot be is noted."""
+        """Hand the messages in the `answer` to a pull back, in the background; failures are noted as events."""
         try:
             pulled = msgspec.json.decode(answer, type=Pulled)
             if pulled.offsets:
@@ -39,8 +39,8 @@ class Requeue:
             self._note(topic, str(error))
             return
         if pulled.missed:
-            told = f"{pulled.missed} messages of topic '{topic}' were lost before they could be pulled."
-            self._events.note("missed", told, topic)
+            sentence = f"{pulled.missed} messages of topic '{topic}' were lost before they could be pulled."
+            self._events.note("missed", sentence, topic)
 
     def _hand_back(self, topic: str, pulled: Pulled) -> None:
         peer_id = self._membership.peer_id
@@ -56,4 +56,4 @@ class Requeue:
 
     def _note(self, topic: str, reason: str) -> None:
         sentence = f"Messages of topic '{topic}' that came for a caller who was gone are not handed back: {reason}"
-        self._events.note("requeue", sentence, topic)
+        self._events.note("undelivered", sentence, topic)

@@ -1,4 +1,4 @@
-"""A peer node's line to the indexing server."""
+"""A peer node's client of the indexing server."""
 
 import threading
 from pathlib import Path
@@ -6,11 +6,22 @@ from typing import TypeVar
 
 import msgspec
 
-from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError, TooManyWaiting
+from peerbus.errors import (
+    CATALOGUE,
+    IndexTimeout,
+    IndexUnreachable,
+    InternalError,
+    NotReady,
+    PeerbusError,
+    TooManyWaiting,
+)
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
-from peerbus.http.upstream.connection import Received
-from peerbus.http.upstream.pool import ConnectionPool, TimedOut, Unreachable
+from peerbus.http.event_stream import CONTENT_TYPE
+from peerbus.http.upstream.body_stream import BodyStream
+from peerbus.http.upstream.errors import StreamClosed, TimedOut, UpstreamError
+from peerbus.http.upstream.exchange import Response
+from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.wire.protocol import Answer, ErrorAnswer, Request
 from peerbus.wire.tokens import bearer
 
@@ -19,14 +30,14 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 CONNECT_SECONDS = 2.0
 REGISTER = "/register_peer_node"
 STATUSES = {200} | {error.status for error in CATALOGUE.values()}
-"""What the indexing server answers with, and nothing else."""
+"""Every status that the indexing server answers with."""
 JSON = "application/json"
 JSON_HEADERS = (f"Content-Type: {JSON}",)
 _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 
 
 class ServerClient:
-    """Sends calls to the indexing server over kept connections."""
+    """Sends calls to the indexing server over kept connections, and opens its streams."""
 
     def __init__(
         self,
@@ -37,12 +48,11 @@ class ServerClient:
         token: str | None = None,
         ca: Path | None = None,
     ) -> None:
-        """Answers are brought in the thread of the loop, which stays its owner's.
+        """Responses are delivered in the thread of `loop`, which the caller closes after this client.
 
-        `timeout` is how long an answer may take, in seconds, beside what a call itself waits.
-
-        `max_waiting` calls may wait at once. `token` is what the server wants to see when a peer registers.
-        `ca` is a file with the certificates that an https server must have one by; by default the system's.
+        `timeout` is in seconds, for each response, in addition to the time that a call itself waits. At most
+        `max_waiting` calls wait at once. `token` is what registering a peer takes. `ca` is a file with certificates,
+        one of which an https server's must be signed by; by default those that the system trusts.
         """
         self.loop = loop
         self.url = url.rstrip("/")
@@ -51,9 +61,9 @@ class ServerClient:
         self.timeout = timeout
         self.token = token
         self.peer_token: str | None = None
-        """What all requests carry but those that register the peer."""
+        """The token in all requests but those that register the peer."""
         self.ca = ca
-        self._transport = ConnectionPool(loop, CONNECT_SECONDS, ca)
+        self._pool = ConnectionPool(loop, CONNECT_SECONDS, ca)
 
     def send(
         self,
@@ -63,13 +73,12 @@ class ServerClient:
         headers: tuple[str, ...],
         wait: float = 0.0,
         *,
-        again: bool = False,
+        repeatable: bool = False,
         timeout: float | None = None,
-    ) -> Future[Received]:
-        """Send a call as it is, for `received` to take the answer; `wait` is how long the call itself waits.
+    ) -> Future[Response]:
+        """Send a call unchanged; `received` takes its response. `wait` is how many seconds the call itself waits.
 
-        `again` says whether it does no harm to make it twice; `timeout` stands for the usual one. Raises
-        `TooManyWaiting`.
+        A `repeatable` call may be sent twice. `timeout` replaces the client's. Raises `TooManyWaiting`.
         """
         if wait and not self._waiting.acquire(blocking=False):
             raise TooManyWaiting(
@@ -79,56 +88,95 @@ class ServerClient:
         if token:
             headers = (*headers, f"Authorization: {bearer(token)}")
         seconds = wait + (self.timeout if timeout is None else timeout)
-        sent = self._transport.send(method, self.url + path, body, headers, seconds, again)
+        sent = self._pool.send(method, self.url + path, body, headers, seconds, repeatable)
         if wait:
             sent.add_done_callback(lambda _: self._waiting.release())
         return sent
 
-    def received(self, sent: Future[Received]) -> Received:
-        """The answer to what was sent, as it came, waiting for it.
+    def received(self, sent: Future[Response]) -> Response:
+        """Wait for the response to a call, of any status the indexing server has.
 
-        Raises `IndexUnreachable`, also where something else answers in its place, and `IndexTimeout`.
+        Raises `IndexTimeout`, and `IndexUnreachable`, which includes a response that is not an indexing server's.
         """
         try:
-            received = sent.result()
-        except TimedOut as error:
-            raise IndexTimeout(f"The indexing server at {self.url} gave {error}.") from None
-        except Unreachable as error:
-            raise IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.") from None
-        if received.status not in STATUSES or received.headers.get(b"content-type") != b"application/json":
+            response = sent.result()
+        except UpstreamError as error:
+            raise self.failure(error) from None
+        if not _is_answer(response):
             raise self.not_ours()
-        return received
+        return response
 
     def call(self, path: str, request: Request, answer: type[AnswerT], timeout: float | None = None) -> AnswerT:
-        """Make a call of the peer node's own; an error of the server's is raised as its class."""
+        """Make a call of the peer node's own and wait for its answer.
+
+        Raises the server's error as its class, `IndexUnreachable` and `IndexTimeout`.
+        """
         body = msgspec.json.encode(request)
-        sent = self.send("POST", path, body, JSON_HEADERS, again=path == REGISTER, timeout=timeout)
-        received = self.received(sent)
-        if received.status == 200:
-            try:
-                return msgspec.json.decode(received.body, type=answer)
-            except (msgspec.DecodeError, RecursionError):
-                raise self.not_ours() from None
-        error = error_in(received)
-        raise CATALOGUE.get(error.code, InternalError)(error.message)
+        response = self.received(
+            self.send("POST", path, body, JSON_HEADERS, repeatable=path == REGISTER, timeout=timeout)
+        )
+        if response.status != 200:
+            raise _raised(response)
+        try:
+            return msgspec.json.decode(response.body, type=answer)
+        except (msgspec.DecodeError, RecursionError):
+            raise self.not_ours() from None
+
+    async def open(self, path: str, headers: tuple[str, ...], silence: float) -> BodyStream:
+        """Open an event stream, which times out after `silence` seconds without a byte. Await in the loop.
+
+        Raises the server's error as its class, `IndexUnreachable` and `IndexTimeout`. The errors that reading the
+        stream raises are turned into such by `failure`.
+        """
+        if self.peer_token:
+            headers = (*headers, f"Authorization: {bearer(self.peer_token)}")
+        try:
+            opened = await self._pool.open(self.url + path, headers, self.timeout, silence)
+        except UpstreamError as error:
+            raise self.failure(error) from None
+        if isinstance(opened, Response):
+            raise _raised(opened) if _is_answer(opened) else self.not_ours()
+        if opened.headers.get(b"content-type") != CONTENT_TYPE.encode():
+            opened.close()
+            raise self.not_ours()
+        return opened
 
     @property
     def authorization(self) -> str | None:
-        """The header of that name, which shows the peer's token, where there is one."""
+        """The value of the header that shows the peer's token, or None without one."""
         return bearer(self.peer_token) if self.peer_token else None
 
     def close(self) -> None:
-        """Close the connections; calls under way find the server unreachable."""
-        self._transport.close()
+        """Close the connections; calls and streams under way fail."""
+        self._pool.close()
+
+    def failure(self, error: UpstreamError) -> PeerbusError:
+        """The error of the catalogue for a request or a stream that failed on the way."""
+        match error:
+            case TimedOut():
+                return IndexTimeout(f"The indexing server at {self.url} gave {error}.")
+            case StreamClosed():
+                return NotReady("The peer node is stopping.")
+            case _:
+                return IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.")
 
     def not_ours(self) -> IndexUnreachable:
-        """The error for an answer that no indexing server gives."""
+        """The error for a response that no indexing server gives."""
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
 
 
-def error_in(received: Received) -> ErrorAnswer:
-    """The error in an answer that is one; what is not ours to read counts as an internal error."""
+def error_in(response: Response) -> ErrorAnswer:
+    """The error in a response; an internal error where its body is not a peerbus error."""
     try:
-        return _decode_error(received.body)
+        return _decode_error(response.body)
     except (msgspec.DecodeError, RecursionError):
-        return ErrorAnswer(InternalError.code, f"The answer with status {received.status} is not peerbus's.")
+        return ErrorAnswer(InternalError.code, f"The answer with status {response.status} is not peerbus's.")
+
+
+def _raised(response: Response) -> PeerbusError:
+    error = error_in(response)
+    return CATALOGUE.get(error.code, InternalError)(error.message)
+
+
+def _is_answer(response: Response) -> bool:
+    return response.status in STATUSES and response.headers.get(b"content-type") == b"application/json"

@@ -1,4 +1,4 @@
-"""A peer's subscriptions as its node knows them, and how those that the server lost come back."""
+"""A peer's subscriptions as its node knows them; those that the server lost are restored."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +15,7 @@ EXPLICIT_OPTIONS = {"ack_deadline", "max_attempts", "dead_letter_topic"}
 
 
 class Standing(Enum):
-    """Whether the server has a subscription, as far as this node can tell."""
+    """Whether the server has a subscription, as far as the node can tell."""
 
     HELD = "the server has it"
     IN_DOUBT = "a renewal went unanswered, and may have found the lease run out"
@@ -24,9 +24,9 @@ class Standing(Enum):
 
 @dataclass(slots=True)
 class Subscription:
-    """A subscription as this node knows it, with the options the application named.
+    """A subscription, with the options that the application named.
 
-    Before `resume_from`, in the server's life `epoch`, nothing is left to pull or to acknowledge.
+    Every message before `resume_from` is settled; the offset belongs to the server's state `epoch`.
     """
 
     resume_from: int
@@ -36,12 +36,12 @@ class Subscription:
 
 
 class Subscriptions:
-    """Those that the application made through this node, kept up to date by what its calls are answered with.
+    """The subscriptions made through this node, updated from the answers to the application's calls.
 
-    A server that restarted has another epoch and new topics: everything retained in them is new to this
-    peer, so its subscriptions begin with the first offset; a topic that is not there yet is tried again. A
-    server that let the lease run out still has the topics: the subscriptions go on where they stood. A group
-    that still has members has kept its position.
+    A restarted server has another epoch and new topics. All their messages are new to the peer, so restored
+    subscriptions begin at the first offset; a topic that does not exist yet is retried at each renewal. After a lost
+    lease the topics still exist: subscriptions resume where they stood. A group that still has members has kept its
+    position.
     """
 
     def __init__(self, index: ServerClient, peer_id: str, events: EventLog) -> None:
@@ -50,17 +50,17 @@ class Subscriptions:
         self._events = events
         self._by_topic: dict[str, Subscription] = {}
         self.epoch: str | None = None
-        """The server's life, in which new ones begin; None while the peer is not registered."""
+        """The epoch of new subscriptions; None while the peer is not registered."""
 
     def __contains__(self, topic: str) -> bool:
         return topic in self._by_topic
 
     def find(self, topic: str) -> Subscription | None:
-        """A subscription as it stands, to be told to `moved_on` when a call about it is answered."""
+        """The current subscription to a topic; pass it to `moved_on` after the call that it was read for."""
         return self._by_topic.get(topic)
 
     def begun(self, topic: str, next_offset: int, named: dict[str, Any], created: bool) -> None:
-        """It exists; a new one, or one whose position was named, goes on at `next_offset`."""
+        """A subscribe call succeeded: a new subscription, or one moved by `from`, goes on at `next_offset`."""
         before = self._by_topic.get(topic)
         options = {**(before.options if before and not created else {}), **named}
         if options.get("ack") == "auto":
@@ -70,41 +70,41 @@ class Subscriptions:
         self._by_topic[topic] = Subscription(resume_from, self.epoch, options)
 
     def moved_on(self, topic: str, subscription: Subscription | None, resume_from: int) -> None:
-        """Messages were pulled or acknowledged; answers of calls made at once may come in any order.
+        """Messages were pulled or acknowledged. The answers of concurrent calls may come in any order.
 
-        `subscription` is what `find` gave before the call: one that was ended or moved since stays so.
+        `subscription` is the result of `find` before the call; one that has ended or moved since is not changed.
         """
         if subscription is None:
             subscription = self._by_topic.setdefault(topic, Subscription(resume_from, self.epoch, {}))
         subscription.resume_from = max(resume_from, subscription.resume_from)
 
     def moved_back(self, topic: str, resume_from: int) -> None:
-        """Messages that were pulled were given back."""
+        """Pulled messages were rejected or handed back."""
         if subscription := self._by_topic.get(topic):
             subscription.resume_from = min(resume_from, subscription.resume_from)
 
     def ended(self, topic: str) -> None:
-        """The subscription, or its topic, is gone."""
+        """The subscription ended, or its topic was deleted."""
         self._by_topic.pop(topic, None)
 
     def all_ended(self) -> None:
-        """The peer is gone."""
+        """The peer was unregistered."""
         self.epoch = None
         self._by_topic.clear()
 
     def all_lost(self) -> None:
-        """The server has none of them."""
+        """Mark all as unknown to the server."""
         for subscription in list(self._by_topic.values()):
             subscription.standing = Standing.LOST
 
     def doubt(self) -> None:
-        """The server may have lost those it had."""
+        """Mark those that the server had as possibly lost."""
         for subscription in list(self._by_topic.values()):
             if subscription.standing is Standing.HELD:
                 subscription.standing = Standing.IN_DOUBT
 
     def restore(self) -> None:
-        """Bring back those that the server does not have; one that it refuses does not keep the others from it.
+        """Subscribe again where the server lost a subscription; a refused one is noted, and the others go on.
 
         Raises `IndexUnreachable` and `IndexTimeout`.
         """
@@ -122,8 +122,8 @@ class Subscriptions:
             self._events.note("not_resubscribed", sentence, topic)
 
     def _restore(self, topic: str, subscription: Subscription) -> None:
-        same_life = subscription.epoch == self.epoch
-        begin = {"from": subscription.resume_from if same_life else 0}
+        same_epoch = subscription.epoch == self.epoch
+        begin = {"from": subscription.resume_from if same_epoch else 0}
         may_stand = subscription.standing is Standing.IN_DOUBT or "group" in subscription.options
         try:
             answer = self._subscribe(topic, subscription.options if may_stand else subscription.options | begin)
@@ -131,7 +131,7 @@ class Subscriptions:
                 self._subscribe(topic, begin)
         except TopicNotFound:
             subscription.standing = Standing.LOST
-            if same_life:
+            if same_epoch:
                 self.ended(topic)
                 self._events.note("topic_deleted", f"Topic '{topic}' was deleted.", topic)
         else:

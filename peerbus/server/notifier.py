@@ -1,12 +1,11 @@
-"""Tells peers what happened to their subscriptions, in the background."""
+"""Notifies peers at their addresses of what happened to their subscriptions, in the background."""
 
+import asyncio
 import heapq
 import logging
-import threading
-import time
 from collections import deque
-from collections.abc import Mapping
-from itertools import count
+from collections.abc import Iterator, Mapping
+from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,21 +13,26 @@ import msgspec
 
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
-from peerbus.http.upstream.connection import Received
-from peerbus.http.upstream.pool import ConnectionPool, TimedOut, Unreachable
+from peerbus.http.upstream.errors import UpstreamError
+from peerbus.http.upstream.exchange import Response
+from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.wire.protocol import Notice
 
 log = logging.getLogger(__name__)
 
-UNDER_WAY = 1000
-"""Notices sent and not yet answered."""
+MAX_UNDER_WAY = 1000
+"""Notices that were sent and are not answered yet."""
+MAX_PENDING = 100_000
+"""Notices that are under way, or wait for their next try."""
 TIMEOUT_SECONDS = 2.0
 RETRY_AFTER_SECONDS = (1.0, 5.0, 20.0)
 """Pauses before the second, third and last try."""
-MAX_PENDING = 100_000
-MOST_ANSWERED = 1 << 16
-"""Bytes of the largest answer to a notice that is taken: who is told says where, and may answer without end."""
+MAX_RESPONSE_BYTES = 1 << 16
+"""Peers name the addresses: what answers there may answer without end."""
 HEADERS = ("Content-Type: application/json", "Connection: close")
+TAKEN_AT_ONCE = 200
+SENT_AT_ONCE = 10
+"""Notices that one turn of the loop takes in or sends: about a millisecond of work."""
 
 
 class _Notice(NamedTuple):
@@ -40,86 +44,113 @@ class _Notice(NamedTuple):
     tries: int
 
 
-class Notifier:
-    """Posts notices to peer nodes, each with a few tries; a peer that does not answer holds no thread."""
+class _Announcement(NamedTuple):
+    """A notice for many peers; `addresses` are those that were not taken in yet."""
 
-    def __init__(self, ca: Path | None = None) -> None:
-        """`ca` is a file with the certificates that https peer nodes must have one by; by default the system's."""
-        self._loop = Loop("notices")
-        self._transport = ConnectionPool(self._loop, TIMEOUT_SECONDS, ca, MOST_ANSWERED)
-        self._changed = threading.Condition()
-        self._announced: deque[tuple[bytes, Mapping[str, str]]] = deque()
-        self._due: list[_Notice] = []
+    body: bytes
+    addresses: Iterator[tuple[str, str]]
+
+
+class Notifier:
+    """Posts notices to peer nodes, with up to four tries each; a peer that does not answer delays no other.
+
+    All work is done in the loop, in small slices.
+    """
+
+    def __init__(self, loop: Loop, ca: Path | None = None) -> None:
+        """The certificates of https peer nodes must be signed by one in `ca`; by default as the system trusts."""
+        self._loop = loop
+        self._pool = ConnectionPool(loop, TIMEOUT_SECONDS, ca, MAX_RESPONSE_BYTES)
+        self._announced: deque[_Announcement] = deque()
+        self._waiting: list[_Notice] = []
+        """A heap: the notice whose try is due first is the first."""
         self._under_way = 0
         self._numbers = count()
+        self._next_slice: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._closing = False
-        self._sending = threading.Thread(target=self._send_what_is_due, name="notifier", daemon=True)
-        self._sending.start()
 
     def topic_deleted(self, topic: str, addresses: Mapping[str, str]) -> None:
-        """Tell each peer at its address that `topic` is gone. Returns at once."""
+        """Notify the peers, by their addresses, that a topic was deleted. From any thread; returns at once.
+
+        `addresses` must not change any more.
+        """
         notice = Notice(event="topic_deleted", topic=topic, message=f"Topic '{topic}' was deleted.")
-        with self._changed:
-            self._announced.append((msgspec.json.encode(notice), addresses))
-            self._changed.notify()
+        self._loop.call(self._announce, _Announcement(msgspec.json.encode(notice), iter(addresses.items())))
 
     def close(self) -> None:
-        """Give up what has not been sent."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
-        self._sending.join()
-        self._transport.close()
-        self._loop.close()
+        """Give up all notices that are not delivered. From any other thread than the loop's."""
+        self._loop.call(self._stop)
+        self._pool.close()
 
-    def _send_what_is_due(self) -> None:
-        while True:
-            with self._changed:
-                while not self._closing and not self._announced and not self._may_send():
-                    self._changed.wait(self._due[0].due - time.monotonic() if self._due and not self._full() else None)
-                if self._closing:
-                    return
-                while self._announced:
-                    self._take(*self._announced.popleft())
-                notices = []
-                while self._may_send():
-                    notices.append(heapq.heappop(self._due))
-                    self._under_way += 1
-            for notice in notices:
-                self._send(notice)
+    # Everything below runs in the loop
 
-    def _full(self) -> bool:
-        return self._under_way >= UNDER_WAY
+    def _announce(self, announcement: _Announcement) -> None:
+        self._announced.append(announcement)
+        self._schedule()
+
+    def _stop(self) -> None:
+        self._closing = True
+        for handle in (self._next_slice, self._timer):
+            if handle:
+                handle.cancel()
+
+    def _schedule(self) -> None:
+        """Run the next slice as soon as there is work for it."""
+        if self._closing or self._next_slice:
+            return
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._announced or self._may_send():
+            self._next_slice = self._loop.events.call_soon(self._run_slice)
+        elif self._waiting and self._under_way < MAX_UNDER_WAY:
+            self._timer = self._loop.events.call_at(self._waiting[0].due, self._schedule)
+
+    def _run_slice(self) -> None:
+        if self._announced:
+            self._take(self._announced[0])
+        for _ in range(SENT_AT_ONCE):
+            if self._may_send():
+                self._send(heapq.heappop(self._waiting))
+        self._next_slice = None
+        self._schedule()
 
     def _may_send(self) -> bool:
-        return bool(self._due) and not self._full() and self._due[0].due <= time.monotonic()
+        if not self._waiting or self._under_way >= MAX_UNDER_WAY:
+            return False
+        return self._waiting[0].due <= self._loop.events.time()
 
-    def _take(self, body: bytes, addresses: Mapping[str, str]) -> None:
-        for peer_id, address in addresses.items():
-            if len(self._due) + self._under_way < MAX_PENDING:
+    def _take(self, announcement: _Announcement) -> None:
+        body, addresses = announcement
+        taken = list(islice(addresses, TAKEN_AT_ONCE))
+        if len(taken) < TAKEN_AT_ONCE:
+            self._announced.popleft()
+        now = self._loop.events.time()
+        for peer_id, address in taken:
+            if len(self._waiting) + self._under_way < MAX_PENDING:
                 url = f"{address.rstrip('/')}/notify"
-                heapq.heappush(self._due, _Notice(time.monotonic(), next(self._numbers), peer_id, url, body, 0))
+                heapq.heappush(self._waiting, _Notice(now, next(self._numbers), peer_id, url, body, 0))
             else:
                 log.warning("Peer '%s' is not notified: too many notices are waiting.", peer_id)
 
     def _send(self, notice: _Notice) -> None:
-        sent = self._transport.send("POST", notice.url, notice.body, HEADERS, TIMEOUT_SECONDS)
+        self._under_way += 1
+        sent = self._pool.send("POST", notice.url, notice.body, HEADERS, TIMEOUT_SECONDS)
         sent.add_done_callback(lambda done: self._sent(notice, done))
 
-    def _sent(self, notice: _Notice, sent: Future[Received]) -> None:
+    def _sent(self, notice: _Notice, sent: Future[Response]) -> None:
+        self._under_way -= 1
         try:
             status = sent.result().status
             problem = None if status == 200 else f"status {status}"
-        except (Unreachable, TimedOut) as error:
+        except UpstreamError as error:
             problem = str(error)
-        with self._changed:
-            again = problem is not None and notice.tries < len(RETRY_AFTER_SECONDS) and not self._closing
-            if again:
-                due = time.monotonic() + RETRY_AFTER_SECONDS[notice.tries]
-                heapq.heappush(self._due, notice._replace(due=due, tries=notice.tries + 1))
-            self._under_way -= 1
-            self._changed.notify()
         if problem is None:
             log.info("Peer '%s' is notified at %s.", notice.peer_id, notice.url)
-        elif not again:
+        elif notice.tries < len(RETRY_AFTER_SECONDS) and not self._closing:
+            due = self._loop.events.time() + RETRY_AFTER_SECONDS[notice.tries]
+            heapq.heappush(self._waiting, notice._replace(due=due, tries=notice.tries + 1))
+        else:
             log.warning("Peer '%s' could not be notified at %s: %s.", notice.peer_id, notice.url, problem)
+        self._schedule()

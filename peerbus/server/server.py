@@ -71,7 +71,8 @@ class IndexingServer:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
         heap.keep_little()
         limits = options.limits
-        self._notifier = Notifier(options.peer_ca)
+        self._notices = Loop("notices")
+        self._notifier = Notifier(self._notices, options.peer_ca)
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
         self._loop = Loop("loop")
@@ -126,6 +127,7 @@ class IndexingServer:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
+        self._notices.close()
         self._tending.join()
         self._journal.close()
         self._loop.close()

@@ -18,7 +18,8 @@ from peerbus.http.listener import bind
 from peerbus.http.timeouts import Timeouts
 from peerbus.http.tls import Certificate, certificate_in, trust
 from peerbus.http.types import Reply, Request, Sink
-from peerbus.http.upstream.pool import ConnectionPool, Unreachable
+from peerbus.http.upstream.errors import Unreachable
+from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.node import NodeOptions, PeerNode
 from peerbus.server import IndexingServer, ServerOptions
 from tests.http.support import request

@@ -93,7 +93,7 @@ def test_what_others_of_the_group_have_overtaken_is_noted(index: Api) -> None:
     index.post("/pull_messages", peer_id="peer1", **NEWS)
     with requeue(index.url) as (messages, events):
         messages.hand_back("news", b'{"offsets":[0]}')
-    assert [event.event for event in events.listing()] == ["requeue"]
+    assert [event.event for event in events.listing()] == ["undelivered"]
     assert events.listing()[0].message.endswith("are not handed back: Others pulled since.")
 
 
@@ -107,7 +107,7 @@ def test_what_the_server_cannot_take_back_is_noted(index: Api) -> None:
     with requeue(index.url) as (messages, events):
         messages.hand_back("news", b'{"offsets":[0]}')
         messages.hand_back("news", b"no pull's answer")
-    assert [event.event for event in events.listing()] == ["requeue"] * 2
+    assert [event.event for event in events.listing()] == ["undelivered"] * 2
 
 
 def test_who_is_there_gets_it_once(index: Api, node: Api) -> None:
@@ -118,4 +118,4 @@ def test_who_is_there_gets_it_once(index: Api, node: Api) -> None:
         publish_to_who_waits(index, number)
         assert waits.result().body["messages"] == [number]
     assert node.post("/pull_messages", **NEWS).body["messages"] == []
-    assert "requeue" not in node.events()
+    assert "undelivered" not in node.events()

@@ -1,12 +1,16 @@
 """Subscribers of a deleted topic are told at their addresses, in the background."""
 
+import asyncio
 import json
+import logging
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from peerbus.server.notifier import Notifier
+from peerbus.http.event_loop import Loop
+from peerbus.server.notifier import MAX_PENDING, TAKEN_AT_ONCE, Notifier
 from tests.support.fakes import HANG_UP, SILENCE, FakeServer, fake_server, http
 from tests.support.harness import DEADLINE, Api, free_port, in_background, start_index
 
@@ -80,11 +84,38 @@ def test_a_server_stops_while_notices_are_pending(answer: bytes | None) -> None:
                 assert notice(fake) == TOLD
 
 
-def test_after_close_nothing_is_sent() -> None:
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop("notices")
+    yield loop
+    loop.close()
+
+
+def test_after_close_nothing_is_sent(loop: Loop) -> None:
     with fake_server(http(500)) as fake:
-        notifier = Notifier()
+        notifier = Notifier(loop)
         notifier.topic_deleted("news", {"peer1": fake.url})
         assert notice(fake) == TOLD
         in_background(notifier.close).result(DEADLINE)
         notifier.topic_deleted("sport", {"peer1": fake.url})
         assert fake.requests.empty()
+
+
+def test_many_notices_are_taken_in_slices_up_to_a_limit(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
+    """The loop turns many times while they are taken in; those beyond the limit are logged."""
+    caplog.set_level(logging.WARNING, "peerbus.server")
+    addresses = {f"lost{number}": "http://127.0.0.1:1/a b" for number in range(MAX_PENDING)}
+    notifier = Notifier(loop)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while not caplog.records:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counted = asyncio.run_coroutine_threadsafe(count_turns(), loop.events)
+    notifier.topic_deleted("news", addresses | {f"late{number}": "http://127.0.0.1:1" for number in range(2)})
+    counted.result(DEADLINE)
+    assert turns > MAX_PENDING / TAKEN_AT_ONCE
+    notifier.close()

@@ -1,105 +1,89 @@
-"""One kept connection of a transport, and the exchange it carries."""
+"""A kept connection to another process, and the exchange that it carries."""
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
+from math import inf
 from typing import NamedTuple, cast
 
 import httptools
 
-from peerbus.future import Future
 from peerbus.http.known_heads import END, KnownHeads
+from peerbus.http.upstream.body_stream import BodyStream
+from peerbus.http.upstream.errors import Unreachable, UpstreamError
+from peerbus.http.upstream.exchange import Exchange, Response, StreamExchange
 
-UNSAID = b"transfer-encoding"
-"""What a head must not say, for it and its body to be all of an answer."""
-
-
-class Received(NamedTuple):
-    """An answer as it came: header names in lower case."""
-
-    status: int
-    body: bytes
-    headers: dict[bytes, bytes]
+CHUNKED = b"transfer-encoding"
+FRAMING = {b"content-length", CHUNKED}
+"""Headers that say where a body ends; without them it ends with the connection."""
 
 
-class Answer(NamedTuple):
-    """What a head says, and how many bytes of body follow."""
+class ResponseHead(NamedTuple):
+    """A parsed head, and the length of its body in bytes."""
 
     status: int
     headers: dict[bytes, bytes]
     length: int
 
 
-class Exchange(Future[Received]):
-    """A request on its way, until `deadline` at most, `again` if need be; and the answer to it when that is there."""
-
-    __slots__ = ("again", "data", "deadline", "origin", "timeout")
-
-    def __init__(self, origin: str, data: bytes, timeout: float, again: bool) -> None:
-        super().__init__()
-        self.origin = origin
-        self.data = data
-        self.again = again
-        self.timeout = timeout
-        self.deadline = monotonic() + timeout
-
-
-class Connection(asyncio.Protocol):
-    """Carries one exchange at a time; answers are read by httptools' parser (llhttp, in C)."""
+class UpstreamConnection(asyncio.Protocol):
+    """Carries one exchange at a time; responses are parsed by httptools (llhttp, in C)."""
 
     def __init__(
         self,
         origin: str,
-        heads: KnownHeads[Answer],
-        most: float,
-        answered: Callable[["Connection", Received], None],
-        ended: Callable[["Connection", Exception | None], None],
+        heads: KnownHeads[ResponseHead],
+        max_bytes: float,
+        freed: Callable[["UpstreamConnection"], None],
+        lost: Callable[["UpstreamConnection", UpstreamError], None],
     ) -> None:
-        """Of each answer, `most` bytes are taken, its head among them; `heads` are those of all connections.
+        """A response, its head included, may have `max_bytes`; the body of a stream any number.
 
-        `answered` is told of an answer that is whole, `ended` once when the connection is.
+        `freed` is called when the response is whole, just before it is delivered, `lost` once when the connection is
+        closed.
         """
         self.origin = origin
         self.exchange: Exchange | None = None
         self.used = False
         """Whether it has carried an exchange before this one."""
+        self._stream: BodyStream | None = None
         self._heads = heads
-        self._most = most
-        self._room = most
-        self._on_answered = answered
-        self._on_ended = ended
+        self._max_bytes = max_bytes
+        self._bytes_left = max_bytes
+        self._on_freed = freed
+        self._on_lost = lost
         self._transport: asyncio.Transport
-        self._error: Exception | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser
+        self._error: UpstreamError | None = None
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._fresh = False
-        """Whether nothing of the answer came."""
-        self._headed = False
-        """Whether its head came."""
+        """Whether nothing of the response came."""
+        self._head_complete = False
         self._complete = False
         self._keep_alive = False
 
     def begin(self, exchange: Exchange) -> None:
-        """Take on an exchange, and send its request."""
+        """Send the request of an exchange."""
         self.exchange = exchange
-        self._room = self._most
+        self._bytes_left = self._max_bytes
         self._headers = {}
         self._body = []
-        self._headed = False
+        self._head_complete = False
         self._complete = False
         self._fresh = True
         self._transport.write(exchange.data)
 
-    def end(self, error: Exception) -> None:
-        """Close the connection, because of `error`."""
+    def end(self, error: UpstreamError) -> None:
+        """Close the connection; what it carries fails with `error`."""
         if self._error is None:
             self._error = error
+            if self._stream:
+                self._stream.end(error)
             self._transport.abort()
 
     @property
     def answered(self) -> bool:
-        """Whether anything of an answer has come."""
+        """Whether anything of a response has come."""
         return not self._fresh
 
     @property
@@ -107,70 +91,101 @@ class Connection(asyncio.Protocol):
         """Whether it can carry another exchange."""
         return self._keep_alive and not self._transport.is_closing() and not self._transport.get_write_buffer_size()
 
-    # What the loop calls
+    # Called by the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is connected."""
+        """The connection is open."""
         self._transport = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what has come, which needs no parser if it is a whole answer whose head came before."""
-        self._room -= len(data)
-        if self.exchange is None:
-            self.end(ConnectionError("nothing was asked"))
-        elif self._room < 0:
-            self.end(ConnectionError(f"the answer is larger than {self._most} bytes"))
+        """Take in a part of the response; a whole one with a known head is not parsed."""
+        self._bytes_left -= len(data)
+        if self.exchange is None and self._stream is None:
+            self.end(Unreachable("nothing was asked"))
+        elif self._bytes_left < 0:
+            self.end(Unreachable(f"the answer is larger than {self._max_bytes} bytes"))
         else:
             if self._fresh:
                 head, end, body = data.partition(END)
                 known = self._heads.get(head) if end else None
-                if known is not None and len(body) == known.length:
+                if known is not None and len(body) == known.length and not isinstance(self.exchange, StreamExchange):
                     self._keep_alive = True
-                    self._on_answered(self, Received(known.status, body, known.headers))
+                    self._deliver(Response(known.status, body, known.headers))
                     return
             self._parse(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is closed; an answer without a length is whole by that."""
-        if (self._error or exc) is None and self.exchange and not self._complete and self._ends_with_connection:
-            self._answer()
-        self._on_ended(self, self._error or exc)
+        """The connection is closed; a response without a length is whole by that."""
+        under_way = self.exchange or self._stream
+        if (self._error or exc) is None and under_way and not self._complete and self._ends_with_connection:
+            self._finish()
+        error = self._error or Unreachable(str(exc or "the connection was closed before the answer was whole"))
+        if self._stream:
+            self._stream.end(error)
+        self._on_lost(self, error)
+        del self._parser  # each refers to the other: the collector would have to find them
 
     def _parse(self, data: bytes) -> None:
         first, self._fresh = self._fresh, False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self.end(ConnectionError(f"what it answered cannot be read: {error}"))
+            self.end(Unreachable(f"what it answered cannot be read: {error}"))
             return
+        exchange = self.exchange
+        if isinstance(exchange, StreamExchange) and self._head_complete and self._parser.get_status_code() == 200:
+            self._open_stream(exchange)
+        if self._stream:
+            self._stream.feed(b"".join(self._body))
+            self._body.clear()
         if self._complete:
-            if first and self._keep_alive:
+            if first and self._keep_alive and not self._stream:
                 self._learn(*data.partition(END))
-            self._answer()
+            self._finish()
+
+    def _open_stream(self, exchange: StreamExchange) -> None:
+        self.exchange = None
+        self._bytes_left = inf
+        self._stream = exchange.stream = BodyStream(self._transport, self._headers, exchange.silence)
+        exchange.set_result(Response(200, b"", self._headers))
 
     def _learn(self, head: bytes, _: bytes, body: bytes) -> None:
         status, headers = self._parser.get_status_code(), self._headers
-        announced = not head.startswith(b"HTTP/1.1 %d " % status)
-        if not announced and headers.get(b"content-length") == b"%d" % len(body) and UNSAID not in headers:
-            self._heads.learn(head, Answer(status, headers, len(body)))
+        interim = not head.startswith(b"HTTP/1.1 %d " % status)  # a response of 1xx came before this one
+        if not interim and headers.get(b"content-length") == b"%d" % len(body) and CHUNKED not in headers:
+            self._heads.learn(head, ResponseHead(status, headers, len(body)))
 
-    def _answer(self) -> None:
-        self._on_answered(self, Received(self._parser.get_status_code(), b"".join(self._body), self._headers))
+    def _finish(self) -> None:
+        if self._stream:
+            stream, self._stream = self._stream, None
+            stream.end()
+            self.used = True
+            self._on_freed(self)
+        else:
+            self._deliver(Response(self._parser.get_status_code(), b"".join(self._body), self._headers))
+
+    def _deliver(self, response: Response) -> None:
+        exchange, self.exchange = self.exchange, None
+        self.used = True
+        self._on_freed(self)
+        if exchange:
+            exchange.set_result(response)
 
     @property
     def _ends_with_connection(self) -> bool:
-        return self._headed and not self._headers.keys() & {b"content-length", b"transfer-encoding"}
+        return self._head_complete and self._headers.keys().isdisjoint(FRAMING)
 
-    # What the parser calls
+    # Called by the parser
 
     def on_message_begin(self) -> None:
-        """An answer begins; raises `ValueError` for one more than was asked for."""
+        """A response begins; raises `ValueError` for one too many."""
         if self._complete:
             raise ValueError("more than was asked for")
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self._headed = True
+        self._head_complete = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header came."""
@@ -181,9 +196,9 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """The answer is whole, unless it is one of those that only announce it."""
+        """The response is whole, or was an interim one (1xx)."""
         self._complete = self._parser.get_status_code() >= 200
         self._keep_alive = self._parser.should_keep_alive()
         if not self._complete:
             self._headers = {}
-            self._headed = False
+            self._head_complete = False

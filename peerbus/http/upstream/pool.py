@@ -1,4 +1,4 @@
-"""HTTP calls to other peerbus processes, over connections that are kept."""
+"""The one HTTP client inside: requests to other peerbus processes over kept connections."""
 
 import asyncio
 import ssl
@@ -14,70 +14,87 @@ from peerbus.future import Future
 from peerbus.http.event_loop import Loop
 from peerbus.http.known_heads import KnownHeads
 from peerbus.http.tls import trust
-from peerbus.http.upstream.connection import Answer, Connection, Exchange, Received
+from peerbus.http.upstream.body_stream import BodyStream
+from peerbus.http.upstream.connection import ResponseHead, UpstreamConnection
+from peerbus.http.upstream.errors import TimedOut, Unreachable, UpstreamError
+from peerbus.http.upstream.exchange import Exchange, Response, StreamExchange
 from peerbus.http.upstream.resolver import Resolver
 
 SWEEP_SECONDS = 0.1
-"""How late a timeout may be noticed."""
+"""The most by which a timeout is late."""
+ENDED_AT_ONCE = 50
+"""Exchanges that one turn of the loop times out: about a millisecond of work."""
 PORTS = {"http": 80, "https": 443}
 
 
-class Unreachable(Exception):
-    """No connection, or it broke before an answer came."""
-
-
-class TimedOut(Exception):
-    """Connected, but no whole answer in time."""
-
-
 class ConnectionPool:
-    """Sends requests from any thread, and brings the answers in the thread of its loop, however many are under way.
-
-    What cannot be sent at all has failed when `send` returns.
+    """Sends requests from any thread and delivers the responses in the thread of its loop, any number at once.
 
     Proxies in the environment are not used: the other side is ours.
     """
 
-    def __init__(self, loop: Loop, connect_timeout: float, ca: Path | None = None, most: float = inf) -> None:
-        """`connect_timeout` is in seconds; servers must have a certificate by one in `ca`, or whom the system trusts.
+    def __init__(
+        self, loop: Loop, connect_timeout: float, ca: Path | None = None, max_response_bytes: float = inf
+    ) -> None:
+        """`connect_timeout` is in seconds; the certificates of https servers must be signed by one in `ca`.
 
-        Answers of more than `most` bytes are not taken. Raises `StartError` for a file that has no certificate.
+        Without `ca`, those that the system trusts are accepted. Raises `StartError` for a file without a certificate.
         """
         self._loop = loop
-        self._most = most
-        self._heads: KnownHeads[Answer] = KnownHeads()
-        self._names = Resolver(loop)
+        self._max_response_bytes = max_response_bytes
+        self._heads: KnownHeads[ResponseHead] = KnownHeads()
+        self._resolver = Resolver(loop)
         self._trust = trust(ca) if ca else None
         self._connect_timeout = connect_timeout
-        self._idle: dict[str, deque[Connection]] = {}
-        self._open: set[Connection] = set()
+        self._idle: dict[str, deque[UpstreamConnection]] = {}
+        self._open: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._sweeping = False
         self._closing = False
 
     def send(
-        self, method: str, url: str, body: bytes, headers: tuple[str, ...], timeout: float, again: bool = False
-    ) -> Future[Received]:
-        """Send one request; its answer comes within `timeout` seconds, or `TimedOut`.
+        self, method: str, url: str, body: bytes, headers: tuple[str, ...], timeout: float, repeatable: bool = False
+    ) -> Future[Response]:
+        """Send a request; the future fails with `TimedOut` after `timeout` seconds, and with `Unreachable`.
 
-        Or `Unreachable`, for a URL that cannot be one too. One that may be sent `again` is, on a new connection, where
-        a kept one was closed before an answer came: that was idle for too long, or the other side did what was asked
-        and could not say so.
+        A kept connection may turn out closed before a response came: it was idle for too long, or the other side did
+        what was asked and could not answer. Only a `repeatable` request is then sent again, on a new connection.
+        An invalid URL is `Unreachable`; the future has then failed when this returns.
         """
         origin, head = _head(method, url, headers)
-        exchange = Exchange(origin, b"%b%d\r\n\r\n%b" % (head, len(body), body), timeout, again)
-        if not origin:
+        return self._start(Exchange(origin, b"%b%d\r\n\r\n%b" % (head, len(body), body), timeout, repeatable))
+
+    async def open(self, url: str, headers: tuple[str, ...], timeout: float, silence: float) -> BodyStream | Response:
+        """GET `url`: a stream of the body where the status is 200, else the whole response.
+
+        Await in the loop. Raises `TimedOut` when no head came within `timeout` seconds, and `Unreachable`. The stream
+        times out after `silence` seconds without a byte. It occupies its connection until it ends or is closed.
+        """
+        origin, head = _head("GET", url, headers)
+        exchange = StreamExchange(origin, b"%b0\r\n\r\n" % head, timeout, silence)
+        answered = asyncio.Event()
+        self._start(exchange).add_done_callback(lambda _: answered.set())
+        try:
+            await answered.wait()
+        except asyncio.CancelledError:
+            exchange.abandon()
+            raise
+        response = exchange.result()
+        return exchange.stream or response
+
+    def close(self) -> None:
+        """Close the connections; exchanges and streams under way fail with `Unreachable`, as do later ones."""
+        self._closing = True
+        self._loop.wait_for(self._end_all())
+
+    def _start(self, exchange: Exchange) -> Exchange:
+        if not exchange.origin:
             exchange.set_exception(Unreachable("the URL has characters that none may have"))
         elif not self._loop.call(self._begin, exchange):
             exchange.set_exception(_stopping())
         return exchange
 
-    def close(self) -> None:
-        """Close the connections; what is under way is `Unreachable`, as is what comes after."""
-        self._closing = True
-        self._loop.wait_for(self._end_all())
-
-    # What follows runs in the loop, which alone touches the connections.
+    # Everything below runs in the loop, the only thread that touches connections
 
     def _begin(self, exchange: Exchange) -> None:
         if not self._sweeping:
@@ -91,11 +108,11 @@ class ConnectionPool:
             self._connect(exchange)
 
     def _connect(self, exchange: Exchange) -> None:
-        task = self._loop.events.create_task(self._start_anew(exchange))
+        task = self._loop.events.create_task(self._connect_and_begin(exchange))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _start_anew(self, exchange: Exchange) -> None:
+    async def _connect_and_begin(self, exchange: Exchange) -> None:
         try:
             connection = await self._connected(exchange)
             self._open.add(connection)
@@ -108,44 +125,40 @@ class ConnectionPool:
             exchange.set_exception(Unreachable(getattr(error, "strerror", None) or str(error)))
         except asyncio.CancelledError:
             exchange.set_exception(_stopping())
-        except Exception as error:  # noqa: BLE001  # whoever waits for the answer is told
+        except Exception as error:  # noqa: BLE001  # the future carries it
             exchange.set_exception(Unreachable(str(error)))
 
-    async def _connected(self, exchange: Exchange) -> Connection:
-        """A new connection; raises `OSError`, also where that takes too long, and `ValueError`."""
+    async def _connected(self, exchange: Exchange) -> UpstreamConnection:
+        """A new connection; raises `OSError`, for a timeout too, and `ValueError` for an invalid origin."""
         scheme, host, port = _address(exchange.origin)
         secured = scheme == "https"
         if secured:
             self._trust = self._trust or trust()
         deadline = self._loop.events.time() + min(self._connect_timeout, exchange.deadline - monotonic())
-        *others, last = await self._names.addresses(host, deadline)
+        *others, last = await self._resolver.addresses(host, deadline)
         async with asyncio.timeout_at(deadline):
             for address in others:
                 with suppress(OSError):
                     return await self._connected_at(address, port, host if secured else None, exchange.origin)
             return await self._connected_at(last, port, host if secured else None, exchange.origin)
 
-    async def _connected_at(self, address: str, port: int, secured_for: str | None, origin: str) -> Connection:
+    async def _connected_at(self, address: str, port: int, secured_for: str | None, origin: str) -> UpstreamConnection:
         _, connection = await self._loop.events.create_connection(
-            lambda: Connection(origin, self._heads, self._most, self._answered, self._ended),
+            lambda: UpstreamConnection(origin, self._heads, self._max_response_bytes, self._freed, self._lost),
             *(address, port),
             ssl=self._trust if secured_for else None,
             server_hostname=secured_for,
         )
         return connection
 
-    def _answered(self, connection: Connection, received: Received) -> None:
-        exchange, connection.exchange = connection.exchange, None
-        connection.used = True
+    def _freed(self, connection: UpstreamConnection) -> None:
         if connection.reusable:
             self._idle.setdefault(connection.origin, deque()).append(connection)
         else:
             connection.end(Unreachable("closed"))
-        if exchange:
-            exchange.set_result(received)
 
-    def _ended(self, connection: Connection, error: Exception | None) -> None:
-        """What a connection that is closed carried is sent again, or fails."""
+    def _lost(self, connection: UpstreamConnection, error: UpstreamError) -> None:
+        """Send the exchange of a closed connection again where that may be, else fail it."""
         self._open.discard(connection)
         idle = self._idle.get(connection.origin, deque())
         if connection in idle:
@@ -155,31 +168,29 @@ class ConnectionPool:
         exchange, connection.exchange = connection.exchange, None
         if exchange is None:
             return
-        broken = not isinstance(error, TimedOut) and not self._closing
-        if exchange.again and connection.used and not connection.answered and broken:
+        untouched = connection.used and not connection.answered
+        if exchange.repeatable and untouched and not isinstance(error, TimedOut) and not self._closing:
             self._connect(exchange)
-        elif isinstance(error, TimedOut):
-            exchange.set_exception(error)
         else:
-            exchange.set_exception(Unreachable(str(error or "the connection was closed before the answer was whole")))
+            exchange.set_exception(error)
 
     def _sweep(self) -> None:
-        """End what takes too long, again and again while there is anything under way."""
+        """Time exchanges out, a few in one turn of the loop; repeated while any are under way."""
         now = monotonic()
         under_way = [connection for connection in self._open if connection.exchange]
-        for connection in under_way:
-            exchange = connection.exchange
-            if exchange and exchange.deadline <= now:
+        expired = [each for each in under_way if each.exchange and each.exchange.deadline <= now]
+        for connection in expired[:ENDED_AT_ONCE]:
+            if exchange := connection.exchange:
                 connection.end(TimedOut(f"no answer within {exchange.timeout:g} seconds"))
         self._sweeping = bool(under_way or self._connecting)
         if self._sweeping:
-            self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
+            self._loop.events.call_later(0.0 if expired else SWEEP_SECONDS, self._sweep)
 
     async def _end_all(self) -> None:
         for task in list(self._connecting):
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
-        await self._names.close()
+        await self._resolver.close()
         for connection in list(self._open):
             if exchange := connection.exchange:
                 connection.exchange = None
@@ -192,13 +203,13 @@ def _stopping() -> Unreachable:
 
 
 def host_of(url: str) -> str:
-    """The host that is called for a URL, in lower case; raises `ValueError` where there is none."""
+    """The host in a URL, in lower case; raises `ValueError` where there is none."""
     return _address(_origin_and_path(url)[0])[1]
 
 
 @lru_cache
 def _head(method: str, url: str, headers: tuple[str, ...]) -> tuple[str, bytes]:
-    """The origin of a URL, empty where it cannot be one, and a request's head up to the number of bytes in its body."""
+    """The origin of a URL, empty for an invalid one, and the request's head up to the value of Content-Length."""
     if not (url.isascii() and url.isprintable()) or " " in url:
         return "", b""
     origin, path = _origin_and_path(url)

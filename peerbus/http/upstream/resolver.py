@@ -1,4 +1,4 @@
-"""What names of hosts stand for."""
+"""The addresses of host names."""
 
 import asyncio
 import socket
@@ -7,49 +7,50 @@ from ipaddress import ip_address
 
 from peerbus.http.event_loop import Loop
 
-MOST = 32
-"""Resolver looked up at once."""
+MAX_LOOKUPS = 32
+"""Names that are looked up at once."""
 
 
 class Resolver:
-    """Looks names up, each in a thread that nobody waits for.
+    """Looks names up, each in a daemon thread of its own.
 
-    A name whose servers do not answer takes its thread for many seconds, whoever still wants to know. The loop itself
-    has two threads for that (libuv's), and they would hold up all other names, and the end of the process.
+    A lookup whose name server does not answer occupies its thread for many seconds, wanted or not. The loop's own
+    resolver has two threads (libuv's): they would hold up all other names, and the end of the process.
     """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._free = asyncio.Semaphore(MOST)
-        self._asked: dict[str, asyncio.Task[list[str]]] = {}
+        self._free = asyncio.Semaphore(MAX_LOOKUPS)
+        self._lookups: dict[str, asyncio.Task[list[str]]] = {}
 
     async def addresses(self, host: str, deadline: float) -> list[str]:
-        """The addresses that a host has, one at least; raises `OSError`, also where that takes too long."""
+        """The addresses of a host, at least one, by `deadline` in the loop's time; raises `OSError`, then too."""
         if _is_address(host):
             return [host]
-        if host not in self._asked:
-            self._asked[host] = self._loop.events.create_task(self._look_up(host))
-            self._asked[host].add_done_callback(lambda _: self._asked.pop(host))
+        if host not in self._lookups:
+            self._lookups[host] = self._loop.events.create_task(self._look_up(host))
+            self._lookups[host].add_done_callback(lambda _: self._lookups.pop(host))
         try:
             async with asyncio.timeout_at(deadline):
-                return await asyncio.shield(self._asked[host])
+                return await asyncio.shield(self._lookups[host])
         except TimeoutError:
             raise OSError("what its name stands for cannot be found out in time") from None
 
     async def close(self) -> None:
-        """Look nothing up any more."""
-        asked = list(self._asked.values())
-        for task in asked:
-            task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        """Cancel all lookups."""
+        lookups = list(self._lookups.values())
+        for lookup in lookups:
+            lookup.cancel()
+        await asyncio.gather(*lookups, return_exceptions=True)
 
     async def _look_up(self, host: str) -> list[str]:
         found: asyncio.Future[list[str]] = self._loop.events.create_future()
         async with self._free:
-            threading.Thread(target=self._ask, args=(host, found), name="names", daemon=True).start()
+            threading.Thread(target=self._resolve, args=(host, found), name="resolver", daemon=True).start()
             return await found
 
-    def _ask(self, host: str, found: "asyncio.Future[list[str]]") -> None:
+    def _resolve(self, host: str, found: "asyncio.Future[list[str]]") -> None:
+        """In a thread: the only blocking step."""
         try:
             known = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from peerbus.http.event_loop import Loop
-from peerbus.http.upstream.connection import Received
-from peerbus.http.upstream.pool import ConnectionPool, TimedOut, Unreachable
-from peerbus.http.upstream.resolver import MOST
+from peerbus.http.upstream.errors import TimedOut, Unreachable
+from peerbus.http.upstream.exchange import Response
+from peerbus.http.upstream.pool import ConnectionPool
+from peerbus.http.upstream.resolver import MAX_LOOKUPS
 from tests.support.fakes import HANG_UP, SILENCE, FakeServer, fake_server, http
 from tests.support.harness import DEADLINE, error_of, free_port
 
@@ -18,23 +19,23 @@ THREADS = 16
 
 
 @pytest.fixture
-def transport() -> Iterator[ConnectionPool]:
-    loop = Loop("transport")
-    transport = ConnectionPool(loop, connect_timeout=2)
-    yield transport
-    transport.close()
+def pool() -> Iterator[ConnectionPool]:
+    loop = Loop("pool")
+    pool = ConnectionPool(loop, connect_timeout=2)
+    yield pool
+    pool.close()
     loop.close()
 
 
 def send(
-    transport: ConnectionPool, url: str, body: bytes = b"", timeout: float = DEADLINE, again: bool = False
-) -> Received:
-    return transport.send("POST", url, body, ("Content-Type: application/json",), timeout, again).result()
+    pool: ConnectionPool, url: str, body: bytes = b"", timeout: float = DEADLINE, repeatable: bool = False
+) -> Response:
+    return pool.send("POST", url, body, ("Content-Type: application/json",), timeout, repeatable).result()
 
 
-def test_a_request_arrives_as_it_was_given_and_its_answer_comes_back(transport: ConnectionPool) -> None:
+def test_a_request_arrives_as_it_was_given_and_its_answer_comes_back(pool: ConnectionPool) -> None:
     with fake_server(http(429, b"[1]", "application/json", "Retry-After:  1 ")) as fake:
-        received = transport.send("DELETE", f"{fake.url}/a?b=%20c", b'{"x": 1}', ("X-Own: yes",), DEADLINE).result()
+        received = pool.send("DELETE", f"{fake.url}/a?b=%20c", b'{"x": 1}', ("X-Own: yes",), DEADLINE).result()
         head, _, body = fake.next_request().partition(b"\r\n\r\n")
     assert (received.status, received.body, received.headers[b"retry-after"]) == (429, b"[1]", b"1")
     assert (head.splitlines()[0], body) == (b"DELETE /a?b=%20c HTTP/1.1", b'{"x": 1}')
@@ -42,44 +43,44 @@ def test_a_request_arrives_as_it_was_given_and_its_answer_comes_back(transport: 
 
 
 @pytest.mark.parametrize("size", [0, 1, 1024, 100_000, 3_000_000])
-def test_bodies_of_any_size_are_sent_at_once(transport: ConnectionPool, size: int) -> None:
+def test_bodies_of_any_size_are_sent_at_once(pool: ConnectionPool, size: int) -> None:
     with fake_server(http(200, b"x" * size)) as fake:
         for _ in range(2):
-            assert send(transport, fake.url, b"y" * size).body == b"x" * size
+            assert send(pool, fake.url, b"y" * size).body == b"x" * size
             head, _, body = fake.next_request().partition(b"\r\n\r\n")
             assert body == b"y" * size
             assert b"expect" not in head.lower()
 
 
-def test_a_connection_is_kept_for_the_next_request(transport: ConnectionPool) -> None:
+def test_a_connection_is_kept_for_the_next_request(pool: ConnectionPool) -> None:
     with fake_server(http(200)) as fake:
         for _ in range(5):
-            send(transport, fake.url)
+            send(pool, fake.url)
         assert fake.connections == 1
 
 
-def test_a_connection_closed_between_requests_is_replaced(transport: ConnectionPool) -> None:
+def test_a_connection_closed_between_requests_is_replaced(pool: ConnectionPool) -> None:
     with fake_server(http(200), hang_up_after_answer=True) as fake:
         for number in range(1, 4):
-            assert send(transport, fake.url, again=True).status == 200
+            assert send(pool, fake.url, repeatable=True).status == 200
             fake.hang_ups.get(timeout=DEADLINE)
             assert fake.connections == number
 
 
-def test_a_failed_request_spoils_none_after_it(transport: ConnectionPool) -> None:
+def test_a_failed_request_spoils_none_after_it(pool: ConnectionPool) -> None:
     with fake_server(http(200), SILENCE, http(200)) as fake:
-        assert send(transport, fake.url).status == 200
+        assert send(pool, fake.url).status == 200
         with pytest.raises(TimedOut):
-            send(transport, fake.url, timeout=0.1)
-        assert send(transport, fake.url).status == 200
+            send(pool, fake.url, timeout=0.1)
+        assert send(pool, fake.url).status == 200
 
 
-def test_requests_of_many_threads_go_at_once_each_with_its_own_answer(transport: ConnectionPool) -> None:
+def test_requests_of_many_threads_go_at_once_each_with_its_own_answer(pool: ConnectionPool) -> None:
     together = threading.Barrier(THREADS)
 
     def ask(number: int, fake: FakeServer) -> int:
         together.wait(DEADLINE)
-        return len(send(transport, f"{fake.url}/{number}").body)
+        return len(send(pool, f"{fake.url}/{number}").body)
 
     with (
         ThreadPoolExecutor(THREADS) as threads,
@@ -92,11 +93,11 @@ def test_requests_of_many_threads_go_at_once_each_with_its_own_answer(transport:
         assert even.connections <= THREADS
 
 
-def test_a_request_does_not_wait_for_another(transport: ConnectionPool) -> None:
+def test_a_request_does_not_wait_for_another(pool: ConnectionPool) -> None:
     with fake_server(SILENCE, http(200)) as fake, ThreadPoolExecutor(1) as other:
-        stuck = other.submit(send, transport, fake.url, timeout=DEADLINE)
+        stuck = other.submit(send, pool, fake.url, timeout=DEADLINE)
         fake.next_request()
-        assert send(transport, fake.url).status == 200
+        assert send(pool, fake.url).status == 200
         assert not stuck.done()
         fake.closing.set()
         assert isinstance(stuck.exception(DEADLINE), Unreachable)
@@ -106,43 +107,41 @@ def test_a_request_does_not_wait_for_another(transport: ConnectionPool) -> None:
     "url",
     ["http://a b/", "http://[", "http://", "http://127.0.0.1:99999/", "http://127.0.0.1:1/\0"],
 )
-def test_a_url_that_is_none_is_unreachable(transport: ConnectionPool, url: str) -> None:
+def test_a_url_that_is_none_is_unreachable(pool: ConnectionPool, url: str) -> None:
     with pytest.raises(Unreachable):
-        send(transport, url)
+        send(pool, url)
 
 
-def test_a_port_nobody_listens_on_is_unreachable(transport: ConnectionPool) -> None:
+def test_a_port_nobody_listens_on_is_unreachable(pool: ConnectionPool) -> None:
     with pytest.raises(Unreachable):
-        send(transport, f"http://127.0.0.1:{free_port()}")
+        send(pool, f"http://127.0.0.1:{free_port()}")
 
 
 @pytest.mark.parametrize(
     "answer",
     [HANG_UP, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", b"SSH-2.0-OpenSSH\r\n", b"\r\n\r\n"],
 )
-def test_an_answer_that_breaks_off_or_is_none_is_unreachable(transport: ConnectionPool, answer: bytes) -> None:
+def test_an_answer_that_breaks_off_or_is_none_is_unreachable(pool: ConnectionPool, answer: bytes) -> None:
     with fake_server(answer, hang_up_after_answer=True) as fake, pytest.raises(Unreachable):
-        send(transport, fake.url)
+        send(pool, fake.url)
 
 
 @pytest.mark.parametrize("answer", [SILENCE, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"])
-def test_an_answer_that_does_not_come_whole_in_time_is_a_timeout(
-    transport: ConnectionPool, answer: bytes | None
-) -> None:
+def test_an_answer_that_does_not_come_whole_in_time_is_a_timeout(pool: ConnectionPool, answer: bytes | None) -> None:
     with fake_server(answer) as fake, pytest.raises(TimedOut):
-        send(transport, fake.url, timeout=0.1)
+        send(pool, fake.url, timeout=0.1)
 
 
-def test_the_beginning_of_a_head_is_not_taken_for_one_that_came_before(transport: ConnectionPool) -> None:
+def test_the_beginning_of_a_head_is_not_taken_for_one_that_came_before(pool: ConnectionPool) -> None:
     answer = http(200, b"")
     with fake_server(answer, answer.removesuffix(b"\r\n\r\n")) as fake:
-        assert send(transport, fake.url).status == 200
+        assert send(pool, fake.url).status == 200
         with pytest.raises(TimedOut):
-            send(transport, fake.url, timeout=0.1)
+            send(pool, fake.url, timeout=0.1)
 
 
 def test_a_name_that_is_looked_up_for_long_keeps_no_other_waiting(
-    transport: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+    pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = threading.Event()
 
@@ -155,48 +154,48 @@ def test_a_name_that_is_looked_up_for_long_keeps_no_other_waiting(
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with fake_server(http(200)) as fake:
         port = fake.url.rpartition(":")[2]
-        stuck = [transport.send("GET", f"http://dead{number}.test/", b"", (), 1.0) for number in range(MOST - 1)]
-        assert send(transport, f"http://good.test:{port}/").status == 200
+        stuck = [pool.send("GET", f"http://dead{number}.test/", b"", (), 1.0) for number in range(MAX_LOOKUPS - 1)]
+        assert send(pool, f"http://good.test:{port}/").status == 200
         assert {str(error_of(each)) for each in stuck} == {"what its name stands for cannot be found out in time"}
-        stuck = [transport.send("GET", f"http://dead{number}.test/", b"", (), DEADLINE) for number in range(2 * MOST)]
-        transport.close()
+        stuck = [pool.send("GET", f"http://dead{number}.test/", b"", (), DEADLINE) for number in range(2 * MAX_LOOKUPS)]
+        pool.close()
         assert {str(error_of(each)) for each in stuck} == {"the process is stopping"}
     silent.set()
 
 
-def test_proxies_of_the_environment_are_not_used(transport: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_not_used(pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_server(http(200)) as fake, fake_server(http(502)) as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        assert send(transport, fake.url).status == 200
+        assert send(pool, fake.url).status == 200
         assert proxy.connections == 0
 
 
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX-Own: 1\r\n", b"HTTP/1.1 101 On\r\n\r\n"]
 )
-def test_an_answer_that_began_is_not_asked_for_again(transport: ConnectionPool, answer: bytes) -> None:
+def test_a_request_whose_response_began_is_not_sent_again(pool: ConnectionPool, answer: bytes) -> None:
     with fake_server(http(200), answer, http(200), hang_up_after_answer=False) as fake:
-        assert send(transport, fake.url).status == 200
+        assert send(pool, fake.url).status == 200
         with pytest.raises((Unreachable, TimedOut)):
-            send(transport, fake.url, timeout=0.2, again=True)
+            send(pool, fake.url, timeout=0.2, repeatable=True)
         assert fake.connections == 1
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_what_may_have_been_done_is_asked_for_again_only_where_it_may_be(
-    transport: ConnectionPool, again: bool
+@pytest.mark.parametrize("repeatable", [False, True])
+def test_a_request_that_may_have_been_acted_on_is_sent_again_only_if_it_is_repeatable(
+    pool: ConnectionPool, repeatable: bool
 ) -> None:
     with fake_server(http(200), HANG_UP, http(200)) as fake:
-        assert send(transport, fake.url).status == 200
-        if again:
-            assert send(transport, fake.url, again=True).status == 200
+        assert send(pool, fake.url).status == 200
+        if repeatable:
+            assert send(pool, fake.url, repeatable=True).status == 200
         else:
             with pytest.raises(Unreachable):
-                send(transport, fake.url)
-        assert fake.requests.qsize() == 2 + again
+                send(pool, fake.url)
+        assert fake.requests.qsize() == 2 + repeatable
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nwh\r\n3\r\nole\r\n0\r\n\r\n"
@@ -204,28 +203,28 @@ INFORMED = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nCo
 
 
 @pytest.mark.parametrize("answer", [CHUNKED, INFORMED])
-def test_an_answer_in_any_form_is_taken_whole_and_the_connection_kept(transport: ConnectionPool, answer: bytes) -> None:
+def test_an_answer_in_any_form_is_taken_whole_and_the_connection_kept(pool: ConnectionPool, answer: bytes) -> None:
     with fake_server(answer) as fake:
-        assert [send(transport, fake.url).body for _ in range(3)] == [b"whole"] * 3
+        assert [send(pool, fake.url).body for _ in range(3)] == [b"whole"] * 3
         assert fake.connections == 1
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_an_answer_without_a_length_ends_with_the_connection(transport: ConnectionPool, version: str) -> None:
+def test_an_answer_without_a_length_ends_with_the_connection(pool: ConnectionPool, version: str) -> None:
     answer = f"{version} 200 OK\r\nContent-Type: text/plain\r\n\r\nwhole".encode()
     with fake_server(answer, hang_up_after_answer=True) as fake:
-        assert send(transport, fake.url).body == b"whole"
+        assert send(pool, fake.url).body == b"whole"
 
 
-def test_closing_fails_what_is_under_way_and_what_comes_after(transport: ConnectionPool) -> None:
+def test_closing_fails_what_is_under_way_and_what_comes_after(pool: ConnectionPool) -> None:
     with fake_server(SILENCE) as fake:
-        stuck = transport.send("GET", fake.url, b"", (), DEADLINE)
+        stuck = pool.send("GET", fake.url, b"", (), DEADLINE)
         fake.next_request()
-        transport.close()
+        pool.close()
         with pytest.raises(Unreachable, match="stopping"):
             stuck.result(DEADLINE)
         with pytest.raises(Unreachable, match="stopping"):
-            send(transport, fake.url)
+            send(pool, fake.url)
 
 
 def others_than_handlers() -> set[threading.Thread]:
@@ -233,10 +232,10 @@ def others_than_handlers() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if "process_request_thread" not in thread.name}
 
 
-def test_hundreds_of_requests_wait_without_a_thread_each(transport: ConnectionPool) -> None:
+def test_hundreds_of_requests_wait_without_a_thread_each(pool: ConnectionPool) -> None:
     with fake_server(SILENCE) as fake:
         before = others_than_handlers()
-        sent = [transport.send("GET", fake.url, b"", (), DEADLINE) for _ in range(300)]
+        sent = [pool.send("GET", fake.url, b"", (), DEADLINE) for _ in range(300)]
         for _ in sent:
             fake.next_request()
         assert others_than_handlers() <= before

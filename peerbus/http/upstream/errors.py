@@ -1,0 +1,17 @@
+"""Why a request to another process got no whole response."""
+
+
+class UpstreamError(Exception):
+    """Base of these errors; the text completes a sentence about the other side."""
+
+
+class Unreachable(UpstreamError):
+    """No connection, or it broke before the response was whole."""
+
+
+class TimedOut(UpstreamError):
+    """Connected, but the response did not come, or did not go on, in time."""
+
+
+class StreamClosed(UpstreamError):
+    """The stream was closed on this side."""

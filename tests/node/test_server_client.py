@@ -1,0 +1,106 @@
+"""What a node's client of the indexing server makes of streams, and of what goes wrong on the way."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from peerbus.errors import IndexTimeout, IndexUnreachable, InternalError, NotReady, PeerbusError, PeerNotFound
+from peerbus.http.event_loop import Loop
+from peerbus.http.upstream.body_stream import BodyStream
+from peerbus.http.upstream.errors import UpstreamError
+from peerbus.node.server_client import ServerClient
+from tests.support.fakes import HANG_UP, SILENCE, fake_server, http
+from tests.support.harness import DEADLINE, Api, free_port
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@contextmanager
+def client(url: str, timeout: float = DEADLINE) -> Iterator[ServerClient]:
+    loop = Loop("client")
+    client = ServerClient(loop, url, timeout, 10)
+    yield client
+    client.close()
+    loop.close()
+
+
+def opened(client: ServerClient, path: str = "/stream", silence: float = DEADLINE) -> BodyStream:
+    return client.loop.wait_for(client.open(path, (), silence))
+
+
+def failure(client: ServerClient, stream: BodyStream) -> PeerbusError:
+    """What the next part of a stream fails with."""
+
+    async def read() -> bytes:
+        return await stream.__anext__()
+
+    with pytest.raises(UpstreamError) as raised:
+        client.loop.wait_for(read())
+    return client.failure(raised.value)
+
+
+def test_a_stream_of_the_indexing_server_is_read(index: Api) -> None:
+    index.subscriber("peer1", "news")
+    index.post("/publish", topic="news", message="one")
+
+    async def read(stream: BodyStream) -> bytes:
+        came = b""
+        while b'data: "one"' not in came:
+            came += await stream.__anext__()
+        stream.close()
+        return came
+
+    with client(index.url) as line:
+        came = line.loop.wait_for(read(opened(line, "/stream?topic=news&peer_id=peer1")))
+    assert b"id: 0\n" in came
+
+
+def test_an_error_in_place_of_a_stream_is_raised_as_its_class(index: Api) -> None:
+    with client(index.url) as line, pytest.raises(PeerNotFound):
+        opened(line, "/stream?topic=news&peer_id=absent")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (SILENCE, IndexTimeout),
+        (HANG_UP, IndexUnreachable),
+        (http(200), IndexUnreachable),
+        (http(200, b"<html>", "text/html"), IndexUnreachable),
+        (http(404, b"<html>", "text/html"), IndexUnreachable),
+        (http(418), IndexUnreachable),
+        (http(404), InternalError),
+    ],
+)
+def test_anything_else_in_place_of_a_stream_is_an_error(answer: bytes | None, error: type[PeerbusError]) -> None:
+    with fake_server(answer) as fake, client(fake.url, timeout=0.1) as line, pytest.raises(error):
+        opened(line)
+
+
+def test_a_stream_from_a_server_that_is_not_there_is_unreachable() -> None:
+    with client(f"http://127.0.0.1:{free_port()}") as line, pytest.raises(IndexUnreachable):
+        opened(line)
+
+
+def test_a_silent_stream_is_a_timeout() -> None:
+    with fake_server(STREAM) as fake, client(fake.url) as line:
+        error = failure(line, opened(line, silence=0.1))
+        assert isinstance(error, IndexTimeout)
+        assert str(error) == f"The indexing server at {fake.url} gave no sign of life in time."
+
+
+def test_a_stream_that_breaks_off_is_unreachable() -> None:
+    with fake_server(STREAM, hang_up_after_answer=True) as fake, client(fake.url) as line:
+        assert isinstance(failure(line, opened(line)), IndexUnreachable)
+
+
+def test_a_stream_closed_by_the_node_says_that_the_node_stops() -> None:
+    with fake_server(STREAM) as fake, client(fake.url) as line:
+        stream = opened(line)
+
+        async def close() -> None:
+            stream.close()
+
+        line.loop.wait_for(close())
+        assert isinstance(failure(line, stream), NotReady)
