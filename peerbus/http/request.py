@@ -58,6 +58,7 @@ def check_no_query(environ: Environ) -> None:
 
 def decode_body(body: bytes, decoder: msgspec.json.Decoder[R]) -> R:
     """The request in a JSON body; raises `BadRequest` with the path of the fault."""
+    decoder.type.check_entries(body)
     try:
         return decoder.decode(body if body.isascii() else body.decode())
     except UnicodeDecodeError as error:

@@ -33,8 +33,9 @@ Name = Annotated[
 ]
 Offset = Annotated[int, Meta(ge=0, le=LARGEST)]
 Count = Annotated[int, Meta(ge=1, le=LARGEST)]
-Many = Meta(max_length=100_000)
-"""What one call names at most: decoding more would keep others waiting."""
+MOST_ENTRIES = 100_000
+"""Entries of the longest array in a request: decoding more would keep others waiting."""
+Many = Meta(max_length=MOST_ENTRIES)
 
 # Peers
 Address = Annotated[str, Meta(title="URL", pattern=URL, max_length=2048, description=MEANINGS[URL])]

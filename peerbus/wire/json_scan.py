@@ -1,0 +1,117 @@
+"""Measures JSON without decoding it: how deep it is nested, and how many entries its arrays have.
+
+Work is done in pieces, so that other threads can run in between.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+MOST_LEVELS = 200
+"""How deep a message may be nested: whoever pulls it decodes it a little deeper."""
+SHALLOW = 2 * MOST_LEVELS
+"""Bytes of JSON that cannot be nested deeper than that: each level takes two, to open and to close it."""
+PIECE = 64 << 10
+"""Bytes scanned in one go, at least up to the next comma."""
+COUNTED = 1 << 20
+"""Bytes in which commas are counted in one go."""
+MARKERS = range(0x80, 0x100)
+"""Bytes that stand for the names of fields: valid JSON has none of them outside its strings."""
+BRACKETS = b"[]{}"
+STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+"""What each bracket adds to the depth, as a signed byte."""
+INNERMOST = re.compile(rb"[\[{][^\[\]{}]*[\]}]")
+RUN = re.compile(rb",+|[\[{]+|[\]}]+|[^\[\]{},]")
+OPENING = b"[{"
+CLOSING = b"]}"
+
+
+def is_deeper(value: bytes, levels: int) -> bool:
+    """Whether JSON, which must be valid, is nested more than `levels` deep."""
+    if len(value) <= 2 * levels or value.count(b"[") + value.count(b"{") <= levels:
+        return False
+    depth = 0
+    for marks in _outside_strings(value, BRACKETS):
+        steps = memoryview(marks.translate(STEPS)).cast("b")
+        if depth + max(accumulate(steps), default=0) > levels:
+            return True
+        depth += sum(steps)
+    return False
+
+
+def longer_list(body: bytes, lists: Sequence[str], free: str, most: int) -> str | None:
+    """The first field of a JSON object that is an array of more than `most` entries, or None.
+
+    `lists` are the fields that hold arrays; an array in an unknown field, or in one whose name is written with
+    escapes, counts as the first of them. The field `free` may have any number of entries. `most` must be at
+    least half of `PIECE`. The result means nothing where `body` is not valid JSON.
+    """
+    if not _has_commas(body, most):
+        return None
+    names = {f'"{name}"'.encode(): bytes([marker]) for name, marker in zip((free, *lists), MARKERS, strict=False)}
+    fields = dict(zip(names.values(), (None, *lists), strict=True))
+    field: str | None = lists[0]
+    depth = commas = 0
+    counting = False
+    for marks in _outside_strings(body, BRACKETS + b"," + bytes(MARKERS), names):
+        for run in RUN.findall(_without_innermost(marks)):
+            if run[0] in b",":
+                if depth == 1:
+                    field = lists[0]
+                elif depth == 2:
+                    commas += len(run)
+                    if counting and commas >= most:
+                        return field
+            elif run[0] in OPENING:
+                if depth < 2 <= depth + len(run):
+                    commas, counting = 0, run[1 - depth] in b"[" and field is not None
+                depth += len(run)
+            elif run[0] in CLOSING:
+                depth -= len(run)
+            elif depth == 1:
+                field = fields.get(run)
+    return None
+
+
+def _has_commas(body: bytes, number: int) -> bool:
+    """Whether there are at least so many commas, in strings or outside."""
+    found = 0
+    if len(body) > 2 * number:
+        for begin in range(0, len(body), COUNTED):
+            found += body.count(b",", begin, begin + COUNTED)
+            if found >= number:
+                return True
+    return False
+
+
+def _without_innermost(marks: bytes) -> bytes:
+    """`marks` without the arrays and objects that begin and end in them, as far as there are many."""
+    struck = len(marks)
+    while struck > len(marks) >> 3:
+        marks, struck = INNERMOST.subn(b"", marks)
+    return marks
+
+
+def _outside_strings(value: bytes, kept: bytes, names: dict[bytes, bytes] | None = None) -> Iterator[bytes]:
+    """The bytes of JSON outside its strings that are among `kept`, piece by piece.
+
+    The `names` of fields, with their quotes, are replaced by their markers before.
+    """
+    dropped = bytes(set(range(256)) - set(kept))
+    in_string = False
+    begin = 0
+    while begin < len(value):
+        end = _end_of_piece(value, begin)
+        piece = value[begin:end].replace(b"\\\\", b"").replace(b'\\"', b"")
+        for name, marker in (names or {}).items():
+            piece = piece.replace(name, marker)
+        parts = piece.split(b'"')
+        yield b"".join(parts[in_string::2]).translate(None, dropped)
+        in_string ^= len(parts) % 2 == 0
+        begin = end
+
+
+def _end_of_piece(value: bytes, begin: int) -> int:
+    """The end of the piece from `begin` on: after a comma, which splits neither an escape nor a name."""
+    end = value.rfind(b",", begin, begin + PIECE) + 1 or value.find(b",", begin + PIECE) + 1
+    return end or len(value)
