@@ -11,7 +11,7 @@ from peerbus.wire.views import PeerView, Stats, TopicView
 from peerbus.wire.words import counted
 
 if TYPE_CHECKING:
-    from peerbus.client.client import Client
+    from peerbus.client import Client
 
 NAME_WIDTH = 32
 MOST_PEERS = 200

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from peerbus.logs import printable
+
 if TYPE_CHECKING:
-    from peerbus.client.client import Message
+    from peerbus.client import Message
 
 UNITS = ("B", "KiB", "MiB", "GiB")
 PERIODS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -57,11 +59,6 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str | float | None]])
         "  ".join(row[i].ljust(widths[i]) if words[i] else row[i].rjust(widths[i]) for i in columns).rstrip()
         for row in cells
     ]
-
-
-def printable(text: str) -> str:
-    """`text` without what a terminal could take for a command: somebody else chose it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def size(count: float) -> str:

@@ -15,7 +15,7 @@ from peerbus.errors import PeerbusError
 from peerbus.wire.words import counted
 
 if TYPE_CHECKING:
-    from peerbus.client.client import Client
+    from peerbus.client import Client
 
 STANDARD_INPUT = ("-",)
 CHUNK = 1 << 20

@@ -15,7 +15,7 @@ from peerbus.cli.options import Seconds
 from peerbus.errors import PeerbusError
 
 if TYPE_CHECKING:
-    from peerbus.client.client import Client
+    from peerbus.client import Client
 
 COMPLETION_SECONDS = 1.0
 Decorator = Callable[[Any], Any]
@@ -32,7 +32,7 @@ class Settings:
 
     def client(self, peer_id: str | None = None, **named: Any) -> Client:
         """A client for one command; all are made here."""
-        from peerbus.client.client import Client  # loads requests, which help and most of completion do without
+        from peerbus.client import Client  # loads requests, which help and most of completion do without
 
         options = {"patience": self.patience, "token": self._token(), "ca": self.ca}
         return Client(self.url, peer_id, **options | named)

@@ -20,7 +20,7 @@ from peerbus.errors import NotSubscribed, PeerbusError, PeerMismatch, PeerNotFou
 from peerbus.wire.words import counted
 
 if TYPE_CHECKING:
-    from peerbus.client.client import Client, Pulled
+    from peerbus.client import Client, Pulled
 
 BATCH = 1000
 WAIT_SECONDS = 1.0

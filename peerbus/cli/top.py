@@ -17,7 +17,7 @@ from peerbus.cli.settings import Settings, command
 from peerbus.errors import PeerbusError
 
 if TYPE_CHECKING:
-    from peerbus.client.client import Client
+    from peerbus.client import Client
 
 NO_KEY = -1
 

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 import msgspec
 
-from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError, TooManyWaiting
+from peerbus.errors import CATALOGUE, IndexUnreachable, TooManyWaiting, error_in, timed_out, unreachable
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
 from peerbus.http.upstream.connection import Received
 from peerbus.http.upstream.pool import ConnectionPool, TimedOut, Unreachable
-from peerbus.wire.protocol import Answer, ErrorAnswer, Request
+from peerbus.wire.protocol import Answer, Request
 from peerbus.wire.tokens import bearer
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -22,7 +22,6 @@ STATUSES = {200} | {error.status for error in CATALOGUE.values()}
 """What the indexing server answers with, and nothing else."""
 JSON = "application/json"
 JSON_HEADERS = (f"Content-Type: {JSON}",)
-_decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 
 
 class ServerClient:
@@ -92,9 +91,9 @@ class ServerClient:
         try:
             received = sent.result()
         except TimedOut as error:
-            raise IndexTimeout(f"The indexing server at {self.url} gave {error}.") from None
+            raise timed_out(f"The indexing server at {self.url}", error) from None
         except Unreachable as error:
-            raise IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.") from None
+            raise unreachable(f"The indexing server at {self.url}", error) from None
         if received.status not in STATUSES or received.headers.get(b"content-type") != b"application/json":
             raise self.not_ours()
         return received
@@ -109,8 +108,7 @@ class ServerClient:
                 return msgspec.json.decode(received.body, type=answer)
             except (msgspec.DecodeError, RecursionError):
                 raise self.not_ours() from None
-        error = error_in(received)
-        raise CATALOGUE.get(error.code, InternalError)(error.message)
+        raise error_in(received.status, received.body)
 
     @property
     def authorization(self) -> str | None:
@@ -124,11 +122,3 @@ class ServerClient:
     def not_ours(self) -> IndexUnreachable:
         """The error for an answer that no indexing server gives."""
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
-
-
-def error_in(received: Received) -> ErrorAnswer:
-    """The error in an answer that is one; what is not ours to read counts as an internal error."""
-    try:
-        return _decode_error(received.body)
-    except (msgspec.DecodeError, RecursionError):
-        return ErrorAnswer(InternalError.code, f"The answer with status {received.status} is not peerbus's.")
