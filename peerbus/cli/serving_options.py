@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Callable
 from functools import wraps
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import click
 from peerbus.cli.options import LOG_DIR, LOG_LEVEL, PEM
 from peerbus.errors import StartError
 from peerbus.http.event_stream import MAX_STREAMS
-from peerbus.http.middleware import Guards
+from peerbus.http.middleware import Guards, is_loopback
 from peerbus.http.tls import certificate_in
 
 OPTIONS = (
@@ -75,7 +74,7 @@ def serving(main: Callable[..., Any]) -> Callable[..., Any]:
 def check_exposure(listener: socket.socket, token: str | None, insecure: bool) -> None:
     """Raise `StartError` where others than this machine's could call, and nobody decided that they may."""
     address = listener.getsockname()[0]
-    if token is None and not insecure and not ip_address(address.partition("%")[0]).is_loopback:
+    if token is None and not insecure and not is_loopback(address):
         raise StartError(
             f"Listening on {address}, anybody who reaches it could call. Ask for a token with --token-file, "
             "or say --insecure."
