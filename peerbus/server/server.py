@@ -76,7 +76,11 @@ class IndexingServer:
         self._callers = AccessControl(self.broker, options.tokens) if options.tokens else None
         routes = {
             row: answering(
-                row, partial(CALLS[row.name], self.broker), options.max_body, self._journal.keep, self._admits(row)
+                row,
+                partial(CALLS[row.name], self.broker),
+                options.max_body,
+                self._journal.after_commit,
+                self._admits(row),
             )
             for row in (*ENDPOINTS, *HEALTH)
         }

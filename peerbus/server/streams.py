@@ -68,7 +68,7 @@ class BrokerStreams:
         wanted.check(request)
         with self._turn:
             pulling = self._broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, reader)
-            kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: self._journal.keep(pulled))
+            kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: self._journal.after_commit(pulled))
         return kept.result() if isinstance(kept, Future) else kept
 
     def _parts(self, wanted: Wanted, request: StreamRequest, reader: int, pulled: Pulled) -> Parts:
