@@ -39,15 +39,24 @@ def is_deeper(value: bytes, levels: int) -> bool:
     return False
 
 
+def has_commas(body: bytes, number: int) -> bool:
+    """Whether there are at least `number` commas, in strings or outside."""
+    found = 0
+    if len(body) >= number:
+        for begin in range(0, len(body), COUNTED):
+            found += body.count(b",", begin, begin + COUNTED)
+            if found >= number:
+                return True
+    return False
+
+
 def longer_list(body: bytes, lists: Sequence[str], free: str, most: int) -> str | None:
     """The first field of a JSON object that is an array of more than `most` entries, or None.
 
     `lists` are the fields that hold arrays; an array in an unknown field, or in one whose name is written with
     escapes, counts as the first of them. The field `free` may have any number of entries. `most` must be at
-    least half of `PIECE`. The result means nothing where `body` is not valid JSON.
+    least half of `PIECE`. The result means nothing unless `body` is valid JSON.
     """
-    if not _has_commas(body, most):
-        return None
     names = {f'"{name}"'.encode(): bytes([marker]) for name, marker in zip((free, *lists), MARKERS, strict=False)}
     fields = dict(zip(names.values(), (None, *lists), strict=True))
     field: str | None = lists[0]
@@ -71,17 +80,6 @@ def longer_list(body: bytes, lists: Sequence[str], free: str, most: int) -> str 
             elif depth == 1:
                 field = fields.get(run)
     return None
-
-
-def _has_commas(body: bytes, number: int) -> bool:
-    """Whether there are at least so many commas, in strings or outside."""
-    found = 0
-    if len(body) > 2 * number:
-        for begin in range(0, len(body), COUNTED):
-            found += body.count(b",", begin, begin + COUNTED)
-            if found >= number:
-                return True
-    return False
 
 
 def _without_innermost(marks: bytes) -> bytes:
