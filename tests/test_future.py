@@ -58,7 +58,7 @@ def test_a_callback_that_fails_is_logged_and_the_others_are_called(caplog: pytes
 
 def test_a_change_applies_to_a_value_now_or_later() -> None:
     future: Future[int] = Future()
-    later = then(future, lambda value: value + 1)
+    later: int | Future[int] = then(future, lambda value: value + 1)
     assert then(1, lambda value: value + 1) == 2
     future.set_result(2)
     assert isinstance(later, Future)
@@ -67,7 +67,7 @@ def test_a_change_applies_to_a_value_now_or_later() -> None:
 
 def test_a_change_may_be_a_future_too() -> None:
     first, second = Future[int](), Future[str]()
-    changed = first.then(lambda _: second)
+    changed: Future[str] = first.then(lambda _: second)
     first.set_result(1)
     assert not changed.done
     second.set_result("two")
