@@ -8,6 +8,10 @@ import pytest
 from peerbus.future import Future, settle, then
 
 
+def increment(value: int) -> int | Future[int]:
+    return value + 1
+
+
 def failed(error: Exception) -> Future[int]:
     future: Future[int] = Future()
     future.set_exception(error)
@@ -58,8 +62,8 @@ def test_a_callback_that_fails_is_logged_and_the_others_are_called(caplog: pytes
 
 def test_a_change_applies_to_a_value_now_or_later() -> None:
     future: Future[int] = Future()
-    later: int | Future[int] = then(future, lambda value: value + 1)
-    assert then(1, lambda value: value + 1) == 2
+    later = then(future, increment)
+    assert then(1, increment) == 2
     future.set_result(2)
     assert isinstance(later, Future)
     assert later.result(0.0) == 3

@@ -17,13 +17,12 @@ COUNTED = 1 << 20
 """Bytes in which commas are counted in one go."""
 MARKERS = range(0x80, 0x100)
 """Bytes that stand for the names of fields: valid JSON has none of them outside its strings."""
-BRACKETS = b"[]{}"
+OPENING, CLOSING = b"[{", b"]}"
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 """What each bracket adds to the depth, as a signed byte."""
+NO_BRACKETS = bytes(set(range(256)) - set(OPENING + CLOSING))
 INNERMOST = re.compile(rb"[\[{][^\[\]{}]*[\]}]")
 RUN = re.compile(rb",+|[\[{]+|[\]}]+|[^\[\]{},]")
-OPENING = b"[{"
-CLOSING = b"]}"
 
 
 def is_deeper(value: bytes, levels: int) -> bool:
@@ -31,8 +30,8 @@ def is_deeper(value: bytes, levels: int) -> bool:
     if len(value) <= 2 * levels or value.count(b"[") + value.count(b"{") <= levels:
         return False
     depth = 0
-    for marks in _outside_strings(value, BRACKETS):
-        steps = memoryview(marks.translate(STEPS)).cast("b")
+    for marks in _outside_strings(value, OPENING + CLOSING):
+        steps = _steps(marks)
         if depth + max(accumulate(steps), default=0) > levels:
             return True
         depth += sum(steps)
@@ -54,40 +53,46 @@ def longer_list(body: bytes, lists: Sequence[str], free: str, most: int) -> str 
     """The first field of a JSON object that is an array of more than `most` entries, or None.
 
     `lists` are the fields that hold arrays; an array in an unknown field, or in one whose name is written with
-    escapes, counts as the first of them. The field `free` may have any number of entries. `most` must be at
-    least half of `PIECE`. The result means nothing unless `body` is valid JSON.
+    escapes, counts as the first of them. If a field is repeated, its entries add up. The field `free` may have any
+    number of entries. The result means nothing unless `body` is valid JSON.
     """
     names = {f'"{name}"'.encode(): bytes([marker]) for name, marker in zip((free, *lists), MARKERS, strict=False)}
-    fields = dict(zip(names.values(), (None, *lists), strict=True))
-    field: str | None = lists[0]
-    depth = commas = 0
-    counting = False
-    for marks in _outside_strings(body, BRACKETS + b"," + bytes(MARKERS), names):
-        for run in RUN.findall(_without_innermost(marks)):
-            if run[0] in b",":
-                if depth == 1:
-                    field = lists[0]
-                elif depth == 2:
-                    commas += len(run)
-                    if counting and commas >= most:
-                        return field
-            elif run[0] in OPENING:
+    fields = dict(zip(names.values(), (free, *lists), strict=True))
+    entries = dict.fromkeys(fields.values(), 0)
+    field, depth, in_list = lists[0], 0, False
+    for marks in _outside_strings(body, OPENING + CLOSING + b"," + bytes(MARKERS), names):
+        for run in RUN.findall(_without_innermost(marks, depth)):
+            if run[0] in OPENING:
                 if depth < 2 <= depth + len(run):
-                    commas, counting = 0, run[1 - depth] in b"[" and field is not None
+                    in_list = field != free and run[1 - depth] in b"["
+                    entries[field] += in_list
                 depth += len(run)
             elif run[0] in CLOSING:
                 depth -= len(run)
             elif depth == 1:
-                field = fields.get(run)
+                field = fields.get(run, lists[0])
+            elif depth == 2 and in_list and run[0] in b",":
+                entries[field] += len(run)
+            if entries[field] > most:
+                return field
     return None
 
 
-def _without_innermost(marks: bytes) -> bytes:
-    """`marks` without the arrays and objects that begin and end in them, as far as there are many."""
-    struck = len(marks)
-    while struck > len(marks) >> 3:
-        marks, struck = INNERMOST.subn(b"", marks)
-    return marks
+def _without_innermost(marks: bytes, depth: int) -> bytes:
+    """`marks` that begin at a depth, without most of the arrays and objects in the entries of an array.
+
+    Nothing is left out of `marks` in which the array itself begins or ends.
+    """
+    if depth < 2:
+        return marks
+    fewer, struck = marks, len(marks)
+    while struck > len(fewer) >> 3:
+        fewer, struck = INNERMOST.subn(b"", fewer)
+    return fewer if depth + min(accumulate(_steps(fewer)), default=0) >= 2 else marks
+
+
+def _steps(marks: bytes) -> Sequence[int]:
+    return memoryview(marks.translate(STEPS, NO_BRACKETS)).cast("b")
 
 
 def _outside_strings(value: bytes, kept: bytes, names: dict[bytes, bytes] | None = None) -> Iterator[bytes]:

@@ -71,7 +71,9 @@ def shuffled(draw: st.DrawFn, objects: st.SearchStrategy[dict[str, Any]]) -> dic
     return dict(draw(st.permutations(list(draw(objects).items()))))
 
 
-@given(shuffled(PUBLISHES) | shuffled(CLAIMS), st.integers(1, 8), st.sampled_from([1, 2, 3]), INDENTS, st.booleans())
+@given(
+    shuffled(PUBLISHES) | shuffled(CLAIMS), st.integers(1, 8), st.sampled_from([1, 2, 3, 50]), INDENTS, st.booleans()
+)
 def test_the_entries_are_those_of_the_decoded_array(
     request: dict[str, Any], most: int, piece: int, indent: int | None, ascii_only: bool
 ) -> None:
@@ -96,6 +98,7 @@ def test_the_entries_are_counted_across_and_within_pieces(request: dict[str, Any
         (b'{"mess\\u0061ges": [1,1,1]}', "messages"),
         (b'{"messages": [1,1,1], "messages": [1]}', "messages"),
         (b'{"messages": [1], "messages": [1,1,1]}', "messages"),
+        (b'{"messages": [1,1], "messages": [1]}', "messages"),
         (b'{"message": [1,1,1], "messages": [1]}', None),
         (b'{"message": {"messages": [1,1,1]}}', None),
         (b'{"messages": ["\\",\\",\\",\\"", "\\\\"]}', None),
