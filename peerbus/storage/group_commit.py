@@ -215,7 +215,7 @@ class GroupCommit(InMemory):
         """Refuse publishes until a batch is written and the disk measured."""
         known, self._full = self._full, True
         self._ledger.room = 0
-        if not known:  # once it is so: whoever reads the line may rely on it
+        if not known:  # logged once it is so, since readers of the line rely on it
             log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
 
     def _run(self) -> None:

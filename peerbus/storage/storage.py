@@ -141,7 +141,7 @@ class Storage:
         """The messages that topics retain; raises `StorageError` if any is missing."""
         upto = {topic.number: topic.start for topic in topics}
         segments: list[Segment] = []
-        count = told = 0
+        count = reported = 0
         for row in self._connection.execute("SELECT * FROM segments ORDER BY rowid"):
             for stored in row_segments(*row):
                 offset = upto[stored.topic]
@@ -150,8 +150,8 @@ class Storage:
                     segments.append(segment)
                     upto[segment.topic] += len(segment.values)
                     count += len(segment.values)
-            if count - told >= PROGRESS_MESSAGES:
-                told = count
+            if count - reported >= PROGRESS_MESSAGES:
+                reported = count
                 progress(count)
         for topic in topics:
             if upto[topic.number] != topic.end:
