@@ -1,10 +1,12 @@
-"""The catalogue of errors: one class a code, with the HTTP status it is answered with.
+"""The catalogue of errors: one class a code, with the HTTP status of its answers; and reading an error body.
 
 Every error body is ``{"code": ..., "message": ...}``. The message is one or two sentences for the
-person who reads it: what was wrong, where, and what to do. Clients decide by ``code``.
+person who reads it: what was wrong, where, and what to do. Programs decide by ``code``.
 """
 
 from typing import ClassVar
+
+from msgspec import DecodeError, Struct, json
 
 
 class StartError(Exception):
@@ -12,12 +14,12 @@ class StartError(Exception):
 
 
 class PeerbusError(Exception):
-    """Base of every error a caller can be answered with."""
+    """Base of every error in an answer."""
 
     code: ClassVar[str]
     status: ClassVar[int]
     retry_after: ClassVar[int | None] = None
-    """Seconds after which the same call may succeed; None where repeating it cannot help."""
+    """Seconds after which the same call may succeed; None if repeating it cannot help."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -31,25 +33,25 @@ class BadRequest(PeerbusError):
 
 
 class Unauthorized(PeerbusError):
-    """The call needs a token, and came with none, or with one that is not known."""
+    """The call needs a token and has none, or an unknown one."""
 
     code, status = "unauthorized", 401
 
 
 class Forbidden(PeerbusError):
-    """The token is known, and is not one for this call."""
+    """The token is known, but does not permit this call."""
 
     code, status = "forbidden", 403
 
 
 class PeerMismatch(PeerbusError):
-    """A peer node was asked to act for another peer than itself."""
+    """The call names another peer than the one this peer node acts for."""
 
     code, status = "peer_mismatch", 403
 
 
 class HostNotAllowed(PeerbusError):
-    """The request was made to a name that the server is not called by."""
+    """The Host header names a host that this server does not serve."""
 
     code, status = "host_not_allowed", 403
 
@@ -61,7 +63,7 @@ class OriginNotAllowed(PeerbusError):
 
 
 class AddressNotAllowed(PeerbusError):
-    """The peer may not have itself called at this address."""
+    """The peer may not register this address."""
 
     code, status = "address_not_allowed", 403
 
@@ -91,133 +93,133 @@ class NotSubscribed(PeerbusError):
 
 
 class MethodNotAllowed(PeerbusError):
-    """The path exists, with another method."""
+    """The path takes another method."""
 
     code, status = "method_not_allowed", 405
 
 
 class TopicExists(PeerbusError):
-    """The topic exists with other options than the ones named."""
+    """The topic exists with other options than those in the call."""
 
     code, status = "topic_exists", 409
 
 
 class SubscriptionExists(PeerbusError):
-    """The peer is subscribed already, in another group than the one named."""
+    """The peer is already subscribed, in another group than the one in the call."""
 
     code, status = "subscription_exists", 409
 
 
 class TopicDeleted(PeerbusError):
-    """The topic was deleted since this peer subscribed to it; said once, then `topic_not_found`."""
+    """The topic was deleted since this peer subscribed to it; answered once, then `topic_not_found`."""
 
     code, status = "topic_deleted", 410
 
 
 class StreamReplaced(PeerbusError):
-    """The reader of a stream came back, and follows the topic by another one."""
+    """Another stream of the same peer and topic took this one's place."""
 
     code, status = "stream_replaced", 409
 
 
 class TooSlow(PeerbusError):
-    """The reader of a stream took too long for a part of it: the stream's last event, never an answer."""
+    """The reader of a stream was too slow: the stream's last event, never an answer."""
 
     code, status = "too_slow", 408
 
 
 class TooLarge(PeerbusError):
-    """The body, or the batch in it, is larger than will ever be accepted."""
+    """The body, or the batch in it, exceeds a limit that does not depend on load."""
 
     code, status = "too_large", 413
 
 
 class UnsupportedMediaType(PeerbusError):
-    """The body does not say that it is JSON."""
+    """The Content-Type of the body is not JSON."""
 
     code, status = "unsupported_media_type", 415
 
 
 class TopicFull(PeerbusError):
-    """The topic holds as many messages waiting for subscribers as it may."""
+    """The topic holds its maximum of messages that wait for subscribers."""
 
     code, status, retry_after = "topic_full", 429, 1
 
 
 class MemoryFull(PeerbusError):
-    """The messages waiting in all topics fill the memory set aside for them."""
+    """The messages that wait in all topics fill the memory reserved for them."""
 
     code, status, retry_after = "memory_full", 429, 1
 
 
 class TooManyPeers(PeerbusError):
-    """As many peers are registered as the server takes."""
+    """The maximum of peers is registered."""
 
     code, status, retry_after = "too_many_peers", 429, 1
 
 
 class TooManyTopics(PeerbusError):
-    """As many topics exist as the server takes."""
+    """The maximum of topics exists."""
 
     code, status, retry_after = "too_many_topics", 429, 1
 
 
 class TooManySubscriptions(PeerbusError):
-    """As many subscriptions exist as the server takes."""
+    """The maximum of subscriptions exists."""
 
     code, status, retry_after = "too_many_subscriptions", 429, 1
 
 
 class RateLimited(PeerbusError):
-    """The client made more requests than it may; nothing was done."""
+    """The client exceeded its rate of requests; nothing was done."""
 
     code, status, retry_after = "rate_limited", 429, 1
 
 
 class InternalError(PeerbusError):
-    """A fault of the server's own; its log has the trace."""
+    """A fault of the server; its log has the trace."""
 
     code, status = "internal_error", 500
 
 
 class IndexUnreachable(PeerbusError):
-    """A peer node could not reach the indexing server."""
+    """A peer node, or the client, could not reach the indexing server."""
 
     code, status, retry_after = "index_unreachable", 502, 1
 
 
 class TooManyWaiting(PeerbusError):
-    """As many pulls are waiting for a message as the server takes."""
+    """The maximum of pulls waits for messages."""
 
     code, status, retry_after = "too_many_waiting", 503, 1
 
 
 class TooManyStreams(PeerbusError):
-    """As many streams are open as there may be."""
+    """The maximum of streams is open."""
 
     code, status, retry_after = "too_many_streams", 503, 1
 
 
 class NotReady(PeerbusError):
-    """The process answers, but cannot do its work yet, or no longer."""
+    """The process answers, but is starting, stopping or cut off from what it needs."""
 
     code, status, retry_after = "not_ready", 503, 1
 
 
 class IndexTimeout(PeerbusError):
-    """A peer node reached the indexing server, which did not answer in time."""
+    """The indexing server did not answer a peer node, or the client, in time; the call may have been carried out."""
 
     code, status, retry_after = "index_timeout", 504, 1
 
 
 class StorageFull(PeerbusError):
-    """The disk that the server keeps its state on has no room for what the call changes."""
+    """The disk with the server's state has no room for what the call changes."""
 
     code, status, retry_after = "storage_full", 507, 10
 
 
 CATALOGUE: dict[str, type[PeerbusError]] = {error.code: error for error in PeerbusError.__subclasses__()}
-"""Every error by its code, so that a client raises the same class the server did."""
+"""Every error by its code: a client raises the same class as the server."""
 ALWAYS = (
     BadRequest,
     HostNotAllowed,
@@ -227,4 +229,36 @@ ALWAYS = (
     RateLimited,
     InternalError,
 )
-"""What every call may be refused with."""
+"""Errors that every call may answer with."""
+
+
+class _ErrorBody(Struct):
+    code: str
+    message: str
+
+
+_decode = json.Decoder(_ErrorBody).decode
+
+
+def error_in(status: int, body: bytes) -> PeerbusError:
+    """The error in an answer; an `InternalError` for an unknown code, and for a body that is not peerbus's."""
+    try:
+        error = _decode(body)
+    except (DecodeError, RecursionError):
+        return not_peerbus(status)
+    return CATALOGUE.get(error.code, InternalError)(error.message)
+
+
+def not_peerbus(status: int) -> InternalError:
+    """The error for an answer that no peerbus server gives."""
+    return InternalError(f"The answer with status {status} is not peerbus's.")
+
+
+def unreachable(server: str, reason: object) -> IndexUnreachable:
+    """The error for a server that cannot be reached; `server` names it in a sentence."""
+    return IndexUnreachable(f"{server} cannot be reached: {reason}.")
+
+
+def timed_out(server: str, missing: object) -> IndexTimeout:
+    """The error for a server that was reached; `missing` is such as "no answer within 10 seconds"."""
+    return IndexTimeout(f"{server} gave {missing}.")

@@ -1,4 +1,4 @@
-"""Values that come future, from another thread."""
+"""Values that another thread will provide."""
 
 import logging
 import threading
@@ -12,31 +12,31 @@ U = TypeVar("U")
 log = logging.getLogger(__name__)
 
 _lock = threading.Lock()
-"""One for all: it is held for a few assignments only, and a lock for each would cost more than those."""
+"""Shared by all futures: it is held for a few assignments, which cost less than a lock for each future."""
 
 
 class Future(Generic[T]):
-    """A value that another thread brings, or the error that there is instead of it.
+    """A value, or an error, that another thread will provide.
 
-    What `concurrent.futures.Future` is without cancelling and waiting for several, at a third of its cost, which
-    every forwarded call and every call that is kept on disk pays.
+    Like `concurrent.futures.Future` without cancellation and multi-wait, at a third of the cost: there is one for
+    each forwarded call, and for each call whose changes are persisted.
     """
 
     __slots__ = ("__weakref__", "_callbacks", "_error", "_value")
 
     def __init__(self) -> None:
         self._callbacks: list[Callable[[Future[T]], None]] | None = []
-        """None when the value is there."""
+        """None once the future is done."""
         self._value: Any = None
         self._error: Exception | None = None
 
     @property
     def done(self) -> bool:
-        """Whether the value, or the error, is there."""
+        """Whether the value, or the error, is set."""
         return self._callbacks is None
 
     def set_result(self, value: T) -> None:
-        """The value is there; called once, or else `set_exception`."""
+        """Set the value and run the callbacks in this thread. Only one of this and `set_exception` is called, once."""
         self._value = value
         with _lock:
             callbacks, self._callbacks = self._callbacks or [], None
@@ -44,15 +44,15 @@ class Future(Generic[T]):
             try:
                 callback(self)
             except Exception:
-                log.exception("What was to follow a value that came later failed")
+                log.exception("A callback of a future failed")
 
     def set_exception(self, error: Exception) -> None:
-        """There will be no value."""
+        """Set an error in place of the value, and run the callbacks in this thread."""
         self._error = error
         self.set_result(cast(T, None))
 
     def add_done_callback(self, callback: "Callable[[Future[T]], None]") -> None:
-        """Call back, now or in the thread that brings the value; a callback must not block."""
+        """Call `callback` with this future: now if it is done, else in the thread that sets it. It must not block."""
         with _lock:
             if self._callbacks is not None:
                 self._callbacks.append(callback)
@@ -60,11 +60,11 @@ class Future(Generic[T]):
         callback(self)
 
     def result(self, timeout: float | None = None) -> T:
-        """The value, waited for; raises the error there is instead, or `TimeoutError` after `timeout` seconds."""
+        """Wait for the value; raises the error that was set, or `TimeoutError` after `timeout` seconds."""
         if self._callbacks is not None:
-            come = threading.Event()
-            self.add_done_callback(lambda _: come.set())
-            if not come.wait(timeout):
+            done = threading.Event()
+            self.add_done_callback(lambda _: done.set())
+            if not done.wait(timeout):
                 raise TimeoutError
         if self._error is not None:
             raise self._error
@@ -72,32 +72,29 @@ class Future(Generic[T]):
         return value
 
     def then(self, change: "Callable[[T], U | Future[U]]") -> "Future[U]":
-        """`change` applied to the value in the thread that brings it; errors are passed on.
-
-        What `change` makes of it may come later still.
-        """
+        """A future of `change(value)`; an error is passed on. `change` may return another future."""
         return self.follow(lambda done: change(done.result()))
 
     def follow(self, make: "Callable[[Future[T]], U | Future[U]]") -> "Future[U]":
-        """What is made of this when it is done, in the thread that brings it, be it a value or an error."""
-        made: Future[U] = Future()
-        self.add_done_callback(partial(settle, made, make))
-        return made
+        """A future of `make(self)`, which is called when this is done, with a value or an error."""
+        result: Future[U] = Future()
+        self.add_done_callback(partial(settle, result, make))
+        return result
 
 
 def then(value: T | Future[T], change: Callable[[T], U | Future[U]]) -> U | Future[U]:
-    """`change` applied to a value, now or when it is there."""
+    """`change` applied to a value: now, or when the future is done."""
     return value.then(change) if isinstance(value, Future) else change(value)
 
 
 def settle(future: Future[T], make: Callable[..., T | Future[T]], *arguments: Any) -> None:
-    """Bring what `make` returns for its arguments, now or future, or fail with what it raises."""
+    """Set `future` to what `make(*arguments)` returns, which may be another future, or to what it raises."""
     try:
-        made = make(*arguments)
-    except Exception as error:  # noqa: BLE001  # whoever takes the value meets it
+        result = make(*arguments)
+    except Exception as error:  # noqa: BLE001  # raised again by `result`
         future.set_exception(error)
         return
-    if isinstance(made, Future):
-        made.add_done_callback(lambda done: settle(future, done.result))
+    if isinstance(result, Future):
+        result.add_done_callback(lambda done: settle(future, done.result))
     else:
-        future.set_result(made)
+        future.set_result(result)

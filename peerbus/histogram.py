@@ -1,4 +1,4 @@
-"""How long things took, counted in buckets."""
+"""Histograms of durations."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -8,82 +8,82 @@ from weakref import ref
 
 
 class Histogram:
-    """Durations counted by one thread at a time.
+    """Durations counted in buckets, by one thread at a time.
 
-    `buckets` says how many took up to each of the bounds, from the one before on, and last how many took longer.
+    Each of the `buckets` counts durations above the bound before it, up to its own; the last one has no upper bound.
     """
 
     __slots__ = ("bounds", "buckets", "seconds")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        """`bounds` are in seconds, the lowest first."""
+        """`bounds` are in seconds, in ascending order."""
         self.bounds = bounds
         self.buckets = [0] * (len(bounds) + 1)
         self.seconds = 0.0
-        """All durations together."""
+        """The sum of all durations."""
 
     def add(self, seconds: float) -> None:
-        """Something took so many seconds."""
+        """Count a duration."""
         self.buckets[bisect_left(self.bounds, seconds)] += 1
         self.seconds += seconds
 
     def include(self, other: "Histogram") -> None:
-        """Add what another counted, with the same bounds."""
+        """Add the counts of another histogram with the same bounds."""
         self.buckets = [ours + others for ours, others in zip(self.buckets, other.buckets, strict=True)]
         self.seconds += other.seconds
 
 
-Histograms = defaultdict[str, defaultdict[int, Histogram]]
+ByCallAndStatus = defaultdict[str, defaultdict[int, Histogram]]
 
 
-class _Life:
-    """What a thread alone holds, and lets go of when it ends."""
+class _Owner:
+    """Referenced by one thread only, and so collected when that ends."""
 
 
-class _Mine(local):
-    """What the thread that asks counts in."""
+class _PerThread(local):
+    """The histograms of the current thread."""
 
-    def __init__(self, begin: Callable[[_Life], Histograms]) -> None:
-        self.life = _Life()
-        self.histograms = begin(self.life)
+    def __init__(self, begin: Callable[[_Owner], ByCallAndStatus]) -> None:
+        self.owner = _Owner()
+        self.histograms = begin(self.owner)
 
 
 class Durations:
-    """Durations of calls, by call and status, counted exactly, whichever threads do it.
+    """Histograms of the durations of calls, by call and status, exact for any number of threads.
 
-    Adding to a number takes the interpreter several steps, between which another thread may run. So each thread has
-    numbers of its own, which no other writes, and none waits for a lock. They are put together when they are read.
-    Those of threads that ended are put together when another thread begins to count: streams have one each.
+    Incrementing a number takes the interpreter several steps, between which another thread may run. So each thread
+    counts in histograms of its own, without a lock; they are added up when they are read. The histograms of threads
+    that ended are added up when another thread begins to count, since each stream has a thread.
     """
 
     def __init__(self, bounds: Sequence[float]) -> None:
         """`bounds` are those of each `Histogram`."""
         self._bounds = bounds
         self._lock = Lock()
-        self._ended = self._none()
-        """What threads counted that have ended."""
-        self._counting: list[tuple[ref[_Life], Histograms]] = []
-        self._mine = _Mine(self._begin)
+        self._ended = self._empty()
+        """The sum of the threads that ended."""
+        self._counting: list[tuple[ref[_Owner], ByCallAndStatus]] = []
+        self._this_thread = _PerThread(self._begin)
 
     def add(self, call: str, status: int, seconds: float) -> None:
-        """A call took so many seconds."""
-        histogram = self._mine.histograms[call][status]
+        """Count the duration of a call."""
+        histogram = self._this_thread.histograms[call][status]
         histogram.buckets[bisect_left(self._bounds, seconds)] += 1
         histogram.seconds += seconds  # not by `Histogram.add`: calling it would cost as much as both lines
 
     def counted(self) -> dict[tuple[str, int], Histogram]:
-        """All that was added until now, by call and status."""
-        totals = self._none()
+        """The histograms of all threads together, by call and status."""
+        totals = self._empty()
         with self._lock:
             for histograms in (self._ended, *(histograms for _, histograms in self._counting)):
                 _include(totals, histograms)
         return {(call, status): histogram for call, of_call in totals.items() for status, histogram in of_call.items()}
 
-    def _begin(self, life: _Life) -> Histograms:
-        """What a thread is to count in from now on."""
-        histograms = self._none()
+    def _begin(self, owner: _Owner) -> ByCallAndStatus:
+        """The histograms of a thread that begins to count."""
+        histograms = self._empty()
         with self._lock:
-            counting = [(ref(life), histograms)]
+            counting = [(ref(owner), histograms)]
             for alive, theirs in self._counting:
                 if alive():
                     counting.append((alive, theirs))
@@ -92,13 +92,13 @@ class Durations:
             self._counting = counting
         return histograms
 
-    def _none(self) -> Histograms:
+    def _empty(self) -> ByCallAndStatus:
         bounds = self._bounds
         return defaultdict(lambda: defaultdict(lambda: Histogram(bounds)))
 
 
-def _include(totals: Histograms, histograms: Histograms) -> None:
-    """Add what a thread counted, which may go on counting."""
+def _include(totals: ByCallAndStatus, histograms: ByCallAndStatus) -> None:
+    """Add the histograms of a thread, which may go on counting meanwhile."""
     for call, of_call in list(histograms.items()):
         for status, histogram in list(of_call.items()):
             totals[call][status].include(histogram)

@@ -1,4 +1,4 @@
-"""Log files: one line an event."""
+"""Log files: one line for each event."""
 
 import logging
 import logging.handlers
@@ -21,21 +21,25 @@ class LogFolderError(StartError):
 
 
 class _OneLine(logging.Formatter):
-    """Keeps control characters that a caller sent from writing lines of their own; indents traces."""
+    """Formats each event as one line whatever characters are in it, and indents its trace."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name the base class gives it
-        line = super().formatMessage(record)
-        return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+        return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  # the name the base class gives it
         return textwrap.indent(super().formatException(ei), "    ")
 
 
-def log_to(folder: Path, name: str, level: str) -> Path:
-    """Send all logging of this process from `level` on to a rotating file `<name>.log`, and return its path.
+def printable(text: str) -> str:
+    """`text` with control characters escaped: neither a terminal nor a reader of logs takes them for its own."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
-    Warnings and errors go to standard error as well. The file is kept to `FILE_BYTES`, with `OLD_FILES` older
-    ones beside it. Raises `LogFolderError` when it cannot be written.
+
+def log_to(folder: Path, name: str, level: str) -> Path:
+    """Log what this process does, from `level` up, to a file `<name>.log`, and return its path.
+
+    Warnings and errors go to standard error as well. At `FILE_BYTES` the file is rotated; the last `OLD_FILES` are
+    kept. Raises `LogFolderError` if the file cannot be written.
     """
     path = folder / f"{_file_name(name)}.log"
     try:
@@ -58,6 +62,6 @@ def log_to(folder: Path, name: str, level: str) -> Path:
 
 
 def _file_name(name: str) -> str:
-    """`name` as a file can be called, a long one cut and told from its like by a digest."""
+    """`name` quoted for use as a file name; a long one is cut, and made unique by a digest."""
     quoted = quote(name, safe="")
     return quoted if len(quoted) <= LONGEST_NAME else f"{quoted[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -18,7 +18,7 @@ SERVING = {
 WIRE = {
     "peerbus.errors",
     "peerbus.wire.fields",
-    "peerbus.wire.json_depth",
+    "peerbus.wire.json_scan",
     "peerbus.wire.protocol",
     "peerbus.wire.views",
 }
@@ -28,7 +28,7 @@ LAYERS = {
     "peerbus.errors": set(),
     "peerbus.wire.views": set(),
     "peerbus.wire.fields": set(),
-    "peerbus.wire.json_depth": set(),
+    "peerbus.wire.json_scan": set(),
     "peerbus.wire.protocol": WIRE,
     "peerbus.future": set(),
     "peerbus.wire.tokens": set(),
@@ -42,7 +42,7 @@ LAYERS = {
     "peerbus.http.tls": {"peerbus.errors"},
     "peerbus.serving": {"peerbus.crew", *SERVING},
     "peerbus.loop": {"peerbus.future", *SERVING},
-    "peerbus.broker": {"peerbus.errors", "peerbus.wire.views", "peerbus.future", "peerbus.wire.json_depth"},
+    "peerbus.broker": {"peerbus.errors", "peerbus.wire.views", "peerbus.future", "peerbus.wire.json_scan"},
     "peerbus.http.docs.examples": WIRE,
     "peerbus.server.calls": CALLS,
     "peerbus.wire.endpoints": {"peerbus.server.listings", *CALLS},

@@ -10,7 +10,7 @@ from peerbus.broker.structures import Schedule
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, TopicFull
-from peerbus.wire.json_depth import MOST_LEVELS, is_deeper
+from peerbus.wire.json_scan import MOST_LEVELS, is_deeper
 
 MOST_LEVELS_OF_LETTERS = 2 * MOST_LEVELS
 """How deep a dead letter may be nested. Each time that one is exhausted in its turn adds a level."""

@@ -1,1 +1,1 @@
-"""The command line client: `peerbus`, for the indexing server and for a peer node alike."""
+"""The command lines: `peerbus`, the client; `peerbus-server`, the indexing server; `peerbus-peer`, peer nodes."""

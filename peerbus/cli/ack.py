@@ -1,4 +1,4 @@
-"""`peerbus ack` and `peerbus nack`: what becomes of messages that were pulled."""
+"""`peerbus ack` and `peerbus nack`: pulled messages are settled."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,11 @@ from peerbus.cli.options import Seconds
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
 
 STALE = 1
-"""Exit code where some of the messages named are no longer the peer's to settle."""
+"""Exit code if some of the messages are not, or no longer, in flight to the peer."""
 OFFSETS = click.argument("offsets", nargs=-1, type=click.IntRange(min=0))
-UP_TO = click.option("--up-to", type=click.IntRange(min=0), help="All in the peer's hands up to this offset.")
+UP_TO = click.option(
+    "--up-to", type=click.IntRange(min=0), help="All messages in flight to the peer, up to this offset."
+)
 
 
 def _check(offsets: tuple[int, ...], up_to: int | None) -> None:
@@ -18,8 +20,8 @@ def _check(offsets: tuple[int, ...], up_to: int | None) -> None:
         raise click.UsageError("Name either OFFSETS or --up-to.")
 
 
-def _tell(sentence: str, stale: Sequence[int]) -> None:
-    """Say what was settled; where some are stale, not all was done that was asked for."""
+def _report(sentence: str, stale: Sequence[int]) -> None:
+    """Print the answer, and exit with `STALE` if some of the messages are stale."""
     click.echo(sentence)
     if stale:
         click.get_current_context().exit(STALE)
@@ -29,13 +31,13 @@ def _tell(sentence: str, stale: Sequence[int]) -> None:
 def ack(settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | None, peer_id: str | None) -> None:
     """Acknowledge messages that were pulled.
 
-    They are settled for good. pull --details shows their offsets. The exit code is 1 where some are stale: settled
-    before, handed over again since, or never handed over.
+    They are settled for good. pull --details shows their offsets. The exit code is 1 if some are stale: settled
+    before, delivered again since, or never delivered.
     """
     _check(offsets, up_to)
     with settings.client(peer_id) as client:
         answer = client.ack_offsets(topic, *offsets, up_to=up_to)
-    _tell(answer.message, answer.stale)
+    _report(answer.message, answer.stale)
 
 
 @command(
@@ -43,7 +45,7 @@ def ack(settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | N
     OFFSETS,
     UP_TO,
     click.option(
-        "--delay", type=Seconds(0), default=0.0, metavar="SECONDS", help="Seconds until they are handed over again."
+        "--delay", type=Seconds(0), default=0.0, metavar="SECONDS", help="Seconds until they are delivered again."
     ),
     PEER_ID,
 )
@@ -52,10 +54,10 @@ def nack(
 ) -> None:
     """Reject messages that were pulled.
 
-    They are handed over again. pull --details shows their offsets. The exit code is 1 where some are stale: settled
-    before, handed over again since, or never handed over.
+    They are delivered again. pull --details shows their offsets. The exit code is 1 if some are stale: settled
+    before, delivered again since, or never delivered.
     """
     _check(offsets, up_to)
     with settings.client(peer_id) as client:
         answer = client.nack_offsets(topic, *offsets, up_to=up_to, delay=delay)
-    _tell(answer.message, answer.stale)
+    _report(answer.message, answer.stale)

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like, held back while something must not be torn apart."""
+"""Ctrl-C, SIGTERM and SIGHUP, held back while work must not be interrupted."""
 
 import signal
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_SECONDS = 3.0
-"""How long an interruption is held back at most."""
+"""The longest that an interruption is held back."""
 
 
 class Interruption:
-    """Raises `KeyboardInterrupt` for Ctrl-C, SIGTERM and SIGHUP: at once, or where it is held back a little later.
+    """Raises `KeyboardInterrupt` for Ctrl-C, SIGTERM and SIGHUP: at once, or after a block that holds it back.
 
-    What is ignored, by `nohup` or a shell's `&`, stays ignored.
+    Signals that are ignored, by `nohup` or a shell's `&`, stay ignored.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Interruption:
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Take the signals over until the end of the block."""
+        """Handle the signals until the end of the block."""
         taken = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         before = [(number, signal.signal(number, self._arrived)) for number in (*taken, signal.SIGALRM)]
         try:
@@ -33,7 +33,7 @@ class Interruption:
 
     @contextmanager
     def held_back(self) -> Iterator[None]:
-        """Hold an interruption back until the end of the block, but no longer than `GRACE_SECONDS`, and no second."""
+        """Hold the first interruption back until the end of the block, for `GRACE_SECONDS` at most."""
         self._held = True
         try:
             yield

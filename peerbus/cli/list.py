@@ -1,4 +1,4 @@
-"""`peerbus topics`, `peers`, `query` and `stats`: what the server holds, as tables or as JSON."""
+"""`peerbus topics`, `peers`, `query` and `stats`: the server's state, as tables or as JSON."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,8 @@ UNITS: dict[str, Callable[[float], str]] = {"bytes": size, "seconds": period}
 def topics(settings: Settings, as_json: bool) -> None:
     """List the topics.
 
-    UNREAD messages are those that some subscriber has yet to pull, or to acknowledge; DROPPED are those that were
-    dropped, by overflow or age, while they were unread.
+    UNREAD counts the messages that some subscriber has not pulled, or not acknowledged, yet. DROPPED counts those
+    dropped while they were unread, for overflow or age.
     """
     with settings.client() as client:
         found = client.every_topic()
@@ -36,7 +36,7 @@ def topics(settings: Settings, as_json: bool) -> None:
 def peers(settings: Settings, as_json: bool) -> None:
     """List the peers.
 
-    A lease EXPIRES IN so many seconds, unless its peer is heard of.
+    A lease EXPIRES IN so many seconds, unless its peer makes a call.
     """
     with settings.client() as client:
         found = client.every_peer()
@@ -61,7 +61,7 @@ def query(settings: Settings, topic: str, as_json: bool) -> None:
 
 @command(AS_JSON)
 def stats(settings: Settings, as_json: bool) -> None:
-    """Show the server's figures."""
+    """Show totals and current figures."""
     with settings.client() as client:
         figures = client.stats().stats
         if as_json:
@@ -71,7 +71,7 @@ def stats(settings: Settings, as_json: bool) -> None:
 
 
 def _figure(name: str, value: Any) -> tuple[str, str]:
-    """A figure by its name, whose ending may say its unit."""
+    """A figure with its name; the end of the name may be its unit."""
     stem, _, unit = name.rpartition("_")
     if unit in UNITS:
         name, value = stem, UNITS[unit](value)

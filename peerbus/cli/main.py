@@ -1,4 +1,4 @@
-"""The command `peerbus`: its subcommands, and what its exit codes say."""
+"""The command `peerbus`: its subcommands and exit codes."""
 
 import os
 import sys
@@ -27,20 +27,20 @@ COMMANDS = (
 
 
 class CommandLine(click.Group):
-    """A group of commands in which an error is one line on standard error, with an exit code of its own."""
+    """A group of commands whose errors are one line on standard error, with an exit code for each kind."""
 
     def main(self, *arguments: Any, **extra: Any) -> Any:
-        """Run, and end the process."""
+        """Run a command, and end the process."""
         try:
             code = self._run(*arguments, **extra)
-        except BrokenPipeError:  # who read this wants no more of it
+        except BrokenPipeError:  # the reader of the output is gone
             code = DONE
             _drop(sys.stdout)
             _drop(sys.stderr)
         sys.exit(code)
 
     def list_commands(self, _: click.Context) -> list[str]:
-        """The commands in the order in which one needs them."""
+        """The commands in the order of `COMMANDS`."""
         return list(self.commands)
 
     def _run(self, *arguments: Any, **extra: Any) -> int:
@@ -68,7 +68,7 @@ def _failed(code: int, sentence: str) -> int:
 
 
 def _drop(stream: TextIO) -> None:
-    """Let what could not be written go: Python would try again, and fail, when it ends."""
+    """Discard what could not be written: otherwise Python tries again, and fails, when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -78,7 +78,7 @@ def _drop(stream: TextIO) -> None:
     context_settings={"max_content_width": 110},
     epilog="Every option is also an environment variable: --url is PEERBUS_URL, --group of subscribe is "
     "PEERBUS_SUBSCRIBE_GROUP; --peer-id is PEERBUS_PEER_ID in all commands. Exit codes: 0 done, 1 refused by the "
-    "server, or stale at ack and nack, 2 a wrong command line, 3 the server cannot be reached.",
+    "server, or stale messages at ack and nack, 2 a wrong command line, 3 the server cannot be reached.",
 )
 @URL
 @PATIENCE
@@ -87,7 +87,7 @@ def _drop(stream: TextIO) -> None:
 @click.version_option(__version__, prog_name="peerbus", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Publish, subscribe and look around, at an indexing server or through a peer node."""
+    """Publish, subscribe and list, at an indexing server or through a peer node."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

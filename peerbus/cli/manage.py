@@ -1,4 +1,4 @@
-"""`peerbus create`, `delete`, `unsubscribe` and `unregister`: what there is, and what is there no longer."""
+"""`peerbus create`, `delete`, `unsubscribe` and `unregister`."""
 
 from typing import Any
 
@@ -12,14 +12,16 @@ from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
     click.argument("topic"),
     click.option("--max-messages", type=click.IntRange(min=1), help="Messages that may wait for subscribers."),
     click.option(
-        "--overflow", type=click.Choice(["reject", "drop_oldest"]), help="What happens to one too many of them."
+        "--overflow",
+        type=click.Choice(["reject", "drop_oldest"]),
+        help="What a publish to a full topic does: fail, or drop the oldest.",
     ),
     click.option("--max-age", type=Seconds(0.001), metavar="SECONDS", help="Seconds after which a message is dropped."),
 )
 def create(settings: Settings, topic: str, **options: Any) -> None:
     """Create a topic.
 
-    What is not named is as the server has it by default.
+    Options left out are the server's defaults.
     """
     with settings.client() as client:
         named = {name: value for name, value in options.items() if value is not None}
@@ -30,7 +32,7 @@ def create(settings: Settings, topic: str, **options: Any) -> None:
 def delete(settings: Settings, topic: str) -> None:
     """Delete a topic with its messages.
 
-    Its subscribers are told so.
+    Subscribers with an address are notified.
     """
     with settings.client() as client:
         click.echo(client.delete_topic(topic).message)

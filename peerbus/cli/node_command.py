@@ -22,7 +22,7 @@ LAST_PORT = 65_535
 
 
 def peer_ids(first: str, count: int) -> list[str]:
-    """`count` ids from `first` on, counting up the number it ends with."""
+    """`count` ids; each ends with a number one higher than the one before."""
     if count == 1:
         return [first]
     match = re.fullmatch(r"(.*?)([0-9]{1,9})", first)
@@ -34,39 +34,42 @@ def peer_ids(first: str, count: int) -> list[str]:
 
 @options.command("PEERBUS_NODE")
 @options.HOST
-@click.option("--port", type=click.IntRange(0, 65535), default=5001, help="Port of the first; 0 takes free ones.")
+@click.option("--port", type=click.IntRange(0, 65535), default=5001, help="Port of the first peer; 0 takes free ports.")
 @click.option("--peer-id", default="peer1", help="Id of the first peer.")
-@click.option("--count", type=click.IntRange(min=1), default=1, help="Peers to run, each in its own process.")
+@click.option("--count", type=click.IntRange(min=1), default=1, help="Number of peers, each in its own process.")
 @click.option("--index-url", default=DEFAULTS.index_url, help="URL of the indexing server.")
 @click.option(
     "--index-timeout",
     type=Seconds(0.1, 86_400),
     default=DEFAULTS.index_timeout,
-    help="Seconds the indexing server may take to answer, beside what a pull waits.",
+    help="Seconds the indexing server may take to answer, in addition to the wait of a pull.",
 )
 @click.option(
     "--lease-seconds",
     type=Seconds(0.1, 86_400),
     default=DEFAULTS.lease_seconds,
-    help="Seconds after which a peer that fell silent is removed.",
+    help="Seconds after which the indexing server removes a peer that makes no calls.",
 )
-@click.option("--advertise", default=None, help="Host that others reach these peers at, if not --host.")
+@click.option("--advertise", default=None, help="Host by which others reach these peers, if not --host.")
 @click.option(
     "--threads",
     type=click.IntRange(min=2),
     default=DEFAULTS.threads,
-    help="Requests at once that are not passed on as they come: large bodies, pages, figures; a peer.",
+    help="Threads of each peer for pages, metrics and large bodies.",
 )
 @click.option(
-    "--max-waiting", type=click.IntRange(min=0), default=DEFAULTS.max_waiting, help="Pulls waiting at once, a peer."
+    "--max-waiting",
+    type=click.IntRange(min=0),
+    default=DEFAULTS.max_waiting,
+    help="Maximum of waiting pulls of each peer.",
 )
-@options.token_option("--index-token", "File with the token that the indexing server wants to register a peer.")
-@options.token_option("--token", "File with the token that callers of these peers are to show.")
+@options.token_option("--index-token", "File with the token for registering at the indexing server.")
+@options.token_option("--token", "File with the token that callers of these peers must send.")
 @click.option(
     "--index-ca",
     type=options.PEM,
     show_default="the system's",
-    help="Certificates to trust an https indexing server by, a file in PEM.",
+    help="PEM file of the authorities to trust for an https indexing server.",
 )
 @serving
 def main(
@@ -98,7 +101,7 @@ def main(
     _check("--peer-id", ids[-1], Name)
     _check("--index-url", index_url, Address)
     if index_ca:
-        trust(index_ca)  # fails once here, not in each child
+        trust(index_ca)  # fails here once, rather than in each child
     index_token = options.token("PEERBUS_NODE_INDEX_TOKEN", index_token_file)
     token = options.token("PEERBUS_NODE_TOKEN", token_file)
     allow_sockets()

@@ -1,4 +1,4 @@
-"""What the command lines share: options that are environment variables too, and one clear line for an error."""
+"""What the command lines share: options, their environment variables, and errors as one line."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ from peerbus.logs import LEVELS
 USAGE_ERROR = 2
 SHORTEST_TOKEN = 16
 LARGEST = (1 << 63) - 1
-"""The largest number that a database holds."""
+"""The largest integer that the database can store."""
 
 PEM = click.Path(dir_okay=False, path_type=Path)
 
@@ -24,21 +24,18 @@ LOG_DIR = click.option(
     "--log-dir", type=click.Path(file_okay=False, path_type=Path), default="logs", help="Folder for the log file."
 )
 LOG_LEVEL = click.option(
-    "--log-level", type=click.Choice(LEVELS), default="info", help="Least level logged; debug has every message."
+    "--log-level", type=click.Choice(LEVELS), default="info", help="Lowest level logged; debug includes every message."
 )
 HOST = click.option("--host", default="127.0.0.1", help="Address to listen on.")
 
 
 def token_option(flag: str, meaning: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The option for a file that holds a token; in the environment the token itself will do, without `_FILE`."""
+    """The option `<flag>-file` for a file with a token; the environment may hold the token itself, without `_FILE`."""
     return click.option(f"{flag}-file", type=click.Path(dir_okay=False, path_type=Path), default=None, help=meaning)
 
 
 def command(prefix: str, example: str = "--log-level") -> Callable[[Callable[..., Any]], click.Command]:
-    """A command whose options are also read from environment variables `<prefix>_<OPTION>`.
-
-    `example` is the option that the help shows this with.
-    """
+    """A command whose options are also environment variables, `<prefix>_<OPTION>`; the help shows that of `example`."""
     variable = f"{prefix}_{example.strip('-').upper().replace('-', '_')}"
     return click.command(
         context_settings={"auto_envvar_prefix": prefix, "show_default": True, "max_content_width": 110},
@@ -47,9 +44,9 @@ def command(prefix: str, example: str = "--log-level") -> Callable[[Callable[...
 
 
 def token(variable: str, file: Path | None) -> str | None:
-    """The token in a file, or else in an environment variable.
+    """The token in a file, or else in an environment variable, or None.
 
-    Raises `click.UsageError` for a file that cannot be read and a token that is too short.
+    Raises `click.UsageError` for an unreadable file, and for a token that is too short.
     """
     source, found = f"${variable}", os.environ.get(variable, "").strip()
     if file:
@@ -66,7 +63,7 @@ def token(variable: str, file: Path | None) -> str | None:
 
 
 def run(main: click.Command) -> NoReturn:
-    """Run a command line and end the process: an error is one line on standard error, with exit code 2."""
+    """Run a command and end the process; an error is one line on standard error, with exit code 2."""
     try:
         code = main.main(standalone_mode=False)
     except click.ClickException as error:
@@ -79,7 +76,7 @@ def run(main: click.Command) -> NoReturn:
 
 
 def end(code: int) -> NoReturn:
-    """End the process now, even with requests that still block threads of the server."""
+    """End the process now, even if requests still block threads of the server."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -92,10 +89,10 @@ def _failed(message: str) -> int:
 
 
 class Seconds(click.FloatRange):
-    """A time within bounds, in seconds."""
+    """A finite number of seconds within bounds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; NaN and infinity are none, though they may be within the range."""
+        """The number; NaN and infinity are refused, although they may be within the bounds."""
         seconds = super().convert(value, param, ctx)
         if not math.isfinite(seconds):
             self.fail(f"{value} is not a number of seconds.", param, ctx)

@@ -1,4 +1,4 @@
-"""What is printed: lines of JSON, tables, and remarks on standard error."""
+"""Output: lines of JSON, tables, and remarks on standard error."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from peerbus.logs import printable
+
 if TYPE_CHECKING:
-    from peerbus.client.client import Message
+    from peerbus.client import Message
 
 UNITS = ("B", "KiB", "MiB", "GiB")
 PERIODS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def remark(sentence: str) -> None:
-    """Say what is no output."""
+    """Print a sentence to standard error."""
     click.echo(printable(sentence), err=True)
 
 
 def lines_of(messages: Iterable[Message], *, details: bool) -> bytes:
-    """Messages with raw values, one a line: as they were published, but for line breaks between their parts."""
+    """Messages with raw values, one on each line: as published, but without line breaks between tokens."""
     return b"\n".join(_line(message, details) for message in messages)
 
 
@@ -36,18 +38,18 @@ def _line(message: Message, details: bool) -> bytes:
 
 
 def show_json(rows: Iterable[Any]) -> None:
-    """One object a line."""
+    """Print one object on each line."""
     for row in rows:
         click.echo(msgspec.json.encode(row))
 
 
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> None:
-    """A table as wide as it needs to be."""
+    """Print a table."""
     click.echo("\n".join(table(headings, rows)))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> list[str]:
-    """The lines of a table, numbers to the right; what is None is a dash."""
+    """The lines of a table: numbers are aligned to the right, and None is a dash."""
     rows = list(rows)
     cells = [headings, *([_cell(value) for value in row] for row in rows)]
     columns = range(len(headings))
@@ -59,13 +61,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str | float | None]])
     ]
 
 
-def printable(text: str) -> str:
-    """`text` without what a terminal could take for a command: somebody else chose it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def size(count: float) -> str:
-    """A number of bytes."""
+    """A number of bytes, in words."""
     for unit in UNITS[:-1]:
         if count < 1000:
             return f"{count:.1f} {unit}" if unit != "B" else f"{count} B"
@@ -74,7 +71,7 @@ def size(count: float) -> str:
 
 
 def period(seconds: float) -> str:
-    """A time, in the largest unit that it fills."""
+    """A duration, in the largest unit that it reaches."""
     for length, unit in PERIODS:
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"

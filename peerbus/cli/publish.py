@@ -15,20 +15,20 @@ from peerbus.errors import PeerbusError
 from peerbus.wire.words import counted
 
 if TYPE_CHECKING:
-    from peerbus.client.client import Client
+    from peerbus.client import Client
 
 STANDARD_INPUT = ("-",)
 CHUNK = 1 << 20
-"""Bytes read at once, and so published at once, at most: far below what a body may have."""
+"""Bytes read, and so published, at once: far below the limit of a body."""
 BATCH = 10_000
-"""Messages published at once, at most."""
+"""Maximum of messages published at once."""
 
 
 @command(
     TOPIC,
     click.argument("messages", nargs=-1, required=True),
-    click.option("--json", "as_json", is_flag=True, help="Each message is JSON, to be published as it is."),
-    click.option("--message-id", help="Publish only if nothing was published under this id yet."),
+    click.option("--json", "as_json", is_flag=True, help="Each message is JSON, and published unchanged."),
+    click.option("--message-id", help="Publish only if no message with this id was published before."),
     PEER_ID,
 )
 def publish(
@@ -41,12 +41,11 @@ def publish(
 ) -> None:
     """Publish messages to a topic.
 
-    All of them are published, or none. Each is a string, whatever it looks like: 42 is published as "42". With
-    --json each is JSON, published as it is; if one is not JSON, that is an error. A message that begins with a dash
-    goes after --.
+    All of them are published, or none. Each is published as a string: 42 as "42". With --json each must be JSON,
+    and is published unchanged. Put -- before messages that begin with a dash.
 
-    A dash alone, -, reads standard input instead: each line is a message, published as it comes, together with
-    what else is there by then.
+    A dash alone, -, reads standard input instead. Each line is a message. Lines are published as they arrive,
+    several at once if they arrive fast.
     """
     with settings.client(peer_id) as client:
         if messages == STANDARD_INPUT:
@@ -62,7 +61,7 @@ def publish(
 
 
 def _publish_lines(client: Client, topic: str, as_json: bool) -> str:
-    """Publish standard input, and return what to say of it."""
+    """Publish the lines of standard input, and return a sentence about it."""
     done = read = 0
     try:
         for lines in _batches(sys.stdin.buffer):
@@ -78,9 +77,9 @@ def _publish_lines(client: Client, topic: str, as_json: bool) -> str:
 
 
 def _batches(stream: Any) -> Iterator[list[bytes]]:
-    """Lines, as many at a time as are there: a slow writer's are not held back, a fast one's go together."""
+    """Lines, as many at a time as have arrived: those of a slow writer are not held back."""
     parts: list[bytes] = []
-    """A line that has not ended yet."""
+    """The pieces of a line that has not ended yet."""
     while chunk := stream.read1(CHUNK):
         first, *more = chunk.split(b"\n")
         parts.append(first)
@@ -93,7 +92,7 @@ def _batches(stream: Any) -> Iterator[list[bytes]]:
 
 
 def _value(text: bytes, as_json: bool, where: str) -> Any:
-    """What to publish; `where` it came from is said of what cannot be."""
+    """The value to publish; raises `click.UsageError`, which says `where` the text is from, if it is none."""
     try:
         if not as_json:
             return text.decode()

@@ -34,34 +34,36 @@ def limit_options(command: Any) -> Any:
 
 @options.command("PEERBUS")
 @options.HOST
-@click.option("--port", type=click.IntRange(0, 65535), default=5000, help="Port to listen on; 0 takes a free one.")
-@click.option("--threads", type=click.IntRange(min=2), default=256, help="Bodies that may come slowly at once.")
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, help="Port to listen on; 0 takes a free port.")
+@click.option(
+    "--threads", type=click.IntRange(min=2), default=256, help="Threads for pages and for bodies above 1 MiB."
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     show_default="in memory alone",
-    help="Folder to keep the state in.",
+    help="Folder for the state.",
 )
 @click.option(
     "--min-free",
     type=click.IntRange(min=0),
     default=64 << 20,
-    help="Free bytes on its disk below which nothing is published.",
+    help="Free bytes on the disk of --data-dir below which publishes are refused.",
 )
-@options.token_option("--token", "File with the token to register with; each peer then needs one of its own.")
-@options.token_option("--admin-token", "File with the token that all calls may be made with.")
+@options.token_option("--token", "File with the token for registering; each peer then gets its own token.")
+@options.token_option("--admin-token", "File with the token for all calls.")
 @click.option(
     "--allow-address",
     multiple=True,
     metavar="HOST",
     show_default="each caller's own",
-    help="Host or network, such as 10.0.0.0/8, that peers may be called at; repeat it for more.",
+    help="Host or network, such as 10.0.0.0/8, that peers may register addresses in; repeat for more.",
 )
 @click.option(
     "--peer-ca",
     type=options.PEM,
     show_default="the system's",
-    help="Certificates to trust https peer nodes by, a file in PEM.",
+    help="PEM file of the authorities to trust for https peer nodes.",
 )
 @serving
 @limit_options

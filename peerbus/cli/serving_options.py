@@ -1,9 +1,8 @@
-"""The options of commands that serve: whom they let in, by what, and how much."""
+"""The options that the indexing server and peer nodes share: access, TLS, limits and logs."""
 
 import socket
 from collections.abc import Callable
 from functools import wraps
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +11,42 @@ import click
 from peerbus.cli.options import LOG_DIR, LOG_LEVEL, PEM
 from peerbus.errors import StartError
 from peerbus.http.event_stream import MAX_STREAMS
-from peerbus.http.middleware import Guards
+from peerbus.http.middleware import Guards, is_loopback
 from peerbus.http.tls import certificate_in
 
 OPTIONS = (
-    click.option("--insecure", is_flag=True, help="Listen beyond this machine without asking for a token."),
-    click.option("--max-body", type=click.IntRange(min=1), default=16 << 20, help="Bytes of the largest body taken."),
-    click.option(
-        "--max-streams", type=click.IntRange(min=0), default=MAX_STREAMS, help="Streams open at once, each a thread."
-    ),
+    click.option("--insecure", is_flag=True, help="Allow listening beyond this machine without a token."),
+    click.option("--max-body", type=click.IntRange(min=1), default=16 << 20, help="Maximum of bytes in a body."),
+    click.option("--max-streams", type=click.IntRange(min=0), default=MAX_STREAMS, help="Maximum of open streams."),
     click.option(
         "--allow-host",
         multiple=True,
         metavar="NAME",
         show_default="on loopback none, elsewhere any",
-        help="Name that clients may call this by, beside localhost; repeat it for more.",
+        help="Host name by which clients may call, in addition to localhost; repeat for more.",
     ),
     click.option(
         "--allow-origin",
         multiple=True,
         metavar="ORIGIN",
         show_default="its own alone",
-        help="Origin of web pages that may call this, such as https://example.com, or * for all; repeat it for more.",
+        help="Origin of web pages that may call, such as https://example.com, or * for all; repeat for more.",
     ),
     click.option(
         "--rate-limit",
         type=click.IntRange(min=1),
         show_default="none",
-        help="Requests a second that each client address may make.",
+        help="Maximum of requests per second from each client address.",
     ),
-    click.option(
-        "--certificate", type=PEM, show_default="plain http", help="Certificate to serve https by, a file in PEM."
-    ),
-    click.option("--key", type=PEM, show_default="none", help="Key of the certificate, a file in PEM."),
+    click.option("--certificate", type=PEM, show_default="plain http", help="PEM file of the certificate for https."),
+    click.option("--key", type=PEM, show_default="none", help="PEM file of the certificate's key."),
     LOG_DIR,
     LOG_LEVEL,
 )
 
 
 def serving(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `main` these options: as `guards` and `certificate` what belongs together, the others by their names."""
+    """Add these options to `main`, which gets some of them together, as `guards` and `certificate`."""
 
     @wraps(main)
     def collect(
@@ -73,9 +68,9 @@ def serving(main: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_exposure(listener: socket.socket, token: str | None, insecure: bool) -> None:
-    """Raise `StartError` where others than this machine's could call, and nobody decided that they may."""
+    """Raise `StartError` if other machines could call without a token, unless that is meant."""
     address = listener.getsockname()[0]
-    if token is None and not insecure and not ip_address(address.partition("%")[0]).is_loopback:
+    if token is None and not insecure and not is_loopback(address):
         raise StartError(
             f"Listening on {address}, anybody who reaches it could call. Ask for a token with --token-file, "
             "or say --insecure."

@@ -1,4 +1,4 @@
-"""What the commands share: where the server is, and who calls."""
+"""What the subcommands of `peerbus` share: the options for the connection, and how a subcommand is made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from peerbus.cli.options import Seconds
 from peerbus.errors import PeerbusError
 
 if TYPE_CHECKING:
-    from peerbus.client.client import Client
+    from peerbus.client import Client
 
 COMPLETION_SECONDS = 1.0
 Decorator = Callable[[Any], Any]
@@ -23,7 +23,7 @@ Decorator = Callable[[Any], Any]
 
 @dataclass
 class Settings:
-    """Where the calls go, for how many seconds they are repeated, what token they show, and whom they trust."""
+    """The options for the connection; `patience` is in seconds."""
 
     url: str = "http://127.0.0.1:5000"
     patience: float = 0.0
@@ -31,19 +31,19 @@ class Settings:
     ca: Path | None = None
 
     def client(self, peer_id: str | None = None, **named: Any) -> Client:
-        """A client for one command; all are made here."""
-        from peerbus.client.client import Client  # loads requests, which help and most of completion do without
+        """A client with these settings, and others `named`."""
+        from peerbus.client import Client  # loads requests, which --help does not need
 
         options = {"patience": self.patience, "token": self._token(), "ca": self.ca}
         return Client(self.url, peer_id, **options | named)
 
     def _token(self) -> str | None:
-        """The token in the file, or in the environment; raises `click.UsageError` for a file that cannot be read."""
+        """The token in the file, or in the environment; raises `click.UsageError` for an unreadable file."""
         return options.token("PEERBUS_TOKEN", self.token_file)
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Put an option into the settings. After the command it goes before what was said in front of it."""
+    """Store an option in the settings; one after the command overrides the same one before it."""
     if value is None:
         return
     setattr(context.ensure_object(Settings), str(parameter.name), value)
@@ -52,7 +52,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
 
 
 def _either_place(flag: str, default: Any, **attributes: Any) -> tuple[Decorator, Decorator]:
-    """An option that can be named before the command, and after it."""
+    """An option that is allowed before the command and after it."""
 
     def option(**differing: Any) -> Decorator:
         return click.option(flag, callback=_remember, expose_value=False, show_default=True, **attributes, **differing)
@@ -61,7 +61,7 @@ def _either_place(flag: str, default: Any, **attributes: Any) -> tuple[Decorator
 
 
 def complete_topic(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The topics whose names begin so, asked of the server; none when it does not answer soon, or its URL is none."""
+    """The topics whose names begin so; none if the server does not answer within `COMPLETION_SECONDS`."""
     settings = context.ensure_object(Settings)
     with suppress(PeerbusError, ValueError), settings.client(timeout=COMPLETION_SECONDS, patience=0.0) as client:
         return [topic.topic for topic in client.topics().topics if topic.topic.startswith(incomplete)]
@@ -76,29 +76,31 @@ PATIENCE, PATIENCE_AFTER = _either_place(
     Settings.patience,
     type=Seconds(0, 86_400),
     metavar="SECONDS",
-    help="Seconds to go on trying a server that cannot be reached, or has no room.",
+    help="Seconds for which calls are repeated if the server cannot be reached, or has no room.",
 )
 TOKEN, TOKEN_AFTER = _either_place(
     "--token-file",
     Settings.token_file,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="File with the token to show, if it is not in $PEERBUS_TOKEN.",
+    help="File with the token to send, if it is not in $PEERBUS_TOKEN.",
 )
 CA, CA_AFTER = _either_place(
     "--ca",
     Settings.ca,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Certificates to trust an https server by, a file in PEM.",
+    help="PEM file of the authorities to trust for https.",
 )
 TOPIC = click.argument("topic", shell_complete=complete_topic)
-PEER_ID = click.option("--peer-id", envvar="PEERBUS_PEER_ID", help="Who calls. Only a peer node knows its own.")
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+PEER_ID = click.option(
+    "--peer-id", envvar="PEERBUS_PEER_ID", help="The peer that calls; may be left out at a peer node."
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object on each line.")
 
 
 def command(*parameters: Decorator) -> Callable[[Callable[..., Any]], click.Command]:
-    """A subcommand with these parameters, whose function takes the settings first.
+    """A subcommand with these parameters, whose function takes the settings as its first argument.
 
     Its options are environment variables too: --max of pull is PEERBUS_PULL_MAX.
     """

@@ -20,20 +20,20 @@ from peerbus.errors import NotSubscribed, PeerbusError, PeerMismatch, PeerNotFou
 from peerbus.wire.words import counted
 
 if TYPE_CHECKING:
-    from peerbus.client.client import Client, Pulled
+    from peerbus.client import Client, Pulled
 
 BATCH = 1000
 WAIT_SECONDS = 1.0
-"""How long a pull waits while following: Ctrl-C lets it end, so that no message is on its way to nobody."""
+"""The wait of each pull while following. Ctrl-C takes effect when it ends, so that no messages are lost."""
 LEASE_SECONDS = 60.0
-"""Lease of a peer that is there for one command: it is removed even when the command is killed."""
+"""Lease of a peer made for one command: it is removed even if the command is killed."""
 
-MAX = click.option("--max", "most", type=click.IntRange(min=1), help="Messages to print, at most.")
-DETAILS = click.option("--details", is_flag=True, help="Print each message with its offset and attempt.")
+MAX = click.option("--max", "most", type=click.IntRange(min=1), help="Maximum of messages to print.")
+DETAILS = click.option("--details", is_flag=True, help="Print each message with its offset and its attempt.")
 
 
 def _start(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
-    """Where a message queue begins: a word, or an offset as a number."""
+    """The start of a message queue: latest, earliest, or an offset as a number."""
     if value in (None, "latest", "earliest"):
         return value
     if not value.isdecimal():
@@ -43,31 +43,33 @@ def _start(context: click.Context, parameter: click.Parameter, value: str | None
 
 @command(
     TOPIC,
-    click.option("--follow", is_flag=True, help="Go on with messages as they are published, until Ctrl-C."),
+    click.option("--follow", is_flag=True, help="Print messages as they are published, until Ctrl-C."),
     click.option(
         "--from",
         "start",
         metavar="[latest|earliest|OFFSET]",
         callback=_start,
-        help="Begin here, even where the peer is subscribed already.",
+        help="Begin here, even if the peer is subscribed already.",
     ),
-    click.option("--ack", type=click.Choice(["auto", "explicit"]), help="explicit: acknowledge what is printed."),
+    click.option(
+        "--ack", type=click.Choice(["auto", "explicit"]), help="explicit: acknowledge each message after printing it."
+    ),
     click.option(
         "--ack-deadline",
         type=Seconds(0.001, 43_200),
         metavar="SECONDS",
-        help="With --ack explicit, seconds until a message that is not acknowledged comes again.",
+        help="With --ack explicit, seconds until a message that is not acknowledged is delivered again.",
     ),
     click.option(
         "--max-attempts",
         type=click.IntRange(min=1),
-        help="With --ack explicit, how often a message is handed over at most.",
+        help="With --ack explicit, deliveries of a message at most.",
     ),
     click.option(
         "--dead-letter-topic",
         metavar="TOPIC",
         shell_complete=complete_topic,
-        help="With --ack explicit, where a message goes after its last attempt.",
+        help="With --ack explicit, topic for messages that fail their last attempt.",
     ),
     click.option("--group", help="Share the messages with the other peers of this group."),
     MAX,
@@ -86,13 +88,12 @@ def subscribe(
 ) -> None:
     """Subscribe, and print the messages.
 
-    Each is one line of JSON. What is there is printed, and with --follow what comes. Without --peer-id a peer is
-    made up, and is gone with its subscription afterwards. A peer that is named keeps its subscription, and so does
-    the one of a peer node: it goes on where it stood the next time.
+    Each message is one line of JSON. Without --follow, the messages that wait now are printed. Without --peer-id, a
+    temporary peer is registered and removed afterwards, with its subscription. The peer of --peer-id, or of a peer
+    node, keeps its subscription: the next time it goes on where it stood.
 
-    A new subscription begins with the oldest message there still is; with --follow with the next one that is
-    published. With --ack explicit a message is acknowledged when it is printed, and handed over again if it could
-    not be.
+    A new subscription begins with the oldest message kept; with --follow, with the next one published. With --ack
+    explicit a message is acknowledged after it is printed, and delivered again if it could not be printed.
     """
     named = {name: value for name, value in options.items() if value is not None}
     interruption = Interruption()
@@ -104,7 +105,7 @@ def subscribe(
         if follow:
             _follow(client, topic, most or sys.maxsize, details, interruption)
         else:
-            _print_what_is_there(client, topic, most or sys.maxsize, details, interruption)
+            _print_waiting(client, topic, most or sys.maxsize, details, interruption)
 
 
 @command(
@@ -119,8 +120,8 @@ def subscribe(
 def pull(settings: Settings, topic: str, most: int | None, wait: float, details: bool, peer_id: str | None) -> None:
     """Pull once, and print the messages.
 
-    This is for a subscription that exists. Each message is one line of JSON. What has to be acknowledged is left to
-    peerbus ack and nack: --details shows the offsets.
+    The peer must be subscribed. Each message is one line of JSON. With explicit acknowledgement, settle the messages
+    by peerbus ack and nack: --details shows their offsets.
     """
     with settings.client(peer_id) as client:
         _print(client.pull(topic, most or BATCH, wait, raw=True), details)
@@ -128,11 +129,11 @@ def pull(settings: Settings, topic: str, most: int | None, wait: float, details:
 
 @contextmanager
 def _participant(settings: Settings, peer_id: str | None) -> Iterator[Client]:
-    """A client that is registered: as this peer, as a peer node's own, or else as one that is gone afterwards."""
+    """A registered client: for this peer, for that of a peer node, or for a temporary peer, unregistered at the end."""
     with settings.client(peer_id or f"cli-{uuid4().hex[:12]}") as client:
         try:
             answer = client.register(**{} if peer_id else {"lease_seconds": LEASE_SECONDS})
-            passing = peer_id is None
+            temporary = peer_id is None
             if peer_id and answer.token is not UNSET:
                 remark(f"Peer '{peer_id}' has a token of its own now; go on with PEERBUS_TOKEN={answer.token}")
         except PeerMismatch:
@@ -140,17 +141,17 @@ def _participant(settings: Settings, peer_id: str | None) -> Iterator[Client]:
                 raise
             client.peer_id = None
             client.register()
-            passing = False
+            temporary = False
         try:
             yield client
         finally:
-            if passing:
-                with suppress(PeerbusError):  # its lease does the same, later
+            if temporary:
+                with suppress(PeerbusError):  # otherwise its lease removes it, later
                     client.unregister()
 
 
-def _print_what_is_there(client: Client, topic: str, most: int, details: bool, interruption: Interruption) -> None:
-    """Print up to `most` messages, and no more than there are when it begins, however fast others publish."""
+def _print_waiting(client: Client, topic: str, most: int, details: bool, interruption: Interruption) -> None:
+    """Print up to `most` messages, but none published after this began."""
     left = most
     while left > 0:
         with interruption.held_back():
@@ -161,7 +162,7 @@ def _print_what_is_there(client: Client, topic: str, most: int, details: bool, i
 
 
 def _follow(client: Client, topic: str, most: int, details: bool, interruption: Interruption) -> None:
-    """Print what comes, up to `most` messages, until Ctrl-C or nobody reads it; a lost subscription is made again."""
+    """Print up to `most` messages as they come, until Ctrl-C, or until the reader of the output is gone."""
     left = most
     with suppress(KeyboardInterrupt):
         if sys.stderr.isatty():
@@ -182,7 +183,7 @@ def _print_and_acknowledge(client: Client, pulled: Pulled, details: bool) -> Non
         _print(pulled, details)
     except OSError:
         if explicit:
-            with suppress(PeerbusError):  # their deadline does the same, later
+            with suppress(PeerbusError):  # otherwise they are delivered again after their deadline
                 client.nack(*pulled.messages)
         raise
     if explicit and (stale := client.ack(*pulled.messages).stale):
@@ -190,7 +191,7 @@ def _print_and_acknowledge(client: Client, pulled: Pulled, details: bool) -> Non
 
 
 def _print(pulled: Pulled, details: bool) -> None:
-    """Print messages and flush them."""
+    """Print messages, and warn of missed ones."""
     if pulled.missed:
         remark(f"warning: {counted(pulled.missed, 'message')} lost before they could be pulled.")
     if pulled.messages:
@@ -198,7 +199,7 @@ def _print(pulled: Pulled, details: bool) -> None:
 
 
 def _abandoned() -> bool:
-    """Whether nobody reads any more what is printed."""
+    """Whether the reader of the output is gone."""
     reader = select.poll()
     reader.register(sys.stdout.fileno(), 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in reader.poll(0))

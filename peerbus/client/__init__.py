@@ -1,5 +1,6 @@
 """The Python client."""
 
-from peerbus.client.client import Client, Message, Pulled
+from peerbus.client.client import Client
+from peerbus.client.messages import Message, Pulled
 
 __all__ = ["Client", "Message", "Pulled"]

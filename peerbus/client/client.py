@@ -1,61 +1,41 @@
-"""The Python client: a method a call, typed answers, and the server's own errors."""
+"""The Python client: one method for each call, typed answers, and the server's own errors."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
-import msgspec
 from msgspec import UNSET
 
-from peerbus.client.retry import AnswerT, Caller
+from peerbus.client.messages import Message, Pulled, claims_at, claims_of, pulled
+from peerbus.client.retry import AnswerT, RetryingSession
 from peerbus.errors import NotSubscribed, PeerbusError, PeerNotFound, TopicNotFound, Unauthorized
 from peerbus.wire import protocol as wire
 from peerbus.wire.views import PeerView, TopicView
 
+Start = Literal["latest", "earliest"] | int
+ViewT = TypeVar("ViewT")
+
 PAGE = 1000
-"""Names in one page of a listing, at most."""
+"""Entries in one page of a listing, at most."""
 TOPIC_PAUSE_SECONDS = 1.0
-"""Pause before looking again whether a topic is there that a restarted server does not have yet."""
-
-
-class Message(NamedTuple):
-    """A message as it was pulled; `attempt` counts how often it was handed over, if that is acknowledged.
-
-    A value that Python cannot hold, such as 1e999, stays the JSON it came as: a `msgspec.Raw`.
-    """
-
-    topic: str
-    offset: int
-    value: Any
-    attempt: int | None
-
-
-class Pulled(NamedTuple):
-    """What a pull took; `missed` messages were lost before, `remaining` are left.
-
-    `resume_from` is the offset at which a subscription would go on that was lost now.
-    """
-
-    messages: list[Message]
-    missed: int
-    remaining: int
-    resume_from: int
+"""Pause between two attempts to rejoin a topic that a restarted server does not have yet."""
 
 
 class Client:
-    """Speaks for one peer to an indexing server, or to its peer node; use one client a thread.
+    """Makes the calls of one peer to an indexing server, or to its peer node; each thread needs its own client.
 
-    A peer node knows whom it acts for: there the `peer_id` can be left out.
+    At a peer node the `peer_id` may be left out: the node fills it in.
 
-    Every error of the server's is raised as its class in `peerbus.errors`; `IndexUnreachable` and `IndexTimeout`
-    also stand for a server that cannot be reached, or does not answer, from here. A call that may be repeated
-    without harm is, for up to `patience` seconds, with pauses that grow and are drawn at random ("full jitter",
-    Marc Brooker, AWS Architecture Blog, 2015), and never shorter than the server asked for.
+    Every error of the server is raised as its class in `peerbus.errors`. `IndexUnreachable` and `IndexTimeout` are
+    raised as well if this client cannot reach the server, or gets no answer in time. Idempotent calls are repeated
+    for up to `patience` seconds after such a failure, all calls after a refusal for want of room. The pauses between
+    them grow, are drawn at random ("full jitter", Marc Brooker, AWS Architecture Blog, 2015), and are never shorter
+    than the server's Retry-After.
     """
 
     def __init__(
@@ -68,22 +48,21 @@ class Client:
         token: str | None = None,
         ca: str | Path | None = None,
     ) -> None:
-        """`timeout` is how long an answer may take, in seconds, beside what a pull waits.
+        """`timeout` is how long an answer may take, in seconds, in addition to the wait of a pull.
 
-        `ca` is a file with the certificates that an https server must have one by, in place of those that requests has.
-
-        `token` is shown where one is asked for; once registered, the peer's own, which the server gave it, is.
+        `ca` is a PEM file of the authorities to trust for https, in place of those that requests trusts. `token` is
+        sent with every call, until the server gives the peer its own. Raises `ValueError` for a malformed URL.
         """
         self.peer_id = peer_id
-        self._caller = Caller(url, timeout, patience, token, ca)
+        self._session = RetryingSession(url, timeout, patience, token, ca)
         self._token = token
         self._has_own_token = False
         self._registered: dict[str, Any] = {}
         self._epoch: str | None = None
         self._options: dict[str, dict[str, Any]] = {}
-        """What subscriptions were made with, by topic."""
+        """The options of each subscription, by topic."""
         self._positions: dict[str, int] = {}
-        """Where a subscription would go on that was lost now, by topic."""
+        """The offset from which each subscription would have to go on, were it lost now, by topic."""
 
     def __enter__(self) -> Client:
         return self
@@ -93,7 +72,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
-        self._caller.close()
+        self._session.close()
 
     def register(self, **options: Any) -> wire.RegisterAnswer:
         """Register the peer, or renew its lease; options are `address` and `lease_seconds`."""
@@ -107,7 +86,7 @@ class Client:
             answer = self._post("/register_peer_node", wire.RegisterAnswer, fields)
         if answer.token is not UNSET:
             self._has_own_token = True
-            self._caller.show(answer.token)
+            self._session.show(answer.token)
         self._registered, self._epoch, self.peer_id = fields, answer.epoch, answer.peer_id
         return answer
 
@@ -119,42 +98,44 @@ class Client:
 
     def create_topic(self, topic: str, **options: Any) -> wire.CreateTopicAnswer:
         """Create a topic; options are `max_messages`, `overflow` and `max_age`."""
-        return self._caller.call("POST", "/create_topic", wire.CreateTopicAnswer, {"topic": topic, **options})
+        return self._session.call("POST", "/create_topic", wire.CreateTopicAnswer, {"topic": topic, **options})
 
     def delete_topic(self, topic: str) -> wire.DeleteTopicAnswer:
         """Delete a topic."""
-        return self._caller.call("DELETE", "/delete_topic", wire.DeleteTopicAnswer, {"topic": topic}, repeat=False)
+        return self._session.call("DELETE", "/delete_topic", wire.DeleteTopicAnswer, {"topic": topic}, repeat=False)
 
     def publish(self, topic: str, message: Any, message_id: str | None = None) -> wire.PublishAnswer:
-        """Publish a message, once even if it has to be repeated: without a `message_id` it gets one."""
+        """Publish a message; the call may be repeated safely, since the message gets a `message_id` if it has none."""
         fields = {"topic": topic, "message": message, "message_id": message_id or uuid4().hex}
         return self._post("/publish", wire.PublishAnswer, fields)
 
     def publish_batch(self, topic: str, messages: Sequence[Any], message_id: str | None = None) -> wire.PublishAnswer:
-        """Publish all of `messages`, or none; `message_id` is that of the batch."""
+        """Publish all of `messages`, or none; the batch has one `message_id`."""
         fields = {"topic": topic, "messages": messages, "message_id": message_id or uuid4().hex}
         return self._post("/publish", wire.PublishAnswer, fields)
 
-    def subscribe(
-        self, topic: str, start: Literal["latest", "earliest"] | int | None = None, **options: Any
-    ) -> wire.SubscribeAnswer:
-        """Subscribe to a topic from `start` on; options are those of the call, such as `ack` and `group`."""
+    def subscribe(self, topic: str, start: Start | None = None, **options: Any) -> wire.SubscribeAnswer:
+        """Subscribe to a topic, or change the subscription; options are those of the call, such as `ack` and `group`.
+
+        `start` is the first message to pull: also of a subscription that exists, which is moved there.
+        """
         begin = {} if start is None else {"from": start}
         answer = self._post("/subscribe", wire.SubscribeAnswer, {"topic": topic, **begin, **options})
         self._options[topic] = self._options.get(topic, {}) | options
         self._positions[topic] = answer.next_offset
         return answer
 
-    def join(self, topic: str, start: Literal["latest", "earliest"] | int | None = None, **options: Any) -> None:
-        """Subscribe; a message queue that exists goes on where it stands, and only a new one begins at `start`."""
+    def join(self, topic: str, start: Start | None = None, **options: Any) -> None:
+        """Subscribe; only a new message queue begins at `start`, an existing one keeps its position."""
         joined = self.subscribe(topic, **options)
         if joined.created and joined.members == 1 and start not in (None, "latest"):
             self.subscribe(topic, start)
 
     def rejoin(self, topic: str) -> None:
-        """Register and subscribe again, as before, after the server lost this peer or its subscription.
+        """Register and subscribe again as before, after the server lost this peer or its subscription.
 
-        It goes on where it stood; in a server that restarted from the first message, once the topic is there.
+        The subscription goes on where it stood. If the server lost its state, this waits until the topic exists
+        again, and goes on from its first message.
         """
         epoch, position = self._epoch, self._positions[topic]
         restarted = self.register().epoch != epoch
@@ -177,86 +158,74 @@ class Client:
     def pull(
         self, topic: str, max_messages: int = 1000, wait: float = 0.0, *, repeat: bool = False, raw: bool = False
     ) -> Pulled:
-        """Pull messages, with `raw` values as the JSON they came as: a `msgspec.Raw`.
+        """Pull up to `max_messages`, waiting up to `wait` seconds for the first; `raw` values are left as JSON.
 
-        `repeat` if the answer got lost, which loses messages unless they are acknowledged.
+        With `repeat` the call is made again if its answer was lost, which loses messages unless they have to be
+        acknowledged.
         """
         fields = {"topic": topic, "max_messages": max_messages, "wait": wait}
         answer = self._post("/pull_messages", wire.PullAnswer, fields, repeat=repeat, wait=wait)
-        values: list[Any] = msgspec.json.decode(answer.messages, type=list[msgspec.Raw])
-        if not raw:
-            values = [_value(value) for value in values]
-        attempts = [None] * len(values) if answer.attempts is msgspec.UNSET else answer.attempts
-        found = zip(answer.offsets, values, attempts, strict=True)
-        messages = [Message(topic, offset, value, attempt) for offset, value, attempt in found]
-        resume_from = answer.next_offset if answer.resume_from is msgspec.UNSET else answer.resume_from
-        self._positions[topic] = resume_from
-        return Pulled(messages, answer.missed, answer.remaining, resume_from)
+        result = pulled(topic, answer, raw=raw)
+        self._positions[topic] = result.resume_from
+        return result
 
     def ack(self, *messages: Message) -> wire.AckAnswer:
         """Acknowledge messages of one topic."""
-        return self._ack(_claims(messages))
+        return self._ack(claims_of(messages))
 
     def ack_offsets(self, topic: str, *offsets: int, up_to: int | None = None) -> wire.AckAnswer:
-        """Acknowledge messages by their offsets, as they were last handed over, or all `up_to` one."""
-        return self._ack(_named(topic, offsets, up_to))
+        """Acknowledge the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
+        return self._ack(claims_at(topic, offsets, up_to))
 
     def nack(self, *messages: Message, delay: float = 0.0) -> wire.NackAnswer:
-        """Reject messages of one topic: they are handed over again, in `delay` seconds."""
-        return self._nack(_claims(messages), delay)
+        """Reject messages of one topic: they are delivered again in `delay` seconds."""
+        return self._nack(claims_of(messages), delay)
 
     def nack_offsets(self, topic: str, *offsets: int, up_to: int | None = None, delay: float = 0.0) -> wire.NackAnswer:
-        """Reject messages by their offsets, as they were last handed over, or all `up_to` one."""
-        return self._nack(_named(topic, offsets, up_to), delay)
+        """Reject the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
+        return self._nack(claims_at(topic, offsets, up_to), delay)
 
     def query_peers(self, topic: str) -> wire.QueryPeersAnswer:
-        """Tell who is subscribed to a topic."""
-        return self._caller.call("GET", "/query_peers", wire.QueryPeersAnswer, {"topic": topic})
+        """List the subscribers of a topic, and their addresses."""
+        return self._session.call("GET", "/query_peers", wire.QueryPeersAnswer, {"topic": topic})
 
     def topics(self, **page: Any) -> wire.TopicsAnswer:
-        """List topics; `limit` and `after` name the page, `matching` and `order` what is in it."""
-        return self._caller.call("GET", "/topics", wire.TopicsAnswer, page)
+        """List a page of topics; options are `limit`, `after`, `matching` and `order`."""
+        return self._session.call("GET", "/topics", wire.TopicsAnswer, page)
 
     def peers(self, **page: Any) -> wire.PeersAnswer:
-        """List peers; `limit` and `after` name the page, `matching` what is in it."""
-        return self._caller.call("GET", "/peers", wire.PeersAnswer, page)
+        """List a page of peers; options are `limit`, `after` and `matching`."""
+        return self._session.call("GET", "/peers", wire.PeersAnswer, page)
 
     def subscriptions(self, **which: Any) -> wire.SubscriptionsAnswer:
-        """Show how far subscribers are: those of a `topic`, of a `peer_id`, or the one of both; pages as topics."""
-        return self._caller.call("GET", "/subscriptions", wire.SubscriptionsAnswer, which)
+        """List message queues: those of a `topic`, of a `peer_id`, or the one of both, in pages like topics."""
+        return self._session.call("GET", "/subscriptions", wire.SubscriptionsAnswer, which)
 
     def peek(self, topic: str, **bounds: Any) -> wire.MessagesAnswer:
-        """Look at the last messages of a topic without taking them: up to `limit`, of up to `max_bytes`."""
-        return self._caller.call("GET", "/messages", wire.MessagesAnswer, {"topic": topic, **bounds})
+        """Show the last messages of a topic without taking them: up to `limit`, of up to `max_bytes` together."""
+        return self._session.call("GET", "/messages", wire.MessagesAnswer, {"topic": topic, **bounds})
 
     def every_topic(self) -> Iterator[TopicView]:
-        """All topics by name, page by page."""
-        page = self.topics(limit=PAGE).topics
-        while page:
-            yield from page
-            page = self.topics(limit=PAGE, after=page[-1].topic).topics if len(page) == PAGE else []
+        """All topics by name; a page is fetched when the one before it is used up."""
+        return _pages(lambda after: self.topics(limit=PAGE, after=after).topics, lambda topic: topic.topic)
 
     def every_peer(self) -> Iterator[PeerView]:
-        """All peers by id, page by page."""
-        page = self.peers(limit=PAGE).peers
-        while page:
-            yield from page
-            page = self.peers(limit=PAGE, after=page[-1].peer_id).peers if len(page) == PAGE else []
+        """All peers by id; a page is fetched when the one before it is used up."""
+        return _pages(lambda after: self.peers(limit=PAGE, after=after).peers, lambda peer: peer.peer_id)
 
     def stats(self) -> wire.StatsAnswer:
-        """Show the server's figures."""
-        return self._caller.call("GET", "/stats", wire.StatsAnswer, {})
+        """Show the server's totals since its start, and what it holds now."""
+        return self._session.call("GET", "/stats", wire.StatsAnswer, {})
 
     def messages(
         self, topic: str, *, batch: int = 10, wait: float = 20.0, **options: Any
     ) -> Generator[Message, None, None]:
-        """Follow a topic for ever, acknowledging each message when the next one is asked for.
+        """Follow a topic for ever; asking for the next message acknowledges the one before.
 
         Subscribes with explicit acknowledgement, and pulls up to `batch` messages at once, waiting up to `wait`
-        seconds; `options` are those of `subscribe`. A message whose handling raised, or that the loop was left
-        with, is handed over again, as is the rest of its batch. A `start` counts for a new message queue only.
-        A subscription that the server lost is made again where it stood; in a server that restarted from the
-        first message, once the topic is there. `TopicDeleted` ends it.
+        seconds; `options` are those of `join`. When the loop ends, also by an exception, the current message and
+        the rest of its batch are rejected, and so delivered again. A subscription that the server lost is made
+        again as `rejoin` says. Raises `TopicDeleted` when the topic is deleted.
         """
         if self._epoch is None:
             self.register()
@@ -280,11 +249,11 @@ class Client:
         finally:
             if messages:
                 with suppress(PeerbusError):  # their deadline does the same, later
-                    self._nack(_claims(messages), repeat=False)
+                    self._nack(claims_of(messages), repeat=False)
 
     def _forget_own_token(self) -> None:
         self._has_own_token = False
-        self._caller.show(self._token)
+        self._session.show(self._token)
 
     def _ack(self, claims: dict[str, Any]) -> wire.AckAnswer:
         answer = self._post("/ack_messages", wire.AckAnswer, claims)
@@ -300,23 +269,14 @@ class Client:
         self, path: str, answer: type[AnswerT], fields: dict[str, Any], *, repeat: bool = True, wait: float = 0.0
     ) -> AnswerT:
         caller = {} if self.peer_id is None else {"peer_id": self.peer_id}
-        return self._caller.call("POST", path, answer, caller | fields, repeat=repeat, wait=wait)
+        return self._session.call("POST", path, answer, caller | fields, repeat=repeat, wait=wait)
 
 
-def _value(raw: msgspec.Raw) -> Any:
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return raw
-
-
-def _claims(messages: Sequence[Message]) -> dict[str, Any]:
-    topic = messages[0].topic
-    if any(message.topic != topic for message in messages):
-        raise ValueError("messages of one topic at a time")
-    offsets = [message.offset for message in messages]
-    return {"topic": topic, "offsets": offsets, "attempts": [message.attempt or 1 for message in messages]}
-
-
-def _named(topic: str, offsets: Sequence[int], up_to: int | None) -> dict[str, Any]:
-    return {"topic": topic, "offsets": offsets} if up_to is None else {"topic": topic, "up_to": up_to}
+def _pages(page_after: Callable[[str], Sequence[ViewT]], name_of: Callable[[ViewT], str]) -> Iterator[ViewT]:
+    """The entries of a listing, which is asked for page by page; `name_of` an entry is where the next page begins."""
+    after, full = "", True
+    while full:
+        page = page_after(after)
+        yield from page
+        full = len(page) == PAGE
+        after = name_of(page[-1]) if full else ""

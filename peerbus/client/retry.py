@@ -1,4 +1,4 @@
-"""Calls over one kept connection, repeated where that does no harm."""
+"""Calls over one connection, repeated if that does no harm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 import requests
 
-from peerbus.errors import CATALOGUE, IndexTimeout, IndexUnreachable, InternalError
+from peerbus.errors import IndexTimeout, IndexUnreachable, error_in, not_peerbus, timed_out, unreachable
 from peerbus.wire import protocol as wire
 from peerbus.wire.fields import MEANINGS, URL
 from peerbus.wire.tokens import bearer
@@ -21,21 +21,21 @@ AnswerT = TypeVar("AnswerT", bound=wire.Answer)
 BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
 NOTHING_WAS_DONE = (429, 503)
-"""Statuses by which a server says that it did not do what was asked, so that asking again is always safe."""
+"""Statuses of calls that changed nothing, so that repeating them is always safe."""
 OUTCOME_UNKNOWN = (502, 504)
-"""Statuses by which a peer node says that it does not know whether the server did it."""
+"""Statuses by which a peer node says that the server may have carried out the call."""
 
 
-class Caller:
-    """Makes calls to one server or peer node, and gives their answers typed; use one a thread."""
+class RetryingSession:
+    """Makes calls to one server or peer node, and decodes their answers; each thread needs its own."""
 
     def __init__(
         self, url: str, timeout: float, patience: float, token: str | None = None, ca: str | Path | None = None
     ) -> None:
         """`timeout` is how long an answer may take, `patience` how long calls are repeated, both in seconds.
 
-        `ca` is a file with the certificates that an https server must have one by, in place of those that requests has.
-        Raises `ValueError` for a URL that is none.
+        `ca` is a PEM file of the authorities to trust for https, in place of those that requests trusts.
+        Raises `ValueError` for a malformed URL.
         """
         if not re.match(URL, url):
             raise ValueError(f"Expected {MEANINGS[URL]}, got {url!r}.")
@@ -49,7 +49,7 @@ class Caller:
         self.show(token)
 
     def show(self, token: str | None) -> None:
-        """Let every call from now on carry a token."""
+        """Send a token, or none, with every call from now on."""
         self._session.headers.pop("Authorization", None)
         if token:
             self._session.headers["Authorization"] = bearer(token)
@@ -68,9 +68,9 @@ class Caller:
         repeat: bool = True,
         wait: float = 0.0,
     ) -> AnswerT:
-        """Make a call whose answer may take `wait` seconds longer; raises the server's error by its class.
+        """Make a call, whose answer may take `wait` seconds longer than others; raises the server's error as its class.
 
-        `repeat` says whether it may be repeated when it is not known whether the server did what was asked.
+        `repeat` says whether the call is idempotent, and so repeated even if the server may have carried it out.
         """
         give_up = time.monotonic() + self._patience
         pause = BACKOFF_SECONDS
@@ -84,7 +84,7 @@ class Caller:
             else:
                 if response.status_code == 200:
                     return _answer_in(response, answer)
-                error = _error_in(response)
+                error = error_in(response.status_code, response.content)
                 again = response.status_code in (NOTHING_WAS_DONE + OUTCOME_UNKNOWN if repeat else NOTHING_WAS_DONE)
                 if not again or time.monotonic() > give_up:
                     raise error
@@ -102,13 +102,13 @@ class Caller:
                 method, self._url + path, data=body, headers=headers, timeout=self._timeout + wait
             )
         except requests.Timeout:
-            raise IndexTimeout(f"{self._url} did not answer within {self._timeout + wait:g} seconds.") from None
+            raise timed_out(self._url, f"no answer within {self._timeout + wait:g} seconds") from None
         except requests.RequestException as error:
-            raise IndexUnreachable(f"{self._url} cannot be reached: {_reason(error)}.") from None
+            raise unreachable(self._url, _reason(error)) from None
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said was wrong, from the bottom of a chain of exceptions that each word it again."""
+    """The words of the first error in a chain of exceptions, which is the operating system's."""
     while deeper := error.__cause__ or error.__context__:
         error = deeper
     return (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")
@@ -117,20 +117,8 @@ def _reason(error: BaseException) -> str:
 def _answer_in(response: requests.Response, answer: type[AnswerT]) -> AnswerT:
     try:
         return msgspec.json.decode(response.content, type=answer)
-    except msgspec.DecodeError:
-        raise _not_ours(response) from None
-
-
-def _error_in(response: requests.Response) -> Exception:
-    try:
-        error = msgspec.json.decode(response.content, type=wire.ErrorAnswer)
-    except msgspec.DecodeError:
-        return _not_ours(response)
-    return CATALOGUE.get(error.code, InternalError)(error.message)
-
-
-def _not_ours(response: requests.Response) -> InternalError:
-    return InternalError(f"The answer with status {response.status_code} is not peerbus's.")
+    except (msgspec.DecodeError, RecursionError):
+        raise not_peerbus(response.status_code) from None
 
 
 def _seconds(retry_after: str) -> float:

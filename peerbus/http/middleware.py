@@ -110,13 +110,14 @@ class Hosts:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address in lower case means this very machine wherever it is looked up."""
+    """Whether a host name or address, in lower case, is this machine's own loopback, without looking it up."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ip_address(host).is_loopback
+        ip = ip_address(host)
     except ValueError:
         return False
+    return ((isinstance(ip, IPv6Address) and ip.ipv4_mapped) or ip).is_loopback
 
 
 ALL = "*"

@@ -33,6 +33,7 @@ def check_no_query(head: Head) -> None:
 
 def decode_body(body: bytes, decoder: msgspec.json.Decoder[R]) -> R:
     """The fields in a JSON body; raises `BadRequest` with the path of the fault."""
+    decoder.type.check_entries(body)
     try:
         return decoder.decode(body if body.isascii() else body.decode())
     except UnicodeDecodeError as error:

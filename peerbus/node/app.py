@@ -97,7 +97,7 @@ class PeerNode:
         durations = new_durations()
         metrics = metrics_page(durations, lambda: node_metrics(self.streams, self.registered))
         metrics = replace(metrics, guard=access.admit if access else None)
-        self._forwarded_streams = ForwardedStreams(index, self.membership)
+        self._forwarded_streams = ForwardedStreams(index, self.membership, self._workers)
         self._streams = Streams(self._forwarded_streams, loop, options.max_streams, [access.admit] if access else ())
 
         def make_app() -> Flask:

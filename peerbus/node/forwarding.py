@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw
 
-from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized
+from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized, error_in
 from peerbus.future import Future, settle
 from peerbus.http.handler import Guard
 from peerbus.http.reply import JSON as JSON_REPLY
@@ -21,7 +21,7 @@ from peerbus.node.answer_hooks import ANSWER_HOOKS, Answered, topic_of
 from peerbus.node.identity import fill_in_body, fill_in_query
 from peerbus.node.membership import Fields, Membership
 from peerbus.node.requeue import Requeue
-from peerbus.node.server_client import JSON, JSON_HEADERS, ServerClient, error_in
+from peerbus.node.server_client import JSON, JSON_HEADERS, ServerClient
 from peerbus.node.subscriptions import Subscription
 from peerbus.wire.endpoints import Endpoint
 from peerbus.wire.protocol import RegisterRequest
@@ -175,7 +175,7 @@ class Forwarding:
             return self._index.token is not None and self._membership.can_restore(None)
         if received.status != 404 or call.fields is None or self._name == "unregister_peer_node":
             return False
-        code = error_in(received).code
+        code = error_in(received.status, received.body).code
         if code == PeerNotFound.code:
             return self._membership.can_restore(None)
         if code != NotSubscribed.code or "topic" not in call.fields:

@@ -8,12 +8,13 @@ import msgspec
 
 from peerbus.errors import (
     CATALOGUE,
-    IndexTimeout,
     IndexUnreachable,
-    InternalError,
     NotReady,
     PeerbusError,
     TooManyWaiting,
+    error_in,
+    timed_out,
+    unreachable,
 )
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
@@ -22,7 +23,7 @@ from peerbus.http.upstream.body_stream import BodyStream
 from peerbus.http.upstream.errors import StreamClosed, TimedOut, UpstreamError
 from peerbus.http.upstream.exchange import Response
 from peerbus.http.upstream.pool import ConnectionPool
-from peerbus.wire.protocol import Answer, ErrorAnswer, Request
+from peerbus.wire.protocol import Answer, Request
 from peerbus.wire.tokens import bearer
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -33,7 +34,6 @@ STATUSES = {200} | {error.status for error in CATALOGUE.values()}
 """Every status that the indexing server answers with."""
 JSON = "application/json"
 JSON_HEADERS = (f"Content-Type: {JSON}",)
-_decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 
 
 class ServerClient:
@@ -116,7 +116,7 @@ class ServerClient:
             self.send("POST", path, body, JSON_HEADERS, repeatable=path == REGISTER, timeout=timeout)
         )
         if response.status != 200:
-            raise _raised(response)
+            raise error_in(response.status, response.body)
         try:
             return msgspec.json.decode(response.body, type=answer)
         except (msgspec.DecodeError, RecursionError):
@@ -135,16 +135,11 @@ class ServerClient:
         except UpstreamError as error:
             raise self.failure(error) from None
         if isinstance(opened, Response):
-            raise _raised(opened) if _is_answer(opened) else self.not_ours()
+            raise error_in(opened.status, opened.body) if _is_answer(opened) else self.not_ours()
         if opened.headers.get(b"content-type") != CONTENT_TYPE.encode():
             opened.close()
             raise self.not_ours()
         return opened
-
-    @property
-    def authorization(self) -> str | None:
-        """The value of the header that shows the peer's token, or None without one."""
-        return bearer(self.peer_token) if self.peer_token else None
 
     def close(self) -> None:
         """Close the connections; calls and streams under way fail."""
@@ -154,28 +149,15 @@ class ServerClient:
         """The error of the catalogue for a request or a stream that failed on the way."""
         match error:
             case TimedOut():
-                return IndexTimeout(f"The indexing server at {self.url} gave {error}.")
+                return timed_out(f"The indexing server at {self.url}", error)
             case StreamClosed():
                 return NotReady("The peer node is stopping.")
             case _:
-                return IndexUnreachable(f"The indexing server at {self.url} cannot be reached: {error}.")
+                return unreachable(f"The indexing server at {self.url}", error)
 
     def not_ours(self) -> IndexUnreachable:
         """The error for a response that no indexing server gives."""
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
-
-
-def error_in(response: Response) -> ErrorAnswer:
-    """The error in a response; an internal error where its body is not a peerbus error."""
-    try:
-        return _decode_error(response.body)
-    except (msgspec.DecodeError, RecursionError):
-        return ErrorAnswer(InternalError.code, f"The answer with status {response.status} is not peerbus's.")
-
-
-def _raised(response: Response) -> PeerbusError:
-    error = error_in(response)
-    return CATALOGUE.get(error.code, InternalError)(error.message)
 
 
 def _is_answer(response: Response) -> bool:

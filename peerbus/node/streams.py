@@ -1,17 +1,123 @@
 """Streams of a peer node: the indexing server's, sent on."""
 
-from peerbus.errors import NotReady
-from peerbus.http.event_stream import Stream, Wanted
+import asyncio
+from concurrent.futures import Executor
+from urllib.parse import urlencode
+
+from peerbus.errors import NotReady, NotSubscribed, PeerNotFound, Unauthorized
+from peerbus.http.event_stream import PATH, Wanted, event, stream_request
+from peerbus.http.reply import failure
+from peerbus.http.types import Sink
+from peerbus.http.upstream.body_stream import BodyStream
+from peerbus.http.upstream.errors import Unreachable, UpstreamError
+from peerbus.node.identity import fill_in_query
 from peerbus.node.membership import Membership
 from peerbus.node.server_client import ServerClient
+from peerbus.wire.protocol import StreamRequest
+
+SILENCE_SECONDS = 45.0
+"""After so long without a sign of life the indexing server is taken to be gone; it gives one every 15 seconds."""
+END = b"\n\n"
+LAST = b"event: end\n"
 
 
 class ForwardedStreams:
-    def __init__(self, index: ServerClient, membership: Membership) -> None:
-        self._index = index
+    """Makes streams of the indexing server's for this node's peer, and learns from them where its queue stands."""
 
-    async def open(self, wanted: Wanted) -> Stream:
-        raise NotReady("not yet")
+    def __init__(self, client: ServerClient, membership: Membership, workers: Executor) -> None:
+        """`workers` do what blocks."""
+        self._client = client
+        self._workers = workers
+        self._membership = membership
+        self._open: set[BodyStream] = set()
+        self._is_closed = False
+
+    async def open(self, wanted: Wanted) -> "ForwardedStream":
+        """A stream of the peer's message queue; raises the error that the indexing server refuses it with."""
+        request = stream_request(fill_in_query(wanted.query, self._membership.peer_id))
+        wanted.check(request)
+        try:
+            upstream = await self._opened(request, wanted.last_id)
+        except (PeerNotFound, NotSubscribed, Unauthorized) as error:
+            lost = request.topic if isinstance(error, NotSubscribed) else None
+            if not (self._membership.can_restore(lost) and await self._renewed()):
+                raise
+            upstream = await self._opened(request, wanted.last_id)
+        if self._is_closed:
+            upstream.close()
+            raise NotReady("The peer node is stopping.")
+        self._open.add(upstream)
+        return ForwardedStream(self, request.topic, upstream)
 
     def close(self) -> None:
-        pass
+        """End all streams. Called in any thread."""
+        self._client.loop.call(self._close)
+
+    def ended(self, upstream: BodyStream) -> None:
+        """A stream ended, from either side."""
+        self._open.discard(upstream)
+        upstream.close()
+
+    def failure(self, error: UpstreamError) -> Exception:
+        """The error of the catalogue for a stream that broke off."""
+        return self._client.failure(error)
+
+    def moved_on(self, topic: str, events: bytes) -> None:
+        """The reader took these events: that settles them, unless they are acknowledged explicitly or shared."""
+        _, found, last = (END + events).rpartition(END + b"id: ")
+        subscription = self._membership.subscriptions.find(topic)
+        if not found or subscription is None or subscription.options.get("ack") == "explicit":
+            return
+        if "group" not in subscription.options:
+            self._membership.subscriptions.moved_on(topic, subscription, int(last.partition(b"\n")[0]) + 1)
+
+    async def _opened(self, request: StreamRequest, last_id: int | None) -> BodyStream:
+        query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
+        headers = () if last_id is None else (f"Last-Event-ID: {last_id}",)
+        return await self._client.open(f"{PATH}?{query}", headers, SILENCE_SECONDS)
+
+    async def _renewed(self) -> bool:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, self._membership.renew)
+
+    def _close(self) -> None:
+        self._is_closed = True
+        for upstream in list(self._open):
+            upstream.close()
+
+
+class ForwardedStream:
+    """The stream of one reader."""
+
+    def __init__(self, streams: ForwardedStreams, topic: str, upstream: BodyStream) -> None:
+        self._streams = streams
+        self._topic = topic
+        self._upstream = upstream
+
+    async def send(self, sink: Sink) -> None:
+        """Send whole events as they come; if the indexing server sends no last event, make one."""
+        try:
+            await self._send_on(sink)
+        except UpstreamError as error:
+            await sink.write(event(failure(self._streams.failure(error), f"GET {PATH}").body, name="end"))
+        finally:
+            self._streams.ended(self._upstream)
+
+    def abandon(self) -> None:
+        """End the stream before anything of it was sent."""
+        self._streams.ended(self._upstream)
+
+    async def _send_on(self, sink: Sink) -> None:
+        """Send events until the last one, or until the reader is gone. Raises `UpstreamError`."""
+        gathered = bytearray()
+        async for part in self._upstream:
+            gathered += part
+            end = gathered.rfind(END, max(0, len(gathered) - len(part) - 1))
+            if end < 0:
+                continue
+            events, gathered = bytes(gathered[:end]), gathered[end + len(END) :]
+            if not await sink.write(events + END):
+                return
+            self._streams.moved_on(self._topic, events)
+            if events.rpartition(END)[2].startswith(LAST):
+                return
+        raise Unreachable("it broke the stream off")

@@ -5,6 +5,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from peerbus.errors import AddressNotAllowed, BadRequest, StartError
+from peerbus.http.middleware import is_loopback
 from peerbus.http.types import Request
 from peerbus.http.upstream.pool import host_of
 from peerbus.wire.protocol import RegisterRequest
@@ -58,12 +59,12 @@ class PeerAddresses:
     def _allows(self, host: str, caller: str) -> bool:
         ip = _ip(host)
         if ip is None:
-            return host in self._names or (host == "localhost" and _is_loopback(_ip(caller)))
+            return host in self._names or (host == "localhost" and is_loopback(caller))
         if any(ip in network for network in self._networks):
             return True
         if ip.is_link_local:
             return False
-        return ip == _ip(caller) or (ip.is_loopback and _is_loopback(_ip(caller)))
+        return ip == _ip(caller) or (ip.is_loopback and is_loopback(caller))
 
 
 def _network(entry: str) -> Network | None:
@@ -80,7 +81,3 @@ def _ip(host: str) -> Ip | None:
     except ValueError:
         return None
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
-
-
-def _is_loopback(ip: Ip | None) -> bool:
-    return ip is not None and ip.is_loopback

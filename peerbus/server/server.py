@@ -83,7 +83,7 @@ class IndexingServer:
                 partial(CALLS[row.name], self.broker),
                 options.max_body,
                 self._loop.run_steps,
-                self._journal.keep,
+                self._journal.after_commit,
                 _guards(row, access, options.addresses),
             )
             for row in (*ENDPOINTS, *HEALTH)

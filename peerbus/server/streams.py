@@ -112,7 +112,7 @@ class BrokerStream:
             raise NotReady("The indexing server is stopping.")
         self._wanted.check(request)
         pulling = streams.broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, self._reader)
-        kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: streams.journal.keep(pulled))
+        kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: streams.journal.after_commit(pulled))
         if isinstance(kept, Future):
             try:
                 self._take(await streams.loop.result_of(kept))

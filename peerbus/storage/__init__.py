@@ -1,4 +1,4 @@
-"""The broker's state on disk: one SQLite database in a folder; knows records, no threads and no HTTP."""
+"""The broker's state on disk: one SQLite database in a folder."""
 
 from peerbus.storage.failures import StorageError
 from peerbus.storage.storage import Storage

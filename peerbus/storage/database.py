@@ -11,13 +11,13 @@ from peerbus.storage.failures import StorageError, unopened, unsound, unusable
 from peerbus.storage.tables import SCHEMA, SCHEMA_VERSION, UPGRADES
 
 APPLICATION_ID = int.from_bytes(b"pbus")
-"""Tells the database from those of other programs."""
+"""Distinguishes the database from those of other programs."""
 WAL_BYTES = 64 << 20
-"""What the write-ahead log keeps of the disk after a transaction that was larger."""
+"""Size to which the write-ahead log is truncated after a larger transaction."""
 
 
 class DataFolder:
-    """A folder locked until `close`, or until the process ends, however that comes about."""
+    """A folder locked until `close`, or until the process ends in any way."""
 
     def __init__(self, path: Path) -> None:
         """Create the folder where its parent exists, and lock it.
@@ -43,15 +43,12 @@ class DataFolder:
 
     @property
     def size(self) -> int:
-        """Bytes that the database takes up."""
+        """Bytes of the database and its write-ahead log."""
         return _bytes(self.database) + _bytes(self.wal)
 
     @property
     def free(self) -> int:
-        """Bytes that the database may still grow by, when it has taken over what is in the write-ahead log.
-
-        Raises `OSError`.
-        """
+        """Bytes by which the database may still grow after a checkpoint of the write-ahead log. Raises `OSError`."""
         room = os.statvfs(self.database.parent)
         return room.f_bavail * room.f_frsize - _bytes(self.wal)
 
@@ -65,7 +62,7 @@ def _bytes(file: Path) -> int:
 
 
 def open_database(folder: DataFolder) -> sqlite3.Connection:
-    """The database of `folder`, created where there is none, in whole: its structure and its relations are checked.
+    """Open the database of `folder`, or create it, and check its structure and its foreign keys.
 
     Raises `StorageError`, and then has changed nothing.
     """
@@ -108,7 +105,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Create the database under another name, so that one that is empty or in part was never ours."""
+    """Create the database under another name, and rename it: so it exists whole or not at all."""
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     draft.touch(0o600)
@@ -133,7 +130,7 @@ def _flush(path: Path) -> None:
 
 
 def _upgrade(path: Path) -> None:
-    """Bring a sound database of an older version up to this one's, in one step for each version."""
+    """Upgrade a sound database of an older schema, one transaction for each version."""
     with closing(_connect(path, "rw")) as connection:
         ((version,),) = connection.execute("PRAGMA user_version")
         for older in range(version, SCHEMA_VERSION):
@@ -141,7 +138,7 @@ def _upgrade(path: Path) -> None:
 
 
 def _check(path: Path) -> None:
-    """Raise `StorageError` unless the database is ours and sound; reads it only, so that a bad one stays as it is."""
+    """Raise `StorageError` unless the database is ours and sound. It is opened read-only, and so never changed."""
     with closing(_connect(path, "ro")) as connection:
         ((application,),) = connection.execute("PRAGMA application_id")
         if application != APPLICATION_ID:

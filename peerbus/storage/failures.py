@@ -1,4 +1,4 @@
-"""What goes wrong on a disk, in words."""
+"""Failures of the disk and of the database, in words."""
 
 import sqlite3
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 from peerbus.errors import StartError, StorageFull
 
 NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
-"""What SQLite calls a full disk, and a quota or a file size limit that is reached.
+"""SQLite's codes for a full disk, an exhausted quota and a reached file size limit.
 
-A disk that is broken shows when it is read or flushed, not when a file's buffers are written.
+A broken disk has other codes: it fails when it is read or flushed, not when buffers are written.
 """
 UNSOUND = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-"""What SQLite calls a file that is damaged, that is none of its own, or that has not the tables it should."""
+"""SQLite's codes for a damaged file, a file of another format, and missing tables."""
 
 
 class StorageError(StartError):
-    """The state cannot be kept; one sentence says what is wrong, where, and what to do."""
+    """The state cannot be read or written; one sentence says what is wrong, where, and what to do."""
 
 
 def unusable(folder: Path, problem: str) -> StorageError:
-    """Data cannot be kept in `folder`."""
+    """The error for a folder that cannot hold the data."""
     return StorageError(
         f"Cannot keep data in {folder} ({problem}): it has to be a folder with room that can be written to and that "
         "no other program uses; it is created where its parent exists."
@@ -27,21 +27,21 @@ def unusable(folder: Path, problem: str) -> StorageError:
 
 
 def unsound(database: Path, problem: str) -> StorageError:
-    """`database` is not what this program wrote, or no longer whole."""
+    """The error for a database that is damaged, or not of this program."""
     return StorageError(
         f"Cannot read {database} ({problem}): restore the folder from a copy, or move it away to begin without data."
     )
 
 
 def unopened(database: Path, error: sqlite3.Error) -> StorageError:
-    """`database` could not be opened or loaded."""
+    """The error for a database that cannot be opened or loaded."""
     if _code(error) & 0xFF in UNSOUND:
         return unsound(database, _said(error))
     return unusable(database.parent, _said(error))
 
 
 def unwritten(database: Path, error: sqlite3.Error) -> StorageError | StorageFull:
-    """Nothing of a transaction was written to `database`."""
+    """The error for a transaction that was rolled back; `StorageFull` if there was no room for it."""
     if _code(error) in NO_ROOM:
         return StorageFull(f"Cannot write {database} ({_said(error)}).")
     return StorageError(f"Cannot write {database} ({_said(error)}): look after the disk it is on.")

@@ -1,10 +1,11 @@
-"""How the broker's state is kept: in memory alone, or on disk before a call that changed it is answered."""
+"""Persistence of the broker's state: none, or on disk before a call that changed it is answered."""
 
 import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from time import monotonic, perf_counter, time
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,58 +19,62 @@ from peerbus.storage import Storage, StorageError
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.1
-"""How often the room left on the disk is looked at while there is plenty: what is written meanwhile is counted."""
+MEASURE_SECONDS = 0.1
+"""How often the room on the disk is measured while there is plenty; between two measurements it is calculated."""
 PLENTY = 64 << 20
+"""Bytes of room below which the disk is measured after each commit."""
 SWITCH_SECONDS = 0.0005
-"""How long the serving thread may keep the interpreter from the writing one, in place of Python's 5 ms."""
-LOOK_AGAIN_SECONDS = 0.5
-"""How soon what could not be written is tried again, and how often the room left is looked at while there is none."""
+"""How long other threads may keep the interpreter from the writing one, in place of Python's 5 ms."""
+RETRY_SECONDS = 0.5
+"""After this long a failed commit is tried again, and a full disk measured again."""
 
 LITTLE_ROOM = 1 << 16
-"""Bytes below which there is no room, so that this is told before small messages have used it up."""
+"""Bytes of room below which publishes are refused."""
 ROOM_AGAIN = 1 << 20
-"""Bytes from which on there is room again, so that it does not come and go with each message."""
+"""Bytes of room from which on they are accepted again: more, so that this does not change with each message."""
 
 COMMIT_BOUNDS = tuple(factor * 10.0**power for power in range(-4, 1) for factor in (1, 2.5, 5))
-"""0.1 ms to 5 s: a write to a disk takes some hundred microseconds, and one to a bad moment of it seconds."""
+"""0.1 ms to 5 s: a commit to a good disk takes some hundred microseconds, to a busy one seconds."""
 
 T = TypeVar("T")
+Deliver = Callable[[Callable[[], None]], object]
+"""Calls a function, possibly in another thread; false if it never will."""
 
 
 class _Held(NamedTuple):
-    """A value that is held back until a taking is on disk."""
+    """A value that is held back until a batch is on disk."""
 
-    taking: int
+    batch: int
     value: Any
-    later: Future[Any]
+    future: Future[Any]
 
 
 class InMemory:
-    """Keeps nothing: what a call changed is as safe at once as it ever will be."""
+    """Persists nothing: the state ends with the process."""
 
     commits: Histogram | None = None
-    """How long transactions took, where there are any."""
+    """Durations of commits; None if there are none."""
 
     def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
-        """A broker that begins empty."""
+        """An empty broker."""
         return Broker(limits, on_topic_deleted=on_topic_deleted)
 
-    def start(self) -> None:
-        """Nothing is to be written."""
+    def start(self, _deliver: Deliver | None = None, /) -> None:
+        """Do nothing."""
 
-    def keep(self, value: T) -> T | Future[T]:
+    def after_commit(self, value: T) -> T | Future[T]:
         """`value`, at once."""
         return value
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
 class GroupCommit(InMemory):
-    """Writes what a broker's ledger notes, all that has come together in one transaction.
+    """Writes a broker's changes to disk in batches, each in one transaction.
 
-    While one is written the next gathers: so many callers share the cost of a flush, and one alone waits for its own.
+    While one batch is written the next one gathers. So concurrent callers share the cost of a flush, and a single
+    caller waits for its own alone.
     """
 
     def __init__(
@@ -79,7 +84,7 @@ class GroupCommit(InMemory):
         clock: Callable[[], float] = monotonic,
         wall_clock: Callable[[], float] = time,
     ) -> None:
-        """Publishing is refused when less than `reserve` bytes are free, which pulls and acknowledgements may use.
+        """Publishes are refused if less than `reserve` bytes are free; pulls and acknowledgements may use those.
 
         `clock` and `wall_clock` are the broker's.
         """
@@ -91,66 +96,74 @@ class GroupCommit(InMemory):
         self._wall_clock = wall_clock
         self._changed = threading.Event()
         self._unwritten: Changes | None = None
-        """What was taken and could not be written yet."""
+        """A batch that could not be written yet."""
+        self._deliver: Deliver | None = None
         self._lock = threading.Lock()
         self._written = 0
-        """The last taking that is on disk."""
+        """The last batch that is on disk."""
         self._held: deque[_Held] = deque()
         self._full = False
-        """Whether nothing is published for want of room."""
+        """Whether publishes are refused."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
-        """The broker as it was when it was last written; raises `StorageError`.
+        """The broker as of the last commit; raises `StorageError`.
 
-        `on_topic_deleted` is told when the deletion is on disk.
+        `on_topic_deleted` is called when the deletion is on disk.
         """
 
         def tell(topic: str, addresses: Mapping[str, str]) -> None:
-            then(self.keep(topic), lambda topic: on_topic_deleted(topic, addresses))
+            then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, addresses))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
         self._ledger = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
-        self._look_at_disk()
+        self._measure_disk()
         self._broker = Broker(limits, self._clock, tell, self._ledger, contents, self._wall_clock)
         log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
         return self._broker
 
-    def start(self) -> None:
-        """Begin to write, on a thread of its own."""
+    def start(self, deliver: Deliver | None = None, /) -> None:
+        """Begin to write, in a thread of its own.
+
+        The futures of a batch are resolved in one call that `deliver` makes; by default, and where it returns false,
+        in the writing thread.
+        """
+        self._deliver = deliver
         sys.setswitchinterval(SWITCH_SECONDS)
         self._thread.start()
 
     def close(self) -> None:
-        """Write what is left, and let go of the disk."""
+        """Write the remaining changes and close the storage; calls whose changes cannot be written fail."""
         self._stopping.set()
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join()
         self._try_to_write()
         if self._ledger.changed_in > self._written:
-            self._try_to_write()  # what came after what had failed before
+            self._try_to_write()  # the changes since a batch that had failed before
         with self._lock:
             unwritten, self._held = self._held, deque()
-        for held in unwritten:
-            held.later.set_exception(StorageFull("The server stopped before this was on its disk."))
+        self._resolve(unwritten, _fail)
         self._storage.close()
 
-    def keep(self, value: T) -> T | Future[T]:
-        """`value`, when all that has changed until now is on disk."""
+    def after_commit(self, value: T) -> T | Future[T]:
+        """`value`, when all changes made until now are on disk.
+
+        The future fails with `StorageFull` if the server stops before.
+        """
         with self._lock:
-            taking = self._ledger.changed_in
-            if taking <= self._written:
+            batch = self._ledger.changed_in
+            if batch <= self._written:
                 return value
-            held = _Held(taking, value, Future())
+            held = _Held(batch, value, Future())
             self._held.append(held)
-        return held.later
+        return held.future
 
     def write(self) -> None:
-        """Write what has changed until now, in one transaction, and answer whom it held back.
+        """Commit the changes made until now, all or none, and resolve the futures that wait for them.
 
-        What cannot be written is kept, and tried again the next time.
+        Changes that cannot be written are kept, and written first the next time.
         """
         if self._unwritten is None:
             self._unwritten = self._broker.locked(self._ledger.take)
@@ -167,24 +180,27 @@ class GroupCommit(InMemory):
         self._ledger.written()
         with self._lock:
             self._written = self._ledger.taking - 1
-            kept = []
-            while self._held and self._held[0].taking <= self._written:
-                kept.append(self._held.popleft())
-        for held in kept:
-            held.later.set_result(held.value)
-        if not written or self._ledger.room_left < PLENTY or self._clock() >= self._look_at:
-            self._look_at_disk()
+            committed = []
+            while self._held and self._held[0].batch <= self._written:
+                committed.append(self._held.popleft())
+        self._resolve(committed, _succeed)
+        if not written or self._ledger.room_left < PLENTY or self._clock() >= self._measure_at:
+            self._measure_disk()
         if self._ledger.changed_in > self._written:
-            self._changed.set()  # told of once, while this could not be written
+            self._changed.set()  # signalled only once, while this batch could not be written
 
-    def _look_at_disk(self) -> None:
-        self._look_at = self._clock() + LOOK_SECONDS
+    def _resolve(self, held: Collection[_Held], resolve: Callable[[Iterable[_Held]], None]) -> None:
+        if held and not (self._deliver and self._deliver(partial(resolve, held))):
+            resolve(held)
+
+    def _measure_disk(self) -> None:
+        self._measure_at = self._clock() + MEASURE_SECONDS
         try:
             stored, free = self._storage.size, self._storage.free
         except StorageError as error:
             self._refuse(str(error))
             return
-        # What is published is written twice: to the write-ahead log, and from there to the database.
+        # Each message is written twice: to the write-ahead log, and from there to the database.
         room = (free - self._reserve) // 2
         if room < (ROOM_AGAIN if self._full else LITTLE_ROOM):
             self._ledger.measured(stored, 0)
@@ -196,21 +212,31 @@ class GroupCommit(InMemory):
             log.info("There is room on the disk again.")
 
     def _refuse(self, why: str, fault: Exception | None = None) -> None:
-        """Let nothing be published until something was written and the disk looked at."""
+        """Refuse publishes until a batch is written and the disk measured."""
         known, self._full = self._full, True
         self._ledger.room = 0
-        if not known:  # said when it is so
+        if not known:  # logged once it is so, since readers of the line rely on it
             log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             waits_for_room = self._unwritten is not None or not self._ledger.room
-            self._changed.wait(LOOK_AGAIN_SECONDS if waits_for_room else None)
+            self._changed.wait(RETRY_SECONDS if waits_for_room else None)
             self._changed.clear()
             self._try_to_write()
 
     def _try_to_write(self) -> None:
         try:
             self.write()
-        except Exception as error:  # noqa: BLE001  # a fault of ours, which must not end the writing
+        except Exception as error:  # noqa: BLE001  # a fault of this program must not end the thread
             self._refuse("a fault of the server", error)
+
+
+def _succeed(committed: Iterable[_Held]) -> None:
+    for held in committed:
+        held.future.set_result(held.value)
+
+
+def _fail(unwritten: Iterable[_Held]) -> None:
+    for held in unwritten:
+        held.future.set_exception(StorageFull("The server stopped before this was on its disk."))

@@ -1,4 +1,4 @@
-"""Keeps the broker's state on disk."""
+"""Reads and writes the broker's state on disk."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,26 +14,26 @@ from peerbus.storage.failures import unopened, unsound, unusable, unwritten
 from peerbus.storage.tables import peer_record, peer_row, queue_record, queue_row, row_segments, segment_rows
 
 PROGRESS_MESSAGES = 10_000
-"""Messages loaded between two calls that tell how many they are."""
+"""Messages loaded between two reports of progress."""
 
 Key = TypeVar("Key")
 Record = TypeVar("Record")
 
 
 class Storage:
-    """The state in one folder, as of the last `write` that returned, whatever became of the process since.
+    """The state in one folder: after a crash, that of the last `write` that returned, or of one under way.
 
     Any thread may use it, one at a time.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the database in `folder`, created where it is missing, and keep other servers out until `close`.
+        """Open the database in `folder`, or create it, and lock out other servers until `close`.
 
-        Raises `StorageError` where that cannot be done or the database is not sound; it then is as it was.
+        Raises `StorageError` if that fails or the database is damaged, and then has changed nothing.
         """
         self._folder = DataFolder(folder)
         self._first_ids: dict[int, int] = {}
-        """The oldest message id of each topic that was written, before which there is none to remove."""
+        """The serial of the oldest message id of each topic, as last written: older ones are removed already."""
         try:
             self._connection = open_database(self._folder)
         except BaseException:
@@ -41,9 +41,9 @@ class Storage:
             raise
 
     def load(self, progress: Callable[[int], None]) -> Contents:
-        """All that is kept; `progress` is told now and then how many messages have been loaded.
+        """Load the state; `progress` is called now and then with the number of messages loaded.
 
-        Raises `StorageError` when something is missing or cannot be read.
+        Raises `StorageError` if a part is missing or cannot be read.
         """
         try:
             ((epoch,),) = self._rows("meta")
@@ -63,10 +63,9 @@ class Storage:
             raise unsound(self._folder.database, str(error)) from error
 
     def write(self, changes: Changes) -> None:
-        """Keep all of `changes`, or nothing; they are on the disk when this returns.
+        """Write all of `changes` in one transaction, or nothing; they are flushed to disk when this returns.
 
-        Raises `StorageFull` when there is no room, `StorageError` when they cannot be written for another reason;
-        the next call may succeed after either.
+        Raises `StorageFull` if there is no room, and `StorageError` for any other failure; either may pass.
         """
         try:
             with self._connection:
@@ -81,14 +80,14 @@ class Storage:
 
     @property
     def size(self) -> int:
-        """Bytes that the state takes up on the disk, those it has to reuse among them."""
+        """Bytes of the state on disk, including free pages."""
         return self._folder.size
 
     @property
     def free(self) -> int:
-        """Bytes that may still be kept: on the file system of the folder, and where the database has free pages.
+        """Bytes that may still be written: the free space of the file system, and the free pages of the database.
 
-        Below zero when what is written but not in its place yet needs more. Raises `StorageError`.
+        Negative if a checkpoint of the write-ahead log needs more than that. Raises `StorageError`.
         """
         try:
             ((pages,),) = self._connection.execute("PRAGMA freelist_count")
@@ -100,7 +99,7 @@ class Storage:
             raise unusable(self._folder.database.parent, f"{error.filename}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Close the database and let others open it."""
+        """Close the database and unlock the folder."""
         self._connection.close()
         self._folder.close()
 
@@ -108,10 +107,9 @@ class Storage:
         return self._connection.execute(f"SELECT * FROM {table}")  # noqa: S608  # a name of ours
 
     def _for_each(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Execute a statement for each row; for none, which most of them have, SQLite would still take its time."""
-        given = list(rows)
-        if given:
-            self._connection.executemany(statement, given)
+        """Execute a statement for each row. Most have none, which `executemany` would still spend time on."""
+        if listed := list(rows):
+            self._connection.executemany(statement, listed)
 
     def _put(self, changes: Changes) -> None:
         put = self._for_each
@@ -140,10 +138,10 @@ class Storage:
         remove("DELETE FROM peers WHERE peer_id = ?", [(peer_id,) for peer_id in _gone(changes.peers)])
 
     def _segments(self, topics: Sequence[TopicRecord], progress: Callable[[int], None]) -> list[Segment]:
-        """What the topics retain, which is all there; raises `StorageError` otherwise."""
+        """The messages that topics retain; raises `StorageError` if any is missing."""
         upto = {topic.number: topic.start for topic in topics}
         segments: list[Segment] = []
-        count = told = 0
+        count = reported = 0
         for row in self._connection.execute("SELECT * FROM segments ORDER BY rowid"):
             for stored in row_segments(*row):
                 offset = upto[stored.topic]
@@ -152,8 +150,8 @@ class Storage:
                     segments.append(segment)
                     upto[segment.topic] += len(segment.values)
                     count += len(segment.values)
-            if count - told >= PROGRESS_MESSAGES:
-                told = count
+            if count - reported >= PROGRESS_MESSAGES:
+                reported = count
                 progress(count)
         for topic in topics:
             if upto[topic.number] != topic.end:

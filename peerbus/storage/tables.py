@@ -1,4 +1,4 @@
-"""The tables, and how records become rows and rows records."""
+"""The tables of the database, and the conversion between their rows and the broker's records."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from peerbus.broker.records import PeerRecord, QueueRecord, Segment
 
 SCHEMA_VERSION = 2
 UPGRADES = {1: "ALTER TABLE peers ADD COLUMN token_hash BLOB; ALTER TABLE topics ADD COLUMN creator TEXT"}
-"""What makes each older version the next one."""
+"""The statements that upgrade each older version to the next."""
 SCHEMA = """
 CREATE TABLE meta (epoch TEXT NOT NULL);
 CREATE TABLE peers (
@@ -74,7 +74,7 @@ CREATE TABLE message_ids (
 ) WITHOUT ROWID;
 """
 ROW_BYTES = 1 << 20
-"""Bytes of messages from which on a row of segments gets no further segment: a row is freed as a whole."""
+"""Bytes of messages after which a new row begins: a row is only freed as a whole."""
 Run = list[tuple[float, Sequence[bytes]]]
 
 _encode = msgpack.Encoder().encode
@@ -107,9 +107,9 @@ def queue_record(row: tuple[Any, ...]) -> QueueRecord:
 
 
 def segment_rows(segments: Iterable[Segment]) -> Iterator[tuple[int, int, bytes, int]]:
-    """A row for each run of segments of one topic without a gap, as far as it does not get too large.
+    """Rows of about `ROW_BYTES` at most, each for consecutive segments of one topic.
 
-    `until` is where the run ends, and `data` has the time and the values of each segment.
+    `until` is the offset after the row's last message; `data` has the time and the values of each segment.
     """
     by_topic: dict[int, list[Segment]] = {}
     for segment in segments:
@@ -128,7 +128,7 @@ def segment_rows(segments: Iterable[Segment]) -> Iterator[tuple[int, int, bytes,
 
 
 def row_segments(topic: int, until: int, data: bytes, checksum: int) -> Iterator[Segment]:
-    """The segments of a row; raises `ValueError` where the data is not what was written."""
+    """The segments of a row; raises `ValueError` if its checksum is wrong."""
     if crc32(data) != checksum:
         raise ValueError(f"messages of topic {topic} before offset {until} are not as they were written")
     run = _decode(data)

@@ -1,4 +1,4 @@
-"""The table of calls: method, path, request, summary, answer, errors and access; no functions.
+"""The table of calls: method, path, request, summary, log level, answer, errors and access; no functions.
 
 The indexing server serves `ENDPOINTS` and `HEALTH`. A peer node forwards `ENDPOINTS` and serves `NODE_ENDPOINTS`.
 """
@@ -32,19 +32,19 @@ from peerbus.wire import protocol as wire
 
 
 class Access(Enum):
-    """Who may make a call, where the server asks for tokens. An admin may make all."""
+    """Callers that a call admits, if the server asks for tokens. Admins may make every call."""
 
     ANYONE = "anyone, without a token"
-    NEWCOMER = "who has the enrolment token, or is the peer that the call names"
-    PEER = "a peer, for itself; with the enrolment token where the call names no peer"
+    NEWCOMER = "callers with the enrolment token, and the peer that the call names"
+    PEER = "a peer, for itself; callers with the enrolment token if the call names no peer"
     SELF = "a peer, about itself"
     OWNER = "the peer that created the topic"
-    ADMIN = "an admin"
+    ADMIN = "admins"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One call. Its answers' sentences are logged at `level`, or at debug where nothing was changed."""
+    """One call. The `message` of its answers is logged at `level`; at debug level if nothing was changed."""
 
     method: str
     path: str
@@ -53,9 +53,8 @@ class Endpoint:
     level: int = logging.INFO
     answer: type[wire.Answer] = wire.Answer
     errors: tuple[type[PeerbusError], ...] = ()
-    """What it may be refused with, beside `errors.ALWAYS`."""
+    """Errors that it may answer with, in addition to `errors.ALWAYS`."""
     access: Access = Access.PEER
-    """Who may make it, where the server asks for tokens."""
 
     @property
     def name(self) -> str:
@@ -64,187 +63,77 @@ class Endpoint:
 
     @property
     def changes(self) -> bool:
-        """Whether it may change the target's state."""
+        """Whether it may change state."""
         return self.method != "GET"
 
     @property
     def has_peer_id(self) -> bool:
-        """Whether a request says which peer calls."""
+        """Whether a request has the field `peer_id`."""
         return "peer_id" in self.request.__struct_fields__
 
 
 SUBSCRIPTION = (PeerNotFound, TopicNotFound, NotSubscribed, TopicDeleted)
-"""What a call is refused with that lacks the subscription it is about."""
+"""Errors of calls about a subscription, if it does not exist."""
 
+# fmt: off
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(
-        "POST",
-        "/register_peer_node",
-        wire.RegisterRequest,
-        "Register a peer, or renew its lease.",
-        answer=wire.RegisterAnswer,
-        errors=(AddressNotAllowed, Forbidden, TooManyPeers, StorageFull),
-        access=Access.NEWCOMER,
-    ),
-    Endpoint(
-        "POST",
-        "/unregister_peer_node",
-        wire.PeerRequest,
-        "Remove a peer with its subscriptions.",
-        answer=wire.UnregisterAnswer,
-        errors=(PeerNotFound, StorageFull),
-    ),
-    Endpoint(
-        "POST",
-        "/create_topic",
-        wire.CreateTopicRequest,
-        "Create a topic.",
-        answer=wire.CreateTopicAnswer,
-        errors=(PeerNotFound, TopicExists, TooManyTopics, StorageFull),
-    ),
-    Endpoint(
-        "DELETE",
-        "/delete_topic",
-        wire.TopicRequest,
-        "Delete a topic with its messages and subscriptions.",
-        answer=wire.DeleteTopicAnswer,
-        errors=(TopicNotFound, StorageFull),
-        access=Access.OWNER,
-    ),
-    Endpoint(
-        "POST",
-        "/publish",
-        wire.PublishRequest,
-        "Publish one message or a batch to a topic.",
-        logging.DEBUG,
-        answer=wire.PublishAnswer,
-        errors=(TopicNotFound, PeerNotFound, TopicFull, MemoryFull, StorageFull),
-    ),
-    Endpoint(
-        "POST",
-        "/subscribe",
-        wire.SubscribeRequest,
-        "Subscribe a peer to a topic.",
-        answer=wire.SubscribeAnswer,
-        errors=(PeerNotFound, TopicNotFound, SubscriptionExists, TooManySubscriptions, StorageFull),
-    ),
-    Endpoint(
-        "POST",
-        "/unsubscribe",
-        wire.SubscriptionRequest,
-        "End a subscription.",
-        answer=wire.UnsubscribeAnswer,
-        errors=(*SUBSCRIPTION, StorageFull),
-    ),
-    Endpoint(
-        "POST",
-        "/pull_messages",
-        wire.PullRequest,
-        "Take the next messages from a peer's message queue.",
-        logging.DEBUG,
-        answer=wire.PullAnswer,
-        errors=(*SUBSCRIPTION, TooManyWaiting, StorageFull),
-    ),
-    Endpoint(
-        "POST",
-        "/ack_messages",
-        wire.ClaimRequest,
-        "Acknowledge pulled messages: they are settled for good.",
-        logging.DEBUG,
-        answer=wire.AckAnswer,
-        errors=(*SUBSCRIPTION, StorageFull),
-    ),
-    Endpoint(
-        "POST",
-        "/nack_messages",
-        wire.NackRequest,
-        "Reject pulled messages: they are handed over again, now or after a delay.",
-        logging.DEBUG,
-        answer=wire.NackAnswer,
-        errors=(*SUBSCRIPTION, StorageFull),
-    ),
-    Endpoint(
-        "GET",
-        "/query_peers",
-        wire.TopicRequest,
-        "Tell who is subscribed to a topic.",
-        answer=wire.QueryPeersAnswer,
-        errors=(TopicNotFound,),
-    ),
+    # Peers
+    Endpoint("POST", "/register_peer_node", wire.RegisterRequest, "Register a peer, or renew its lease.",
+             answer=wire.RegisterAnswer, errors=(AddressNotAllowed, Forbidden, TooManyPeers, StorageFull),
+             access=Access.NEWCOMER),
+    Endpoint("POST", "/unregister_peer_node", wire.PeerRequest, "Remove a peer with its subscriptions.",
+             answer=wire.UnregisterAnswer, errors=(PeerNotFound, StorageFull)),
+    # Topics
+    Endpoint("POST", "/create_topic", wire.CreateTopicRequest, "Create a topic.",
+             answer=wire.CreateTopicAnswer, errors=(PeerNotFound, TopicExists, TooManyTopics, StorageFull)),
+    Endpoint("DELETE", "/delete_topic", wire.TopicRequest, "Delete a topic with its messages and subscriptions.",
+             answer=wire.DeleteTopicAnswer, errors=(TopicNotFound, StorageFull), access=Access.OWNER),
+    Endpoint("POST", "/publish", wire.PublishRequest, "Publish one message or a batch to a topic.", logging.DEBUG,
+             answer=wire.PublishAnswer, errors=(TopicNotFound, PeerNotFound, TopicFull, MemoryFull, StorageFull)),
+    # Subscriptions
+    Endpoint("POST", "/subscribe", wire.SubscribeRequest, "Subscribe a peer to a topic.",
+             answer=wire.SubscribeAnswer,
+             errors=(PeerNotFound, TopicNotFound, SubscriptionExists, TooManySubscriptions, StorageFull)),
+    Endpoint("POST", "/unsubscribe", wire.SubscriptionRequest, "End a subscription.",
+             answer=wire.UnsubscribeAnswer, errors=(*SUBSCRIPTION, StorageFull)),
+    Endpoint("POST", "/pull_messages", wire.PullRequest, "Take the next messages from a peer's message queue.",
+             logging.DEBUG, answer=wire.PullAnswer, errors=(*SUBSCRIPTION, TooManyWaiting, StorageFull)),
+    Endpoint("POST", "/ack_messages", wire.ClaimRequest, "Acknowledge pulled messages: they are settled for good.",
+             logging.DEBUG, answer=wire.AckAnswer, errors=(*SUBSCRIPTION, StorageFull)),
+    Endpoint("POST", "/nack_messages", wire.NackRequest,
+             "Reject pulled messages: they are delivered again, now or after a delay.",
+             logging.DEBUG, answer=wire.NackAnswer, errors=(*SUBSCRIPTION, StorageFull)),
+    # Listings
+    Endpoint("GET", "/query_peers", wire.TopicRequest, "List the subscribers of a topic.",
+             answer=wire.QueryPeersAnswer, errors=(TopicNotFound,)),
     Endpoint("GET", "/topics", wire.TopicsRequest, "List topics.", answer=wire.TopicsAnswer),
     Endpoint("GET", "/peers", wire.PeersRequest, "List peers by id.", answer=wire.PeersAnswer, access=Access.ADMIN),
-    Endpoint(
-        "GET",
-        "/subscriptions",
-        wire.SubscriptionsRequest,
-        "Show how far the subscribers of a topic are, or one peer.",
-        answer=wire.SubscriptionsAnswer,
-        errors=(PeerNotFound, TopicNotFound),
-        access=Access.SELF,
-    ),
-    Endpoint(
-        "GET",
-        "/messages",
-        wire.MessagesRequest,
-        "Show the last messages of a topic, without taking them.",
-        answer=wire.MessagesAnswer,
-        errors=(TopicNotFound,),
-    ),
-    Endpoint(
-        "GET",
-        "/stats",
-        wire.EmptyRequest,
-        "Show totals and what the server holds.",
-        answer=wire.StatsAnswer,
-        access=Access.ADMIN,
-    ),
+    Endpoint("GET", "/subscriptions", wire.SubscriptionsRequest, "List the message queues of a topic, or of a peer.",
+             answer=wire.SubscriptionsAnswer, errors=(PeerNotFound, TopicNotFound), access=Access.SELF),
+    Endpoint("GET", "/messages", wire.MessagesRequest, "Show the last messages of a topic, without taking them.",
+             answer=wire.MessagesAnswer, errors=(TopicNotFound,)),
+    Endpoint("GET", "/stats", wire.EmptyRequest, "Show the server's totals, and what it holds now.",
+             answer=wire.StatsAnswer, access=Access.ADMIN),
 )
 
 LIVEZ = Endpoint("GET", "/livez", wire.EmptyRequest, "Say that the process answers.", access=Access.ANYONE)
 
 HEALTH: tuple[Endpoint, ...] = (
     LIVEZ,
-    Endpoint(
-        "GET",
-        "/readyz",
-        wire.EmptyRequest,
-        "Say whether calls will be served.",
-        errors=(NotReady,),
-        access=Access.ANYONE,
-    ),
+    Endpoint("GET", "/readyz", wire.EmptyRequest, "Say whether calls will be served.",
+             errors=(NotReady,), access=Access.ANYONE),
 )
 
 NODE_ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(
-        "POST",
-        "/exit_peer",
-        wire.EmptyRequest,
-        "Unregister the peer and end its node, after this answer.",
-        answer=wire.PeerAnswer,
-    ),
-    Endpoint(
-        "POST",
-        "/notify",
-        wire.Notice,
-        "Take a notice of the indexing server.",
-        logging.DEBUG,
-        access=Access.ANYONE,
-    ),
+    Endpoint("POST", "/exit_peer", wire.EmptyRequest, "Unregister the peer, answer, and end its node.",
+             answer=wire.PeerAnswer),
+    Endpoint("POST", "/notify", wire.Notice, "Take a notice from the indexing server.", logging.DEBUG,
+             access=Access.ANYONE),
     Endpoint("GET", "/events", wire.EmptyRequest, "Show what happened to this peer.", answer=wire.EventsAnswer),
-    Endpoint(
-        "GET",
-        "/node",
-        wire.EmptyRequest,
-        "Show for whom this node acts, and whether that peer is registered.",
-        answer=wire.NodeAnswer,
-    ),
+    Endpoint("GET", "/node", wire.EmptyRequest, "Show which peer this node acts for, and whether it is registered.",
+             answer=wire.NodeAnswer),
     LIVEZ,
-    Endpoint(
-        "GET",
-        "/readyz",
-        wire.EmptyRequest,
-        "Say whether the peer is registered.",
-        errors=(NotReady,),
-        access=Access.ANYONE,
-    ),
+    Endpoint("GET", "/readyz", wire.EmptyRequest, "Say whether the peer is registered.",
+             errors=(NotReady,), access=Access.ANYONE),
 )
+# fmt: on

@@ -1,4 +1,4 @@
-"""The fields of requests: what they may be, within which bounds, and what they mean."""
+"""The fields of requests: types, bounds and meanings; and the description of a field at fault."""
 
 import re
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Raw, inspect
 
 END = r"$(?!\n)"
-"""The end of a text: in Python, `$` alone takes the end of a last line too."""
+"""The end of a text: in Python, `$` alone also matches before a last line break."""
 NAME = rf"^[A-Za-z0-9][A-Za-z0-9._:/-]*{END}"
 URL = r"^https?://[!-.0-~]"
 WORD = rf"^[A-Za-z0-9._:/-]+{END}"
@@ -16,9 +16,9 @@ MEANINGS = {
     URL: "a URL that begins with http:// or https://",
     WORD: "a token of letters, digits and - . _ : or /",
 }
-"""What the patterns stand for, to be said to who did not meet them."""
+"""The patterns in words, for error messages."""
 LARGEST = 2**53 - 1
-"""The largest whole number taken: one that every reader of JSON reads as it is, and every disk keeps."""
+"""The largest integer accepted: every JSON parser reads it exactly, and the database can store it."""
 
 Name = Annotated[
     str,
@@ -33,8 +33,9 @@ Name = Annotated[
 ]
 Offset = Annotated[int, Meta(ge=0, le=LARGEST)]
 Count = Annotated[int, Meta(ge=1, le=LARGEST)]
-Many = Meta(max_length=100_000)
-"""What one call names at most: decoding more would keep others waiting."""
+MOST_ENTRIES = 100_000
+"""Entries of the longest array in a request: decoding more would keep others waiting."""
+Many = Meta(max_length=MOST_ENTRIES)
 
 # Peers
 Address = Annotated[str, Meta(title="URL", pattern=URL, max_length=2048, description=MEANINGS[URL])]
@@ -47,68 +48,84 @@ Token = Annotated[
         min_length=32,
         max_length=256,
         pattern=WORD,
-        description="What the peer will show: its id, a dot and a secret; by default the server makes a new one.",
+        description="The token the peer will send: its id, a dot and a secret; by default the server makes a new one.",
         extra_json_schema={"pattern": WORD.replace(END, "$")},
     ),
 ]
 
 # Topics
-Capacity = Annotated[Count, Meta(description="Messages that wait for some subscriber; by default the server's limit.")]
+Capacity = Annotated[Count, Meta(description="Messages that may wait for subscribers; by default the server's limit.")]
 Overflow = Annotated[
     Literal["reject", "drop_oldest"],
-    Meta(description="What gives way when the topic is full: the new message, which is the default, or the oldest."),
+    Meta(
+        description="What a publish to a full topic does: it fails, which is the default, or drops the oldest messages."
+    ),
 ]
 Age = Annotated[float, Meta(ge=0.001, description="Seconds after which a message is dropped; by default never.")]
 
-Creator = Annotated[Name, Meta(description="Who creates it; its lease is renewed.")]
+Creator = Annotated[Name, Meta(description="The peer that creates the topic; its lease is renewed.")]
 
 # Messages
 Value = Annotated[Raw, Meta(description="Any JSON value.")]
-Values = Annotated[list[Raw], Many, Meta(min_length=1, description="Any JSON values, in their order.")]
-Publisher = Annotated[Name, Meta(description="Who publishes; its lease is renewed.")]
-MessageId = Annotated[Name, Meta(description="A call repeated with the same id publishes nothing again.")]
+Values = Annotated[list[Raw], Many, Meta(min_length=1, description="Any JSON values, in order.")]
+Publisher = Annotated[Name, Meta(description="The peer that publishes; its lease is renewed.")]
+MessageId = Annotated[
+    Name, Meta(description="Makes the call idempotent: one with an id already seen publishes nothing.")
+]
 
 # Subscriptions
 Start = Annotated[
     Literal["latest", "earliest"] | Offset,
-    Meta(description="Where the message queue begins, or is moved to: the next message, the oldest kept, an offset."),
+    Meta(description="First message of the queue, also of one that exists: the next, the oldest kept, or an offset."),
 ]
-Group = Annotated[Name, Meta(description="Whose message queue is shared; by default the peer has one of its own.")]
-Ack = Annotated[Literal["auto", "explicit"], Meta(description="Whether pulling acknowledges; the default is auto.")]
-Deadline = Annotated[float, Meta(ge=0.001, le=43_200, description="Seconds to acknowledge a message in.")]
+Group = Annotated[
+    Name, Meta(description="Group whose members share one message queue; by default the peer has its own.")
+]
+Ack = Annotated[
+    Literal["auto", "explicit"],
+    Meta(description="auto: pulling acknowledges, the default. explicit: messages must be acknowledged."),
+]
+Deadline = Annotated[float, Meta(ge=0.001, le=43_200, description="Seconds in which a message must be acknowledged.")]
 Attempts = Annotated[
     int,
-    Meta(ge=1, le=1_000_000, description="How often a message is handed over; by default until acknowledged."),
+    Meta(ge=1, le=1_000_000, description="Deliveries of a message at most; by default any number."),
 ]
-DeadLetters = Annotated[Name, Meta(description="Where a message goes after the last attempt; by default it is missed.")]
+DeadLetters = Annotated[
+    Name,
+    Meta(description="Topic for messages not acknowledged after the last attempt; by default they count as missed."),
+]
 
 # Pulling and acknowledging
-PullSize = Annotated[Count, Meta(description="Messages taken at most.")]
-Seconds = Annotated[float, Meta(ge=0, description="Seconds to wait for a message where there is none.")]
-Offsets = Annotated[list[Offset], Many, Meta(description="The messages meant.")]
-Deliveries = Annotated[list[Count], Many, Meta(description="Which delivery of each is meant; by default the latest.")]
-UpTo = Annotated[Offset, Meta(description="The messages meant are all in the peer's hands up to this offset.")]
-Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is handed over again.")]
+PullSize = Annotated[Count, Meta(description="Maximum of messages.")]
+Seconds = Annotated[float, Meta(ge=0, description="Seconds to wait for the first message if there is none.")]
+Offsets = Annotated[list[Offset], Many, Meta(description="Offsets of the messages.")]
+Deliveries = Annotated[
+    list[Count], Many, Meta(description="The delivery of each message, counted from 1; by default the latest.")
+]
+UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, up to this offset.")]
+Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
 
 # Listings
-PageSize = Annotated[int, Meta(ge=1, le=1000, description="Entries told at most.")]
-After = Annotated[str, Meta(description="The last name of the page before.")]
-Matching = Annotated[str, Meta(max_length=128, description="Characters that the names told have in them.")]
+PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
+After = Annotated[str, Meta(description="The last name of the previous page.")]
+Matching = Annotated[str, Meta(max_length=128, description="Text that the names contain.")]
 Order = Annotated[
     Literal["name", "unread"],
-    Meta(description="By name, or those with most unread first, of which there is one page."),
+    Meta(description="By name, or by unread messages, the most first, which has one page only."),
 ]
-PeekBytes = Annotated[Count, Meta(description="Bytes of messages told at most; one larger message still goes.")]
+PeekBytes = Annotated[
+    Count, Meta(description="Maximum of bytes in all messages; the last one is shown even if it is larger.")
+]
 
 # Notices
-Sentence = Annotated[str, Meta(max_length=1000, description="What happened, for a person.")]
+Sentence = Annotated[str, Meta(max_length=1000, description="What happened, in a sentence.")]
 
 
 NOT_ONE_OF = re.compile(r"Invalid enum value (?P<value>.*) - at `\$\.(?P<field>\w+)`", re.DOTALL)
 
 
 def describe_fault(error: msgspec.ValidationError, request: type[msgspec.Struct] | None = None) -> str:
-    """The fault, with what was expected: also where a field of `request` is one of a few words."""
+    """An error of decoding in plain words; for a field of `request` that takes a few values, with those values."""
     fault = str(error)
     for pattern, meaning in MEANINGS.items():
         fault = fault.replace(f"`str` matching regex {pattern!r}", meaning)

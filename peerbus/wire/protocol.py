@@ -1,7 +1,7 @@
-"""The wire: a typed request and a typed answer for each call.
+"""The wire protocol: a typed request and a typed answer for each call.
 
-A field left out keeps its default; an unknown field, a wrong type or a value out of bounds is refused with
-the path of the fault. Message values are never decoded: they travel as the raw JSON bytes that came in.
+An unknown field, a wrong type and a value out of bounds are refused with the path of the fault. Message values are
+never decoded: they stay the JSON bytes of the request.
 """
 
 from collections.abc import Sequence
@@ -11,36 +11,51 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from peerbus.errors import BadRequest
 from peerbus.wire import fields
-from peerbus.wire.json_depth import MOST_LEVELS, SHALLOW, is_deeper
+from peerbus.wire.json_scan import MOST_LEVELS, SHALLOW, has_commas, is_deeper, longer_list
 from peerbus.wire.views import Event, PeerView, Stats, SubscriptionView, TopicView
+
+MANY_COMMAS = 2 * fields.MOST_ENTRIES
 
 
 class Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of what a caller sends."""
+    """Base of all requests."""
 
     one_of: ClassVar[tuple[str, ...]] = ()
-    """Fields of which a request names exactly one."""
+    """Fields of which a request has exactly one."""
+    lists: ClassVar[tuple[str, ...]] = ()
+    """Fields that are arrays of at most `fields.MOST_ENTRIES`."""
+
+    @classmethod
+    def check_entries(cls, body: bytes) -> None:
+        """Raise `BadRequest` if a JSON body has an array that is much too long, before that is decoded.
+
+        Bodies with few commas are left to the decoder: it takes less time for them than counting entries.
+        """
+        if cls.lists and has_commas(body, MANY_COMMAS):
+            most = fields.MOST_ENTRIES
+            if name := longer_list(body, cls.lists, "message", most):
+                raise BadRequest(f"Expected array of length <= {most} - at $.{name}")
 
 
 class Answer(Struct):
-    """What a caller gets on success: a sentence for a person first, then the fields."""
+    """An answer to a call that succeeded: a sentence for a person first, then the fields."""
 
     message: str
 
 
 class ErrorAnswer(Struct):
-    """What a caller gets on failure."""
+    """An answer to a call that failed."""
 
     code: str
     message: str
 
 
 class EmptyRequest(Request):
-    """A call without fields."""
+    """A request without fields."""
 
 
 class RegisterRequest(Request):
-    """Register a peer, or renew its lease; null means no address, no lease."""
+    """Register a peer, or renew its lease. A null removes the address, or the lease; a field left out keeps it."""
 
     peer_id: fields.Name
     address: fields.Address | UnsetType | None = UNSET
@@ -49,9 +64,9 @@ class RegisterRequest(Request):
 
 
 class RegisterAnswer(Answer):
-    """`epoch` changes when the server lost its state: register and subscribe again.
+    """`epoch` changes when the server loses its state: the peer must then register and subscribe again.
 
-    `token` is told once, by a server that asks for tokens: what the peer is to send with each call.
+    If the server asks for tokens, `token` is the one that the peer must send with each call. It is shown once.
     """
 
     peer_id: str
@@ -61,25 +76,25 @@ class RegisterAnswer(Answer):
 
 
 class PeerRequest(Request):
-    """A call that names a peer."""
+    """A request about a peer."""
 
     peer_id: fields.Name
 
 
 class PeerAnswer(Answer):
-    """`peer_id` is the peer that the call was about."""
+    """`peer_id` is the peer of the call."""
 
     peer_id: str
 
 
 class UnregisterAnswer(PeerAnswer):
-    """`discarded` messages of its subscriptions had not been pulled, or acknowledged."""
+    """`discarded` counts the messages of its subscriptions that were not pulled, or not acknowledged."""
 
     discarded: int
 
 
 class CreateTopicRequest(Request):
-    """Create a topic; the options default to the server's."""
+    """Create a topic; options left out are the server's defaults."""
 
     topic: fields.Name
     max_messages: fields.Capacity | None = None
@@ -89,20 +104,20 @@ class CreateTopicRequest(Request):
 
 
 class CreateTopicAnswer(Answer):
-    """`created` is false when the topic existed."""
+    """`created` is false if the topic existed."""
 
     topic: str
     created: bool
 
 
 class TopicRequest(Request):
-    """A call that names a topic."""
+    """A request about a topic."""
 
     topic: fields.Name
 
 
 class DeleteTopicAnswer(Answer):
-    """`notified` are the subscribed peers with an address, `discarded` the messages somebody had not pulled."""
+    """`notified` lists the subscribers with an address; `discarded` counts the messages left to pull."""
 
     topic: str
     notified: list[str]
@@ -110,9 +125,10 @@ class DeleteTopicAnswer(Answer):
 
 
 class PublishRequest(Request):
-    """Publish one `message`, or a batch of `messages`, all or none."""
+    """Publish one `message`, or all or none of a batch of `messages`."""
 
     one_of = ("message", "messages")
+    lists = ("messages",)
 
     topic: fields.Name
     message: fields.Value | UnsetType = UNSET
@@ -121,7 +137,7 @@ class PublishRequest(Request):
     message_id: fields.MessageId | None = None
 
     def values(self) -> list[bytes]:
-        """The messages as bytes of their own, no longer views of the request; raises `BadRequest` for what is wrong."""
+        """The messages, copied out of the request; raises `BadRequest` for none, and for one nested too deeply."""
         if self.messages is UNSET:
             if self.message is UNSET:
                 raise BadRequest("Object missing required field message (or messages, for several) - at $")
@@ -142,7 +158,7 @@ class PublishRequest(Request):
 
 
 class PublishAnswer(Answer):
-    """`offset` is that of the first message; `duplicate` that this message id was published before."""
+    """`offset` is that of the first message; with `duplicate` it was published before, under this message id."""
 
     topic: str
     offset: int
@@ -151,11 +167,11 @@ class PublishAnswer(Answer):
 
 
 class SubscribeRequest(Request):
-    """Subscribe a peer to a topic, or change what is named of its subscription.
+    """Subscribe a peer to a topic, or change those options of its subscription that the request has.
 
-    Without a `group` the message queue is the peer's own. The members of a group share one, its position and
-    its options. With `ack` explicit a pulled message is handed over again after `ack_deadline` seconds unless
-    it is acknowledged, and after `max_attempts` goes to `dead_letter_topic`.
+    Without a `group` the peer has a message queue of its own. The members of a group share one queue, with its
+    position and options. With `ack` explicit a pulled message is delivered again after `ack_deadline` seconds
+    unless it is acknowledged. After `max_attempts` deliveries it moves to the `dead_letter_topic`.
     """
 
     peer_id: fields.Name
@@ -169,7 +185,7 @@ class SubscribeRequest(Request):
 
 
 class SubscribeAnswer(Answer):
-    """`next_offset` is the offset of the next new message; `members` peers share the message queue."""
+    """`next_offset` is the offset of the next new message; `members` counts the peers that share the message queue."""
 
     topic: str
     peer_id: str
@@ -179,14 +195,14 @@ class SubscribeAnswer(Answer):
 
 
 class SubscriptionRequest(Request):
-    """A call that names a subscription by its peer and its topic."""
+    """A request about the subscription of a peer to a topic."""
 
     peer_id: fields.Name
     topic: fields.Name
 
 
 class UnsubscribeAnswer(Answer):
-    """`discarded` messages had not been pulled."""
+    """`discarded` counts the messages that were not pulled, or not acknowledged."""
 
     topic: str
     peer_id: str
@@ -203,10 +219,11 @@ class PullRequest(Request):
 
 
 class PullAnswer(Answer):
-    """`messages` are the published values, unchanged, `offsets` and `attempts` theirs, one for one.
+    """`messages` are the published values, unchanged; `offsets` has the offset of each.
 
-    `missed` were lost before this pull, `remaining` are left to pull. `attempts`, and `resume_from`, before
-    which every message is acknowledged, come with explicit acknowledgement only.
+    `missed` counts the messages lost since the last pull, `remaining` those left to pull. With explicit
+    acknowledgement only, `attempts` has the number of deliveries of each message, and all messages before the offset
+    `resume_from` are acknowledged.
     """
 
     messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
@@ -219,19 +236,20 @@ class PullAnswer(Answer):
 
 
 class StreamRequest(Request):
-    """Follow a message queue."""
+    """Stream the messages of a message queue."""
 
     peer_id: fields.Name
     topic: fields.Name
 
 
 class ClaimRequest(Request):
-    """Names pulled messages: by their `offsets`, or all in the peer's hands `up_to` an offset.
+    """Names pulled messages: by their `offsets`, or all in flight to the peer `up_to` an offset.
 
-    `attempts`, one for each of the offsets, says which delivery is meant; without, the latest to this peer.
+    `attempts` has the delivery meant for each of the offsets; without it, the latest to this peer is meant.
     """
 
     one_of = ("offsets", "up_to")
+    lists = ("offsets", "attempts")
 
     peer_id: fields.Name
     topic: fields.Name
@@ -240,7 +258,7 @@ class ClaimRequest(Request):
     up_to: fields.UpTo | None = None
 
     def claims(self) -> list[tuple[int, int | None]] | int:
-        """Offsets with their attempts, or the offset up to which; raises `BadRequest`."""
+        """The offsets with their attempts, or the offset `up_to`; raises `BadRequest` unless they fit together."""
         if (self.offsets is None) == (self.up_to is None):
             raise BadRequest("Expected either offsets or up_to - at $")
         if self.up_to is not None:
@@ -253,18 +271,18 @@ class ClaimRequest(Request):
 
 
 class NackRequest(ClaimRequest):
-    """Rejects messages: they are handed over again in `delay` seconds, unless acknowledged before.
+    """Rejects messages: they are delivered again in `delay` seconds, unless they are acknowledged before.
 
-    Where pulling acknowledges, the messages pulled last may be rejected, without a delay.
+    If pulling acknowledges, only the messages of the last pull can be rejected, without a delay.
     """
 
     delay: fields.Delay = 0.0
 
 
 class AckAnswer(Answer):
-    """`acknowledged` counts; the `stale` offsets were not this peer's to acknowledge, or no longer.
+    """`acknowledged` counts messages; those at the `stale` offsets are not, or no longer, in flight to this peer.
 
-    Before `resume_from` every message is acknowledged.
+    All messages before the offset `resume_from` are acknowledged.
     """
 
     topic: str
@@ -275,9 +293,9 @@ class AckAnswer(Answer):
 
 
 class NackAnswer(Answer):
-    """`rejected` counts; the `stale` offsets were not this peer's to reject, or no longer.
+    """`rejected` counts messages; those at the `stale` offsets are not, or no longer, in flight to this peer.
 
-    Before `resume_from` every message is acknowledged.
+    All messages before the offset `resume_from` are acknowledged.
     """
 
     topic: str
@@ -288,7 +306,7 @@ class NackAnswer(Answer):
 
 
 class QueryPeersAnswer(Answer):
-    """The subscribers of a topic, and the addresses of those that have one."""
+    """The subscribers of a topic, and the addresses of those with one."""
 
     topic: str
     peers: list[str]
@@ -303,22 +321,22 @@ class ListRequest(Request):
 
 
 class PeersRequest(ListRequest):
-    """A page of peers, of those whose id has `matching` in it."""
+    """A page of the peers whose id contains `matching`."""
 
     matching: fields.Matching = ""
 
 
 class TopicsRequest(ListRequest):
-    """A page of topics, of those whose name has `matching` in it."""
+    """A page of the topics whose name contains `matching`."""
 
     matching: fields.Matching = ""
     order: fields.Order = "name"
 
 
 class SubscriptionsRequest(ListRequest):
-    """A page of the message queues on a `topic`, of those of a peer, or the one of both.
+    """A page of the message queues of a `topic`, of those of a peer, or the one of both.
 
-    `after` names a topic where a peer is named, else a queue.
+    `after` is a topic if the request has a `peer_id`, else a queue.
     """
 
     topic: fields.Name | None = None
@@ -327,7 +345,7 @@ class SubscriptionsRequest(ListRequest):
 
 
 class MessagesRequest(Request):
-    """Look at the last messages of a topic, up to `limit` of them."""
+    """Show up to `limit` of the last messages of a topic, without taking them."""
 
     topic: fields.Name
     limit: fields.PageSize = 20
@@ -353,7 +371,10 @@ class SubscriptionsAnswer(Answer):
 
 
 class MessagesAnswer(Answer):
-    """`messages` are the published values, unchanged, `offsets` theirs; before `first_offset` none are kept."""
+    """`messages` are the published values, unchanged; `offsets` has the offset of each.
+
+    `first_offset` is that of the oldest message kept.
+    """
 
     topic: str
     messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
@@ -368,7 +389,7 @@ class StatsAnswer(Answer):
 
 
 class Notice(Request):
-    """What the indexing server tells a peer node: something happened to a subscription of its peer."""
+    """A notice from the indexing server to a peer node, about a subscription of its peer."""
 
     event: Literal["topic_deleted"]
     topic: fields.Name
@@ -376,7 +397,7 @@ class Notice(Request):
 
 
 class NodeAnswer(Answer):
-    """The peer of a node, and its place at the indexing server: `renewed_ago` is in seconds, null before the first."""
+    """The peer of a node, and its registration, last renewed `renewed_ago` seconds ago; null before the first time."""
 
     peer_id: str
     address: str | None
@@ -387,6 +408,6 @@ class NodeAnswer(Answer):
 
 
 class EventsAnswer(Answer):
-    """What a peer node noted, the oldest first."""
+    """The events of a peer node, the oldest first."""
 
     events: list[Event]

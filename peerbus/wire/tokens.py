@@ -1,24 +1,24 @@
-"""Tokens: what a caller shows that it is who it says. A peer's is its id, a dot and a secret."""
+"""Tokens, by which callers prove who they are. A peer's token is its id, a dot and a secret."""
 
 import secrets
 from hashlib import sha256
 
 SECRET_BYTES = 32
-"""Drawn at random, so that a plain hash of a token tells nothing about it."""
+"""Enough random bytes that a plain hash of a token is safe to store."""
 
 
 def new_token(peer_id: str) -> str:
-    """A token for a peer, which nobody can guess."""
+    """A random token for a peer."""
     return f"{peer_id}.{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
 def peer_in(token: str) -> str:
-    """The id of the peer that a token is for, if it is a peer's."""
+    """The peer id in a peer's token; means nothing for other tokens."""
     return token.rpartition(".")[0]
 
 
 def hash_of(token: str) -> bytes:
-    """What is kept of a token."""
+    """The hash by which a token is stored."""
     return sha256(token.encode()).digest()
 
 
@@ -28,6 +28,6 @@ def bearer(token: str) -> str:
 
 
 def carried(authorization: str) -> str:
-    """The token in an `Authorization` header, empty if there is none."""
+    """The token in an `Authorization` header, or an empty string."""
     scheme, _, token = authorization.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""

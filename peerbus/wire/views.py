@@ -1,14 +1,14 @@
-"""What can be looked at: plain values, the same inside and on the wire."""
+"""Views of the broker's state: plain values, the same inside and on the wire."""
 
 from msgspec import Struct
 
 
 class TopicView(Struct, frozen=True):
-    """A topic: `unread` messages are those that some subscriber has yet to pull, or to acknowledge.
+    """A topic. `unread` counts the messages that some subscriber has not pulled, or not acknowledged, yet.
 
-    `dropped` counts those that were dropped, by overflow or age, while they were unread. Since the server started,
-    `redelivered` were handed over again, `dead_lettered` went to a dead-letter topic, and `refused` publishes found
-    no room.
+    `dropped` counts those dropped while they were unread, for overflow or age. Since the server started,
+    `redelivered` messages were delivered again, `dead_lettered` ones moved to a dead-letter topic, and `refused`
+    publishes found no room.
     """
 
     topic: str
@@ -26,11 +26,11 @@ class TopicView(Struct, frozen=True):
 
 
 class SubscriptionView(Struct, frozen=True):
-    """A message queue on a topic: a peer's own, or one that the `members` of a `group` share.
+    """A message queue of a topic: a peer's own, or one that the `members` of a `group` share.
 
-    `queue` is its name among those of the topic, and `peers` are the first of its members. `next_offset` is the next
-    new message; before `resume_from` all are acknowledged. `unread` messages are to be acknowledged yet, of which
-    `unacknowledged` are handed over; `missed` were lost since the last pull.
+    `queue` is its name among those of the topic; `peers` lists the first of its members. `next_offset` is the offset
+    of the next new message; all messages before `resume_from` are acknowledged. `unread` messages are not
+    acknowledged yet; `unacknowledged` of them are in flight. `missed` messages were lost since the last pull.
     """
 
     topic: str
@@ -50,7 +50,7 @@ class SubscriptionView(Struct, frozen=True):
 
 
 class PeerView(Struct, frozen=True):
-    """A peer: its lease runs out in `expires_in` seconds, null without a lease."""
+    """A peer. Its lease expires in `expires_in` seconds; null without a lease."""
 
     peer_id: str
     address: str | None
@@ -60,10 +60,10 @@ class PeerView(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True, kw_only=True):
-    """Totals since the server started, what is held now, and the most that may be.
+    """Totals since the server started, current figures, and limits.
 
-    `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages had
-    not been pulled, or acknowledged, when their queue ended: with a topic, a subscription or a peer.
+    `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages were
+    not pulled, or not acknowledged, when their queue ended, with its topic, subscription or peer.
     """
 
     epoch: str
@@ -92,7 +92,7 @@ class Stats(Struct, frozen=True, kw_only=True):
 
 
 class Event(Struct, frozen=True):
-    """Something a peer node noted at `time`, in seconds since 1970."""
+    """Something that happened to a peer node at `time`, in seconds since 1970."""
 
     time: float
     event: str

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from peerbus.cli.frame import Look, frame
+from peerbus.cli.top import Snapshot, frame
 from peerbus.wire.views import PeerView, Stats, TopicView
 from tests.support.cli import COMMAND, CommandLine, ended, environment, start
 from tests.support.harness import DEADLINE, ROOT, Api, eventually, in_background
@@ -36,7 +36,7 @@ def peer(name: str) -> PeerView:
     return PeerView(name, f"http://{name}/", 30.0, 12.34, ["news"])
 
 
-def lines(before: Look | None, now: Look, width: int = 80, height: int = 24) -> list[str]:
+def lines(before: Snapshot | None, now: Snapshot, width: int = 80, height: int = 24) -> list[str]:
     found = frame(URL, before, now, width, height)
     assert len(found) <= height
     assert all(len(line) <= width for line in found)
@@ -48,8 +48,8 @@ def row(found: list[str], name: str) -> list[str]:
 
 
 def test_a_frame_tells_the_rates_since_the_look_before() -> None:
-    before = Look(10.0, figures(published=5, pulled=10), [topic("news", 5)], [])
-    now = Look(
+    before = Snapshot(10.0, figures(published=5, pulled=10), [topic("news", 5)], [])
+    now = Snapshot(
         12.0,
         figures(published=25, pulled=11, peers=1, topics=2),
         [topic("jobs", 4), topic("news", 21, 7)],
@@ -65,20 +65,20 @@ def test_a_frame_tells_the_rates_since_the_look_before() -> None:
 
 
 def test_without_a_look_before_there_are_no_rates() -> None:
-    now = Look(12.0, figures(), [topic("news", 21)], [])
-    for before in (None, Look(10.0, figures(epoch="another"), [topic("news", 5)], [])):
+    now = Snapshot(12.0, figures(), [topic("news", 21)], [])
+    for before in (None, Snapshot(10.0, figures(epoch="another"), [topic("news", 5)], [])):
         assert row(lines(before, now), "a second")[2] == "-"
         assert row(lines(before, now), "news")[1] == "-"
 
 
 def test_a_topic_that_was_made_anew_is_counted_anew() -> None:
-    before, now = (Look(at, figures(), [topic("news", count)], []) for at, count in ((1.0, 100), (2.0, 3)))
+    before, now = (Snapshot(at, figures(), [topic("news", count)], []) for at, count in ((1.0, 100), (2.0, 3)))
     assert row(lines(before, now), "news")[1] == "3.0"
 
 
 def test_the_busiest_topics_come_first_then_those_with_most_to_do() -> None:
-    before = Look(1.0, figures(), [], [])
-    now = Look(2.0, figures(), [topic("a"), topic("b", 1), topic("c", unread=2), topic("d", 9)], [])
+    before = Snapshot(1.0, figures(), [], [])
+    now = Snapshot(2.0, figures(), [topic("a"), topic("b", 1), topic("c", unread=2), topic("d", 9)], [])
     found = [line.partition(" ")[0] for line in lines(before, now)]
     assert found[found.index("TOPIC") + 1 :][:4] == ["d", "b", "c", "a"]
 
@@ -87,7 +87,7 @@ def test_the_busiest_topics_come_first_then_those_with_most_to_do() -> None:
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 100), (40, 14), (10, 3)])
 def test_a_frame_fits_and_says_what_it_leaves_out(topics: int, peers: int, width: int, height: int) -> None:
     names = [f"{n}".rjust(128, "x") for n in range(max(topics, peers))]
-    now = Look(
+    now = Snapshot(
         1.0,
         figures(peers=peers, topics=topics),
         [topic(n) for n in names[:topics]],

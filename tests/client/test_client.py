@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from peerbus.client.client import Client
+from peerbus.client import Client
 from peerbus.errors import (
     IndexTimeout,
     IndexUnreachable,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peerbus.client.client import Client
+from peerbus.client import Client
 from peerbus.errors import Forbidden, Unauthorized
 from peerbus.server.access import Tokens
 from tests.node.conftest import Restartable

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from peerbus.client.client import Client
+from peerbus.client import Client
 from peerbus.errors import IndexUnreachable, StartError
 from peerbus.http.event_loop import Loop
 from peerbus.http.listener import bind

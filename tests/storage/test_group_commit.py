@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from queue import Queue
 from threading import Barrier
 from typing import TypeVar
 
@@ -40,7 +41,7 @@ def opened(folder: Path, reserve: int = 0, told: list[str] | None = None) -> tup
 
 def held(journal: GroupCommit, value: T) -> Future[T]:
     """`value`, which is held back."""
-    later = journal.keep(value)
+    later = journal.after_commit(value)
     assert isinstance(later, Future)
     assert not later.done
     return later
@@ -56,12 +57,12 @@ def published(folder: Path) -> list[bytes]:
 
 def test_a_value_is_held_until_all_that_changed_before_it_is_written_and_no_longer(tmp_path: Path) -> None:
     journal, broker = opened(tmp_path)
-    assert journal.keep(0) == 0
+    assert journal.after_commit(0) == 0
     broker.publish("news", [b"1"])
     first = held(journal, 1)
     journal.write()
     assert first.result(0) == 1
-    assert journal.keep(2) == 2
+    assert journal.after_commit(2) == 2
     broker.publish("news", [b"2"])
     assert held(journal, 3)
     journal.close()
@@ -129,7 +130,7 @@ def test_many_threads_are_all_answered(tmp_path: Path) -> None:
     def publish(thread: int) -> None:
         begin.wait()
         for number in range(each):
-            answer = journal.keep(broker.publish("news", [b"%d:%d" % (thread, number)]))
+            answer = journal.after_commit(broker.publish("news", [b"%d:%d" % (thread, number)]))
             offset = (answer.result(DEADLINE) if isinstance(answer, Future) else answer).offset
             assert broker.list_topics(1)[0].next_offset > offset
 
@@ -142,6 +143,36 @@ def test_many_threads_are_all_answered(tmp_path: Path) -> None:
 
 def published_by(threads: int, each: int) -> list[bytes]:
     return [b"%d:%d" % (thread, number) for thread in range(threads) for number in range(each)]
+
+
+def test_the_answers_of_a_batch_are_delivered_in_one_call(tmp_path: Path) -> None:
+    calls: Queue[Callable[[], None]] = Queue()
+
+    def deliver(resolve: Callable[[], None]) -> bool:
+        calls.put(resolve)
+        return True
+
+    journal, broker = opened(tmp_path)
+    answers = []
+    for number in range(3):
+        broker.publish("news", [b"x"])
+        answers.append(held(journal, number))
+    journal.start(deliver)
+    resolve = calls.get(timeout=DEADLINE)
+    assert [answer.done for answer in answers] == [False] * 3
+    resolve()
+    assert [answer.result(0) for answer in answers] == [0, 1, 2]
+    journal.close()
+    assert calls.empty()
+
+
+def test_what_is_no_longer_delivered_is_answered_all_the_same(tmp_path: Path) -> None:
+    journal, broker = opened(tmp_path)
+    broker.publish("news", [b"x"])
+    answer = held(journal, "answer")
+    journal.start(lambda _: False)
+    assert answer.result(DEADLINE) == "answer"
+    journal.close()
 
 
 # Closing

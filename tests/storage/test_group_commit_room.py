@@ -98,7 +98,7 @@ def test_a_disk_that_cannot_be_looked_at_takes_nothing(
     with monkeypatch.context() as broken:
         broken.setattr(os, "statvfs", failing)
         broker.publish("news", [b"1"])
-        kept = journal.keep("answer")
+        kept = journal.after_commit("answer")
         journal.write()
         assert isinstance(kept, Future)
         assert kept.result(timeout=0) == "answer"

@@ -1,0 +1,66 @@
+"""Pulled messages, and how a call names them to acknowledge or reject them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from peerbus.wire.protocol import PullAnswer
+
+
+class Message(NamedTuple):
+    """A pulled message; `attempt` counts its deliveries, and is None if pulling acknowledges.
+
+    A value that Python cannot hold, such as 1e999, stays JSON: a `msgspec.Raw`.
+    """
+
+    topic: str
+    offset: int
+    value: Any
+    attempt: int | None
+
+
+class Pulled(NamedTuple):
+    """The result of a pull: `missed` messages were lost since the last one, `remaining` are left to pull.
+
+    Every message before the offset `resume_from` is acknowledged.
+    """
+
+    messages: list[Message]
+    missed: int
+    remaining: int
+    resume_from: int
+
+
+def pulled(topic: str, answer: PullAnswer, *, raw: bool) -> Pulled:
+    """An answer as a `Pulled`, with `raw` values left as JSON."""
+    values: list[Any] = msgspec.json.decode(answer.messages, type=list[Raw])
+    if not raw:
+        values = [_decoded(value) for value in values]
+    attempts = [None] * len(values) if answer.attempts is UNSET else answer.attempts
+    found = zip(answer.offsets, values, attempts, strict=True)
+    messages = [Message(topic, offset, value, attempt) for offset, value, attempt in found]
+    resume_from = answer.next_offset if answer.resume_from is UNSET else answer.resume_from
+    return Pulled(messages, answer.missed, answer.remaining, resume_from)
+
+
+def claims_of(messages: Sequence[Message]) -> dict[str, Any]:
+    """The fields that name messages; raises `ValueError` if they are not of one topic."""
+    topic = messages[0].topic
+    if any(message.topic != topic for message in messages):
+        raise ValueError("messages of one topic at a time")
+    offsets = [message.offset for message in messages]
+    return {"topic": topic, "offsets": offsets, "attempts": [message.attempt or 1 for message in messages]}
+
+
+def claims_at(topic: str, offsets: Sequence[int], up_to: int | None) -> dict[str, Any]:
+    """The fields that name messages by their offsets, or all up to one."""
+    return {"topic": topic, "offsets": offsets} if up_to is None else {"topic": topic, "up_to": up_to}
+
+
+def _decoded(value: Raw) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return value
