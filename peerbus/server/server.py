@@ -91,9 +91,11 @@ class IndexingServer:
         door = Dispatch(create_app(routes, shown), routes, durations, streams)
         app = guarded(door, options.guards, listener.getsockname()[0])
         self._server = Server(
-            app, listener, options.threads, before_stop=self.broker.close, certificate=options.certificate
+            app, listener, options.threads, before_stop=self._close_broker, certificate=options.certificate
         )
         self._pause = threading.Event()
+        self._due = threading.Event()
+        self.broker.on_due = self._due.set
         self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url
         self.stop = self._server.stop
@@ -120,16 +122,24 @@ class IndexingServer:
         admits = self._callers.admits(row) if self._callers else []
         return [*admits, self._addresses.admit] if row.request is RegisterRequest else admits
 
+    def _close_broker(self) -> None:
+        self.broker.close()
+        self._due.set()
+
     def _tend(self) -> None:
         trimmed = 0
         while not self.broker.closing:
             try:
-                for peer_id, discarded in self.broker.run_due(wait=TEND_SECONDS).items():
+                self._due.clear()
+                result = self.broker.run_due()
+                for peer_id, discarded in result.expired.items():
                     level = logging.WARNING if discarded else logging.INFO
                     log.log(level, "Peer '%s' is removed: its lease ran out.%s", peer_id, also_discarded(discarded))
             except Exception:
                 log.exception("Tending leases and deadlines failed")
                 self._pause.wait(PAUSE_SECONDS)
+                continue
+            self._due.wait(min(result.next_in, TEND_SECONDS))
             freed = self.broker.stats().freed_bytes
             if freed - trimmed >= TRIM_BYTES:
                 heap.trim()

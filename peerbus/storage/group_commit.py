@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from peerbus.broker import Broker, Limits
 from peerbus.broker.change_set import ChangeSet
 from peerbus.broker.records import Changes
+from peerbus.broker.state import Slice
 from peerbus.errors import StorageFull
 from peerbus.future import Future, then
 from peerbus.histogram import Histogram
@@ -38,9 +39,9 @@ T = TypeVar("T")
 
 
 class _Held(NamedTuple):
-    """A value that is held back until a taking is on disk."""
+    """A value that is held back until a batch is on disk."""
 
-    taking: int
+    batch: int
     value: Any
     later: Future[Any]
 
@@ -51,9 +52,14 @@ class InMemory:
     commits: Histogram | None = None
     """How long transactions took, where there are any."""
 
-    def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
+    def open(
+        self,
+        limits: Limits,
+        on_topic_deleted: Callable[[str, Mapping[str, str]], None],
+        on_due: Callable[[], None] = lambda: None,
+    ) -> Broker:
         """A broker that begins empty."""
-        return Broker(limits, on_topic_deleted=on_topic_deleted)
+        return Broker(limits, on_topic_deleted=on_topic_deleted, on_due=on_due)
 
     def start(self) -> None:
         """Nothing is to be written."""
@@ -67,7 +73,7 @@ class InMemory:
 
 
 class GroupCommit(InMemory):
-    """Writes what a broker's ledger notes, all that has come together in one transaction.
+    """Writes the changes of a broker, all that have gathered in one transaction.
 
     While one is written the next gathers: so many callers share the cost of a flush, and one alone waits for its own.
     """
@@ -94,14 +100,20 @@ class GroupCommit(InMemory):
         """What was taken and could not be written yet."""
         self._lock = threading.Lock()
         self._written = 0
-        """The last taking that is on disk."""
+        """The last batch that is on disk."""
         self._held: deque[_Held] = deque()
         self._full = False
         """Whether nothing is published for want of room."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
-    def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
+    def open(
+        self,
+        limits: Limits,
+        on_topic_deleted: Callable[[str, Mapping[str, str]], None],
+        on_due: Callable[[], None] = lambda: None,
+        slice: Slice = Slice(),  # noqa: A002, B008  # the broker's word for it; immutable
+    ) -> Broker:
         """The broker as it was when it was last written; raises `StorageError`.
 
         `on_topic_deleted` is told when the deletion is on disk.
@@ -111,9 +123,9 @@ class GroupCommit(InMemory):
             then(self.keep(topic), lambda topic: on_topic_deleted(topic, addresses))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
-        self._ledger = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
+        self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
         self._look_at_disk()
-        self._broker = Broker(limits, self._clock, tell, self._ledger, contents, self._wall_clock)
+        self._broker = Broker(limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, slice)
         log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
         return self._broker
 
@@ -129,7 +141,7 @@ class GroupCommit(InMemory):
         if self._thread.is_alive():
             self._thread.join()
         self._try_to_write()
-        if self._ledger.changed_in > self._written:
+        if self._change_set.changed_in > self._written:
             self._try_to_write()  # what came after what had failed before
         with self._lock:
             unwritten, self._held = self._held, deque()
@@ -140,10 +152,10 @@ class GroupCommit(InMemory):
     def keep(self, value: T) -> T | Future[T]:
         """`value`, when all that has changed until now is on disk."""
         with self._lock:
-            taking = self._ledger.changed_in
-            if taking <= self._written:
+            batch = self._change_set.changed_in
+            if batch <= self._written:
                 return value
-            held = _Held(taking, value, Future())
+            held = _Held(batch, value, Future())
             self._held.append(held)
         return held.later
 
@@ -153,7 +165,7 @@ class GroupCommit(InMemory):
         What cannot be written is kept, and tried again the next time.
         """
         if self._unwritten is None:
-            self._unwritten = self._broker.locked(self._ledger.take)
+            self._unwritten = self._broker.locked(self._change_set.take).records()
         try:
             if self._unwritten:
                 began = perf_counter()
@@ -164,17 +176,17 @@ class GroupCommit(InMemory):
             return
         written, self._unwritten = self._unwritten, None
         self._broker.written(written)
-        self._ledger.written()
+        self._change_set.written()
         with self._lock:
-            self._written = self._ledger.taking - 1
+            self._written = self._change_set.batch - 1
             kept = []
-            while self._held and self._held[0].taking <= self._written:
+            while self._held and self._held[0].batch <= self._written:
                 kept.append(self._held.popleft())
         for held in kept:
             held.later.set_result(held.value)
-        if not written or self._ledger.room_left < PLENTY or self._clock() >= self._look_at:
+        if not written or self._change_set.room_left < PLENTY or self._clock() >= self._look_at:
             self._look_at_disk()
-        if self._ledger.changed_in > self._written:
+        if self._change_set.changed_in > self._written:
             self._changed.set()  # told of once, while this could not be written
 
     def _look_at_disk(self) -> None:
@@ -187,24 +199,24 @@ class GroupCommit(InMemory):
         # What is published is written twice: to the write-ahead log, and from there to the database.
         room = (free - self._reserve) // 2
         if room < (ROOM_AGAIN if self._full else LITTLE_ROOM):
-            self._ledger.measured(stored, 0)
+            self._change_set.measured(stored, 0)
             self._refuse("less than --min-free is left of it")
             return
         known, self._full = self._full, False
-        self._ledger.measured(stored, room)
+        self._change_set.measured(stored, room)
         if known:
             log.info("There is room on the disk again.")
 
     def _refuse(self, why: str, fault: Exception | None = None) -> None:
         """Let nothing be published until something was written and the disk looked at."""
         known, self._full = self._full, True
-        self._ledger.room = 0
+        self._change_set.room = 0
         if not known:  # said when it is so
             log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            waits_for_room = self._unwritten is not None or not self._ledger.room
+            waits_for_room = self._unwritten is not None or not self._change_set.room
             self._changed.wait(LOOK_AGAIN_SECONDS if waits_for_room else None)
             self._changed.clear()
             self._try_to_write()

@@ -52,7 +52,7 @@ def broker(ledger: ChangeSet, clock: Clock) -> Broker:
 
 def write(broker: Broker, ledger: ChangeSet, room: int = PLENTY) -> None:
     """Do what writes the ledger, but for the disk, which then has `room`."""
-    broker.written(broker.locked(ledger.take))
+    broker.written(broker.locked(ledger.take).records())
     ledger.written()
     ledger.measured(0, room)
 
@@ -87,7 +87,7 @@ def test_what_changes_nothing_needs_no_room_and_is_not_written(
     broker.publish("news", [VALUE], message_id="x")
     write(broker, ledger, room=0)
     call(broker)
-    assert not broker.locked(ledger.take)
+    assert not broker.locked(ledger.take).records()
 
 
 @pytest.mark.parametrize("call", NEW.values(), ids=NEW)
@@ -96,7 +96,7 @@ def test_what_is_new_needs_room(broker: Broker, ledger: ChangeSet, call: Callabl
     write(broker, ledger, room=0)
     with pytest.raises(StorageFull):
         call(broker)
-    assert not broker.locked(ledger.take)
+    assert not broker.locked(ledger.take).records()
 
 
 @pytest.mark.parametrize("call", FREEING.values(), ids=FREEING)
@@ -113,7 +113,7 @@ def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker,
     broker.publish("news", [VALUE])
     with pytest.raises(StorageFull):
         broker.publish("news", [VALUE])
-    changes = broker.locked(ledger.take)
+    changes = broker.locked(ledger.take).records()
     with pytest.raises(StorageFull):
         broker.publish("news", [VALUE])
     broker.written(changes)
@@ -125,7 +125,7 @@ def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker,
 def test_what_is_published_while_the_disk_is_written_counts_beyond_what_is_measured_then(
     broker: Broker, ledger: ChangeSet
 ) -> None:
-    changes = broker.locked(ledger.take)
+    changes = broker.locked(ledger.take).records()
     broker.publish("news", [VALUE])
     broker.written(changes)
     ledger.written()

@@ -10,7 +10,7 @@ from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
 from peerbus.errors import BadRequest, NotSubscribed, PeerNotFound, TooManyWaiting, TopicDeleted, TopicNotFound
 from peerbus.future import Future
-from tests.support.harness import DEADLINE, Clock, error_of, eventually, in_background, tended
+from tests.support.harness import DEADLINE, Clock, error_of, eventually, tended
 
 MakeBroker = Callable[..., Broker]
 MAX_WAITING = 3
@@ -248,11 +248,11 @@ def test_a_pull_goes_on_waiting_when_peer_and_subscription_are_back_before_it_is
     broker.subscribe("a", "news")
     assert answered(broker, pull) == [None]
     clock.advance(50.0)
-    assert broker.run_due() == {}, "a peer that waits is alive"
+    assert broker.run_due().expired == {}, "a peer that waits is alive"
     broker.publish("news", [b"1"])
     assert answered(broker, pull) == [[b"1"]]
     clock.advance(10.0)
-    assert broker.run_due() == {"a": 0}
+    assert broker.run_due().expired == {"a": 0}
 
 
 def test_a_pull_gets_nothing_of_a_peer_that_was_registered_again_with_another_token(broker: Broker) -> None:
@@ -317,7 +317,7 @@ def test_more_pulls_than_are_answered_in_one_go_are_answered_one_go_after_the_ot
     broker.publish("news", values)
     done = []
     while not all(pull.done for pull in pulls):
-        broker.run_due(wait=10 * DEADLINE)
+        broker.run_due()
         done.append(sum(pull.done for pull in pulls))
     assert done == [100, 200, 250]
     assert [pull.result(0).values for pull in pulls] == [[value] for value in values]
@@ -339,7 +339,7 @@ def test_when_all_are_answered_nothing_is_left(make_broker: MakeBroker, clock: C
     assert all(pull.done for pull in pulls)
     assert broker.stats().waiting_pulls == 0
     clock.advance(10.0)
-    assert broker.run_due() == {"a": 0, "b": 0}, "their leases stand no longer"
+    assert broker.run_due().expired == {"a": 0, "b": 0}, "their leases stand no longer"
     assert broker.stats().memory_bytes == 130, "the history"
 
 
@@ -364,13 +364,13 @@ def test_a_peer_that_waits_is_alive(broker: Broker, clock: Clock) -> None:
     broker.register_peer("silent", lease_seconds=15.0)
     pull = waiting(broker)
     clock.advance(15.0)
-    assert broker.run_due() == {"silent": 0}
+    assert broker.run_due().expired == {"silent": 0}
     broker.publish("news", [b"1"])
     assert answered(broker, pull) == [[b"1"]]
     clock.advance(9.9)
-    assert broker.run_due() == {}, "the answer renewed its lease"
+    assert broker.run_due().expired == {}, "the answer renewed its lease"
     clock.advance(0.1)
-    assert broker.run_due() == {"a": 0}
+    assert broker.run_due().expired == {"a": 0}
 
 
 # The end of the broker
@@ -425,13 +425,11 @@ def test_who_tends_wakes_when_what_was_pulled_falls_due() -> None:
             eventually(lambda: broker.stats().unacknowledged == 0)
 
 
-def test_who_tends_wakes_when_a_lease_runs_out_or_the_broker_closes() -> None:
+def test_who_tends_wakes_when_a_lease_runs_out() -> None:
     broker = Broker()
     broker.register_peer("brief", lease_seconds=0.01)
-    assert broker.run_due(wait=DEADLINE) == {"brief": 0}
-    tending = in_background(lambda: broker.run_due(wait=2 * DEADLINE))
-    broker.close()
-    assert tending.result(DEADLINE) == {}
+    with tended(broker):
+        eventually(lambda: not broker.list_peers(1))
 
 
 @pytest.mark.parametrize("what", ["the deadline of an acknowledged message", "the tiny lease of a peer that waits"])
