@@ -154,8 +154,10 @@ class InFlight:
         """Let messages be redelivered at `due`, unless settled before, because of `problem`."""
         for member, of_member in groupby(offsets, lambda offset: self._deliveries[offset].member):
             postponed = list(of_member)
-            attempts = [self._leave(offset).attempt for offset in postponed]
-            self._add(member, postponed, attempts, problem, due)
+            before = [self._deliveries[offset] for offset in postponed]
+            self._add(member, postponed, [delivery.attempt for delivery in before], problem, due)
+            for offset, delivery in zip(postponed, before, strict=True):
+                self._left(offset, delivery)
 
     def depart(self, member: str) -> None:
         """Let everything that `member` has be overdue now, however late its deadlines are."""
@@ -199,8 +201,7 @@ class InFlight:
 
     def forget(self, offset: int) -> None:
         """Forget a message that is in flight."""
-        self._leave(offset)
-        del self._deliveries[offset]
+        self._left(offset, self._deliveries.pop(offset))
         self._totals.unacknowledged -= 1
 
     def forget_all(self) -> None:
@@ -235,14 +236,12 @@ class InFlight:
             heappush(self._deadlines, (delivery.due, self._order, delivery))
             self._of_member.setdefault(delivery.member, {})[delivery] = None
 
-    def _leave(self, offset: int) -> Delivery:
-        """Take a message out of its delivery, or from those that wait for redelivery; returns the delivery."""
-        delivery = self._deliveries[offset]
+    def _left(self, offset: int, delivery: Delivery) -> None:
+        """A message belongs to `delivery` no longer."""
         if delivery.due is None:
             self.redelivery.pop(offset, None)
         else:
             self._count_settled(delivery, 1)
-        return delivery
 
     def _count_settled(self, delivery: Delivery, count: int) -> None:
         delivery.left -= count

@@ -93,7 +93,7 @@ class Maintenance:
         return cost
 
     def set_alarm(self, queue: MessageQueue) -> None:
-        """Set the alarm for the next message to be exhausted, requeued for a waiting pull, or given back by a member."""
+        """Set the alarm for the next message that is exhausted, or that is requeued for a pull or as its peer left."""
         due = queue.in_flight.next_deadline()
         if due == NOW or queue.options.max_attempts is not None or self._long_polls.has(queue):
             self._alarms.set(queue, due)

@@ -1,5 +1,8 @@
 """The registered peers and their leases."""
 
+from collections.abc import Iterable
+from operator import attrgetter
+
 from msgspec import UNSET, UnsetType
 
 from peerbus.broker.change_listener import ChangeListener
@@ -160,6 +163,12 @@ class Peers:
         else:
             self._leases.set(peer.peer_id, now + peer.lease_seconds)
 
+    def addresses(self, peer_ids: Iterable[str]) -> dict[str, str]:
+        """The addresses of those of the peers that have one."""
+        known = list(peer_ids)
+        urls = map(_address, map(self._peers.__getitem__, known))
+        return {peer_id: url for peer_id, url in zip(known, urls, strict=True) if url is not None}
+
     def next_expiry(self) -> float:
         """When the next lease runs out."""
         return self._leases.next()
@@ -185,6 +194,9 @@ class Peers:
         expires_in = None if expires_at == NEVER else max(0.0, expires_at - now)
         topics = [topic for topic, queue in peer.queues.items() if not queue.topic.deleted]
         return PeerView(peer.peer_id, peer.address, peer.lease_seconds, expires_in, topics)
+
+
+_address = attrgetter("address")
 
 
 def _not_found(peer_id: str) -> PeerNotFound:

@@ -122,10 +122,7 @@ class State:
     def subscribers(self, topic: Topic) -> Subscribers:
         """The subscribers of a topic, and their addresses."""
         by_peer = self.subscriptions.of(topic).by_peer
-        peers = self.peers
-        return Subscribers(
-            list(by_peer), {peer_id: url for peer_id in by_peer if (url := peers[peer_id].address) is not None}
-        )
+        return Subscribers(list(by_peer), self.peers.addresses(by_peer))
 
     def end_subscription(self, peer: Peer, queue: MessageQueue) -> int:
         """End a subscription; in a group, the messages that the peer has in flight are overdue.

@@ -266,7 +266,7 @@ class Topic(Log):
             return
         self._changes.topic_changed(self)
         self._memory.give_back(self.release_values(self._memory.released_at_once))
-        if self.unreleased:
+        if self._released != self.start:
             self._memory.release_later(self)
 
     def _reading_changed(self) -> None:
