@@ -15,7 +15,7 @@ from peerbus.broker.overview import Overview
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restore import restore
 from peerbus.broker.results import Deleted, DueResult, Ended, Published, Pulled, Registered, Settled, Subscribed
-from peerbus.broker.state import Slice, State
+from peerbus.broker.state import PER_SLICE, Slice, State
 from peerbus.broker.topic import From, Overflow
 from peerbus.errors import BadRequest, MemoryFull, StorageFull, TopicFull
 from peerbus.future import Future
@@ -47,17 +47,17 @@ class Broker(Overview):
         contents: Contents | None = None,
         wall_clock: Callable[[], float] = time.time,
         on_due: Callable[[], None] = _nobody,
-        slice: Slice = Slice(),  # noqa: A002, B008  # the word for it; immutable
+        per_slice: Slice = PER_SLICE,
     ) -> None:
         """Begin empty, with a new epoch, or with `contents`. `journal` receives all changes.
 
         `clock` gives the time in seconds for leases and windows; the times in `contents` are those of `wall_clock`,
         which goes on while no broker runs. `on_topic_deleted` is called with a deleted topic and the addresses of its
         subscribers by peer id, outside the lock. `on_due` is called under the lock when `run_due` has to be called
-        sooner than it last returned, and before its first call. Neither may block. `slice` bounds one `run_due`.
+        sooner than it last returned, and before its first call. Neither may block. `per_slice` bounds one `run_due`.
         """
         lock = Lock()
-        super().__init__(State(limits or Limits(), clock, journal or IgnoreChanges(), on_due, slice), lock)
+        super().__init__(State(limits or Limits(), clock, journal or IgnoreChanges(), on_due, per_slice), lock)
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:

@@ -37,6 +37,9 @@ class Slice(NamedTuple):
     """Message values let go of, and messages handed over to waiting pulls."""
 
 
+PER_SLICE = Slice()
+
+
 class State:
     """Everything that the broker's lock guards; all methods expect the lock to be held.
 
@@ -49,7 +52,7 @@ class State:
         clock: Callable[[], float],
         changes: ChangeListener,
         on_due: Callable[[], None],
-        slice: Slice,  # noqa: A002  # the word for it
+        per_slice: Slice,
     ) -> None:
         """`on_due` is called when something falls due earlier than the last `run_due` returned."""
         self.clock = clock
@@ -57,7 +60,7 @@ class State:
         self.changes = changes
         self.on_due = on_due
         due_now = partial(self._falls_due, NOW)
-        self.memory = MemoryBudget(limits.max_bytes, slice.values, due_now)
+        self.memory = MemoryBudget(limits.max_bytes, per_slice.values, due_now)
         self.long_polls = LongPolls(limits.max_waiting, due_now)
         self.peers = Peers(limits.max_peers, changes)
         self.totals = Totals()
@@ -69,7 +72,7 @@ class State:
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
-        self._slice = slice
+        self._per_slice = per_slice
         self._next_run = NEVER
         """When `run_due` is to be called again, as far as its caller knows."""
         self._expiring: dict[Peer, int] = {}
@@ -202,7 +205,7 @@ class State:
         """
         self._expire_peers(now)
         self._end_deleted()
-        self.maintenance.run(now, self._slice.overdue)
+        self.maintenance.run(now, self._per_slice.overdue)
         self.memory.release()
         answers = self._answer_waiting(now)
         expired, self._expired = self._expired, {}
@@ -224,7 +227,7 @@ class State:
         return min(self.peers.next_expiry(), self.maintenance.next_due(), self.long_polls.next_due())
 
     def _expire_peers(self, now: float) -> None:
-        limit = self._slice.subscriptions
+        limit = self._per_slice.subscriptions
         self._expiring |= dict.fromkeys(self.peers.take_expired(now, limit), 0)
         while self._expiring and limit > 0:
             limit -= self._remove_expired(next(iter(self._expiring)), limit)
@@ -240,13 +243,13 @@ class State:
         return 1 + before - ended.left
 
     def _end_deleted(self) -> None:
-        for queue in self.subscriptions.end_deleted(self.peers, self._slice.subscriptions):
+        for queue in self.subscriptions.end_deleted(self.peers, self._per_slice.subscriptions):
             self.maintenance.forget(queue)
 
     def _answer_waiting(self, now: float) -> list[Callable[[], None]]:
         answers: list[Callable[[], None]] = []
-        left = self._slice.values
-        while len(answers) < self._slice.answers and left > 0 and (waiter := self.long_polls.take(now)):
+        left = self._per_slice.values
+        while len(answers) < self._per_slice.answers and left > 0 and (waiter := self.long_polls.take(now)):
             peer_id = waiter.peer.peer_id
             try:
                 self.peers.check_same(waiter.peer)

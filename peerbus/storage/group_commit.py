@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from peerbus.broker import Broker, Limits
 from peerbus.broker.change_set import ChangeSet
 from peerbus.broker.records import Changes
-from peerbus.broker.state import Slice
+from peerbus.broker.state import PER_SLICE, Slice
 from peerbus.errors import StorageFull
 from peerbus.future import Future, then
 from peerbus.histogram import Histogram
@@ -112,7 +112,7 @@ class GroupCommit(InMemory):
         limits: Limits,
         on_topic_deleted: Callable[[str, Mapping[str, str]], None],
         on_due: Callable[[], None] = lambda: None,
-        slice: Slice = Slice(),  # noqa: A002, B008  # the broker's word for it; immutable
+        per_slice: Slice = PER_SLICE,
     ) -> Broker:
         """The broker as it was when it was last written; raises `StorageError`.
 
@@ -125,7 +125,9 @@ class GroupCommit(InMemory):
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
         self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
         self._look_at_disk()
-        self._broker = Broker(limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, slice)
+        self._broker = Broker(
+            limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, per_slice
+        )
         log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
         return self._broker
 

@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Any, cast
 
 from peerbus.broker import Broker, Limits
-from peerbus.broker.state import Slice
+from peerbus.broker.state import PER_SLICE, Slice
 from peerbus.storage.group_commit import GroupCommit
 
 OnTopicDeleted = Callable[[str, Mapping[str, str]], None]
@@ -36,7 +36,7 @@ def writing_each_call(
     journal: GroupCommit,
     limits: Limits,
     on_topic_deleted: OnTopicDeleted = lambda *_: None,
-    slice: Slice = Slice(),  # noqa: A002, B008  # the broker's word for it; immutable
+    per_slice: Slice = PER_SLICE,
 ) -> Broker:
     """What `journal` has, as a broker each of whose calls is on disk when it returns or raises; for any thread."""
-    return cast(Broker, _WritingEachCall(journal.open(limits, on_topic_deleted, slice=slice), journal))
+    return cast(Broker, _WritingEachCall(journal.open(limits, on_topic_deleted, per_slice=per_slice), journal))

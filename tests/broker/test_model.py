@@ -59,7 +59,7 @@ class BrokerAndModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.broker = Broker(LIMITS, clock=self.clock, slice=SLICE)
+        self.broker = Broker(LIMITS, clock=self.clock, per_slice=SLICE)
         self.model = Model(LIMITS)
         self.published = 0
         self.behind = False

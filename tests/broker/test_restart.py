@@ -53,9 +53,9 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.storage = Storage(self.data)
         self.journal = GroupCommit(self.storage, 0, clock=lambda: clock() - shift, wall_clock=lambda: clock() + WALL)
         if self.writes_each_call:
-            self.broker = writing_each_call(self.journal, KEPT_LIMITS, slice=SLICE)
+            self.broker = writing_each_call(self.journal, KEPT_LIMITS, per_slice=SLICE)
         else:
-            self.broker = self.journal.open(KEPT_LIMITS, lambda *_: None, slice=SLICE)
+            self.broker = self.journal.open(KEPT_LIMITS, lambda *_: None, per_slice=SLICE)
 
     def write(self) -> None:
         self.journal.write()

@@ -21,7 +21,7 @@ SIZE = 65
 @pytest.fixture
 def broker(clock: Clock) -> Broker:
     """A broker with small slices, and `a` to `e` subscribed to `news`; `a` has an address."""
-    return subscribed(Broker(Limits(history=0), clock, slice=SMALL))
+    return subscribed(Broker(Limits(history=0), clock, per_slice=SMALL))
 
 
 def subscribed(broker: Broker) -> Broker:
@@ -54,7 +54,7 @@ def outcome(call: Callable[[], object]) -> object:
 @pytest.fixture
 def wide(clock: Clock) -> Broker:
     """A broker with small slices; `p` has a lease of 10 seconds, five topics, and a message unread in each."""
-    broker = Broker(Limits(), clock, slice=SMALL)
+    broker = Broker(Limits(), clock, per_slice=SMALL)
     broker.register_peer("p", lease_seconds=10.0)
     for number in range(5):
         broker.create_topic(f"t{number}")
@@ -104,7 +104,7 @@ def test_an_expired_peer_that_registers_before_the_last_slice_begins_anew(wide: 
 
 
 def test_many_peers_expire_in_slices(clock: Clock) -> None:
-    broker = Broker(Limits(), clock, slice=SMALL)
+    broker = Broker(Limits(), clock, per_slice=SMALL)
     for number in range(5):
         broker.register_peer(f"p{number}", lease_seconds=10.0)
     clock.advance(10.0)
@@ -166,7 +166,7 @@ def test_pulls_waiting_for_a_deleted_topic_end_in_slices(broker: Broker) -> None
 
 
 def test_messages_in_flight_of_a_deleted_topic_are_counted_until_their_slice(clock: Clock) -> None:
-    broker = Broker(Limits(), clock, slice=SMALL)
+    broker = Broker(Limits(), clock, per_slice=SMALL)
     broker.create_topic("news")
     for peer_id in "abcde":
         broker.register_peer(peer_id)
@@ -188,7 +188,7 @@ def test_after_a_restart_each_subscriber_of_a_deleted_topic_is_told_once(
 
     def begin() -> tuple[GroupCommit, Broker]:
         journal = GroupCommit(Storage(folder), 0, clock, clock)
-        return journal, journal.open(Limits(), lambda *_: None, slice=SMALL)
+        return journal, journal.open(Limits(), lambda *_: None, per_slice=SMALL)
 
     journal, broker = begin()
     subscribed(broker)
@@ -291,7 +291,7 @@ def test_what_is_freed_at_once_is_let_go_of_in_slices(broker: Broker) -> None:
 
 @pytest.mark.parametrize("free", ["move", "delete"])
 def test_freed_messages_leave_room_for_new_ones_at_once(free: str, clock: Clock) -> None:
-    broker = subscribed(Broker(Limits(max_bytes=20 * SIZE, history=0), clock, slice=SMALL))
+    broker = subscribed(Broker(Limits(max_bytes=20 * SIZE, history=0), clock, per_slice=SMALL))
     for peer_id in "bcde":
         broker.unsubscribe(peer_id, "news")
     broker.publish("news", [b"1"] * 20)
@@ -310,7 +310,7 @@ def test_freed_messages_leave_room_for_new_ones_at_once(free: str, clock: Clock)
 
 
 def test_pulls_that_hand_over_many_messages_are_answered_in_smaller_slices(clock: Clock) -> None:
-    broker = subscribed(Broker(Limits(), clock, slice=SMALL._replace(answers=100)))
+    broker = subscribed(Broker(Limits(), clock, per_slice=SMALL._replace(answers=100)))
     pulls = [broker.pull_waiting(peer_id, "news", 3, 60.0) for peer_id in "abcde"]
     broker.publish("news", [b"1"] * 3)
     done = [sum(isinstance(pull, Future) and pull.done for pull in pulls) for _ in slices(broker)]

@@ -1,4 +1,4 @@
-"""Pulls that wait: on a clock the test moves, answered when the test tends to the broker."""
+"""Pulls that wait: on a clock the test moves, answered when the test has due work done."""
 
 import weakref
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def waiting(
 
 
 def answered(broker: Broker, *pulls: Future[Pulled]) -> list[list[bytes] | None]:
-    """The values that each pull was answered with once the broker was tended to, None for one that waits on."""
+    """The values that each pull was answered with once due work was done, None for one that waits on."""
     broker.run_due()
     return [list(pull.result(0).values) if pull.done else None for pull in pulls]
 
@@ -389,10 +389,10 @@ def test_closing_answers_those_who_wait_and_lets_nobody_wait_again(make_broker: 
     assert (answer.values, answer.closing) == ([b"1"], True)
 
 
-# Whoever tends to the broker sleeps until there is something to do: with real threads on the real clock
+# Due work is done when it is due: with real threads on the real clock
 
 
-def test_who_tends_wakes_for_a_message() -> None:
+def test_due_work_is_done_for_a_message() -> None:
     broker = subscribed(Broker())
     with tended(broker):
         pull = waiting(broker)
@@ -400,13 +400,13 @@ def test_who_tends_wakes_for_a_message() -> None:
         assert pull.result(DEADLINE).values == [b"1"]
 
 
-def test_who_tends_wakes_for_the_end_of_a_wait() -> None:
+def test_due_work_is_done_for_the_end_of_a_wait() -> None:
     broker = subscribed(Broker())
     with tended(broker):
         assert waiting(broker, wait=0.01).result(DEADLINE).values == []
 
 
-def test_who_tends_wakes_for_a_deadline_set_after_the_wait_began() -> None:
+def test_due_work_is_done_for_a_deadline_set_after_the_wait_began() -> None:
     broker = subscribed(Broker(), explicit=True, ack_deadline=3600.0)
     broker.publish("news", [b"1"])
     broker.pull("a", "news")
@@ -416,7 +416,7 @@ def test_who_tends_wakes_for_a_deadline_set_after_the_wait_began() -> None:
         assert pull.result(DEADLINE).attempts == [2]
 
 
-def test_who_tends_wakes_when_what_was_pulled_falls_due() -> None:
+def test_due_work_is_done_when_what_was_pulled_falls_due() -> None:
     broker = subscribed(Broker(), explicit=True, ack_deadline=0.05, max_attempts=1)
     with tended(broker):
         for _ in range(3):
@@ -425,7 +425,7 @@ def test_who_tends_wakes_when_what_was_pulled_falls_due() -> None:
             eventually(lambda: broker.stats().unacknowledged == 0)
 
 
-def test_who_tends_wakes_when_a_lease_runs_out() -> None:
+def test_due_work_is_done_when_a_lease_runs_out() -> None:
     broker = Broker()
     broker.register_peer("brief", lease_seconds=0.01)
     with tended(broker):
@@ -433,7 +433,7 @@ def test_who_tends_wakes_when_a_lease_runs_out() -> None:
 
 
 @pytest.mark.parametrize("what", ["the deadline of an acknowledged message", "the tiny lease of a peer that waits"])
-def test_who_tends_sleeps_although_there_is(what: str) -> None:
+def test_there_is_no_due_work_for(what: str) -> None:
     looks = 0
 
     def clock() -> float:
