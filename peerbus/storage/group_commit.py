@@ -1,4 +1,4 @@
-"""How the broker's state is kept: in memory alone, or on disk before a call that changed it is answered."""
+"""Two journals: one keeps nothing; one writes the broker's changes to disk before the calls are answered."""
 
 import logging
 import sys
@@ -19,18 +19,18 @@ from peerbus.storage import Storage, StorageError
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.1
-"""How often the room left on the disk is looked at while there is plenty: what is written meanwhile is counted."""
+MEASURE_SECONDS = 0.1
+"""How often the room on the disk is measured while there is plenty; writes in between are counted."""
 PLENTY = 64 << 20
 SWITCH_SECONDS = 0.0005
-"""How long the serving thread may keep the interpreter from the writing one, in place of Python's 5 ms."""
-LOOK_AGAIN_SECONDS = 0.5
-"""How soon what could not be written is tried again, and how often the room left is looked at while there is none."""
+"""How long another thread may keep the interpreter from the writing one, instead of Python's 5 ms."""
+RETRY_SECONDS = 0.5
+"""How soon a failed write is tried again, and how often the room is measured while there is none."""
 
 LITTLE_ROOM = 1 << 16
-"""Bytes below which there is no room, so that this is told before small messages have used it up."""
+"""Bytes below which there is no room: publishes are refused before small messages have used it up."""
 ROOM_AGAIN = 1 << 20
-"""Bytes from which on there is room again, so that it does not come and go with each message."""
+"""Bytes from which on there is room again: more than `LITTLE_ROOM`, or it would come and go with each message."""
 
 COMMIT_BOUNDS = tuple(factor * 10.0**power for power in range(-4, 1) for factor in (1, 2.5, 5))
 """0.1 ms to 5 s: a write to a disk takes some hundred microseconds, and one to a bad moment of it seconds."""
@@ -47,10 +47,10 @@ class _Held(NamedTuple):
 
 
 class InMemory:
-    """Keeps nothing: what a call changed is as safe at once as it ever will be."""
+    """The journal that keeps nothing: answers need not wait."""
 
     commits: Histogram | None = None
-    """How long transactions took, where there are any."""
+    """How long transactions took, in a journal that has any."""
 
     def open(
         self,
@@ -62,20 +62,21 @@ class InMemory:
         return Broker(limits, on_topic_deleted=on_topic_deleted, on_due=on_due)
 
     def start(self) -> None:
-        """Nothing is to be written."""
+        """Do nothing: there is nothing to write."""
 
     def keep(self, value: T) -> T | Future[T]:
-        """`value`, at once."""
+        """Return `value` at once."""
         return value
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held back."""
 
 
 class GroupCommit(InMemory):
     """Writes the changes of a broker, all that have gathered in one transaction.
 
-    While one is written the next gathers: so many callers share the cost of a flush, and one alone waits for its own.
+    While one transaction is written, the next gathers: many callers share the cost of a flush, and a single caller
+    waits for its own alone.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class GroupCommit(InMemory):
         clock: Callable[[], float] = monotonic,
         wall_clock: Callable[[], float] = time,
     ) -> None:
-        """Publishing is refused when less than `reserve` bytes are free, which pulls and acknowledgements may use.
+        """Refuse publishes when less than `reserve` bytes are free; pulls and acknowledgements may use those.
 
         `clock` and `wall_clock` are the broker's.
         """
@@ -97,13 +98,13 @@ class GroupCommit(InMemory):
         self._wall_clock = wall_clock
         self._changed = threading.Event()
         self._unwritten: Changes | None = None
-        """What was taken and could not be written yet."""
+        """The batch that could not be written yet."""
         self._lock = threading.Lock()
         self._written = 0
         """The last batch that is on disk."""
         self._held: deque[_Held] = deque()
         self._full = False
-        """Whether nothing is published for want of room."""
+        """Whether publishes are refused for want of room."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
@@ -116,17 +117,17 @@ class GroupCommit(InMemory):
     ) -> Broker:
         """The broker as it was when it was last written; raises `StorageError`.
 
-        `on_topic_deleted` is told when the deletion is on disk.
+        `on_topic_deleted` is called when the deletion is on disk, `on_due` and `per_slice` are the broker's.
         """
 
-        def tell(topic: str, addresses: Mapping[str, str]) -> None:
+        def notify(topic: str, addresses: Mapping[str, str]) -> None:
             then(self.keep(topic), lambda topic: on_topic_deleted(topic, addresses))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
         self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
-        self._look_at_disk()
+        self._measure_disk()
         self._broker = Broker(
-            limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, per_slice
+            limits, self._clock, notify, self._change_set, contents, self._wall_clock, on_due, per_slice
         )
         log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
         return self._broker
@@ -137,7 +138,7 @@ class GroupCommit(InMemory):
         self._thread.start()
 
     def close(self) -> None:
-        """Write what is left, and let go of the disk."""
+        """Write the remaining changes, and close the storage."""
         self._stopping.set()
         self._changed.set()
         if self._thread.is_alive():
@@ -152,7 +153,7 @@ class GroupCommit(InMemory):
         self._storage.close()
 
     def keep(self, value: T) -> T | Future[T]:
-        """`value`, when all that has changed until now is on disk."""
+        """Hold `value` back until all changes made so far are on disk."""
         with self._lock:
             batch = self._change_set.changed_in
             if batch <= self._written:
@@ -162,9 +163,9 @@ class GroupCommit(InMemory):
         return held.later
 
     def write(self) -> None:
-        """Write what has changed until now, in one transaction, and answer whom it held back.
+        """Write all changes made so far in one transaction, and release the values held back for them.
 
-        What cannot be written is kept, and tried again the next time.
+        A batch that cannot be written is kept, and tried again the next time.
         """
         if self._unwritten is None:
             self._unwritten = self._broker.locked(self._change_set.take).records()
@@ -186,13 +187,13 @@ class GroupCommit(InMemory):
                 kept.append(self._held.popleft())
         for held in kept:
             held.later.set_result(held.value)
-        if not written or self._change_set.room_left < PLENTY or self._clock() >= self._look_at:
-            self._look_at_disk()
+        if not written or self._change_set.room_left < PLENTY or self._clock() >= self._measure_at:
+            self._measure_disk()
         if self._change_set.changed_in > self._written:
-            self._changed.set()  # told of once, while this could not be written
+            self._changed.set()  # the call for it came while this batch could not be written
 
-    def _look_at_disk(self) -> None:
-        self._look_at = self._clock() + LOOK_SECONDS
+    def _measure_disk(self) -> None:
+        self._measure_at = self._clock() + MEASURE_SECONDS
         try:
             stored, free = self._storage.size, self._storage.free
         except StorageError as error:
@@ -210,21 +211,21 @@ class GroupCommit(InMemory):
             log.info("There is room on the disk again.")
 
     def _refuse(self, why: str, fault: Exception | None = None) -> None:
-        """Let nothing be published until something was written and the disk looked at."""
+        """Refuse publishes until a batch was written and the disk measured."""
         known, self._full = self._full, True
         self._change_set.room = 0
-        if not known:  # said when it is so
+        if not known:
             log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             waits_for_room = self._unwritten is not None or not self._change_set.room
-            self._changed.wait(LOOK_AGAIN_SECONDS if waits_for_room else None)
+            self._changed.wait(RETRY_SECONDS if waits_for_room else None)
             self._changed.clear()
             self._try_to_write()
 
     def _try_to_write(self) -> None:
         try:
             self.write()
-        except Exception as error:  # noqa: BLE001  # a fault of ours, which must not end the writing
+        except Exception as error:  # noqa: BLE001  # a bug must not end the writing
             self._refuse("a fault of the server", error)
