@@ -22,12 +22,11 @@ from peerbus.future import Future
 
 T = TypeVar("T")
 
-
 CLAIMS_AT_ONCE = 1000
 """Claims that `in_hand` yields at a time: some 1 ms to settle."""
 
 
-def _nobody() -> None:
+def _ignore() -> None:
     pass
 
 
@@ -46,7 +45,7 @@ class Broker(Overview):
         journal: ChangeListener | None = None,
         contents: Contents | None = None,
         wall_clock: Callable[[], float] = time.time,
-        on_due: Callable[[], None] = _nobody,
+        on_due: Callable[[], None] = _ignore,
         per_slice: Slice = PER_SLICE,
     ) -> None:
         """Begin empty, with a new epoch, or with `contents`. `journal` receives all changes.

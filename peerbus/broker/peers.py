@@ -15,7 +15,7 @@ from peerbus.wire.views import PeerView
 WAITING_PEER_SECONDS = 1.0
 """The least time by which the lease of a peer is renewed because a pull of it waits."""
 DELETED_TOPICS_REMEMBERED = 1000
-"""Deleted topics a peer is still to be told of; beyond it the oldest is forgotten."""
+"""Deleted topics of a peer whose next pull answers 410; beyond it the oldest is forgotten."""
 
 
 class Peer:

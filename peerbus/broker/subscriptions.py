@@ -163,7 +163,7 @@ class Subscriptions:
             self._context.changes.topic_removed(topic)
 
     def _forget_deleted(self, peer: Peer, topic: str) -> bool:
-        """Forget that `peer` is to be told of a deleted topic; returns whether it was."""
+        """Clear the 410 that a pull of `topic` is to answer, if any; returns whether there was one."""
         if topic in peer.queues:
             self.end(peer, peer.queues[topic])
             return True
