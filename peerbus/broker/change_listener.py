@@ -1,67 +1,105 @@
-"""What the broker tells of its changes, to be kept."""
-
-from __future__ import annotations
+"""The interface by which the broker reports its changes to a journal."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from peerbus.broker.peers import Peer
-    from peerbus.broker.queue import MessageQueue
-    from peerbus.broker.topic import Topic
+from peerbus.broker.records import PeerRecord, QueueRecord, TopicRecord
 
 
-class ChangeListener:
-    """Is told of each change of the broker's state, under the broker's lock; what is to be kept is read later.
+class DeliveryState(Protocol):
+    """A delivery, as far as it is kept: none of this changes once it was made."""
 
-    This one keeps everything in memory alone: what is appended is committed at once. The others, `ChangeSet`, let it be
-    delivered only when it is on disk.
-    """
+    member: str
+    attempt: int
+    problem: str
+    due: float | None
 
-    __slots__ = ("last_number",)
 
-    def __init__(self) -> None:
-        self.last_number = 0
+class TopicState(Protocol):
+    """A topic, as far as it is kept."""
 
-    def new_number(self) -> int:
-        """What a topic or a queue is known by, never given again."""
-        self.last_number += 1
-        return self.last_number
+    number: int
 
-    @property
-    def stored_bytes(self) -> int:
-        """What is taken up on disk."""
-        return 0
+    def record(self) -> TopicRecord:
+        """Its record as it stands."""
+        ...
 
-    def check_room(self, size: int) -> None:
-        """Raise `StorageFull` or `MemoryFull` where there is no room for something new of `size` bytes."""
 
-    def appended(self, topic: Topic, _values: Sequence[bytes], _size: int, _now: float, /) -> None:
-        """Messages, counted as `size` bytes, were appended to the end of a topic, and its record changed."""
-        topic.commit(topic.end)
+class QueueState(Protocol):
+    """A message queue, as far as it is kept."""
+
+    number: int
+
+    def record(self) -> QueueRecord:
+        """Its record as it stands."""
+        ...
+
+    def deliveries(self, offsets: Iterable[int]) -> Sequence[DeliveryState | None]:
+        """The delivery of each offset, None for a message that is not in flight."""
+        ...
+
+
+class PeerState(Protocol):
+    """A peer, as far as it is kept."""
+
+    peer_id: str
+
+    def record(self) -> PeerRecord:
+        """Its record as it stands."""
+        ...
+
+
+class ChangeListener(Protocol):
+    """Receives each change of the broker's state, under the broker's lock; it must not block."""
+
+    commits_at_once: bool
+    """Whether messages may be delivered as soon as they are appended; if not, `Broker.written` releases them."""
+
+    stored_bytes: int
+    """Bytes taken up on disk."""
+
+    def check_room(self, size: int, /) -> None:
+        """Raise `StorageFull` or `MemoryFull` when something new of `size` bytes cannot be kept."""
+
+    def appended(self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, /) -> None:
+        """Messages, counted as `size` bytes, were appended to a topic from `offset` on; its record changed."""
 
     def message_id_added(
-        self, _topic: Topic, _serial: int, _message_id: str, _offset: int, _count: int, _now: float, /
+        self, topic: TopicState, serial: int, message_id: str, offset: int, count: int, now: float, /
     ) -> None:
-        """A topic remembers another message id."""
+        """A topic remembers another message id; its record changed."""
 
-    def topic_changed(self, topic: Topic) -> None:
+    def topic_changed(self, topic: TopicState, /) -> None:
         """A topic was created, or its record changed."""
 
-    def topic_removed(self, topic: Topic) -> None:
-        """A topic is gone, and its queues with it."""
+    def topic_removed(self, topic: TopicState, /) -> None:
+        """A topic is gone. Its queues were removed before."""
 
-    def peer_changed(self, peer: Peer) -> None:
+    def peer_changed(self, peer: PeerState, /) -> None:
         """A peer registered, or its record changed."""
 
-    def peer_removed(self, peer: Peer) -> None:
+    def peer_removed(self, peer: PeerState, /) -> None:
         """A peer is gone."""
 
-    def queue_changed(self, queue: MessageQueue) -> None:
+    def queue_changed(self, queue: QueueState, /) -> None:
         """A queue was made, or its record changed."""
 
-    def queue_removed(self, queue: MessageQueue) -> None:
-        """A queue is gone."""
+    def queue_removed(self, queue: QueueState, /) -> None:
+        """A queue is gone, and its deliveries with it."""
 
-    def deliveries_changed(self, queue: MessageQueue, offsets: Iterable[int]) -> None:
+    def deliveries_changed(self, queue: QueueState, offsets: Iterable[int], /) -> None:
         """Messages of a queue were handed over, rejected, acknowledged or dropped."""
+
+
+class IgnoreChanges:
+    """The listener of a broker that keeps its state in memory alone."""
+
+    commits_at_once = True
+    stored_bytes = 0
+
+    def _ignore(self, *_: object) -> None:
+        pass
+
+    check_room = appended = message_id_added = _ignore
+    topic_changed = topic_removed = peer_changed = peer_removed = _ignore
+    queue_changed = queue_removed = deliveries_changed = _ignore

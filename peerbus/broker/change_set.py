@@ -1,34 +1,46 @@
-"""What changed and is not on disk yet."""
-
-from __future__ import annotations
+"""The changes that are not on disk yet."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
-from peerbus.broker.change_listener import ChangeListener
-from peerbus.broker.records import (
-    Changes,
-    DeliveryRecord,
-    MessageIdRecord,
-    PeerRecord,
-    QueueRecord,
-    Segment,
-    TopicRecord,
-)
+from msgspec import Struct
+
+from peerbus.broker.change_listener import DeliveryState, PeerState, QueueState, TopicState
+from peerbus.broker.records import Changes, DeliveryRecord, MessageIdRecord, Segment
 from peerbus.errors import MemoryFull, StorageFull
 
-if TYPE_CHECKING:
-    from peerbus.broker.peers import Peer
-    from peerbus.broker.queue import MessageQueue
-    from peerbus.broker.topic import Topic
+
+class Batch(Struct):
+    """The changes of one transaction, as they stood when it was taken."""
+
+    changes: Changes
+    """All of them but the deliveries."""
+    deliveries: list[tuple[int, list[int], Sequence[DeliveryState | None]]]
+    """Number of the queue, offsets, and the delivery of each."""
+    wall: float
+    """Seconds by which the wall clock is ahead of the broker's."""
+
+    def records(self) -> Changes:
+        """The records to write. Needs no lock: making those of 100,000 deliveries takes 50 ms."""
+        for queue, offsets, deliveries in self.deliveries:
+            for offset, delivery in zip(offsets, deliveries, strict=True):
+                self.changes.deliveries[queue, offset] = self._record(queue, offset, delivery)
+        return self.changes
+
+    def _record(self, queue: int, offset: int, delivery: DeliveryState | None) -> DeliveryRecord | None:
+        if delivery is None:
+            return None
+        due = None if delivery.due is None else delivery.due + self.wall
+        return DeliveryRecord(queue, offset, delivery.member, delivery.attempt, delivery.problem, due)
 
 
-class ChangeSet(ChangeListener):
-    """Notes what changes, to be taken as records that one transaction writes.
+class ChangeSet:
+    """A `ChangeListener` that gathers changes, to be taken in batches and written in one transaction each.
 
-    Only what a thing is at the end counts: a cursor that moved a hundred times since the last taking is one record.
-    What belongs to a thing that is gone at the end may be noted all the same: it goes with it.
+    Only the last state of an object counts: a cursor that moved a hundred times since the last batch is one record.
+    Changes to a deleted object's children may remain; deletion removes them.
     """
+
+    commits_at_once = False
 
     __slots__ = (
         "_ahead",
@@ -44,10 +56,10 @@ class ChangeSet(ChangeListener):
         "_topics",
         "_unmeasured",
         "_wall_clock",
+        "batch",
         "changed_in",
         "room",
-        "stored",
-        "taking",
+        "stored_bytes",
     )
 
     def __init__(
@@ -57,73 +69,70 @@ class ChangeSet(ChangeListener):
         on_change: Callable[[], None],
         max_ahead: int,
     ) -> None:
-        """`clock` is the broker's, and `wall_clock` the one that goes on while no broker runs.
+        """Gather nothing yet, with no room on disk until `measured` is called.
 
-        `on_change` is called under the lock, at the first change after each taking, and where there is no room: there
-        may be some by now. Messages of `max_ahead` bytes wait to be written at most, or one publish.
+        `clock` is the broker's; `wall_clock` goes on while no broker runs. `on_change` is called under the broker's
+        lock, at the first change after each batch, and when there is no room, which may have changed by then. At most
+        `max_ahead` bytes of messages wait to be written, or one publish.
         """
-        super().__init__()
         self._clock = clock
         self._wall_clock = wall_clock
         self._on_change = on_change
         self._max_ahead = max_ahead
         self._ahead = 0
-        """Bytes appended since the last taking."""
+        """Bytes appended since the last batch."""
         self._being_written = 0
-        """Bytes in the last taking, until it is written."""
+        """Bytes in the last batch, until it is written."""
         self._unmeasured = 0
         """Bytes taken since the disk was measured."""
-        self.taking = 1
-        """The number of the taking to come."""
+        self.batch = 1
+        """The number of the batch that gathers now."""
         self.changed_in = 0
-        """The number of the taking that the last change is in."""
+        """The number of the batch that has the last change."""
         self.room = 0
-        """Bytes that may be on disk beside what is."""
-        self.stored = 0
-        self._forget()
+        """Bytes that may be on disk besides those there at the last measurement."""
+        self.stored_bytes = 0
+        """Bytes taken up on disk at the last measurement."""
+        self._clear()
 
-    def take(self) -> Changes:
-        """What changed since the last taking, as it stands."""
-        wall = self._wall()
+    def take(self) -> Batch:
+        """Take all changes since the last batch, as they stand.
+
+        Called under the broker's lock: some 5 ms for 100,000 deliveries, whose records are made without it.
+        """
         changes = Changes(
-            peers={peer_id: _peer_record(peer) if peer else None for peer_id, peer in self._peers.items()},
-            topics={number: _topic_record(topic) if topic else None for number, topic in self._topics.items()},
-            queues={number: _queue_record(queue) if queue else None for number, queue in self._queues.items()},
-            deliveries={
-                (queue.number, offset): _delivery_record(queue, offset, wall)
-                for queue, offsets in self._deliveries.items()
-                for offset in offsets
-            },
+            peers={peer_id: peer.record() if peer else None for peer_id, peer in self._peers.items()},
+            topics={number: topic.record() if topic else None for number, topic in self._topics.items()},
+            queues={number: queue.record() if queue else None for number, queue in self._queues.items()},
             segments=self._segments,
             message_ids=self._message_ids,
         )
-        self.taking += 1
+        deliveries = [
+            (queue.number, changed := list(offsets), queue.deliveries(changed))
+            for queue, offsets in self._deliveries.items()
+        ]
+        self.batch += 1
         self._being_written = self._ahead
         self._unmeasured += self._ahead
         self._ahead = 0
-        self._forget()
-        return changes
+        self._clear()
+        return Batch(changes, deliveries, self._wall())
 
     def measured(self, stored: int, room: int) -> None:
-        """All that was taken is on disk, which now has `stored` bytes taken up and `room` for more."""
-        self.stored, self.room, self._unmeasured = stored, room, 0
+        """Everything taken is on disk, which has `stored` bytes taken up and `room` for more."""
+        self.stored_bytes, self.room, self._unmeasured = stored, room, 0
 
     def written(self) -> None:
-        """The last taking is on disk."""
+        """The last batch is on disk."""
         self._being_written = 0
 
     @property
-    def stored_bytes(self) -> int:
-        """What is taken up on disk."""
-        return self.stored
-
-    @property
     def room_left(self) -> int:
-        """Bytes that may be on disk beside all that was noted."""
+        """Bytes that may be on disk besides everything appended so far."""
         return self.room - self._unmeasured - self._ahead
 
-    def check_room(self, size: int) -> None:
-        """Raise `StorageFull` or `MemoryFull` where there is no room for something new of `size` bytes."""
+    def check_room(self, size: int, /) -> None:
+        """Raise `StorageFull` or `MemoryFull` when something new of `size` bytes cannot be kept."""
         ahead = self._being_written + self._ahead
         if size >= self.room_left:
             self._on_change()
@@ -137,110 +146,67 @@ class ChangeSet(ChangeListener):
                 "Publish again when they are written."
             )
 
-    def appended(self, topic: Topic, values: Sequence[bytes], size: int, now: float, /) -> None:
-        """Messages, counted as `size` bytes, were appended to the end of a topic, and its record changed."""
+    def appended(self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, /) -> None:
+        """Messages were appended to a topic from `offset` on."""
         self._ahead += size
-        self._segments.append(Segment(topic.number, topic.end - len(values), values, now + self._wall()))
+        self._segments.append(Segment(topic.number, offset, values, now + self._wall()))
         self.topic_changed(topic)
 
     def message_id_added(
-        self, topic: Topic, serial: int, message_id: str, offset: int, count: int, now: float, /
+        self, topic: TopicState, serial: int, message_id: str, offset: int, count: int, now: float, /
     ) -> None:
         """A topic remembers another message id."""
         self._message_ids.append(MessageIdRecord(topic.number, serial, message_id, offset, count, now + self._wall()))
         self.topic_changed(topic)
 
-    def topic_changed(self, topic: Topic) -> None:
+    def topic_changed(self, topic: TopicState, /) -> None:
         """A topic was created, or its record changed."""
         self._topics[topic.number] = topic
-        self._note()
+        self._changed()
 
-    def topic_removed(self, topic: Topic) -> None:
-        """A topic is gone, and its queues with it."""
+    def topic_removed(self, topic: TopicState, /) -> None:
+        """A topic is gone."""
         self._topics[topic.number] = None
-        self._note()
+        self._changed()
 
-    def peer_changed(self, peer: Peer) -> None:
+    def peer_changed(self, peer: PeerState, /) -> None:
         """A peer registered, or its record changed."""
         self._peers[peer.peer_id] = peer
-        self._note()
+        self._changed()
 
-    def peer_removed(self, peer: Peer) -> None:
+    def peer_removed(self, peer: PeerState, /) -> None:
         """A peer is gone."""
         self._peers[peer.peer_id] = None
-        self._note()
+        self._changed()
 
-    def queue_changed(self, queue: MessageQueue) -> None:
+    def queue_changed(self, queue: QueueState, /) -> None:
         """A queue was made, or its record changed."""
         self._queues[queue.number] = queue
-        self._note()
+        self._changed()
 
-    def queue_removed(self, queue: MessageQueue) -> None:
-        """A queue is gone."""
+    def queue_removed(self, queue: QueueState, /) -> None:
+        """A queue is gone, and its deliveries with it."""
         self._queues[queue.number] = None
-        self._note()
+        self._deliveries.pop(queue, None)
+        self._changed()
 
-    def deliveries_changed(self, queue: MessageQueue, offsets: Iterable[int]) -> None:
+    def deliveries_changed(self, queue: QueueState, offsets: Iterable[int], /) -> None:
         """Messages of a queue were handed over, rejected, acknowledged or dropped."""
         self._deliveries.setdefault(queue, set()).update(offsets)
-        self._note()
+        self._changed()
 
-    def _note(self) -> None:
-        if self.changed_in != self.taking:
-            self.changed_in = self.taking
+    def _changed(self) -> None:
+        if self.changed_in != self.batch:
+            self.changed_in = self.batch
             self._on_change()
 
-    def _forget(self) -> None:
-        self._peers: dict[str, Peer | None] = {}
-        self._topics: dict[int, Topic | None] = {}
-        self._queues: dict[int, MessageQueue | None] = {}
-        self._deliveries: dict[MessageQueue, set[int]] = {}
+    def _clear(self) -> None:
+        self._peers: dict[str, PeerState | None] = {}
+        self._topics: dict[int, TopicState | None] = {}
+        self._queues: dict[int, QueueState | None] = {}
+        self._deliveries: dict[QueueState, set[int]] = {}
         self._segments: list[Segment] = []
         self._message_ids: list[MessageIdRecord] = []
 
     def _wall(self) -> float:
-        """What the wall clock is ahead of the broker's."""
         return self._wall_clock() - self._clock()
-
-
-def _peer_record(peer: Peer) -> PeerRecord:
-    return PeerRecord(peer.peer_id, peer.address, peer.lease_seconds, list(peer.deleted_topics), peer.token_hash)
-
-
-def _topic_record(topic: Topic) -> TopicRecord:
-    return TopicRecord(
-        topic.number,
-        topic.name,
-        *topic.options,
-        topic.start,
-        topic.end,
-        topic.dropped,
-        topic.message_ids.first,
-        topic.creator,
-    )
-
-
-def _queue_record(queue: MessageQueue) -> QueueRecord:
-    return QueueRecord(
-        queue.number,
-        queue.topic.number,
-        queue.group,
-        *queue.options,
-        queue.cursor,
-        queue.started,
-        queue.dropped,
-        list(queue.members),
-    )
-
-
-def _delivery_record(queue: MessageQueue, offset: int, wall: float) -> DeliveryRecord | None:
-    delivery = queue.in_flight.deliveries.get(offset)
-    deadline = queue.in_flight.deadline(offset)
-    return delivery and DeliveryRecord(
-        queue.number,
-        offset,
-        delivery.member,
-        delivery.attempt,
-        delivery.problem,
-        None if deadline is None else deadline + wall,
-    )

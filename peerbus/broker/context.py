@@ -1,17 +1,17 @@
-"""What all topics share."""
+"""What all topics and message queues share."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.limits import Limits
-from peerbus.broker.long_polls import LongPolls
 from peerbus.broker.memory_budget import MemoryBudget
 
 
 class Totals(Struct):
-    """What was done since the server started, and how many messages are handed over and not acknowledged now."""
+    """Counts since the server started; `unacknowledged` messages are in flight now."""
 
     published: int = 0
     pulled: int = 0
@@ -24,11 +24,27 @@ class Totals(Struct):
     unacknowledged: int = 0
 
 
+class Numbers:
+    """Numbers for topics and queues, never given again."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> int:
+        """A new number."""
+        self.last += 1
+        return self.last
+
+
 class Context(NamedTuple):
     """Given to each topic, and through it to its message queues."""
 
     limits: Limits
     memory: MemoryBudget
-    waiting: LongPolls
-    journal: ChangeListener
+    changes: ChangeListener
     totals: Totals
+    numbers: Numbers
+    on_readable: Callable[[Any], None]
+    """Called with a topic that may have something to pull now."""

@@ -19,14 +19,14 @@ class DedupWindow:
         self._seconds = seconds
         self._memory = memory
         self.first = 0
-        """The serial number of the oldest one remembered; they count up."""
+        """The serial number of the oldest id remembered; serials count up."""
         self._seen: OrderedDict[str, tuple[int, int, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def find(self, message_id: str) -> tuple[int, int] | None:
-        """The offset and count of the messages published with `message_id`, if that is still remembered."""
+        """The offset and count of the messages published with `message_id`, or None when it is not remembered."""
         seen = self._seen.get(message_id)
         return seen and seen[:2]
 
@@ -35,26 +35,25 @@ class DedupWindow:
         self._seen[message_id] = offset, count, now
         self._memory.used += ID_SIZE
         if len(self._seen) > self._limit:
-            self._forget_oldest()
+            self.forget(1)
         return self.first + len(self._seen) - 1
 
     def expire(self, now: float) -> bool:
-        """Forget what lies before the window; says whether there was anything."""
+        """Forget the ids older than the window; returns whether there were any."""
         first = self.first
         while self.next_expiry() <= now:
-            self._forget_oldest()
+            self.forget(1)
         return self.first != first
 
     def next_expiry(self) -> float:
         """When the oldest id is forgotten."""
         return next(iter(self._seen.values()))[2] + self._seconds if self._seen else NEVER
 
-    def clear(self) -> None:
-        """Forget all."""
-        while self._seen:
-            self._forget_oldest()
-
-    def _forget_oldest(self) -> None:
-        self._seen.popitem(last=False)
-        self.first += 1
-        self._memory.used -= ID_SIZE
+    def forget(self, limit: int) -> int:
+        """Forget up to `limit` of the oldest ids; returns how many there were."""
+        count = min(limit, len(self._seen))
+        for _ in range(count):
+            self._seen.popitem(last=False)
+        self.first += count
+        self._memory.used -= ID_SIZE * count
+        return count

@@ -1,55 +1,49 @@
 """Pulls that wait for messages."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from peerbus.broker.peers import Peer
+from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import Pulled
-from peerbus.broker.structures import Schedule
+from peerbus.broker.structures import NOW, Schedule
+from peerbus.broker.topic import Topic
 from peerbus.errors import TooManyWaiting
 from peerbus.future import Future
 
-if TYPE_CHECKING:
-    from peerbus.broker.peers import Peer
-    from peerbus.broker.queue import MessageQueue
-    from peerbus.broker.topic import Topic
-
-NOW = float("-inf")
-
 
 class LongPoll:
-    """One pull that waits, until `deadline` at most, to be answered by `answer`; of a `reader` while it is the last."""
+    """One pull that waits until `deadline` at most; `reader_token` is that of the stream it belongs to, if any."""
 
-    __slots__ = ("answer", "deadline", "max_messages", "peer", "queue", "reader")
+    __slots__ = ("answer", "deadline", "max_messages", "peer", "queue", "reader_token")
 
     def __init__(
-        self, peer: Peer, queue: MessageQueue, max_messages: int, deadline: float, reader: int | None = None
+        self, peer: Peer, queue: MessageQueue, max_messages: int, deadline: float, reader_token: int | None = None
     ) -> None:
         self.peer = peer
         self.queue = queue
         self.max_messages = max_messages
         self.deadline = deadline
-        self.reader = reader
+        self.reader_token = reader_token
         self.answer: Future[Pulled] = Future()
 
 
 class LongPolls:
-    """The waiting pulls of each queue in the order in which they came, and which of them to answer.
+    """The waiting pulls of each queue in the order in which they came, and those that can be answered.
 
-    Adding and removing cost the logarithm of the number that wait, stirring costs a constant.
+    Adding and removing cost the logarithm of their number; waking those of a topic or a queue is constant time.
     """
 
-    __slots__ = ("_deadlines", "_limit", "_of", "_over", "_ring", "_stirred_queues", "_stirred_topics")
+    __slots__ = ("_deadlines", "_limit", "_of", "_on_due", "_over", "_over_topics", "_woken_queues", "_woken_topics")
 
-    def __init__(self, limit: int, run: Callable[[], None]) -> None:
-        """At most `limit` may wait; `run` is called when there may be one to answer."""
+    def __init__(self, limit: int, on_due: Callable[[], None]) -> None:
+        """At most `limit` may wait; `on_due` is called when there may be one to answer."""
         self._limit = limit
-        self._ring = run
+        self._on_due = on_due
         self._of: dict[Topic, dict[MessageQueue, dict[LongPoll, None]]] = {}
         self._deadlines: Schedule[LongPoll] = Schedule()
-        self._stirred_topics: dict[Topic, None] = {}
-        self._stirred_queues: dict[MessageQueue, None] = {}
+        self._woken_topics: dict[Topic, None] = {}
+        self._woken_queues: dict[MessageQueue, None] = {}
+        self._over_topics: dict[Topic, None] = {}
         self._over: dict[LongPoll, None] = {}
 
     def __len__(self) -> int:
@@ -66,21 +60,21 @@ class LongPolls:
         self._deadlines.set(waiter, waiter.deadline)
         waiter.peer.waiting += 1
 
-    def awaits(self, queue: MessageQueue) -> bool:
+    def has(self, queue: MessageQueue) -> bool:
         """Whether a pull waits for a message of `queue`."""
         return queue in self._of.get(queue.topic, {})
 
-    def stir(self, topic: Topic) -> None:
-        """Look at the queues of a topic: there may be something to pull."""
+    def wake(self, topic: Topic) -> None:
+        """There may be something to pull from the queues of a topic."""
         if topic in self._of:
-            self._stirred_topics[topic] = None
-            self._ring()
+            self._woken_topics[topic] = None
+            self._on_due()
 
-    def stir_queue(self, queue: MessageQueue) -> None:
-        """Look at one queue: there may be something to pull."""
-        if self.awaits(queue):
-            self._stirred_queues[queue] = None
-            self._ring()
+    def wake_queue(self, queue: MessageQueue) -> None:
+        """There may be something to pull from a queue."""
+        if self.has(queue):
+            self._woken_queues[queue] = None
+            self._on_due()
 
     def end(self, queue: MessageQueue, peer: Peer | None = None) -> None:
         """Let no pull wait for `queue` any longer, or none of `peer`."""
@@ -88,38 +82,53 @@ class LongPolls:
         over = {waiter: None for waiter in waiters if peer in (None, waiter.peer)}
         if over:
             self._over |= over
-            self._ring()
+            self._on_due()
+
+    def end_topic(self, topic: Topic) -> None:
+        """Let no pull wait for a topic any longer."""
+        if topic in self._of:
+            self._over_topics[topic] = None
+            self._on_due()
 
     def end_all(self) -> None:
         """Let no pull wait any longer."""
-        for queues in self._of.values():
-            for waiters in queues.values():
-                self._over |= waiters
-        self._ring()
+        self._over_topics |= dict.fromkeys(self._of)
+        self._on_due()
 
     def next_due(self) -> float:
         """When there is one to answer."""
-        return NOW if self._over or self._stirred_queues or self._stirred_topics else self._deadlines.next()
+        due = self._over or self._over_topics or self._woken_queues or self._woken_topics
+        return NOW if due else self._deadlines.next()
 
     def take(self, now: float) -> LongPoll | None:
-        """Remove and return one to answer, if there is one: its queue is ready, or it waits no longer."""
-        waiter = next(iter(self._over), None) or next(iter(self._deadlines.take(now, 1)), None) or self._first_ready()
+        """Remove and return one to answer, if there is one: its queue is ready, or its waiting is over."""
+        waiter = self._first_over() or next(iter(self._deadlines.take(now, 1)), None) or self._first_ready()
         if waiter is not None:
             self._remove(waiter)
         return waiter
 
+    def _first_over(self) -> LongPoll | None:
+        for waiter in self._over:
+            return waiter
+        while self._over_topics:
+            topic = next(iter(self._over_topics))
+            for waiters in self._of.get(topic, {}).values():
+                return next(iter(waiters))
+            del self._over_topics[topic]
+        return None
+
     def _first_ready(self) -> LongPoll | None:
-        while self._stirred_queues or self._stirred_topics:
-            for queue in self._stirred_queues:
+        while self._woken_queues or self._woken_topics:
+            for queue in self._woken_queues:
                 waiters = self._of.get(queue.topic, {}).get(queue)
                 if waiters and queue.ready:
                     return next(iter(waiters))
                 break
             else:
-                topic, _ = self._stirred_topics.popitem()
-                self._stirred_queues.update(dict.fromkeys(self._of.get(topic, {})))
+                topic, _ = self._woken_topics.popitem()
+                self._woken_queues.update(dict.fromkeys(self._of.get(topic, {})))
                 continue
-            del self._stirred_queues[queue]
+            del self._woken_queues[queue]
         return None
 
     def _remove(self, waiter: LongPoll) -> None:

@@ -1,4 +1,4 @@
-"""What time brings about: deliveries fall due, messages grow too old, whether anybody calls or not."""
+"""The work that time alone brings about: deadlines pass, and messages grow too old, whether anybody calls or not."""
 
 from msgspec import Raw, Struct, json
 
@@ -6,18 +6,22 @@ from peerbus.broker.in_flight import Delivery
 from peerbus.broker.log import size_of
 from peerbus.broker.long_polls import LongPolls
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.structures import Schedule
+from peerbus.broker.structures import NOW, Schedule
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, TopicFull
 from peerbus.wire.json_scan import MOST_LEVELS, is_deeper
 
 MOST_LEVELS_OF_LETTERS = 2 * MOST_LEVELS
-"""How deep a dead letter may be nested. Each time that one is exhausted in its turn adds a level."""
+"""How deep a dead letter may be nested. Each time that a dead letter is dead-lettered in its turn adds a level."""
+NO_ROOM_SECONDS = 1.0
+"""The least time after which an exhausted message for which the dead-letter topic had no room is tried again."""
+REQUEUED_AT_ONCE = 1000
+"""Overdue messages that one call requeues at most, in 1 to 2 ms; the rest is due at once again."""
 
 
 class DeadLetter(Struct):
-    """A message in a dead-letter topic: the value as it was published, where from, and why it is here."""
+    """A message in a dead-letter topic: the value as published, its origin, and the reason."""
 
     message: Raw
     topic: str
@@ -28,7 +32,7 @@ class DeadLetter(Struct):
 
 
 def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes | None:
-    """The dead letter for an exhausted message of `queue`, which was delivered so at last; None if it is too deep."""
+    """The dead letter for an exhausted message of `queue` after its last delivery; None if it is nested too deep."""
     (value,) = queue.topic.read(offset, 1, 0)
     encoded = json.encode(
         DeadLetter(Raw(value), queue.topic.name, offset, delivery.attempt, delivery.member, delivery.problem)
@@ -36,24 +40,18 @@ def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes | None
     return None if is_deeper(encoded, MOST_LEVELS_OF_LETTERS) else encoded
 
 
-NO_ROOM_SECONDS = 1.0
-"""How long an exhausted message at least stays that found no room in the dead-letter topic: it is not lost."""
-SLICE = 1000
-"""Messages taken back in one go, so that nobody waits long for the lock; the rest is due at once again."""
-
-
 class Maintenance:
-    """Brings queues and topics up to date: at each call that looks at them, and when their alarm rings.
+    """Brings queues and topics up to date: at each call on them, and when their alarm is due.
 
-    An alarm is set for what others would notice although nobody calls: a queue that exhausts messages, or
-    gets some back that a pull waits for, and a topic whose messages grow too old or whose message ids are forgotten.
+    An alarm is set for what others would notice although nobody calls: a queue that exhausts messages, or requeues
+    some for which a pull waits, and a topic whose messages grow too old or whose message ids are forgotten.
     """
 
-    __slots__ = ("_alarms", "_topics", "_waiting", "dead_lettered")
+    __slots__ = ("_alarms", "_long_polls", "_topics", "dead_lettered")
 
-    def __init__(self, topics: Topics, waiting: LongPolls) -> None:
+    def __init__(self, topics: Topics, long_polls: LongPolls) -> None:
         self._topics = topics
-        self._waiting = waiting
+        self._long_polls = long_polls
         self._alarms: Schedule[MessageQueue | Topic] = Schedule()
         self.dead_lettered = 0
 
@@ -61,54 +59,64 @@ class Maintenance:
         """When `run` has something to do."""
         return self._alarms.next()
 
-    def run(self, now: float) -> None:
-        """Bring up to date what is due by `now`."""
-        for due in self._alarms.take(now):
-            if isinstance(due, Topic):
-                self.refresh(due, now)
+    def run(self, now: float, limit: int) -> None:
+        """Bring up to date what is due by `now`, at most `limit` overdue messages, or topics and queues, of it."""
+        while limit > 0 and (due := self._alarms.take(now, 1)):
+            if isinstance(due[0], Topic):
+                self.refresh(due[0], now)
+                limit -= 1
             else:
-                self.take_back(due, now)
+                limit -= 1 + self.requeue_overdue(due[0], now, limit)
 
     def refresh(self, topic: Topic, now: float) -> None:
-        """Drop what of `topic` is too old."""
+        """Drop the messages and message ids of `topic` that are too old."""
         topic.expire(now)
         self._alarms.set(topic, topic.next_expiry())
 
-    def take_back(self, queue: MessageQueue, now: float) -> None:
-        """Take back what is overdue in `queue`, and bury what of it is exhausted; a slice of it, where it is much."""
-        if queue.in_flight.next_deadline() <= now:
-            room = True
-            for offset, delivery in queue.take_back(now, SLICE):
-                room = room and self._bury(queue, offset, delivery, now)
-                if not room:
-                    queue.postpone(offset, now + max(queue.options.ack_deadline, NO_ROOM_SECONDS))
-            self._waiting.stir_queue(queue)
-        self.watch(queue)
+    def requeue_overdue(self, queue: MessageQueue, now: float, limit: int = REQUEUED_AT_ONCE) -> int:
+        """Requeue overdue messages of `queue`, and dead-letter the exhausted ones, up to a cost of `limit`.
 
-    def watch(self, queue: MessageQueue) -> None:
-        """Set the alarm for the next message of `queue` to be exhausted, or to come back to a pull that waits."""
-        if queue.options.max_attempts is not None or self._waiting.awaits(queue):
-            self._alarms.set(queue, queue.in_flight.next_deadline())
+        Returns the cost.
+        """
+        if queue.topic.deleted:
+            return 0
+        cost = 0
+        if queue.in_flight.next_deadline() <= now:
+            cost, exhausted = queue.requeue_overdue(now, limit)
+            room = True
+            for offset, delivery in exhausted:
+                room = room and self._dead_letter(queue, offset, delivery, now)
+                if not room:
+                    queue.postpone(offset, delivery, now + max(queue.options.ack_deadline, NO_ROOM_SECONDS))
+            self._long_polls.wake_queue(queue)
+        self.set_alarm(queue)
+        return cost
+
+    def set_alarm(self, queue: MessageQueue) -> None:
+        """Set the alarm for the next message that is exhausted, or that is requeued for a pull or as its peer left."""
+        due = queue.in_flight.next_deadline()
+        if due == NOW or queue.options.max_attempts is not None or self._long_polls.has(queue):
+            self._alarms.set(queue, due)
 
     def forget(self, gone: MessageQueue | Topic) -> None:
-        """Set no alarm for what is gone."""
+        """Set no alarm for a queue or a topic that is gone."""
         self._alarms.discard(gone)
 
-    def _bury(self, queue: MessageQueue, offset: int, delivery: Delivery, now: float) -> bool:
+    def _dead_letter(self, queue: MessageQueue, offset: int, delivery: Delivery, now: float) -> bool:
         """Move an exhausted message to the dead-letter topic, or count it as missed where there is none.
 
-        So is one that came too often from another dead-letter topic. The topic is created where it is absent; false
-        when it has no room.
+        A message that came too often from other dead-letter topics counts as missed, too. The topic is created where
+        it is absent; returns false when it has no room.
         """
         name = queue.options.dead_letter_topic
-        buried = letter(queue, offset, delivery) if name else None
-        if name is None or buried is None:
+        dead = letter(queue, offset, delivery) if name else None
+        if name is None or dead is None:
             queue.drop(offset)
             return True
         try:
             topic = self._topics.get_or_create(name)
             self.refresh(topic, now)
-            topic.append([buried], size_of([buried]), now)
+            topic.append([dead], size_of([dead]), now)
         except (TopicFull, TooLarge, MemoryFull, StorageFull, TooManyTopics):
             return False
         self._alarms.set(topic, topic.next_expiry())

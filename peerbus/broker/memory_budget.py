@@ -1,43 +1,64 @@
-"""What the messages of all topics hold together."""
-
-from __future__ import annotations
+"""The bytes that the messages of all topics hold together."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
 from peerbus.errors import MemoryFull, TooLarge
 
-if TYPE_CHECKING:
-    from peerbus.broker.topic import Topic
+RELEASED_AT_ONCE = 1000
+"""Freed values that are let go of at once; when there are more, the rest follow in slices."""
+
+
+class Reclaimable(Protocol):
+    """Something that holds messages counted against the budget."""
+
+    def give_up_history(self) -> None:
+        """Free the messages kept only for replay."""
+
+    def release(self, limit: int) -> int:
+        """Let go of up to `limit` freed values and give their bytes back; returns how many there were."""
+        ...
 
 
 class MemoryBudget:
     """Counts the bytes of every log against one limit, and takes back history when it is reached.
 
-    History is what a log keeps only for replay: every subscriber has pulled it. It never stands in the
-    way of a new message.
+    History is what a log keeps only for replay: every subscriber has pulled it. It never stands in the way of a new
+    message. Neither do values that are freed and not let go of yet, because there were many at once.
     """
 
-    __slots__ = ("_history", "_limit", "freed", "used")
+    __slots__ = ("_history", "_limit", "_on_unreleased", "_slice", "_unreleased", "freed", "released_at_once", "used")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, values: int, on_unreleased: Callable[[], None]) -> None:
+        """At most `limit` bytes; `release` lets go of at most so many `values`.
+
+        `on_unreleased` is called when there are values for `release` to let go of.
+        """
         self._limit = limit
+        self._slice = values
+        self._on_unreleased = on_unreleased
+        self.released_at_once = min(values, RELEASED_AT_ONCE)
         self.used = 0
         self.freed = 0
         """Bytes of messages let go of since the beginning."""
-        self._history: OrderedDict[Topic, None] = OrderedDict()
+        self._history: OrderedDict[Reclaimable, None] = OrderedDict()
+        self._unreleased: dict[Reclaimable, None] = {}
 
     def reserve(self, size: int) -> None:
-        """Count `size` bytes more, dropping the longest kept histories until they fit.
+        """Count `size` bytes more, after letting go of freed values and the longest kept histories until they fit.
 
         Raises `MemoryFull`, and counts nothing, when what subscribers have yet to pull leaves no room, and
         `TooLarge` when there can never be enough.
         """
         if size > self._limit:
             raise TooLarge(f"The server keeps {self._limit} bytes of messages, and never so many at once as these.")
-        while self.used + size > self._limit and self._history:
-            topic, _ = self._history.popitem(last=False)
-            topic.give_up_history()
+        while self.used + size > self._limit and (self._unreleased or self._history):
+            if self._unreleased:
+                self.release()
+            else:
+                topic, _ = self._history.popitem(last=False)
+                topic.give_up_history()
         if self.used + size > self._limit:
             raise MemoryFull(
                 f"The messages waiting for subscribers fill the server's memory for them ({self._limit} bytes). "
@@ -45,23 +66,34 @@ class MemoryBudget:
             )
         self.used += size
 
-    def free(self, topic: Topic, start: int) -> None:
-        """Free the messages of `topic` before `start`."""
-        self._give_back(topic.free(start))
+    def give_back(self, size: int) -> None:
+        """Messages of `size` bytes were let go of."""
+        self.used -= size
+        self.freed += size
 
-    def keep_history(self, topic: Topic, has_any: bool) -> None:
+    def keep_history(self, topic: Reclaimable, has_any: bool) -> None:
         """Note whether `topic` has messages that every subscriber has pulled."""
         if has_any:
             self._history[topic] = None
         else:
             self._history.pop(topic, None)
 
-    def forget(self, topic: Topic) -> list[bytes | None]:
-        """Stop counting `topic`, which nobody will read again; returns its messages, for the caller to let go of."""
-        self._history.pop(topic, None)
-        self._give_back(topic.size)
-        return topic.take_all()
+    def release_later(self, topic: Reclaimable) -> None:
+        """`topic` has freed values that `release` is to let go of."""
+        self._unreleased[topic] = None
+        self._on_unreleased()
 
-    def _give_back(self, size: int) -> None:
-        self.used -= size
-        self.freed += size
+    @property
+    def unreleased(self) -> bool:
+        """Whether `release` has anything to let go of."""
+        return bool(self._unreleased)
+
+    def release(self) -> None:
+        """Let go of one slice of the freed values."""
+        left = self._slice
+        while self._unreleased and left > 0:
+            topic = next(iter(self._unreleased))
+            released = topic.release(left)
+            if released < left:
+                del self._unreleased[topic]
+            left -= released

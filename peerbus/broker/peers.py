@@ -1,46 +1,61 @@
 """The registered peers and their leases."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from operator import attrgetter
 
 from msgspec import UNSET, UnsetType
 
 from peerbus.broker.change_listener import ChangeListener
+from peerbus.broker.queue import MessageQueue
+from peerbus.broker.records import PeerRecord
 from peerbus.broker.structures import NEVER, Schedule, SortedNames
-from peerbus.errors import Forbidden, NotSubscribed, PeerNotFound, TooManyPeers, TopicDeleted
+from peerbus.errors import Forbidden, PeerNotFound, TooManyPeers
 from peerbus.wire.views import PeerView
 
-if TYPE_CHECKING:
-    from peerbus.broker.queue import MessageQueue
-
-LOOK_AGAIN_SECONDS = 1.0
-"""How soon a peer that waits in a pull is looked at again, at the earliest."""
+WAITING_PEER_SECONDS = 1.0
+"""The least time by which the lease of a peer is renewed because a pull of it waits."""
 DELETED_TOPICS_REMEMBERED = 1000
-"""Deleted topics a peer is still to be told of; beyond it the oldest is forgotten."""
+"""Deleted topics of a peer whose next pull answers 410; beyond it the oldest is forgotten."""
 
 
 class Peer:
     """A registered participant: its address, its lease and its subscriptions."""
 
-    __slots__ = ("_journal", "address", "deleted_topics", "lease_seconds", "peer_id", "queues", "token_hash", "waiting")
+    __slots__ = (
+        "_changes",
+        "address",
+        "deleted_topics",
+        "expired",
+        "lease_seconds",
+        "peer_id",
+        "queues",
+        "token_hash",
+        "waiting",
+    )
 
-    def __init__(self, peer_id: str, journal: ChangeListener) -> None:
-        self._journal = journal
+    def __init__(self, peer_id: str, changes: ChangeListener) -> None:
+        self._changes = changes
         self.peer_id = peer_id
         self.address: str | None = None
         self.lease_seconds: float | None = None
         self.token_hash: bytes | None = None
-        """Of the token that speaks for this peer; None for one that needs none."""
+        """Of the token that speaks for this peer; None for a peer without one."""
         self.waiting = 0
         """Pulls of this peer that wait; while there are any, it is alive."""
+        self.expired = False
+        """Whether its lease ran out and its subscriptions are being ended: no call finds it then."""
         self.queues: dict[str, MessageQueue] = {}
+        """By topic. Those of deleted topics stay until `Subscriptions` has moved them to `deleted_topics`."""
         self.deleted_topics: dict[str, None] = {}
+        """The next pull of each answers 410."""
 
     def update(
         self, address: str | UnsetType | None, lease_seconds: float | UnsetType | None, token_hash: bytes | None
     ) -> bool:
-        """Change what is named, and keep a first token; says whether it is one. Raises `Forbidden` for another."""
+        """Change the fields named, and keep a first token; returns whether it is the first.
+
+        Raises `Forbidden` for a token that is not the peer's.
+        """
         if self.token_hash and token_hash not in (None, self.token_hash):
             raise Forbidden(
                 f"Peer '{self.peer_id}' is registered with another token. Register it with that one, "
@@ -55,44 +70,37 @@ class Peer:
         if token_is_new:
             self.token_hash = token_hash
         if (self.address, self.lease_seconds, self.token_hash) != before:
-            self._journal.peer_changed(self)
+            self._changes.peer_changed(self)
         return token_is_new
 
     def topic_deleted(self, topic: str) -> None:
-        """Drop the subscription to a deleted topic, to be told of it at the next pull."""
-        del self.queues[topic]
+        """Let the next pull of `topic` answer 410."""
         self.deleted_topics[topic] = None
         if len(self.deleted_topics) > DELETED_TOPICS_REMEMBERED:
             del self.deleted_topics[next(iter(self.deleted_topics))]
-        self._journal.peer_changed(self)
+        self._changes.peer_changed(self)
 
-    def subscribed_anew(self, topic: str) -> None:
-        """Nothing is left to be told of a deleted topic of that name."""
-        if self.deleted_topics.pop(topic, self) is None:
-            self._journal.peer_changed(self)
+    def forget_deleted(self, topic: str) -> bool:
+        """Remove `topic` from the deleted topics; returns whether it was among them."""
+        if topic not in self.deleted_topics:
+            return False
+        del self.deleted_topics[topic]
+        self._changes.peer_changed(self)
+        return True
 
-    def queue(self, topic: str) -> MessageQueue:
-        """The message queue of the subscription to `topic`; raises `NotSubscribed`, `TopicDeleted`."""
-        queue = self.queues.get(topic)
-        if queue is not None:
-            return queue
-        if topic in self.deleted_topics:
-            self.subscribed_anew(topic)
-            raise TopicDeleted(
-                f"Topic '{topic}' was deleted, with the subscription of peer '{self.peer_id}' to it. "
-                "If it is created again, subscribe again."
-            )
-        raise NotSubscribed(f"Peer '{self.peer_id}' is not subscribed to topic '{topic}'. POST /subscribe first.")
+    def record(self) -> PeerRecord:
+        """The peer as it is kept on disk."""
+        return PeerRecord(self.peer_id, self.address, self.lease_seconds, list(self.deleted_topics), self.token_hash)
 
 
 class Peers:
     """All registered peers. Renewing a lease is constant time."""
 
-    __slots__ = ("_journal", "_leases", "_limit", "_names", "_peers")
+    __slots__ = ("_changes", "_leases", "_limit", "_names", "_peers")
 
-    def __init__(self, limit: int, journal: ChangeListener) -> None:
+    def __init__(self, limit: int, changes: ChangeListener) -> None:
         self._limit = limit
-        self._journal = journal
+        self._changes = changes
         self._peers: dict[str, Peer] = {}
         self._names = SortedNames()
         self._leases: Schedule[str] = Schedule()
@@ -110,21 +118,18 @@ class Peers:
     def get(self, peer_id: str) -> Peer:
         """The peer; raises `PeerNotFound`."""
         peer = self._peers.get(peer_id)
-        if peer is None:
+        if peer is None or peer.expired:
             raise _not_found(peer_id)
         return peer
 
     def check_same(self, peer: Peer) -> None:
-        """Raise `PeerNotFound` where `peer` is gone, be it that another token was registered for its id since."""
-        now = self._peers.get(peer.peer_id)
-        if now is None or now.token_hash != peer.token_hash:
+        """Raise `PeerNotFound` when `peer` is gone, or its id was registered with another token since."""
+        if self.get(peer.peer_id).token_hash != peer.token_hash:
             raise _not_found(peer.peer_id)
 
     def renewed(self, peer_id: str, now: float) -> Peer:
         """The peer, its lease renewed by this sign of life; raises `PeerNotFound`."""
-        peer = self._peers.get(peer_id)
-        if peer is None:
-            raise _not_found(peer_id)
+        peer = self.get(peer_id)
         if peer.lease_seconds is not None:
             self.renew(peer, now)
         return peer
@@ -133,14 +138,14 @@ class Peers:
         """Register a new peer; raises `TooManyPeers` and `StorageFull`."""
         if len(self._peers) >= self._limit:
             raise TooManyPeers(f"{self._limit} peers are registered, which is as many as the server takes.")
-        self._journal.check_room(0)
+        self._changes.check_room(0)
         peer = self.add(peer_id)
-        self._journal.peer_changed(peer)
+        self._changes.peer_changed(peer)
         return peer
 
     def add(self, peer_id: str) -> Peer:
         """A new peer."""
-        peer = self._peers[peer_id] = Peer(peer_id, self._journal)
+        peer = self._peers[peer_id] = Peer(peer_id, self._changes)
         self._names.add(peer_id)
         return peer
 
@@ -149,27 +154,34 @@ class Peers:
         del self._peers[peer.peer_id]
         self._names.remove(peer.peer_id)
         self._leases.discard(peer.peer_id)
-        self._journal.peer_removed(peer)
+        self._changes.peer_removed(peer)
 
     def renew(self, peer: Peer, now: float) -> None:
-        """Begin the peer's lease anew at `now`; one that it has no more ends."""
+        """Let the peer's lease begin at `now`, or end when it has none any more."""
         if peer.lease_seconds is None:
             self._leases.discard(peer.peer_id)
         else:
             self._leases.set(peer.peer_id, now + peer.lease_seconds)
 
+    def addresses(self, peer_ids: Iterable[str]) -> dict[str, str]:
+        """The addresses of those of the peers that have one."""
+        known = list(peer_ids)
+        urls = map(_address, map(self._peers.__getitem__, known))
+        return {peer_id: url for peer_id, url in zip(known, urls, strict=True) if url is not None}
+
     def next_expiry(self) -> float:
         """When the next lease runs out."""
         return self._leases.next()
 
-    def take_expired(self, now: float) -> list[Peer]:
-        """The peers whose lease has run out by `now`, still registered; one that waits in a pull is alive."""
+    def take_expired(self, now: float, limit: int) -> list[Peer]:
+        """Mark up to `limit` peers whose lease has run out by `now` as expired; a peer whose pull waits is alive."""
         expired = []
-        for peer_id in self._leases.take(now):
+        for peer_id in self._leases.take(now, limit):
             peer = self._peers[peer_id]
             if peer.waiting:
-                self._leases.set(peer_id, now + max(peer.lease_seconds or 0.0, LOOK_AGAIN_SECONDS))
+                self._leases.set(peer_id, now + max(peer.lease_seconds or 0.0, WAITING_PEER_SECONDS))
             else:
+                peer.expired = True
                 expired.append(peer)
         return expired
 
@@ -180,7 +192,11 @@ class Peers:
     def _view(self, peer: Peer, now: float) -> PeerView:
         expires_at = self._leases.time(peer.peer_id)
         expires_in = None if expires_at == NEVER else max(0.0, expires_at - now)
-        return PeerView(peer.peer_id, peer.address, peer.lease_seconds, expires_in, list(peer.queues))
+        topics = [topic for topic, queue in peer.queues.items() if not queue.topic.deleted]
+        return PeerView(peer.peer_id, peer.address, peer.lease_seconds, expires_in, topics)
+
+
+_address = attrgetter("address")
 
 
 def _not_found(peer_id: str) -> PeerNotFound:

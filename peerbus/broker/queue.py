@@ -1,16 +1,16 @@
-"""A message queue: where the subscribers of one group stand in a topic, and what they have yet to acknowledge."""
+"""A message queue: a group's position in a topic, and the messages its members have yet to acknowledge."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from peerbus.broker.in_flight import Claims, Delivery, InFlight
+from peerbus.broker.in_flight import REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.records import QueueRecord
+from peerbus.broker.topic import Topic
 from peerbus.errors import StreamReplaced
 
-if TYPE_CHECKING:
-    from peerbus.broker.topic import Topic
+EXHAUSTED_COST = 10
+"""The cost of dead-lettering an exhausted message, in units of the cost of requeueing an overdue one."""
 
 
 class QueueOptions(NamedTuple):
@@ -22,8 +22,8 @@ class QueueOptions(NamedTuple):
     dead_letter_topic: str | None = None
 
 
-class Batch(NamedTuple):
-    """What one pull took: values with their offsets and attempts, and how many messages were lost before."""
+class Taken(NamedTuple):
+    """The messages of one pull: values with their offsets and attempts, and how many were lost before."""
 
     offsets: Sequence[int]
     values: Sequence[bytes]
@@ -35,15 +35,15 @@ class MessageQueue:
     """Positions in a topic's log, never copies of messages; shared by the members of a group, often one.
 
     A message is new (from `cursor` on), then handed over to a member. With automatic acknowledgement that is
-    all. With explicit acknowledgement it stays unacknowledged until the member acknowledges it: when its
-    deadline passes, the member rejects it or leaves, it is to be handed over again, to any member, with its
-    attempt counted up; after the last attempt it is exhausted, and the broker's to bury.
+    all. With explicit acknowledgement it is in flight until the member acknowledges it: when its deadline passes, or
+    the member rejects it or leaves, it waits for redelivery to any member, with its attempt counted up. After the last
+    attempt it is exhausted, and the broker dead-letters it.
 
-    Every step costs the logarithm of the unacknowledged messages at most, whatever the backlog.
+    Every step costs at most the logarithm of the messages in flight, whatever the backlog.
     """
 
     __slots__ = (
-        "_journal",
+        "_changes",
         "_limits",
         "cursor",
         "dropped",
@@ -54,7 +54,7 @@ class MessageQueue:
         "number",
         "options",
         "position",
-        "reader",
+        "reader_token",
         "started",
         "topic",
     )
@@ -63,27 +63,27 @@ class MessageQueue:
         self.topic = topic
         self.number = number
         self.generation = number
-        """Another one, of this queue and of all, each time it was moved."""
+        """A globally unique number; changes on every seek."""
         self.options = options
         self.group = group
         self.members: dict[str, None] = {}
-        self.reader = 0
-        """Which of those that came back to follow it did so last."""
+        self.reader_token = 0
+        """Fences streams: only the last that resumed has this token."""
         self.cursor = cursor
         self.position = cursor
         """The offset before which every message is acknowledged."""
         self.started = cursor
         self.in_flight = InFlight(topic.context.totals)
         self.dropped = 0
-        """Messages given up after their last attempt, or dropped while handed over, since the last pull."""
+        """Messages given up after their last attempt, or dropped while in flight, since the last pull."""
         self._limits = topic.context.limits
-        self._journal = topic.context.journal
+        self._changes = topic.context.changes
         topic.begin_reading(cursor)
 
     @property
     def name(self) -> str:
-        """What it is called among the queues of its topic: the id of its peer, or `group` and the name of its group."""
-        return next(iter(self.members)) if self.group is None else f"group {self.group}"
+        """Its name among the queues of its topic: the id of its peer, or `group` and the name of its group."""
+        return next(iter(self.members)) if self.group is None else group_queue(self.group)
 
     @property
     def missed(self) -> int:
@@ -92,15 +92,15 @@ class MessageQueue:
 
     @property
     def unread(self) -> int:
-        """Messages that nobody has acknowledged and that are still there."""
-        new = self.topic.end - max(self.cursor, self.topic.start)
-        gone = self.in_flight.count_before(self.topic.start)
-        return new + len(self.in_flight.deliveries) - gone
+        """Retained messages that are not acknowledged."""
+        start = self.topic.start
+        gone = self.in_flight.count_before(start) if self.position < start else 0
+        return self.topic.end - max(self.cursor, start) + len(self.in_flight) - gone
 
     @property
     def remaining(self) -> int:
-        """Messages to hand over now, new or again."""
-        return self._new + len(self.in_flight.again)
+        """Messages that can be handed over now, new or for redelivery."""
+        return self._new + len(self.in_flight.redelivery)
 
     @property
     def earlier(self) -> int:
@@ -111,31 +111,56 @@ class MessageQueue:
     def ready(self) -> bool:
         """Whether a pull has anything to answer with."""
         new = self._room > 0 and self.topic.committed > self.cursor
-        return new or bool(self.in_flight.again or self.dropped)
+        return new or bool(self.in_flight.redelivery or self.dropped)
 
-    def take_back(self, now: float, limit: int) -> list[tuple[int, Delivery]]:
-        """Take back up to `limit` messages overdue by `now`; returns those that are exhausted, to be buried now."""
-        exhausted = []
-        for offset, delivery in self.in_flight.take_overdue(now, limit):
-            if offset < self.topic.start:
-                self.drop(offset)
-            elif self.options.max_attempts is not None and delivery.attempt >= self.options.max_attempts:
-                exhausted.append((offset, delivery))
-            else:
-                self.in_flight.come_back(offset)
-                self._journal.deliveries_changed(self, [offset])
-        return exhausted
+    def record(self) -> QueueRecord:
+        """The queue as it is kept on disk."""
+        return QueueRecord(
+            self.number,
+            self.topic.number,
+            self.group,
+            *self.options,
+            self.cursor,
+            self.started,
+            self.dropped,
+            list(self.members),
+        )
 
-    def pull(self, member: str, count: int, now: float) -> Batch:
-        """Hand over up to `count` messages within the limits of a pull, those to be handed over again first.
+    def deliveries(self, offsets: Iterable[int]) -> list[Delivery | None]:
+        """The delivery of each offset, None for a message that is not in flight."""
+        return list(map(self.in_flight.get, offsets))
 
-        There are no new ones while as many as allowed are unacknowledged.
+    def requeue_overdue(self, now: float, limit: int) -> tuple[int, list[tuple[int, Delivery]]]:
+        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`.
+
+        Returns the cost, and the messages that are exhausted: the caller drops, discards or postpones each.
+        """
+        cost = 0
+        exhausted: list[tuple[int, Delivery]] = []
+        while cost < limit and (delivery := self.in_flight.first_overdue(now)):
+            is_last = self.options.max_attempts is not None and delivery.attempt >= self.options.max_attempts
+            each = EXHAUSTED_COST if is_last else 1
+            requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
+            cost += each * len(offsets)
+            self._changes.deliveries_changed(self, offsets)
+            if is_last or min(offsets) < self.topic.start:
+                for offset in offsets:
+                    if offset < self.topic.start:
+                        self.drop(offset)
+                    elif is_last:
+                        exhausted.append((offset, requeued))
+        return cost, exhausted
+
+    def pull(self, member: str, count: int, now: float) -> Taken:
+        """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.
+
+        There are no new ones while as many as allowed are in flight.
         """
         count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
         offsets: list[int] = []
         values: list[bytes] = []
-        if self.in_flight.again:
-            offsets, values = self._take_again(count, room)
+        if self.in_flight.redelivery:
+            offsets, values = self._take_redeliveries(count, room)
             room -= sum(map(len, values))
         missed, self.dropped = self.missed, 0
         self.cursor = max(self.cursor, self.topic.start)
@@ -147,67 +172,71 @@ class MessageQueue:
             self.cursor += len(new)
         attempts = self._hand_over(offsets, member, now)
         if values or missed:
-            self._journal.queue_changed(self)
+            self._changes.queue_changed(self)
         self._moved()
-        return Batch(offsets, values, attempts, missed)
+        return Taken(offsets, values, attempts, missed)
+
+    def in_hand(self, member: str, up_to: int, size: int) -> Iterator[list[Claim]]:
+        """Claims on all that `member` has now up to the offset `up_to`, `size` at a time."""
+        return self.in_flight.claims_of(member, up_to, size)
 
     def acknowledge(self, member: str, claims: Claims) -> tuple[int, list[int]]:
-        """Forget the messages claimed by the member that has them; returns how many, and the stale offsets."""
+        """Forget the messages validly claimed by `member`; returns how many, and the stale offsets."""
         valid, stale = self.in_flight.check(member, claims)
         for offset in valid:
             self.in_flight.forget(offset)
-        self._journal.deliveries_changed(self, valid)
+        self._changes.deliveries_changed(self, valid)
         self._moved()
         return len(valid), stale
 
     def reject(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
-        """Let the messages claimed by the member that has them come back at `due`, unless acknowledged before.
+        """Let the messages validly claimed by `member` be redelivered at `due`, unless acknowledged before.
 
         Returns how many, and the stale offsets.
         """
         valid, stale = self.in_flight.check(member, claims)
-        self.in_flight.come_back_at(valid, due, "rejected")
-        self._journal.deliveries_changed(self, valid)
+        self.in_flight.postpone(valid, due, REJECTED)
+        self._changes.deliveries_changed(self, valid)
         return len(valid), stale
 
     def discard(self, offset: int) -> None:
-        """Forget a message that was handed over: acknowledged, or buried."""
+        """Forget a message in flight: it is acknowledged, or dead-lettered."""
         self.in_flight.forget(offset)
-        self._journal.deliveries_changed(self, [offset])
+        self._changes.deliveries_changed(self, [offset])
         self._moved()
 
     def drop(self, offset: int) -> None:
-        """Forget a message that was handed over in vain, and count it as missed."""
+        """Forget a message in flight, and count it as missed."""
         self.discard(offset)
         self.dropped += 1
-        self._journal.queue_changed(self)
+        self._changes.queue_changed(self)
 
-    def postpone(self, offset: int, due: float) -> None:
-        """Look at an exhausted message again at `due`."""
-        self.in_flight.postpone(offset, due)
-        self._journal.deliveries_changed(self, [offset])
+    def postpone(self, offset: int, delivery: Delivery, due: float) -> None:
+        """Let an exhausted message be overdue again at `due`."""
+        self.in_flight.postpone([offset], due, delivery.problem)
+        self._changes.deliveries_changed(self, [offset])
 
     def seek(self, cursor: int) -> None:
-        """Go on from `cursor`, forwards or back, and forget what was handed over. What is freed counts as missed."""
+        """Go on from `cursor`, forwards or back; nothing is in flight then. Freed messages count as missed."""
         self.cursor = self.started = cursor
-        self.generation = self._journal.new_number()
-        self._journal.deliveries_changed(self, self.in_flight.deliveries)
+        self.generation = self.topic.context.numbers.next()
+        self._changes.deliveries_changed(self, self.in_flight.offsets())
         self.in_flight.forget_all()
         self._moved()
 
-    def check_reader(self, reader: int | None) -> None:
-        """Raise `StreamReplaced` for a reader that is not the last who came back."""
-        if reader not in (None, self.reader):
+    def check_reader(self, token: int | None) -> None:
+        """Raise `StreamReplaced` for the token of a stream, when another one resumed after it."""
+        if token not in (None, self.reader_token):
             raise StreamReplaced("The reader of this stream came back, and follows the topic by another one.")
 
     def go_back(self, offset: int) -> None:
-        """Hand over again from `offset` on, of a queue that acknowledges by pulling. What is freed counts as missed."""
+        """Hand over again from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
         self.started = min(self.started, offset)
-        self.generation = self._journal.new_number()
+        self.generation = self.topic.context.numbers.next()
         self._set_back(offset)
 
     def return_last(self, offsets: Sequence[int]) -> bool:
-        """Hand over again the messages pulled last, if those are `offsets`; says whether they are."""
+        """Hand over again the messages pulled last, if they are `offsets`; returns whether they are."""
         first = offsets[0]
         behind = self.cursor - first
         if first < self.started or len(offsets) != behind or any(map(ne, offsets, range(first, self.cursor))):
@@ -216,21 +245,22 @@ class MessageQueue:
         return True
 
     def give_back(self, offsets: Sequence[int], missed: int) -> None:
-        """The last that were pulled did not arrive, and a count of missed ones; where others pulled since, more are."""
+        """Take back a pull that did not arrive, with automatic acknowledgement.
+
+        Its messages are handed over again, or count as missed when others were pulled since; so do its `missed` ones.
+        """
         returned = not offsets or self.return_last(offsets)
         self.dropped += missed if returned else missed + len(offsets)
-        self._journal.queue_changed(self)
+        self._changes.queue_changed(self)
 
-    def leave(self, member: str, now: float) -> None:
-        """A member leaves; what it has not acknowledged is overdue `now`. The last one closes the queue."""
+    def leave(self, member: str) -> None:
+        """End a membership: what the member has in flight is overdue now. The last one closes the queue."""
         del self.members[member]
-        if not self.members:
+        if self.members:
+            self.in_flight.depart(member)
+        else:
             self.in_flight.forget_all()
             self.topic.end_reading(self.position)
-            return
-        had = self.in_flight.of(member, up_to=self.cursor)
-        self.in_flight.come_back_at(had, now, "its peer left")
-        self._journal.deliveries_changed(self, had)
 
     @property
     def _new(self) -> int:
@@ -238,16 +268,16 @@ class MessageQueue:
 
     @property
     def _room(self) -> int:
-        return self._limits.max_unacknowledged - len(self.in_flight.deliveries)
+        return self._limits.max_unacknowledged - len(self.in_flight)
 
-    def _take_again(self, count: int, max_bytes: int) -> tuple[list[int], list[bytes]]:
+    def _take_redeliveries(self, count: int, max_bytes: int) -> tuple[list[int], list[bytes]]:
         offsets: list[int] = []
         values: list[bytes] = []
-        while self.in_flight.again and len(offsets) < count and max_bytes > 0:
-            offset = self.in_flight.take_again()
+        while self.in_flight.redelivery and len(offsets) < count and max_bytes > 0:
+            offset = self.in_flight.take_redelivery()
             if offset < self.topic.start:
                 self.in_flight.forget(offset)
-                self._journal.deliveries_changed(self, [offset])
+                self._changes.deliveries_changed(self, [offset])
                 self.dropped += 1
                 continue
             (value,) = self.topic.read(offset, 1, max_bytes)
@@ -257,27 +287,32 @@ class MessageQueue:
         return offsets, values
 
     def _hand_over(self, offsets: Sequence[int], member: str, now: float) -> list[int]:
-        """The attempt that each message is; none are counted where no message is, or was, to be acknowledged."""
-        if not (self.options.explicit or self.in_flight.deliveries):
+        """Count the attempt of each message; none where no message is, or was, to be acknowledged."""
+        if not (self.options.explicit or self.in_flight):
             return []
         deadline = now + self.options.ack_deadline if self.options.explicit else None
-        attempts = [self.in_flight.hand_over(offset, member, deadline) for offset in offsets]
-        self._journal.deliveries_changed(self, offsets)
+        attempts = self.in_flight.hand_over(offsets, member, deadline)
+        self._changes.deliveries_changed(self, offsets)
         return attempts
 
     def _set_back(self, cursor: int) -> None:
-        """All from `cursor` on are new again, those too that were unacknowledged."""
-        new_again = [offset for offset in self.in_flight.deliveries if offset >= cursor]
+        """Let all messages from `cursor` on be new again, also those in flight."""
+        new_again = self.in_flight.since(cursor)
         for offset in new_again:
             self.in_flight.forget(offset)
-        self._journal.deliveries_changed(self, new_again)
+        self._changes.deliveries_changed(self, new_again)
         self.cursor = cursor
-        self._journal.queue_changed(self)
+        self._changes.queue_changed(self)
         self._moved()
 
     def _moved(self) -> None:
-        """See where the position is now, and tell the topic, which frees what comes before all positions."""
-        position = next(iter(self.in_flight.deliveries), self.cursor)
+        """Update the position, so that the topic frees the messages before all positions."""
+        position = self.in_flight.first(min(self.position, self.cursor), self.cursor)
         if position != self.position:
-            self.topic.go_on_reading(self.position, position)
+            self.topic.move_reading(self.position, position)
             self.position = position
+
+
+def group_queue(group: str) -> str:
+    """The name of a group's queue. No peer has such an id: ids have no spaces."""
+    return f"group {group}"

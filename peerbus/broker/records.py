@@ -1,7 +1,7 @@
-"""What the broker's state is made of, as plain records: what is written of it, and what is loaded.
+"""The broker's state as plain records, for a journal to write and load.
 
-Topics and queues are known by numbers that are never given again: a topic deleted and created anew is another
-number. Times are seconds of the wall clock, offsets those of a topic's log.
+Topics and queues have numbers that are never given again: a topic deleted and created anew has another number. Times
+are seconds of the wall clock, offsets those of a topic's log.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,14 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+DELETED: Literal["deleted"] = "deleted"
+"""The overflow of a deleted topic whose subscribers have yet to lose their subscriptions."""
+
 
 class PeerRecord(Struct, frozen=True, gc=False):
-    """A registered peer; `deleted_topics` are those it was subscribed to and is still to be told of.
+    """A registered peer; its next pull of each of `deleted_topics`, which it was subscribed to, answers 410.
 
-    Of its token only the hash is kept.
+    Only the hash of its token is kept.
     """
 
     peer_id: str
@@ -24,12 +27,16 @@ class PeerRecord(Struct, frozen=True, gc=False):
 
 
 class TopicRecord(Struct, frozen=True, gc=False):
-    """A topic, whose messages from `start` up to `end` are retained, and message ids from serial `first_id` on."""
+    """A topic that retains the messages from `start` up to `end`, and message ids from serial `first_id` on.
+
+    A topic whose `overflow` is `DELETED` exists no more. Its record and those of its queues stand until every member
+    of a queue has the topic's name among its `deleted_topics`.
+    """
 
     number: int
     name: str
     max_messages: int
-    overflow: Literal["reject", "drop_oldest"]
+    overflow: Literal["reject", "drop_oldest", "deleted"]
     max_age: float | None
     start: int
     end: int
@@ -55,7 +62,10 @@ class QueueRecord(Struct, frozen=True, gc=False):
 
 
 class DeliveryRecord(Struct, frozen=True, gc=False):
-    """A message handed over and not acknowledged; `due` is None where it is to be handed over again now."""
+    """A message in flight, whose deadline is `due`; None when it waits for redelivery.
+
+    When `member` is no longer a member of the queue, the message waits for redelivery, whatever `due` says.
+    """
 
     queue: int
     offset: int
@@ -66,7 +76,7 @@ class DeliveryRecord(Struct, frozen=True, gc=False):
 
 
 class Segment(Struct, frozen=True, gc=False):
-    """Consecutive messages of a topic that were published at one time, from `offset` on."""
+    """Consecutive messages of a topic, from `offset` on, that were published together."""
 
     topic: int
     offset: int
@@ -86,10 +96,10 @@ class MessageIdRecord(Struct, frozen=True, gc=False):
 
 
 class Changes(Struct):
-    """What one transaction writes: records as they now stand, None for what is gone, and what is new.
+    """The content of one transaction: changed records (None for a deleted one), new segments and message ids.
 
     A topic's record frees its segments that end at or before `start`, and its message ids before `first_id`.
-    A topic gone takes its segments and message ids along, a queue gone its deliveries.
+    Deleting a topic deletes its segments and message ids; deleting a queue deletes its deliveries.
     """
 
     peers: dict[str, PeerRecord | None] = field(default_factory=dict)
@@ -98,7 +108,7 @@ class Changes(Struct):
     deliveries: dict[tuple[int, int], DeliveryRecord | None] = field(default_factory=dict)
     """By the number of the queue and the offset."""
     segments: list[Segment] = field(default_factory=list)
-    """Those of a topic in the order of their offsets, without gaps."""
+    """Those of each topic are in the order of their offsets, without gaps."""
     message_ids: list[MessageIdRecord] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -106,9 +116,9 @@ class Changes(Struct):
 
 
 class Contents(Struct):
-    """All that is kept, as loaded.
+    """Everything kept, as loaded.
 
-    The segments of each topic are in the order of their offsets, and together just what it retains.
+    The segments of each topic are in the order of their offsets, and hold exactly the messages it retains.
     """
 
     epoch: str

@@ -1,4 +1,4 @@
-"""What the broker's calls answer: plain values, detached from its state."""
+"""The answers of the broker's calls: plain values, detached from its state."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Registered(Struct):
-    """`created` is false when the peer was registered already; `token_is_new` says that it has a token from now on."""
+    """`created` is false when the peer was registered already; `token_is_new`: it has a token from now on."""
 
     created: bool
     epoch: str
@@ -14,7 +14,7 @@ class Registered(Struct):
 
 
 class Published(Struct):
-    """`offset` is that of the first message; `duplicate` says that it was published before, by its message id."""
+    """`offset` is that of the first message; `duplicate`: its message id was published before."""
 
     offset: int
     count: int
@@ -30,13 +30,12 @@ class Subscribed(Struct):
 
 
 class Pulled(Struct):
-    """What one pull took.
+    """The messages of one pull.
 
-    `attempts` is None where messages are acknowledged by being pulled. `next_offset` is the offset of the next
-    new message, and before `position` every message is acknowledged. `missed` messages were lost before this
-    peer pulled them, `remaining` wait to be pulled after these, `unacknowledged` are handed over, and `earlier`
-    are retained from before the subscription, if nothing was published since. What did not arrive is given back
-    by the `generation` of the message queue. `closing`: the broker ends.
+    `attempts` is None with automatic acknowledgement. `next_offset` is the offset of the next new message; every
+    message before `position` is acknowledged. `missed` messages were lost before this pull, `remaining` can be pulled
+    after it, `unacknowledged` are in flight, and `earlier` are retained from before the subscription, if nothing was
+    published since. `generation` is that of the message queue, for `Broker.give_back`. `closing`: the broker ends.
     """
 
     offsets: Sequence[int]
@@ -53,10 +52,9 @@ class Pulled(Struct):
 
 
 class Settled(Struct):
-    """How many messages were acknowledged or rejected, and the offsets that were not the peer's to settle (any more).
+    """How many messages were acknowledged or rejected, and the offsets of stale claims.
 
-    Before `position` every message is acknowledged. `explicit` is whether the subscription acknowledges
-    explicitly at all.
+    Every message before `position` is acknowledged. `explicit`: whether the subscription acknowledges explicitly.
     """
 
     count: int
@@ -66,14 +64,32 @@ class Settled(Struct):
 
 
 class Deleted(Struct):
-    """`addresses` are those of the subscribed peers; `discarded` counts messages that one of them had not pulled."""
+    """The addresses of the subscribers that have one, and how many messages a subscriber had yet to acknowledge."""
 
     addresses: dict[str, str]
     discarded: int
 
 
+class Ended(Struct):
+    """Messages discarded with the subscriptions that ended, and how many subscriptions are left."""
+
+    discarded: int
+    left: int
+
+
+class DueResult(Struct):
+    """The result of one slice of due work.
+
+    `expired` has the peers removed because their lease ran out, each with the messages discarded. In `next_in` seconds
+    the next slice is due: 0.0 when there is more to do now, infinity when nothing is due.
+    """
+
+    expired: dict[str, int]
+    next_in: float
+
+
 class Peeked(Struct):
-    """The last messages of a topic, from the offset `first` on; of those retained, `start` is the first."""
+    """The last messages of a topic, from the offset `first` on; `start` is the first offset retained."""
 
     first: int
     values: Sequence[bytes]

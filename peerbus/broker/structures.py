@@ -1,4 +1,4 @@
-"""Things that fall due."""
+"""Data structures: keys by due time, names in order, the lowest of many positions."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
@@ -7,26 +7,28 @@ from itertools import count
 from typing import Generic, TypeVar
 
 NEVER = float("inf")
+NOW = float("-inf")
+"""The due time of work that is due already."""
 STALE_ENTRIES = 64
-"""Entries that no longer count, beyond one a key, before they are swept out."""
+"""Heap entries that are out of date, beyond one a key, before they are removed."""
 
 Key = TypeVar("Key")
 
 
 class Schedule(Generic[Key]):
-    """Keys by the time they fall due, the ones with the same time in the order in which it was set.
+    """Keys by due time, those with the same time in the order in which it was set.
 
-    Setting a later time and discarding are constant time: the heap still has the old time, and is corrected
-    when that is the first. Setting an earlier time, and taking a key, cost the logarithm of their number.
+    Setting a later time and discarding are constant time: the heap keeps the old entry and corrects it when it comes
+    first. Setting an earlier time, and taking a key, cost the logarithm of the number of keys.
     """
 
     __slots__ = ("_entries", "_heap", "_order", "_times")
 
     def __init__(self) -> None:
         self._times: dict[Key, tuple[float, int]] = {}
-        """When each key falls due, and its place among those of the same time."""
+        """The due time of each key, and its place among those of the same time."""
         self._entries: dict[Key, tuple[float, int]] = {}
-        """What the heap has for it: the same, or earlier."""
+        """The entry that the heap has for each key: the same, or earlier."""
         self._heap: list[tuple[float, int, Key]] = []
         self._order = count()
 
@@ -34,7 +36,7 @@ class Schedule(Generic[Key]):
         return len(self._times)
 
     def set(self, key: Key, time: float) -> None:
-        """Let `key` fall due at `time`, and no longer at another; at `NEVER`, not at all."""
+        """Let `key` fall due at `time` instead of any other; `NEVER` discards it."""
         if time == NEVER:
             self.discard(key)
             return
@@ -46,15 +48,15 @@ class Schedule(Generic[Key]):
                 self._rebuild()
 
     def discard(self, key: Key) -> None:
-        """Let `key` not fall due at all."""
+        """Remove `key`, if it is set."""
         self._times.pop(key, None)
 
     def time(self, key: Key) -> float:
-        """When `key` falls due, or `NEVER`."""
+        """The due time of `key`, or `NEVER`."""
         return self._times[key][0] if key in self._times else NEVER
 
     def next(self) -> float:
-        """When the first key falls due; `NEVER` when nothing is set."""
+        """The due time of the first key, or `NEVER`."""
         while self._heap:
             time, order, key = self._heap[0]
             if self._times.get(key) == (time, order):
@@ -64,7 +66,7 @@ class Schedule(Generic[Key]):
 
     @property
     def entries(self) -> int:
-        """Places taken up, by what is set and by what no longer counts."""
+        """Entries of the heap, those out of date among them."""
         return len(self._heap)
 
     def take(self, now: float, limit: int | None = None) -> list[Key]:
@@ -78,7 +80,7 @@ class Schedule(Generic[Key]):
         return due
 
     def _correct(self) -> None:
-        """Take out the first entry, whose key is not due then, and put in the time it is due."""
+        """Replace the first entry, which is out of date, by one with the time its key is due."""
         time, order, key = heappop(self._heap)
         if self._entries.get(key) == (time, order):
             del self._entries[key]
@@ -96,9 +98,9 @@ class Schedule(Generic[Key]):
 
 
 class SortedNames:
-    """Keeps names in their order, so that a page of them costs what it shows, however many there are.
+    """Names in order: a page costs the same however many names there are.
 
-    Adding and removing one moves others in memory, a few microseconds at a hundred thousand.
+    Adding and removing a name moves others in memory, a few microseconds at a hundred thousand.
     """
 
     __slots__ = ("_names",)
@@ -107,11 +109,11 @@ class SortedNames:
         self._names: list[str] = []
 
     def add(self, name: str) -> None:
-        """A name that is new."""
+        """Add a name that is not among them."""
         insort(self._names, name)
 
     def remove(self, name: str) -> None:
-        """A name that is gone."""
+        """Remove a name."""
         del self._names[bisect_left(self._names, name)]
 
     def page(self, limit: int, after: str) -> Iterable[str]:
@@ -121,12 +123,11 @@ class SortedNames:
 
 
 class LowWaterMark:
-    """Knows the lowest position of all readers of a log, to tell what none of them needs.
+    """The lowest position of all readers of a log; the messages before it are needed by none.
 
-    Adding, removing and moving a reader are constant time. Finding the lowest again after it moved on
-    costs at most the distance it moved, so it is amortised constant time a message however many readers
-    there are: it looks for the next occupied position upwards, and where the positions are fewer than
-    the distance, at each of those instead.
+    Adding, removing and moving a reader are constant time. Finding the next lowest position costs at most the distance
+    to it: the search goes upwards, or through all positions where they are fewer than that distance. So it is
+    amortised constant time a message, however many readers there are.
     """
 
     __slots__ = ("_readers", "lowest")

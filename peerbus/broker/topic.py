@@ -1,4 +1,4 @@
-"""A named log of messages and the message queues that read it."""
+"""A named log of messages, as the message queues read it."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from peerbus.broker.context import Context
 from peerbus.broker.dedup import DedupWindow
 from peerbus.broker.log import Log
-from peerbus.broker.queue import MessageQueue
+from peerbus.broker.records import DELETED, TopicRecord
 from peerbus.broker.structures import NEVER, LowWaterMark
 from peerbus.errors import TooLarge, TopicFull
 from peerbus.wire.views import TopicView
@@ -27,69 +27,70 @@ class TopicOptions(NamedTuple):
 
 
 class Topic(Log):
-    """An append-only log, shared by all its message queues, which hold positions in it.
+    """An append-only log shared by message queues, which hold positions in it.
 
-    Publishing costs the same for any number of queues: it touches none of them. With a hundred thousand topics, what
-    it costs is the memory it touches, which is in no cache: the topic, its list of values and little else.
+    It knows the positions, not the queues: publishing costs the same for any number of them. With a hundred thousand
+    topics, the cost of a publish is the memory it touches, which is in no cache: the topic, its list of values and
+    little else.
     """
 
     __slots__ = (
         "_ages",
+        "_changes",
+        "_commits_at_once",
         "_has_history",
         "_history",
-        "_journal",
         "_max_messages",
         "_memory",
-        "_readers",
+        "_on_readable",
+        "_positions",
         "_slowest",
-        "_waiting",
         "committed",
         "context",
         "creator",
         "dead_lettered",
+        "deleted",
         "dropped",
         "expires",
-        "groups",
         "message_ids",
         "name",
         "number",
         "options",
         "redelivered",
         "refused",
-        "subscribers",
     )
 
     def __init__(self, name: str, options: TopicOptions, context: Context, number: int) -> None:
         super().__init__()
         self.name = name
         self.creator: str | None = None
-        """The peer that created it, if any did."""
+        """The peer that created it, if one did."""
         self.number = number
         self.context = context
         self.options = options
         self.committed = 0
         """The offset before which messages may be delivered."""
-        self.subscribers: dict[str, MessageQueue] = {}
-        """The message queue of each subscribed peer; the members of a group have the same."""
-        self.groups: dict[str, MessageQueue] = {}
+        self.deleted = False
+        """A deleted topic lives on until its subscribers have lost their subscriptions, for a moment."""
         self.message_ids = DedupWindow(context.limits.message_ids, context.limits.message_id_seconds, context.memory)
         self.dropped = 0
-        """Messages dropped by overflow or age that some queue had yet to have acknowledged."""
+        """Messages dropped by overflow or age while a queue had yet to have them acknowledged."""
         self._max_messages = options.max_messages
-        self._readers = LowWaterMark()
+        self._positions = LowWaterMark()
         self._slowest: int | None = None
         """The lowest position of all message queues."""
         self.redelivered = self.dead_lettered = self.refused = 0
-        """Since the server started: messages handed over again or moved by its queues, and publishes without room."""
+        """Since the server started: messages redelivered or dead-lettered by its queues, and publishes without room."""
         self._memory = context.memory
-        self._journal = context.journal
+        self._changes = context.changes
+        self._commits_at_once = context.changes.commits_at_once
+        self._on_readable = context.on_readable
         self._history = min(context.limits.history, options.max_messages)
         self._has_history = False
         self._ages: deque[tuple[int, float]] | None = None if options.max_age is None else deque()
-        """Where each publish ended, and when it was, where ages are limited."""
+        """The end and the time of each publish, where ages are limited."""
         self.expires = options.max_age is not None
         """Whether time alone changes it: messages grow too old, or message ids are forgotten."""
-        self._waiting = context.waiting
 
     @property
     def unread(self) -> int:
@@ -106,59 +107,61 @@ class Topic(Log):
             excess = self.end + len(values) - max(self._slowest, self.start) - self._max_messages
         if excess > 0 and self.options.overflow == "reject":
             raise self._overflow(len(values))
-        self._journal.check_room(size)
+        self._changes.check_room(size)
         self._memory.reserve(size)
-        offset = self.extend(values, size)
+        offset = self.extend(values)
         if self._ages is not None:
             self._ages.append((self.end, now))
         if excess > 0:
             self._drop(self.end - self._max_messages)
         if excess > 0 or self._slowest is None:
             self.free_pulled()
-        self._journal.appended(self, values, size, now)
+        self._changes.appended(self, offset, values, size, now)
+        if self._commits_at_once:
+            self.commit(self.end)
         return offset
 
     def begin_reading(self, position: int) -> None:
         """A message queue reads from `position` on."""
-        self._readers.add(position)
+        self._positions.add(position)
         self._reading_changed()
 
-    def go_on_reading(self, position: int, to: int) -> None:
-        """A message queue goes from `position` to `to`, in either direction."""
-        self._readers.move(position, to)
+    def move_reading(self, position: int, to: int) -> None:
+        """A message queue moves from `position` to `to`, in either direction."""
+        self._positions.move(position, to)
         self._reading_changed()
 
     def end_reading(self, position: int) -> None:
         """The message queue at `position` is closed."""
-        self._readers.remove(position)
+        self._positions.remove(position)
         self._reading_changed()
 
-    def restore(self, values: Sequence[bytes], size: int, published_at: float) -> None:
-        """Add what was appended in an earlier life."""
-        self.extend(values, size)
+    def restore(self, values: Sequence[bytes], published_at: float) -> None:
+        """Add messages that were appended before a restart."""
+        self.extend(values)
         if self._ages is not None:
             self._ages.append((self.end, published_at))
 
     def restore_id(self, message_id: str, offset: int, count: int, seen_at: float) -> None:
-        """Remember what was published in an earlier life."""
+        """Remember a message id that was seen before a restart."""
         self.expires = True
         self.message_ids.add(message_id, offset, count, seen_at)
 
     def commit(self, end: int) -> None:
         """Let the messages before `end` be delivered."""
         self.committed = end
-        self._waiting.stir(self)
+        self._on_readable(self)
 
     def remember(self, message_id: str, offset: int, count: int, now: float) -> None:
         """Remember that `count` messages from `offset` on were published with `message_id`."""
         self.expires = True
         serial = self.message_ids.add(message_id, offset, count, now)
-        self._journal.message_id_added(self, serial, message_id, offset, count, now)
+        self._changes.message_id_added(self, serial, message_id, offset, count, now)
 
     def expire(self, now: float) -> None:
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
         if self.message_ids.expire(now):
-            self._journal.topic_changed(self)
+            self._changes.topic_changed(self)
         self.expires = self._ages is not None or bool(self.message_ids)
         start = 0
         while self._ages and self._next_age() <= now:
@@ -166,14 +169,14 @@ class Topic(Log):
         if start > self.start:
             self._drop(start)
             self.free_pulled()
-            self._waiting.stir(self)
+            self._on_readable(self)
 
     def next_expiry(self) -> float:
         """When the next message grows too old, or the next message id is forgotten."""
         return min(self._next_age(), self.message_ids.next_expiry())
 
     def position(self, start: From) -> int:
-        """The offset that `start` means now; one that is not given yet means the next message."""
+        """The offset that `start` means now; an offset beyond the end means the next message."""
         if start == "latest":
             return self.end
         if start == "earliest":
@@ -188,8 +191,8 @@ class Topic(Log):
         values = self.read_back(self.committed, count, max_bytes)
         return self.committed - len(values), values
 
-    def view(self) -> TopicView:
-        """The topic as it stands."""
+    def view(self, subscribers: int) -> TopicView:
+        """The topic as it stands, with the number of its subscribers."""
         return TopicView(
             topic=self.name,
             max_messages=self.options.max_messages,
@@ -199,17 +202,44 @@ class Topic(Log):
             next_offset=self.end,
             unread=self.unread,
             dropped=self.dropped,
-            subscribers=len(self.subscribers),
+            subscribers=subscribers,
             redelivered=self.redelivered,
             dead_lettered=self.dead_lettered,
             refused=self.refused,
         )
 
+    def record(self) -> TopicRecord:
+        """The topic as it is kept on disk."""
+        return TopicRecord(
+            self.number,
+            self.name,
+            self.options.max_messages,
+            DELETED if self.deleted else self.options.overflow,
+            self.options.max_age,
+            self.start,
+            self.end,
+            self.dropped,
+            self.message_ids.first,
+            self.creator,
+        )
+
+    def delete(self) -> None:
+        """Free all messages; the values and message ids are let go of in slices by `release`."""
+        self.deleted = True
+        self.expires = False
+        self._has_history = False
+        self._memory.keep_history(self, False)
+        self._changes.topic_changed(self)
+        self._free(self.end)
+        self.release(self._memory.released_at_once)
+        if self.unreleased or self.message_ids or self._ages:
+            self._memory.release_later(self)
+
     def free_pulled(self) -> None:
         """Free what every queue has pulled, but for the history."""
         pulled = self._pulled()
         if pulled - self._history > self.start:
-            self._memory.free(self, pulled - self._history)
+            self._free(pulled - self._history)
         if (pulled > self.start) != self._has_history:
             self._has_history = not self._has_history
             self._memory.keep_history(self, self._has_history)
@@ -217,16 +247,31 @@ class Topic(Log):
     def give_up_history(self) -> None:
         """Free what every queue has pulled."""
         self._has_history = False
-        self._memory.free(self, self._pulled())
+        self._free(self._pulled())
 
-    def free(self, start: int) -> int:
-        """Free what comes before `start`, and return the bytes given back."""
-        self._journal.topic_changed(self)
-        return super().free(start)
+    def release(self, limit: int) -> int:
+        """Let go of up to `limit` freed values, then message ids of a deleted topic; returns how many there were."""
+        released = min(limit, self.unreleased)
+        self._memory.give_back(self.release_values(released))
+        if self.deleted and released < limit:
+            released += self.message_ids.forget(limit - released)
+            while self._ages and released < limit:
+                self._ages.popleft()
+                released += 1
+        return released
+
+    def _free(self, start: int) -> None:
+        """Free what comes before `start`; more than a slice of values is let go of later."""
+        if not self.free(start):
+            return
+        self._changes.topic_changed(self)
+        self._memory.give_back(self.release_values(self._memory.released_at_once))
+        if self._released != self.start:
+            self._memory.release_later(self)
 
     def _reading_changed(self) -> None:
-        if self._readers.lowest != self._slowest:
-            self._slowest = self._readers.lowest
+        if self._positions.lowest != self._slowest:
+            self._slowest = self._positions.lowest
             self.free_pulled()
 
     def _next_age(self) -> float:
@@ -242,7 +287,7 @@ class Topic(Log):
 
     def _drop(self, start: int) -> None:
         self.dropped += max(0, start - self._unread_from())
-        self._memory.free(self, start)
+        self._free(start)
 
     def _overflow(self, count: int) -> TopicFull | TooLarge:
         limit = self._max_messages

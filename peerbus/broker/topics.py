@@ -6,7 +6,6 @@ from peerbus.broker.context import Context
 from peerbus.broker.structures import SortedNames
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
-from peerbus.wire.views import TopicView
 
 
 class Topics:
@@ -55,7 +54,7 @@ class Topics:
         max_age: float | None = None,
         creator: str | None = None,
     ) -> bool:
-        """Create a topic, or compare the options named with those it has; say whether it is new.
+        """Create a topic, or compare the options named with those it has; returns whether it is new.
 
         Raises `TopicExists`, `TooManyTopics`, `StorageFull`, and `BadRequest` for an option beyond the server's limit.
         """
@@ -74,11 +73,11 @@ class Topics:
             return False
         if len(self._topics) >= self._limits.max_topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
-        self._context.journal.check_room(0)
+        self._context.changes.check_room(0)
         options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
-        topic = self.add(name, options, self._context.journal.new_number())
+        topic = self.add(name, options, self._context.numbers.next())
         topic.creator = creator
-        self._context.journal.topic_changed(topic)
+        self._context.changes.topic_changed(topic)
         return True
 
     def add(self, name: str, options: TopicOptions, number: int) -> Topic:
@@ -87,23 +86,23 @@ class Topics:
         self._names.add(name)
         return topic
 
-    def numbered(self, number: int) -> Topic:
-        """The topic of a number; raises `KeyError`."""
-        return self._by_number[number]
+    def restore_deleted(self, name: str, options: TopicOptions, number: int) -> Topic:
+        """A topic that was deleted before a restart, while some subscriptions to it had yet to be ended."""
+        topic = Topic(name, options, self._context, number)
+        topic.deleted = True
+        return topic
 
     def commit(self, ends: Mapping[int, int]) -> None:
-        """Let messages be delivered, before the end given for each topic's number; a topic gone has none."""
+        """Let the messages before each end be delivered; `ends` has it by the topic's number, also for deleted ones."""
         for number in ends.keys() & self._by_number.keys():
             self._by_number[number].commit(ends[number])
 
-    def remove(self, topic: Topic) -> list[bytes | None]:
-        """Forget a topic; returns its messages, for the caller to let go of."""
+    def remove(self, topic: Topic) -> None:
+        """Delete a topic: its name is free at once."""
         del self._topics[topic.name], self._by_number[topic.number]
         self._names.remove(topic.name)
-        topic.message_ids.clear()
-        self._context.journal.topic_removed(topic)
-        return self._context.memory.forget(topic)
+        topic.delete()
 
-    def view(self, limit: int, after: str) -> list[TopicView]:
-        """The first `limit` topics by name that come after `after`, as they stand."""
-        return [self._topics[name].view() for name in self._names.page(limit, after)]
+    def page(self, limit: int, after: str) -> list[Topic]:
+        """The first `limit` topics by name that come after `after`."""
+        return [self._topics[name] for name in self._names.page(limit, after)]

@@ -3,13 +3,16 @@
 Each function takes the broker and the decoded request.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from msgspec import UNSET, Raw
 
+from peerbus.broker import Broker, Overview
+from peerbus.broker.broker import CLAIMS_AT_ONCE
+from peerbus.broker.in_flight import Claim
+from peerbus.broker.results import Pulled, Settled
 from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
@@ -19,9 +22,8 @@ from peerbus.wire import protocol as wire
 from peerbus.wire.tokens import hash_of
 from peerbus.wire.words import also_discarded, counted
 
-if TYPE_CHECKING:
-    from peerbus.broker import Broker, Overview
-    from peerbus.broker.results import Pulled, Settled
+SUBSCRIPTIONS_AT_ONCE = 500
+"""Subscriptions of a peer that are ended in one step, about 3 ms."""
 
 
 def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
@@ -38,9 +40,14 @@ def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.Register
     )
 
 
-def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> wire.UnregisterAnswer:
+def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> Steps[wire.Answer]:
     """Remove a peer with its subscriptions."""
-    discarded = broker.unregister_peer(r.peer_id)
+    ended = broker.end_subscriptions(r.peer_id, SUBSCRIPTIONS_AT_ONCE)
+    discarded = ended.discarded
+    while ended.left:
+        yield
+        ended = broker.end_subscriptions(r.peer_id, SUBSCRIPTIONS_AT_ONCE)
+        discarded += ended.discarded
     sentence = f"Peer '{r.peer_id}' is unregistered." + also_discarded(discarded)
     return wire.UnregisterAnswer(message=sentence, peer_id=r.peer_id, discarded=discarded)
 
@@ -155,32 +162,73 @@ def _pulled(topic: str, done: Pulled) -> str:
     return sentence
 
 
-def ack_messages(broker: Broker, r: wire.ClaimRequest) -> wire.AckAnswer:
+def ack_messages(broker: Broker, r: wire.ClaimRequest) -> wire.Answer | Steps[wire.Answer]:
     """Acknowledge pulled messages: they are settled for good."""
-    done = broker.acknowledge(r.peer_id, r.topic, r.claims())
-    sentence = f"{counted(done.count, 'message')} acknowledged." + _stale(done)
-    return wire.AckAnswer(
-        message=sentence,
-        topic=r.topic,
-        peer_id=r.peer_id,
-        acknowledged=done.count,
-        stale=done.stale,
-        resume_from=done.position,
-    )
+
+    def answer(done: Settled) -> wire.Answer:
+        return wire.AckAnswer(
+            message=f"{counted(done.count, 'message')} acknowledged." + _stale(done),
+            topic=r.topic,
+            peer_id=r.peer_id,
+            acknowledged=done.count,
+            stale=done.stale,
+            resume_from=done.position,
+        )
+
+    return _settle(broker, r, partial(broker.acknowledge, r.peer_id, r.topic), answer)
 
 
-def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.NackAnswer:
+def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.Answer | Steps[wire.Answer]:
     """Reject pulled messages: they are handed over again, now or after a delay."""
-    done = broker.reject(r.peer_id, r.topic, r.claims(), r.delay)
-    sentence = f"{counted(done.count, 'message')} rejected." + _stale(done)
-    return wire.NackAnswer(
-        message=sentence,
-        topic=r.topic,
-        peer_id=r.peer_id,
-        rejected=done.count,
-        stale=done.stale,
-        resume_from=done.position,
-    )
+
+    def answer(done: Settled) -> wire.Answer:
+        return wire.NackAnswer(
+            message=f"{counted(done.count, 'message')} rejected." + _stale(done),
+            topic=r.topic,
+            peer_id=r.peer_id,
+            rejected=done.count,
+            stale=done.stale,
+            resume_from=done.position,
+        )
+
+    return _settle(broker, r, partial(broker.reject, r.peer_id, r.topic, delay=r.delay), answer)
+
+
+def _settle(
+    broker: Broker,
+    r: wire.ClaimRequest,
+    settle: Callable[[Sequence[Claim]], Settled],
+    answer: Callable[[Settled], wire.Answer],
+) -> wire.Answer | Steps[wire.Answer]:
+    """Settle claims, many of them in slices: each slice is one atomic step.
+
+    The claims `up_to` an offset are those of the moment of the call: what is handed over later is not among them.
+    """
+    claims = r.claims()
+    if isinstance(claims, int):
+        slices = broker.in_hand(r.peer_id, r.topic, claims)
+        return _settle_slices(slices, settle, answer)
+    # Where pulling acknowledges, the messages pulled last go back together or not at all.
+    if len(claims) <= CLAIMS_AT_ONCE or not settle([]).explicit:
+        return answer(settle(claims))
+    return _settle_slices(_slices(claims), settle, answer)
+
+
+def _settle_slices(
+    slices: Iterator[Sequence[Claim]],
+    settle: Callable[[Sequence[Claim]], Settled],
+    answer: Callable[[Settled], wire.Answer],
+) -> Steps[wire.Answer]:
+    done = settle(next(slices, []))
+    for claims in slices:
+        yield
+        more = settle(claims)
+        done = Settled(done.count + more.count, done.stale + more.stale, more.position, more.explicit)
+    return answer(done)
+
+
+def _slices(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
+    return (claims[begin : begin + CLAIMS_AT_ONCE] for begin in range(0, len(claims), CLAIMS_AT_ONCE))
 
 
 def _stale(done: Settled) -> str:

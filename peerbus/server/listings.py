@@ -1,60 +1,58 @@
-"""What the indexing server shows of its peers, topics, subscriptions and messages, in pages.
+"""Pages of the peers, topics, subscriptions and messages that an indexing server holds.
 
-One look at the broker costs what it shows; who searches or ranks takes as many looks as there are pages, so that
-nobody waits for it.
+A page by name costs what it shows. A search or a ranking goes through everything, in steps of a few milliseconds.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import nlargest
-from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Raw
 
+from peerbus.broker import Overview
 from peerbus.errors import BadRequest
+from peerbus.http.event_loop import Steps
 from peerbus.wire import protocol as wire
+from peerbus.wire.views import PeerView, SubscriptionView, TopicView
 from peerbus.wire.words import counted
 
-if TYPE_CHECKING:
-    from peerbus.broker import Overview
-
 T = TypeVar("T")
-PAGE = 1000
-"""Entries of one look."""
+ENTRIES_AT_ONCE = 500
+"""Entries of one step."""
+NAMES_AT_ONCE = 5000
+"""Names of one step."""
 
 
-def topics(broker: Overview, r: wire.TopicsRequest) -> wire.TopicsAnswer:
+def topics(broker: Overview, r: wire.TopicsRequest) -> wire.Answer | Steps[wire.Answer]:
     """List topics."""
+
+    def answer(page: list[TopicView]) -> wire.Answer:
+        return wire.TopicsAnswer(message=f"{counted(len(page), 'topic')}.", topics=page)
+
     if r.order == "name" and not r.matching:
-        page = broker.list_topics(r.limit, r.after)
-    else:
-        every = _every(broker.list_topics, lambda topic: topic.topic, r.after)
-        found = (topic for topic in every if r.matching in topic.topic)
-        if r.order == "name":
-            page = list(islice(found, r.limit))
-        else:
-            page = nlargest(r.limit, found, key=lambda topic: (topic.unread, topic.next_offset))
-    return wire.TopicsAnswer(message=f"{counted(len(page), 'topic')}.", topics=page)
+        return answer(broker.list_topics(r.limit, r.after))
+    pages = _pages(broker.list_topics, lambda topic: topic.topic, r.after)
+    matching = ([topic for topic in page if r.matching in topic.topic] for page in pages)
+    return _found(matching, r.limit, None if r.order == "name" else _topic_rank, answer)
 
 
-def peers(broker: Overview, r: wire.PeersRequest) -> wire.PeersAnswer:
+def peers(broker: Overview, r: wire.PeersRequest) -> wire.Answer | Steps[wire.Answer]:
     """List peers by id."""
-    if r.matching:
-        every = _every(broker.list_peers, lambda peer: peer.peer_id, r.after)
-        page = list(islice((peer for peer in every if r.matching in peer.peer_id), r.limit))
-    else:
-        page = broker.list_peers(r.limit, r.after)
-    return wire.PeersAnswer(message=f"{counted(len(page), 'peer')}.", peers=page)
+
+    def answer(page: list[PeerView]) -> wire.Answer:
+        return wire.PeersAnswer(message=f"{counted(len(page), 'peer')}.", peers=page)
+
+    if not r.matching:
+        return answer(broker.list_peers(r.limit, r.after))
+    pages = _pages(broker.list_peers, lambda peer: peer.peer_id, r.after)
+    return _found(([peer for peer in page if r.matching in peer.peer_id] for page in pages), r.limit, None, answer)
 
 
-def subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> wire.SubscriptionsAnswer:
+def subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> wire.Answer | Steps[wire.Answer]:
     """Show how far the subscribers of a topic are, or one peer."""
     if r.topic is None and r.peer_id is None:
         raise BadRequest("Object missing required field topic (or peer_id) - at $")
-    page = broker.list_subscriptions(r.limit, r.after, topic=r.topic, peer_id=r.peer_id, order=r.order)
-    return wire.SubscriptionsAnswer(message=f"{counted(len(page), 'message queue')}.", subscriptions=page)
+    return _subscriptions(broker, r)
 
 
 def messages(broker: Overview, r: wire.MessagesRequest) -> wire.MessagesAnswer:
@@ -69,7 +67,69 @@ def messages(broker: Overview, r: wire.MessagesRequest) -> wire.MessagesAnswer:
     )
 
 
-def _every(look: Callable[[int, str], list[T]], name: Callable[[T], str], after: str) -> Iterator[T]:
-    while page := look(PAGE, after):
-        yield from page
+def _subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> Steps[wire.Answer]:
+    look: Callable[[Iterable[str]], list[SubscriptionView]]
+    if r.peer_id is None:
+        topic = str(r.topic)
+        names = broker.queue_names(topic)
+
+        def look(some: Iterable[str]) -> list[SubscriptionView]:
+            return broker.queue_views(topic, some)
+    else:
+        peer_id = r.peer_id
+        if r.topic is not None:
+            broker.topic_creator(r.topic)  # raises `TopicNotFound`
+        names = [name for name in broker.subscribed_topics(peer_id) if r.topic in (None, name)]
+
+        def look(some: Iterable[str]) -> list[SubscriptionView]:
+            return broker.subscription_views(peer_id, some)
+
+    if r.order == "name":
+        names = yield from _first(names, r.limit, r.after)
+    views = (look(some) for some in _slices([name for name in names if name > r.after], ENTRIES_AT_ONCE))
+    rank = None if r.order == "name" else _subscription_rank
+    return (yield from _found(views, r.limit, rank, _subscriptions_answer))
+
+
+def _subscriptions_answer(page: list[SubscriptionView]) -> wire.Answer:
+    return wire.SubscriptionsAnswer(message=f"{counted(len(page), 'message queue')}.", subscriptions=page)
+
+
+def _topic_rank(topic: TopicView) -> Any:
+    return topic.unread, topic.next_offset
+
+
+def _subscription_rank(subscription: SubscriptionView) -> Any:
+    return subscription.unread
+
+
+def _found(
+    pages: Iterator[list[T]], limit: int, rank: Callable[[T], Any] | None, answer: Callable[[list[T]], wire.Answer]
+) -> Steps[wire.Answer]:
+    """The first `limit` entries of all pages, or those of the highest `rank`; one step a page."""
+    found: list[T] = []
+    for page in pages:
+        found = nlargest(limit, [*found, *page], key=rank) if rank else found + page
+        if rank is None and len(found) >= limit:
+            break
+        yield
+    return answer(found[:limit])
+
+
+def _first(names: list[str], limit: int, after: str) -> Steps[list[str]]:
+    """The first `limit` names behind `after`, in order."""
+    found: list[str] = []
+    for some in _slices(names, NAMES_AT_ONCE):
+        found = sorted([*found, *(name for name in some if name > after)])[:limit]
+        yield
+    return found
+
+
+def _slices(names: list[str], size: int) -> Iterator[list[str]]:
+    return (names[begin : begin + size] for begin in range(0, len(names), size))
+
+
+def _pages(look: Callable[[int, str], list[T]], name: Callable[[T], str], after: str) -> Iterator[list[T]]:
+    while page := look(ENTRIES_AT_ONCE, after):
+        yield page
         after = name(page[-1])

@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import threading
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from peerbus.http.middleware import NO_GUARDS, Guards, guarded
 from peerbus.http.pages import pages
 from peerbus.http.server import Server
 from peerbus.http.tls import Certificate
-from peerbus.server import process_memory as heap
+from peerbus.server import process_memory
 from peerbus.server.access import AccessControl, Tokens
 from peerbus.server.calls import CALLS
 from peerbus.server.described import described_index
@@ -26,18 +25,12 @@ from peerbus.server.metrics import broker_metrics
 from peerbus.server.notifier import Notifier
 from peerbus.server.peer_addresses import PeerAddresses
 from peerbus.server.streams import PATIENCE_SECONDS, PING_SECONDS, BrokerStreams
+from peerbus.server.upkeep import Upkeep
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.wire.protocol import RegisterRequest
-from peerbus.wire.words import also_discarded
 
 log = logging.getLogger(__name__)
-
-TEND_SECONDS = 5.0
-PAUSE_SECONDS = 1.0
-"""Pause after a fault of ours, which must not end the tending."""
-TRIM_BYTES = 16 << 20
-"""Bytes of messages freed after which the heap is trimmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +62,13 @@ class IndexingServer:
 
     def __init__(self, listener: socket.socket, options: ServerOptions, journal: InMemory | None = None) -> None:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
-        heap.keep_little()
+        process_memory.keep_little()
         limits = options.limits
-        self._notices = Loop("notices")
-        self._notifier = Notifier(self._notices, options.peer_ca)
+        self._loop = Loop("loop")
+        self._notifier = Notifier(self._loop, options.peer_ca)
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._notifier.topic_deleted)
-        self._loop = Loop("loop")
+        self._upkeep = Upkeep(self.broker, self._loop)
         access = AccessControl(self.broker, options.tokens) if options.tokens else None
         handlers = {
             row: CallHandler(
@@ -109,16 +102,14 @@ class IndexingServer:
             before_stop=self.broker.close,
             certificate=options.certificate,
         )
-        self._pause = threading.Event()
-        self._tending = threading.Thread(target=self._tend, name="tending", daemon=True)
         self.url = self._server.url
         self.stop = self._server.stop
         self.stop_on_signals = self._server.stop_on_signals
 
     def start(self) -> None:
         """Begin to serve."""
-        self._journal.start()
-        self._tending.start()
+        self._journal.start(self._loop.call)
+        self._upkeep.start()
         self._loop.measure_lag()
         self._server.start()
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
@@ -127,27 +118,10 @@ class IndexingServer:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
-        self._notices.close()
-        self._tending.join()
         self._journal.close()
         self._loop.close()
         log.info("The indexing server stopped.")
         return clean
-
-    def _tend(self) -> None:
-        trimmed = 0
-        while not self.broker.closing:
-            try:
-                for peer_id, discarded in self.broker.run_due(wait=TEND_SECONDS).items():
-                    level = logging.WARNING if discarded else logging.INFO
-                    log.log(level, "Peer '%s' is removed: its lease ran out.%s", peer_id, also_discarded(discarded))
-            except Exception:
-                log.exception("Tending leases and deadlines failed")
-                self._pause.wait(PAUSE_SECONDS)
-            freed = self.broker.stats().freed_bytes
-            if freed - trimmed >= TRIM_BYTES:
-                heap.trim()
-                trimmed = freed
 
 
 def _guards(row: Endpoint, access: AccessControl | None, addresses: PeerAddresses) -> list[Guard]:

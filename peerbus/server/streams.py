@@ -57,8 +57,8 @@ class BrokerStreams:
         request = stream_request(wanted.query)
         wanted.check(request)
         offset = None if wanted.last_id is None else wanted.last_id + 1
-        reader = self.broker.resume(request.peer_id, request.topic, offset)
-        stream = BrokerStream(self, wanted, request, reader)
+        reader_token = self.broker.resume(request.peer_id, request.topic, offset)
+        stream = BrokerStream(self, wanted, request, reader_token)
         await stream.begin()
         self.count += 1
         return stream
@@ -67,11 +67,11 @@ class BrokerStreams:
 class BrokerStream:
     """The stream of one reader."""
 
-    def __init__(self, streams: BrokerStreams, wanted: Wanted, request: StreamRequest, reader: int) -> None:
+    def __init__(self, streams: BrokerStreams, wanted: Wanted, request: StreamRequest, reader_token: int) -> None:
         self._streams = streams
         self._wanted = wanted
         self._request = request
-        self._reader = reader
+        self._reader_token = reader_token
         self._pulled: Pulled
         """Messages that are handed over, from the one at `_sent` on still to be sent."""
         self._sent = 0
@@ -111,7 +111,7 @@ class BrokerStream:
         if streams.broker.closing:
             raise NotReady("The indexing server is stopping.")
         self._wanted.check(request)
-        pulling = streams.broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, self._reader)
+        pulling = streams.broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, self._reader_token)
         kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: streams.journal.after_commit(pulled))
         if isinstance(kept, Future):
             try:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from peerbus.broker import Broker, Limits
 from peerbus.broker.change_set import ChangeSet
 from peerbus.broker.records import Changes
+from peerbus.broker.state import PER_SLICE, Slice
 from peerbus.errors import StorageFull
 from peerbus.future import Future, then
 from peerbus.histogram import Histogram
@@ -55,9 +56,14 @@ class InMemory:
     commits: Histogram | None = None
     """Durations of commits; None if there are none."""
 
-    def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
+    def open(
+        self,
+        limits: Limits,
+        on_topic_deleted: Callable[[str, Mapping[str, str]], None],
+        on_due: Callable[[], None] = lambda: None,
+    ) -> Broker:
         """An empty broker."""
-        return Broker(limits, on_topic_deleted=on_topic_deleted)
+        return Broker(limits, on_topic_deleted=on_topic_deleted, on_due=on_due)
 
     def start(self, _deliver: Deliver | None = None, /) -> None:
         """Do nothing."""
@@ -107,19 +113,27 @@ class GroupCommit(InMemory):
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
-    def open(self, limits: Limits, on_topic_deleted: Callable[[str, Mapping[str, str]], None]) -> Broker:
+    def open(
+        self,
+        limits: Limits,
+        on_topic_deleted: Callable[[str, Mapping[str, str]], None],
+        on_due: Callable[[], None] = lambda: None,
+        per_slice: Slice = PER_SLICE,
+    ) -> Broker:
         """The broker as of the last commit; raises `StorageError`.
 
-        `on_topic_deleted` is called when the deletion is on disk.
+        `on_topic_deleted` is called when the deletion is on disk; `on_due` and `per_slice` are the broker's.
         """
 
         def tell(topic: str, addresses: Mapping[str, str]) -> None:
             then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, addresses))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
-        self._ledger = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
+        self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
         self._measure_disk()
-        self._broker = Broker(limits, self._clock, tell, self._ledger, contents, self._wall_clock)
+        self._broker = Broker(
+            limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, per_slice
+        )
         log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
         return self._broker
 
@@ -140,7 +154,7 @@ class GroupCommit(InMemory):
         if self._thread.is_alive():
             self._thread.join()
         self._try_to_write()
-        if self._ledger.changed_in > self._written:
+        if self._change_set.changed_in > self._written:
             self._try_to_write()  # the changes since a batch that had failed before
         with self._lock:
             unwritten, self._held = self._held, deque()
@@ -153,7 +167,7 @@ class GroupCommit(InMemory):
         The future fails with `StorageFull` if the server stops before.
         """
         with self._lock:
-            batch = self._ledger.changed_in
+            batch = self._change_set.changed_in
             if batch <= self._written:
                 return value
             held = _Held(batch, value, Future())
@@ -166,7 +180,7 @@ class GroupCommit(InMemory):
         Changes that cannot be written are kept, and written first the next time.
         """
         if self._unwritten is None:
-            self._unwritten = self._broker.locked(self._ledger.take)
+            self._unwritten = self._broker.locked(self._change_set.take).records()
         try:
             if self._unwritten:
                 began = perf_counter()
@@ -177,16 +191,16 @@ class GroupCommit(InMemory):
             return
         written, self._unwritten = self._unwritten, None
         self._broker.written(written)
-        self._ledger.written()
+        self._change_set.written()
         with self._lock:
-            self._written = self._ledger.taking - 1
+            self._written = self._change_set.batch - 1
             committed = []
             while self._held and self._held[0].batch <= self._written:
                 committed.append(self._held.popleft())
         self._resolve(committed, _succeed)
-        if not written or self._ledger.room_left < PLENTY or self._clock() >= self._measure_at:
+        if not written or self._change_set.room_left < PLENTY or self._clock() >= self._measure_at:
             self._measure_disk()
-        if self._ledger.changed_in > self._written:
+        if self._change_set.changed_in > self._written:
             self._changed.set()  # signalled only once, while this batch could not be written
 
     def _resolve(self, held: Collection[_Held], resolve: Callable[[Iterable[_Held]], None]) -> None:
@@ -203,24 +217,24 @@ class GroupCommit(InMemory):
         # Each message is written twice: to the write-ahead log, and from there to the database.
         room = (free - self._reserve) // 2
         if room < (ROOM_AGAIN if self._full else LITTLE_ROOM):
-            self._ledger.measured(stored, 0)
+            self._change_set.measured(stored, 0)
             self._refuse("less than --min-free is left of it")
             return
         known, self._full = self._full, False
-        self._ledger.measured(stored, room)
+        self._change_set.measured(stored, room)
         if known:
             log.info("There is room on the disk again.")
 
     def _refuse(self, why: str, fault: Exception | None = None) -> None:
         """Refuse publishes until a batch is written and the disk measured."""
         known, self._full = self._full, True
-        self._ledger.room = 0
+        self._change_set.room = 0
         if not known:  # logged once it is so, since readers of the line rely on it
             log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            waits_for_room = self._unwritten is not None or not self._ledger.room
+            waits_for_room = self._unwritten is not None or not self._change_set.room
             self._changed.wait(RETRY_SECONDS if waits_for_room else None)
             self._changed.clear()
             self._try_to_write()

@@ -5,6 +5,7 @@ from threading import Lock
 from typing import Any, cast
 
 from peerbus.broker import Broker, Limits
+from peerbus.broker.state import PER_SLICE, Slice
 from peerbus.storage.group_commit import GroupCommit
 
 OnTopicDeleted = Callable[[str, Mapping[str, str]], None]
@@ -32,7 +33,10 @@ class _WritingEachCall:
 
 
 def writing_each_call(
-    journal: GroupCommit, limits: Limits, on_topic_deleted: OnTopicDeleted = lambda *_: None
+    journal: GroupCommit,
+    limits: Limits,
+    on_topic_deleted: OnTopicDeleted = lambda *_: None,
+    per_slice: Slice = PER_SLICE,
 ) -> Broker:
     """What `journal` has, as a broker each of whose calls is on disk when it returns or raises; for any thread."""
-    return cast(Broker, _WritingEachCall(journal.open(limits, on_topic_deleted), journal))
+    return cast(Broker, _WritingEachCall(journal.open(limits, on_topic_deleted, per_slice=per_slice), journal))

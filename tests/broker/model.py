@@ -6,6 +6,7 @@ from typing import Any
 from peerbus.broker import Limits
 
 NEVER = float("inf")
+BEFORE_ALL = float("-inf")
 
 
 @dataclass
@@ -129,8 +130,9 @@ class Model:
             self.free(topic)
             self.discarded += left
             return left
-        for handed in (queue.handed[o] for o in sorted(queue.handed) if queue.handed[o].member == peer):
-            handed.due, handed.problem = self.now, "its peer left"
+        held = [handed for handed in queue.handed.values() if handed.member == peer and handed.due is not None]
+        for handed in sorted(held, key=lambda handed: handed.order):
+            handed.due, handed.problem = BEFORE_ALL, "its peer left"
             handed.order = self.next_order()
         self.settle(topic, queue)
         return 0

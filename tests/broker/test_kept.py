@@ -120,3 +120,42 @@ def test_a_dead_letter_that_found_no_room_is_tried_again_when_it_was_to_be(
     clock.advance(1.0)
     broker.run_due()
     assert broker.stats().dead_lettered == 1
+
+
+def test_messages_of_a_member_that_left_come_back_after_a_restart_between_two_slices(
+    broker: Broker, lives: Lives
+) -> None:
+    broker.create_topic("jobs")
+    for peer_id in "ab":
+        broker.register_peer(peer_id)
+        broker.subscribe(peer_id, "jobs", group="g", explicit=True, ack_deadline=3600.0)
+    broker.publish("jobs", [b"1"] * 2500)
+    lives.write()
+    broker.pull("a", "jobs", 2500)
+    broker.unsubscribe("a", "jobs")
+    broker = lives.begin()
+    again = broker.pull("b", "jobs", 2500)
+    assert (again.offsets, again.attempts) == (list(range(2500)), [2] * 2500)
+
+
+def test_an_exhausted_message_of_a_member_that_left_is_dead_lettered_after_a_restart_between_two_slices(
+    broker: Broker, lives: Lives
+) -> None:
+    broker.create_topic("jobs")
+    for peer_id in "ab":
+        broker.register_peer(peer_id)
+        broker.subscribe(
+            peer_id, "jobs", group="g", explicit=True, ack_deadline=3600.0, max_attempts=1, dead_letter_topic="dead"
+        )
+    broker.publish("jobs", [b"1"] * 150)
+    lives.write()
+    broker.pull("a", "jobs", 150)
+    broker.unsubscribe("a", "jobs")
+    assert broker.stats().dead_lettered == 100, "those of one slice"
+    broker = lives.begin()
+    while not broker.run_due().next_in:
+        pass
+    lives.write()
+    letters = broker.peek("dead", 1000, 1 << 20).values
+    assert len(letters) == 150
+    assert all(b'"reason":"its peer left"' in letter for letter in letters)

@@ -92,7 +92,7 @@ def test_looking_renews_no_lease(broker: Broker, clock: Clock) -> None:
     clock.advance(9.0)
     assert queues(broker, peer_id="a") == [("news", "a")]
     clock.advance(1.0)
-    assert broker.run_due() == {"a": 0}
+    assert broker.run_due().expired == {"a": 0}
 
 
 def test_what_is_lost_of_a_queue_is_missed_and_no_longer_unread(broker: Broker) -> None:

@@ -36,9 +36,9 @@ def test_a_peer_that_falls_silent_is_removed_with_its_subscriptions(broker: Brok
     broker.publish("news", [b"1", b"2", b"3"])
     broker.pull("silent", "news", 1)
     clock.advance(9.9)
-    assert broker.run_due() == {}
+    assert broker.run_due().expired == {}
     clock.advance(0.1)
-    assert broker.run_due() == {"silent": 3}
+    assert broker.run_due().expired == {"silent": 3}
     assert broker.query_peers("news").peers == []
     with pytest.raises(PeerNotFound):
         broker.pull("silent", "news")
@@ -63,9 +63,9 @@ def test_any_call_of_a_peer_renews_its_lease(broker: Broker, clock: Clock, call:
     clock.advance(9.0)
     call(broker)
     clock.advance(9.0)
-    assert broker.run_due() == {}
+    assert broker.run_due().expired == {}
     clock.advance(1.0)
-    assert list(broker.run_due()) == ["p"]
+    assert list(broker.run_due().expired) == ["p"]
 
 
 def test_a_lease_made_shorter_or_longer_counts_from_then(broker: Broker, clock: Clock) -> None:
@@ -74,9 +74,9 @@ def test_a_lease_made_shorter_or_longer_counts_from_then(broker: Broker, clock: 
     broker.register_peer("shorter", lease_seconds=5.0)
     broker.register_peer("longer", lease_seconds=1000.0)
     clock.advance(5.0)
-    assert broker.run_due() == {"shorter": 0}
+    assert broker.run_due().expired == {"shorter": 0}
     clock.advance(995.0)
-    assert broker.run_due() == {"longer": 0}
+    assert broker.run_due().expired == {"longer": 0}
 
 
 def test_peers_that_come_and_go_leave_nothing_behind(broker: Broker, clock: Clock) -> None:
@@ -86,9 +86,9 @@ def test_peers_that_come_and_go_leave_nothing_behind(broker: Broker, clock: Cloc
         broker.unregister_peer("p")
     broker.register_peer("p", lease_seconds=10.0)
     clock.advance(10.0)
-    assert broker.run_due() == {"p": 0}
+    assert broker.run_due().expired == {"p": 0}
     clock.advance(100_000.0)
-    assert broker.run_due() == {}
+    assert broker.run_due().expired == {}
 
 
 def test_the_messages_of_a_removed_peer_are_freed(make_broker: MakeBroker) -> None:

@@ -1,4 +1,4 @@
-"""Pulls that wait: on a clock the test moves, answered when the test tends to the broker."""
+"""Pulls that wait: on a clock the test moves, answered when the test has due work done."""
 
 import weakref
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
 from peerbus.errors import BadRequest, NotSubscribed, PeerNotFound, TooManyWaiting, TopicDeleted, TopicNotFound
 from peerbus.future import Future
-from tests.support.harness import DEADLINE, Clock, error_of, eventually, in_background, tended
+from tests.support.harness import DEADLINE, Clock, error_of, eventually, tended
 
 MakeBroker = Callable[..., Broker]
 MAX_WAITING = 3
@@ -46,7 +46,7 @@ def waiting(
 
 
 def answered(broker: Broker, *pulls: Future[Pulled]) -> list[list[bytes] | None]:
-    """The values that each pull was answered with once the broker was tended to, None for one that waits on."""
+    """The values that each pull was answered with once due work was done, None for one that waits on."""
     broker.run_due()
     return [list(pull.result(0).values) if pull.done else None for pull in pulls]
 
@@ -248,11 +248,11 @@ def test_a_pull_goes_on_waiting_when_peer_and_subscription_are_back_before_it_is
     broker.subscribe("a", "news")
     assert answered(broker, pull) == [None]
     clock.advance(50.0)
-    assert broker.run_due() == {}, "a peer that waits is alive"
+    assert broker.run_due().expired == {}, "a peer that waits is alive"
     broker.publish("news", [b"1"])
     assert answered(broker, pull) == [[b"1"]]
     clock.advance(10.0)
-    assert broker.run_due() == {"a": 0}
+    assert broker.run_due().expired == {"a": 0}
 
 
 def test_a_pull_gets_nothing_of_a_peer_that_was_registered_again_with_another_token(broker: Broker) -> None:
@@ -317,7 +317,7 @@ def test_more_pulls_than_are_answered_in_one_go_are_answered_one_go_after_the_ot
     broker.publish("news", values)
     done = []
     while not all(pull.done for pull in pulls):
-        broker.run_due(wait=10 * DEADLINE)
+        broker.run_due()
         done.append(sum(pull.done for pull in pulls))
     assert done == [100, 200, 250]
     assert [pull.result(0).values for pull in pulls] == [[value] for value in values]
@@ -339,7 +339,7 @@ def test_when_all_are_answered_nothing_is_left(make_broker: MakeBroker, clock: C
     assert all(pull.done for pull in pulls)
     assert broker.stats().waiting_pulls == 0
     clock.advance(10.0)
-    assert broker.run_due() == {"a": 0, "b": 0}, "their leases stand no longer"
+    assert broker.run_due().expired == {"a": 0, "b": 0}, "their leases stand no longer"
     assert broker.stats().memory_bytes == 130, "the history"
 
 
@@ -364,13 +364,13 @@ def test_a_peer_that_waits_is_alive(broker: Broker, clock: Clock) -> None:
     broker.register_peer("silent", lease_seconds=15.0)
     pull = waiting(broker)
     clock.advance(15.0)
-    assert broker.run_due() == {"silent": 0}
+    assert broker.run_due().expired == {"silent": 0}
     broker.publish("news", [b"1"])
     assert answered(broker, pull) == [[b"1"]]
     clock.advance(9.9)
-    assert broker.run_due() == {}, "the answer renewed its lease"
+    assert broker.run_due().expired == {}, "the answer renewed its lease"
     clock.advance(0.1)
-    assert broker.run_due() == {"a": 0}
+    assert broker.run_due().expired == {"a": 0}
 
 
 # The end of the broker
@@ -389,10 +389,10 @@ def test_closing_answers_those_who_wait_and_lets_nobody_wait_again(make_broker: 
     assert (answer.values, answer.closing) == ([b"1"], True)
 
 
-# Whoever tends to the broker sleeps until there is something to do: with real threads on the real clock
+# Due work is done when it is due: with real threads on the real clock
 
 
-def test_who_tends_wakes_for_a_message() -> None:
+def test_due_work_is_done_for_a_message() -> None:
     broker = subscribed(Broker())
     with tended(broker):
         pull = waiting(broker)
@@ -400,13 +400,13 @@ def test_who_tends_wakes_for_a_message() -> None:
         assert pull.result(DEADLINE).values == [b"1"]
 
 
-def test_who_tends_wakes_for_the_end_of_a_wait() -> None:
+def test_due_work_is_done_for_the_end_of_a_wait() -> None:
     broker = subscribed(Broker())
     with tended(broker):
         assert waiting(broker, wait=0.01).result(DEADLINE).values == []
 
 
-def test_who_tends_wakes_for_a_deadline_set_after_the_wait_began() -> None:
+def test_due_work_is_done_for_a_deadline_set_after_the_wait_began() -> None:
     broker = subscribed(Broker(), explicit=True, ack_deadline=3600.0)
     broker.publish("news", [b"1"])
     broker.pull("a", "news")
@@ -416,7 +416,7 @@ def test_who_tends_wakes_for_a_deadline_set_after_the_wait_began() -> None:
         assert pull.result(DEADLINE).attempts == [2]
 
 
-def test_who_tends_wakes_when_what_was_pulled_falls_due() -> None:
+def test_due_work_is_done_when_what_was_pulled_falls_due() -> None:
     broker = subscribed(Broker(), explicit=True, ack_deadline=0.05, max_attempts=1)
     with tended(broker):
         for _ in range(3):
@@ -425,17 +425,15 @@ def test_who_tends_wakes_when_what_was_pulled_falls_due() -> None:
             eventually(lambda: broker.stats().unacknowledged == 0)
 
 
-def test_who_tends_wakes_when_a_lease_runs_out_or_the_broker_closes() -> None:
+def test_due_work_is_done_when_a_lease_runs_out() -> None:
     broker = Broker()
     broker.register_peer("brief", lease_seconds=0.01)
-    assert broker.run_due(wait=DEADLINE) == {"brief": 0}
-    tending = in_background(lambda: broker.run_due(wait=2 * DEADLINE))
-    broker.close()
-    assert tending.result(DEADLINE) == {}
+    with tended(broker):
+        eventually(lambda: not broker.list_peers(1))
 
 
 @pytest.mark.parametrize("what", ["the deadline of an acknowledged message", "the tiny lease of a peer that waits"])
-def test_who_tends_sleeps_although_there_is(what: str) -> None:
+def test_there_is_no_due_work_for(what: str) -> None:
     looks = 0
 
     def clock() -> float:

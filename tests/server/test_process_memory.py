@@ -42,6 +42,6 @@ def test_memory_returns_when(run: Callable[..., Process], gone: Callable[[Api], 
     full = resident(server)
     assert full - before > held / 1024 / 2, "the messages are in memory"
     gone(api)
-    assert api.get("/stats").body["stats"]["memory_bytes"] < held / 20
+    eventually(lambda: api.get("/stats").body["stats"]["memory_bytes"] < held / 20)
     eventually(lambda: resident(server) - before < (full - before) / 2)
     api.close()

@@ -138,17 +138,21 @@ def eventually(condition: Callable[[], Any]) -> Any:
 
 @contextmanager
 def tended(broker: Broker) -> Iterator[None]:
-    """Somebody tends to a broker, as an indexing server does; closes it in the end."""
+    """A thread does the broker's due work, as an indexing server does; the broker is closed in the end."""
+    due = threading.Event()
+    broker.on_due = due.set
 
     def run_due() -> None:
         while not broker.closing:
-            broker.run_due(wait=10 * DEADLINE)
+            due.clear()
+            due.wait(min(broker.run_due().next_in, 10 * DEADLINE))
 
     tending = in_background(run_due)
     try:
         yield
     finally:
         broker.close()
+        due.set()
         tending.result(DEADLINE)
 
 

@@ -1,4 +1,4 @@
-"""What there is room for, and what is written of what changed."""
+"""The room on disk, and the changes that are written."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ SIZE = 1000
 
 
 class Looks:
-    """Counts how often the ledger wants to be taken, or the disk to be looked at."""
+    """Counts how often the change set asks to be taken, or the disk to be measured."""
 
     def __init__(self) -> None:
         self.wanted = 0
@@ -31,30 +31,30 @@ def looks() -> Looks:
 
 
 @pytest.fixture
-def ledger(clock: Clock, looks: Looks) -> ChangeSet:
-    """A ledger with room."""
-    ledger = ChangeSet(clock, clock, looks, max_ahead=10 * SIZE)
-    ledger.written()
-    ledger.measured(0, PLENTY)
-    return ledger
+def change_set(clock: Clock, looks: Looks) -> ChangeSet:
+    """A change set with room."""
+    change_set = ChangeSet(clock, clock, looks, max_ahead=10 * SIZE)
+    change_set.written()
+    change_set.measured(0, PLENTY)
+    return change_set
 
 
 @pytest.fixture
-def broker(ledger: ChangeSet, clock: Clock) -> Broker:
-    """A broker that tells `ledger`, with `a` subscribed to `news`; all that is written."""
-    broker = Broker(Limits(history=0), clock, journal=ledger)
+def broker(change_set: ChangeSet, clock: Clock) -> Broker:
+    """A broker that reports to `change_set`, with `a` subscribed to `news`; all that is written."""
+    broker = Broker(Limits(history=0), clock, journal=change_set)
     broker.create_topic("news", max_messages=2)
     broker.register_peer("a", address="http://a:1", lease_seconds=60.0)
     broker.subscribe("a", "news", explicit=True, ack_deadline=10.0)
-    write(broker, ledger)
+    write(broker, change_set)
     return broker
 
 
-def write(broker: Broker, ledger: ChangeSet, room: int = PLENTY) -> None:
-    """Do what writes the ledger, but for the disk, which then has `room`."""
-    broker.written(broker.locked(ledger.take))
-    ledger.written()
-    ledger.measured(0, room)
+def write(broker: Broker, change_set: ChangeSet, room: int = PLENTY) -> None:
+    """Take and commit the changes, as the journal does; the disk then has `room`."""
+    broker.written(broker.locked(change_set.take).records())
+    change_set.written()
+    change_set.measured(0, room)
 
 
 KNOWN: dict[str, Callable[[Broker], object]] = {
@@ -82,61 +82,61 @@ FREEING: dict[str, Callable[[Broker], object]] = {
 
 @pytest.mark.parametrize("call", KNOWN.values(), ids=KNOWN)
 def test_what_changes_nothing_needs_no_room_and_is_not_written(
-    broker: Broker, ledger: ChangeSet, call: Callable[[Broker], object]
+    broker: Broker, change_set: ChangeSet, call: Callable[[Broker], object]
 ) -> None:
     broker.publish("news", [VALUE], message_id="x")
-    write(broker, ledger, room=0)
+    write(broker, change_set, room=0)
     call(broker)
-    assert not broker.locked(ledger.take)
+    assert not broker.locked(change_set.take).records()
 
 
 @pytest.mark.parametrize("call", NEW.values(), ids=NEW)
-def test_what_is_new_needs_room(broker: Broker, ledger: ChangeSet, call: Callable[[Broker], object]) -> None:
+def test_what_is_new_needs_room(broker: Broker, change_set: ChangeSet, call: Callable[[Broker], object]) -> None:
     broker.create_topic("other")
-    write(broker, ledger, room=0)
+    write(broker, change_set, room=0)
     with pytest.raises(StorageFull):
         call(broker)
-    assert not broker.locked(ledger.take)
+    assert not broker.locked(change_set.take).records()
 
 
 @pytest.mark.parametrize("call", FREEING.values(), ids=FREEING)
-def test_what_frees_needs_no_room(broker: Broker, ledger: ChangeSet, call: Callable[[Broker], object]) -> None:
+def test_what_frees_needs_no_room(broker: Broker, change_set: ChangeSet, call: Callable[[Broker], object]) -> None:
     broker.publish("news", [VALUE])
-    write(broker, ledger)
+    write(broker, change_set)
     broker.pull("a", "news")
-    write(broker, ledger, room=0)
+    write(broker, change_set, room=0)
     call(broker)
 
 
-def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker, ledger: ChangeSet) -> None:
-    write(broker, ledger, room=2 * SIZE)
+def test_room_that_was_taken_is_gone_until_the_disk_is_looked_at(broker: Broker, change_set: ChangeSet) -> None:
+    write(broker, change_set, room=2 * SIZE)
     broker.publish("news", [VALUE])
     with pytest.raises(StorageFull):
         broker.publish("news", [VALUE])
-    changes = broker.locked(ledger.take)
+    changes = broker.locked(change_set.take).records()
     with pytest.raises(StorageFull):
         broker.publish("news", [VALUE])
     broker.written(changes)
-    ledger.written()
-    ledger.measured(SIZE, 2 * SIZE)
+    change_set.written()
+    change_set.measured(SIZE, 2 * SIZE)
     broker.publish("news", [VALUE])
 
 
 def test_what_is_published_while_the_disk_is_written_counts_beyond_what_is_measured_then(
-    broker: Broker, ledger: ChangeSet
+    broker: Broker, change_set: ChangeSet
 ) -> None:
-    changes = broker.locked(ledger.take)
+    changes = broker.locked(change_set.take).records()
     broker.publish("news", [VALUE])
     broker.written(changes)
-    ledger.written()
-    ledger.measured(0, 2 * SIZE)
+    change_set.written()
+    change_set.measured(0, 2 * SIZE)
     with pytest.raises(StorageFull):
         broker.publish("news", [VALUE])
 
 
-def test_a_refused_message_takes_no_room(broker: Broker, ledger: ChangeSet) -> None:
+def test_a_refused_message_takes_no_room(broker: Broker, change_set: ChangeSet) -> None:
     broker.publish("news", [VALUE, VALUE])
-    write(broker, ledger, room=2 * SIZE)
+    write(broker, change_set, room=2 * SIZE)
     for _ in range(10):
         with pytest.raises(TopicFull):
             broker.publish("news", [VALUE])
@@ -144,8 +144,8 @@ def test_a_refused_message_takes_no_room(broker: Broker, ledger: ChangeSet) -> N
     broker.publish("other", [VALUE])
 
 
-def test_who_finds_no_room_has_the_disk_looked_at(broker: Broker, ledger: ChangeSet, looks: Looks) -> None:
-    write(broker, ledger, room=SIZE // 2)
+def test_who_finds_no_room_has_the_disk_looked_at(broker: Broker, change_set: ChangeSet, looks: Looks) -> None:
+    write(broker, change_set, room=SIZE // 2)
     looks.wanted = 0
     with pytest.raises(StorageFull):
         broker.publish("news", [VALUE])
@@ -153,23 +153,23 @@ def test_who_finds_no_room_has_the_disk_looked_at(broker: Broker, ledger: Change
 
 
 def test_a_dead_letter_for_which_there_is_no_room_stays_where_it_is(
-    broker: Broker, ledger: ChangeSet, clock: Clock
+    broker: Broker, change_set: ChangeSet, clock: Clock
 ) -> None:
     broker.subscribe("a", "news", max_attempts=1, dead_letter_topic="dead")
     broker.publish("news", [VALUE])
-    write(broker, ledger)
+    write(broker, change_set)
     broker.pull("a", "news")
-    write(broker, ledger, room=0)
+    write(broker, change_set, room=0)
     clock.advance(10.0)
     broker.run_due()
     assert broker.stats().dead_lettered == 0
-    write(broker, ledger)
+    write(broker, change_set)
     clock.advance(10.0)
     broker.run_due()
     assert broker.stats().dead_lettered == 1
 
 
-def test_what_waits_to_be_written_is_bounded(broker: Broker, ledger: ChangeSet) -> None:
+def test_what_waits_to_be_written_is_bounded(broker: Broker, change_set: ChangeSet) -> None:
     """Though nobody will read it: there is no subscriber, and no history."""
     broker.create_topic("other")
     for _ in range(10):
@@ -177,5 +177,5 @@ def test_what_waits_to_be_written_is_bounded(broker: Broker, ledger: ChangeSet) 
     with pytest.raises(MemoryFull, match="written"):
         broker.publish("other", [VALUE])
     assert broker.stats().memory_bytes == 0
-    write(broker, ledger)
+    write(broker, change_set)
     broker.publish("other", [VALUE] * 11)
