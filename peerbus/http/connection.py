@@ -233,12 +233,13 @@ class Connection(asyncio.Protocol):
         if head.method == "HEAD" or (is_large and not route.max_body):
             self._answer(request)
             return
-        if is_large or head.expects_continue:
+        is_too_large = 0 < route.max_body < head.length
+        if is_large or is_too_large or head.expects_continue:
             if refusal := route.refuse(request):
                 self._respond(refusal)
                 return
             request.is_admitted = True
-            if head.length > route.max_body:
+            if is_too_large:
                 self._respond(route.failed(request, too_large(route.max_body)))
                 return
         self._body = IncomingBody(head.length, decoder, route.max_body)

@@ -24,7 +24,7 @@ OFFER = re.compile(rb"\r\nupgrade:[\t -~\x80-\xff]*(?=\r\n|\Z)", re.IGNORECASE)
 SINGLE = ("host", "content-length", "transfer-encoding")
 """Headers that may not be repeated, for repeated ones have served to smuggle requests."""
 CONTINUE = "100-continue"
-DIGITS = re.compile(r"[0-9]{1,5000}")
+DIGITS = re.compile(r"0*[0-9]{1,18}")
 
 
 class Unreadable(Exception):

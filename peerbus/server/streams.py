@@ -1,6 +1,7 @@
 """Streams of an indexing server: each is one pull after the other."""
 
 import asyncio
+from time import monotonic
 
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
@@ -140,12 +141,12 @@ class BrokerStream:
         while self._sent < len(self._pulled.values):
             made, end = _part(self._pulled, self._sent)
             size, self._size = self._size, len(made)
-            began = self._streams.loop.events.time()
+            began = monotonic()
             if not await sink.write(part + made):
                 self._give_back()
                 return False
             part, self._sent, self._missed = b"", end, 0
-            took = self._streams.loop.events.time() - began
+            took = monotonic() - began
             if took > self._streams.patience * max(1, (size + len(made)) / PART_BYTES):
                 raise TooSlow(
                     f"The reader took less than {PART_BYTES} bytes in {self._streams.patience:g} seconds. "

@@ -46,7 +46,12 @@ def through_dispatch(handlers: Handlers) -> Router:
 
 def through_flask(handlers: Handlers) -> Router:
     """Every call through Flask's own routes; a pull that waits holds a thread."""
-    route = HandlerRoute(OTHER, FlaskHandler(create_app(handlers), MAX_BODY), lambda *_: None, in_loop=False)
+    route = HandlerRoute(
+        OTHER,
+        FlaskHandler(create_app(handlers), max(handler.max_body for handler in handlers.values())),
+        lambda *_: None,
+        in_loop=False,
+    )
     return lambda _: route
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
@@ -146,12 +147,17 @@ def test_a_head_is_taken_up_to_the_limit() -> None:
 # The memory of large bodies
 
 
-def claims(limit: int, *sizes: int) -> tuple[BodyMemory, list[Claim], list[int]]:
+@pytest.fixture
+def events() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def claims(events: asyncio.AbstractEventLoop, limit: int, *sizes: int) -> tuple[BodyMemory, list[Claim], list[int]]:
     """Claims on the memory of a loop that is not running, and the numbers of those that were granted."""
     granted: list[int] = []
-    events = asyncio.new_event_loop()
     memory = BodyMemory(events, limit)
-    events.close()
     return (
         memory,
         [memory.claim(size, partial(granted.append, number), lambda: None) for number, size in enumerate(sizes)],
@@ -159,22 +165,22 @@ def claims(limit: int, *sizes: int) -> tuple[BodyMemory, list[Claim], list[int]]
     )
 
 
-def test_claims_are_granted_in_their_order_as_memory_is_free() -> None:
-    memory, claimed, granted = claims(10, 6, 5, 4)
+def test_claims_are_granted_in_their_order_as_memory_is_free(events: asyncio.AbstractEventLoop) -> None:
+    memory, claimed, granted = claims(events, 10, 6, 5, 4)
     assert granted == [0]
     memory.release(claimed[0])
     assert granted == [0, 1, 2]
 
 
-def test_a_claim_that_is_given_up_lets_the_next_go_on() -> None:
-    memory, claimed, granted = claims(10, 6, 5, 4)
+def test_a_claim_that_is_given_up_lets_the_next_go_on(events: asyncio.AbstractEventLoop) -> None:
+    memory, claimed, granted = claims(events, 10, 6, 5, 4)
     memory.release(claimed[1])
     memory.release(claimed[0])
     assert granted == [0, 2]
 
 
-def test_a_claim_on_more_than_all_is_a_claim_on_all() -> None:
-    memory, claimed, granted = claims(10, 1, 100, 1)
+def test_a_claim_on_more_than_all_is_a_claim_on_all(events: asyncio.AbstractEventLoop) -> None:
+    memory, claimed, granted = claims(events, 10, 1, 100, 1)
     memory.release(claimed[0])
     assert granted == [0, 1]
     memory.release(claimed[1])
