@@ -1,0 +1,103 @@
+"""What the server makes of raw requests, good and bad: the same in whatever pieces they come (RFC 9110, RFC 9112)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import pytest
+
+from peerbus.broker import Broker
+from peerbus.http.handler import answering
+from peerbus.http.listener import bind
+from tests.http import raw_bodies, raw_fields, raw_lines, raw_sequences
+from tests.http.raw import AFTER, CANARY, END, LIMIT, Row, answers, echoing, get, judge, line, message, post
+from tests.http.support import Connection, calls_of, door
+from tests.support.harness import Api, tended
+from tests.support.servers import start_server
+
+TABLES = (raw_lines.TABLE, raw_fields.TABLE, raw_bodies.TABLE, raw_sequences.TABLE)
+ROWS = {name: row for table in TABLES for name, row in table.items()}
+MOST_CUTS = 12
+MOST_PIECES = 1000
+
+
+class Target(NamedTuple):
+    api: Api
+    done: list[bytes]
+    """The bodies of the requests that the echoing application answered."""
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    """A server with the real calls, and an application that echoes: in the loop for GET and POST of /echo alone."""
+    done: list[bytes] = []
+    broker = Broker()
+    routes = {row: answering(row, call, LIMIT) for row, call in calls_of(broker).items()}
+    at_once = [("GET", "/canary"), ("GET", "/echo"), ("POST", "/echo"), *((row.method, row.path) for row in routes)]
+    application = echoing(door(routes), done)
+    with tended(broker), start_server("loop", application, bind("127.0.0.1", 0), 4, at_once, LIMIT) as api:
+        yield Target(api, done)
+
+
+def converse(target: Target, row: Row, pieces: list[bytes], ended: bool) -> None:
+    """Send pieces on a connection, each read by the server before the next is sent, and judge what comes back."""
+    target.done.clear()
+    with Connection(target.api.url) as connection, Connection(target.api.url) as canary:
+        for piece in pieces[:-1]:
+            connection.send_what_is_taken(piece)
+            until_read(canary)
+        connection.send_what_is_taken(pieces[-1])
+        if ended:
+            with suppress(OSError):  # it may be closed already
+                connection.end_sending()
+        received = connection.received()
+    judge(row, ended, received, target.done)
+
+
+def until_read(canary: Connection) -> None:
+    """Wait until the server has read what was sent before: it reads all connections in one thread, in their order."""
+    canary.send(CANARY)
+    assert canary.head().startswith(b"HTTP/1.1 204 ")
+
+
+def whole(row: Row) -> Iterator[list[bytes]]:
+    yield [row.sent] if row.fin else [row.sent, AFTER]
+
+
+def with_the_next(row: Row) -> Iterator[list[bytes]]:
+    if not row.fin:
+        yield [row.sent + AFTER]
+
+
+def cut_at_a_line_end(row: Row) -> Iterator[list[bytes]]:
+    ends = [at + 2 for at in range(len(row.sent) - 2) if row.sent.startswith(b"\r\n", at)]
+    if len(ends) > MOST_CUTS:
+        ends = ends[: MOST_CUTS // 2] + ends[-MOST_CUTS // 2 :]
+    for end in ends:
+        pieces = [row.sent[:end], row.sent[end:]]
+        yield pieces if row.fin else [*pieces, AFTER]
+
+
+def byte_by_byte(row: Row) -> Iterator[list[bytes]]:
+    """Long ones in larger pieces."""
+    size = 1 + len(row.sent) // MOST_PIECES
+    pieces = [row.sent[at : at + size] for at in range(0, len(row.sent), size)]
+    yield pieces if row.fin else [*pieces, AFTER]
+
+
+WAYS = (whole, with_the_next, cut_at_a_line_end, byte_by_byte)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("name", ROWS)
+def test_a_request_is_judged_the_same_however_it_comes(
+    target: Target, name: str, way: Callable[[Row], Iterator[list[bytes]]]
+) -> None:
+    row = ROWS[name]
+    for pieces in way(row):
+        converse(target, row, pieces, row.fin)
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.fin])
+def test_a_request_is_judged_the_same_where_the_client_sends_no_more(target: Target, name: str) -> None:
+    converse(target, ROWS[name], [ROWS[name].sent], ended=True)
