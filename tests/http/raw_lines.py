@@ -55,7 +55,11 @@ VERSIONS = {
     **rows(
         "9110 15.6.6",
         refuse(505),
-        {"version: 2.0": b"GET /echo HTTP/2.0", "version: 3.0": b"GET /echo HTTP/3.0", "version: 9.9": b"GET / HTTP/9.9"},
+        {
+            "version: 2.0": b"GET /echo HTTP/2.0",
+            "version: 3.0": b"GET /echo HTTP/3.0",
+            "version: 9.9": b"GET / HTTP/9.9",
+        },
     ),
     "version: 0.9": Row("9110 15.6.6", line(b"GET /echo HTTP/0.9"), refuse(400, 505)),
     **rows(
@@ -89,9 +93,15 @@ TARGETS = {
     "target: query": Row("9112 3.2.1", line(b"GET /echo?a=b&c HTTP/1.1"), accept(path="/echo", query="a=b&c")),
     "target: percent encoded": Row("9110 4.2.3", line(b"GET /%65cho HTTP/1.1"), accept(path="/echo")),
     "target: two slashes": Row("9112 3.2.1", line(b"GET //echo HTTP/1.1"), answer(404)),
-    "target: absolute": Row("9112 3.2.2", line(b"GET http://localhost/echo?a HTTP/1.1"), accept(path="/echo", query="a")),
-    "target: absolute, upper case": Row("9110 4.2.3", line(b"GET HTTP://LOCALHOST/echo HTTP/1.1"), accept(path="/echo")),
-    "target: absolute, with a port": Row("9112 3.2.2", line(b"GET http://localhost:80/echo HTTP/1.1"), accept(path="/echo")),
+    "target: absolute": Row(
+        "9112 3.2.2", line(b"GET http://localhost/echo?a HTTP/1.1"), accept(path="/echo", query="a")
+    ),
+    "target: absolute, upper case": Row(
+        "9110 4.2.3", line(b"GET HTTP://LOCALHOST/echo HTTP/1.1"), accept(path="/echo")
+    ),
+    "target: absolute, with a port": Row(
+        "9112 3.2.2", line(b"GET http://localhost:80/echo HTTP/1.1"), accept(path="/echo")
+    ),
     "target: absolute, no path": Row("9112 3.2.2", line(b"GET http://localhost HTTP/1.1"), answer(404)),
     "target: absolute, another host": Row(
         "9112 3.2.2", line(b"GET http://other.example/echo HTTP/1.1"), accept(host="other.example")
@@ -101,7 +111,7 @@ TARGETS = {
     "target: asterisk of OPTIONS": Row("9112 3.2.4", line(b"OPTIONS * HTTP/1.1"), answer(200, 204, 404, 405)),
     "target: 8,000 bytes": Row("9112 3", line(b"GET /echo?" + b"x" * 8000 + b" HTTP/1.1"), accept(query="x" * 8000)),
     "target: 70,000 bytes": Row("9112 3", line(b"GET /echo?" + b"x" * 70_000 + b" HTTP/1.1"), refuse(414, 431)),
-    "target: 70,000 bytes and no end": Row("9112 3", b"GET /" + b"x" * 70_000, refuse(414, 431)),
+    "target: 70,000 bytes and no end": Row("9112 3", b"GET /" + b"x" * 70_000, refuse(400, 414, 431)),
     **rows(
         "9112 3.2",
         refuse(400),
@@ -130,12 +140,18 @@ TARGETS = {
 }
 
 OF_METHODS = {
-    **rows("9110 9.1", answer(405), {f"method: {name}": f"{name} /livez HTTP/1.1".encode() for name in ("PUT", "PATCH")}),
+    **rows(
+        "9110 9.1", answer(405), {f"method: {name}": f"{name} /livez HTTP/1.1".encode() for name in ("PUT", "PATCH")}
+    ),
     "method: TRACE": Row("9110 9.3.8", line(b"TRACE /echo HTTP/1.1"), UNKNOWN),
-    "method: CONNECT to an authority": Row("9110 9.3.6", line(b"CONNECT localhost:80 HTTP/1.1"), NEVER_DONE),
+    "method: CONNECT to an authority": Row(
+        "9110 9.3.6", line(b"CONNECT localhost:80 HTTP/1.1"), decline(400, 404, 405, 501)
+    ),
     "method: CONNECT to a path": Row("9110 9.3.6", line(b"CONNECT /echo HTTP/1.1"), NEVER_DONE),
     "method: CONNECT with a body": Row(
-        "9110 9.3.6", message(b"CONNECT localhost:80 HTTP/1.1", HOST, b"Content-Length: 2", body=b"hi"), NEVER_DONE
+        "9110 9.3.6",
+        message(b"CONNECT localhost:80 HTTP/1.1", HOST, b"Content-Length: 2", body=b"hi"),
+        decline(400, 404, 405, 501),
     ),
     **rows(
         "9110 9.1",

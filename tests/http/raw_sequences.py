@@ -1,4 +1,4 @@
-"""Several requests on a connection, clients that end, and what is no HTTP/1.1 (RFC 9112 sections 8 and 9.3.2, RFC 9113)."""
+"""Requests in a row, clients that end sending, and other protocols (RFC 9112 sections 8 and 9.3.2, RFC 9113)."""
 
 from tests.http.raw import HOST, Row, accept, chunked, close, get, message, old, post, refuse
 
@@ -21,7 +21,9 @@ PIPELINES = {
         "9110 7.8", FIRST + post(b"Connection: Upgrade", b"Upgrade: h2c", TWO, body=b"yo"), accept(b"hi", b"yo")
     ),
     "pipeline: close first": Row("9112 9.6", get(b"Connection: close") + FIRST, accept(kept=False)),
-    "pipeline: close second": Row("9112 9.6", FIRST + get(b"Connection: close") + FIRST, accept(b"hi", b"", kept=False)),
+    "pipeline: close second": Row(
+        "9112 9.6", FIRST + get(b"Connection: close") + FIRST, accept(b"hi", b"", kept=False)
+    ),
     "pipeline: 1.0 first": Row("9112 9.3", old() + FIRST, accept(kept=False)),
     "pipeline: 1.0 second": Row("9112 9.3", FIRST + old() + FIRST, accept(b"hi", b"", kept=False)),
     "pipeline: a bad second": Row("9112 9.3.2", FIRST + b"bad\r\n\r\n", refuse(400, after=(b"hi",))),
@@ -70,7 +72,9 @@ OTHERS = {
     "other: HTTP/2 with its settings": Row("9113 3.4", PREFACE + bytes.fromhex("000000040000000000"), refuse(400, 505)),
     "other: TLS": Row("9112 9.7", CLIENT_HELLO, refuse(400, silent=True), fin=True),
     "other: TLS with an empty line": Row("9112 9.7", CLIENT_HELLO + b"\r\n\r\n", refuse(400, silent=True)),
-    "other: SSL 2": Row("9112 9.7", bytes.fromhex("802e0103010015000000100100800200804080"), refuse(400, silent=True), fin=True),
+    "other: SSL 2": Row(
+        "9112 9.7", bytes.fromhex("802e0103010015000000100100800200804080"), refuse(400, silent=True), fin=True
+    ),
     "other: SOCKS": Row("9112 3", b"\x05\x01\x00", refuse(400, silent=True), fin=True),
     "other: NULs": Row("9112 3", bytes(200), refuse(400, silent=True), fin=True),
     "other: bytes of all values": Row("9112 3", bytes(range(255, -1, -1)) + b"\r\n\r\n", refuse(400, silent=True)),

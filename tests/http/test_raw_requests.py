@@ -9,13 +9,13 @@ import pytest
 from peerbus.broker import Broker
 from peerbus.http.handler import answering
 from peerbus.http.listener import bind
-from tests.http import raw_bodies, raw_fields, raw_lines, raw_sequences
-from tests.http.raw import AFTER, CANARY, END, LIMIT, Row, answers, echoing, get, judge, line, message, post
+from tests.http import raw_bodies, raw_chunks, raw_fields, raw_lines, raw_sequences
+from tests.http.raw import AFTER, CANARY, HOST, LIMIT, Answer, Row, answers, echoing, get, judge, message, old, post
 from tests.http.support import Connection, calls_of, door
 from tests.support.harness import Api, tended
 from tests.support.servers import start_server
 
-TABLES = (raw_lines.TABLE, raw_fields.TABLE, raw_bodies.TABLE, raw_sequences.TABLE)
+TABLES = (raw_lines.TABLE, raw_fields.TABLE, raw_bodies.TABLE, raw_chunks.TABLE, raw_sequences.TABLE)
 ROWS = {name: row for table in TABLES for name, row in table.items()}
 MOST_CUTS = 12
 MOST_PIECES = 1000
@@ -81,7 +81,7 @@ def cut_at_a_line_end(row: Row) -> Iterator[list[bytes]]:
 def byte_by_byte(row: Row) -> Iterator[list[bytes]]:
     """Long ones in larger pieces."""
     size = 1 + len(row.sent) // MOST_PIECES
-    pieces = [row.sent[at : at + size] for at in range(0, len(row.sent), size)]
+    pieces = [row.sent[at : at + size] for at in range(0, len(row.sent), size)] or [b""]
     yield pieces if row.fin else [*pieces, AFTER]
 
 
@@ -101,3 +101,56 @@ def test_a_request_is_judged_the_same_however_it_comes(
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.fin])
 def test_a_request_is_judged_the_same_where_the_client_sends_no_more(target: Target, name: str) -> None:
     converse(target, ROWS[name], [ROWS[name].sent], ended=True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        post(b"Expect: 100-continue", b"Content-Length: 2"),
+        post(b"Expect: 100-Continue", b"Content-Length: 2"),
+        post(b"Expect: 100-continue", b"Content-Length: 2", b"Connection: Upgrade", b"Upgrade: h2c"),
+    ],
+)
+def test_a_client_that_expects_100_continue_gets_it_once_before_its_body(target: Target, head: bytes) -> None:
+    with Connection(target.api.url) as connection:
+        for _ in range(2):
+            connection.send(head)
+            assert connection.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.send(b"hi")
+            assert connection.reply().json()["body"] == "hi"
+
+
+def test_chunks_are_asked_for_by_100_continue(target: Target) -> None:
+    with Connection(target.api.url) as connection:
+        connection.send(post(b"Expect: 100-continue", b"Transfer-Encoding: chunked"))
+        assert connection.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.send(b"2\r\nhi\r\n0\r\n\r\n")
+        assert connection.reply().json()["body"] == "hi"
+
+
+@pytest.mark.parametrize(
+    ("sent", "body"),
+    [
+        (get(b"Expect: 100-continue"), b""),
+        (post(b"Expect: 100-continue", b"Content-Length: 0"), b""),
+        (old(b"Expect: 100-continue", b"Content-Length: 2"), b"hi"),
+    ],
+)
+def test_no_100_continue_is_sent_to_1_0_or_where_there_is_no_body(target: Target, sent: bytes, body: bytes) -> None:
+    with Connection(target.api.url) as connection, Connection(target.api.url) as canary:
+        connection.send(sent)
+        until_read(canary)
+        connection.send(body)
+        assert connection.head().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("path", [b"/echo", b"/echo?a=b", b"/livez", b"/topics", b"/nowhere", b"/publish", b"/"])
+def test_head_has_the_status_and_headers_of_get(target: Target, path: bytes) -> None:
+    received: list[Answer] = []
+    for method in (b"GET", b"HEAD"):
+        with Connection(target.api.url) as connection:
+            connection.send(message(method + b" " + path + b" HTTP/1.1", HOST, b"Connection: close"))
+            received.append(*answers(connection.received(), bodiless=method == b"HEAD"))
+    for each in received:
+        del each.headers["date"]
+    assert received[0][:2] == received[1][:2], received
