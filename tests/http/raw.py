@@ -88,9 +88,9 @@ def refuse(*statuses: int, after: tuple[bytes, ...] = (), silent: bool = False) 
     return Verdict(after, statuses, kept=False, silent=silent)
 
 
-def close(after: tuple[bytes, ...] = ()) -> Verdict:
-    """The connection is closed, and nothing is answered but the requests with the bodies `after`."""
-    return Verdict(after, kept=None)
+def close() -> Verdict:
+    """The connection is closed without an answer."""
+    return Verdict(kept=None)
 
 
 class Row(NamedTuple):
