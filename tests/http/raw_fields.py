@@ -23,6 +23,7 @@ OF_HOST = {
     "host: the same twice": Row("9112 3.2", message(GET, HOST, HOST), refuse(400)),
     "host: two in 1.0": Row("9112 3.2", message(b"GET /echo HTTP/1.0", HOST, HOST), refuse(400)),
     "host: a second in another case": Row("9112 3.2", get(b"hOST: localhost"), refuse(400)),
+    "host: port alone": Row("9110 7.2", message(GET, b"Host: :80"), decline(200, 400, if_done=b"")),
     "host: spaces around": Row("9112 5", message(GET, b"Host: \t localhost \t"), accept(host="localhost")),
     "host: no space before": Row("9112 5", message(GET, b"Host:localhost"), accept(host="localhost")),
     **hosts(
@@ -51,7 +52,6 @@ OF_HOST = {
             "backslash": b"localhost\\a",
             "letters for a port": b"localhost:http",
             "two ports": b"localhost:80:80",
-            "port alone": b":80",
             "half a bracket": b"[::1",
             "nothing in brackets": b"[]",
             "name in brackets": b"[localhost]",
