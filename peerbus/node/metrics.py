@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 
 def node_metrics(node: "PeerNode") -> Iterator[Metric]:
-    """How a node stands with the indexing server."""
-    yield gauge("streams", "Streams open.", node.streams)
-    yield gauge(
-        "registered", "Whether the indexing server knows this peer, as far as its node can tell.", node.registered
-    )
+    """The open streams of a node, and whether its peer is registered."""
+    yield gauge("streams", "Open streams.", node.streams)
+    yield gauge("registered", "1 if the indexing server knows this peer, as far as its node can tell.", node.registered)
