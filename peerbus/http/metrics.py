@@ -24,7 +24,7 @@ class _Looking(Collector):
 
 
 def metrics_page(durations: Durations, look: Callable[[], Iterable[Metric]]) -> Page:
-    """The page with the metrics that `look` returns at each scrape, durations of requests, and metrics of the process."""
+    """The page with the metrics that `look` returns at each scrape, request durations, and process metrics."""
     registry = CollectorRegistry()
     registry.register(_Looking(look))
     registry.register(_Looking(lambda: [_requests(durations)]))

@@ -14,7 +14,7 @@ from peerbus.wire.endpoints import Endpoint
 
 
 def described(service: Service, rows: Iterable[Endpoint], pages: Iterable[Page] = ()) -> tuple[Page, ...]:
-    """`pages` plus two that describe all calls and pages, themselves included. Each is made at its first request."""
+    """`pages` plus two that describe all calls and pages, themselves included, made on first request."""
     rows = tuple(rows)
 
     @cache
