@@ -13,7 +13,7 @@ export function tokenFrom(why) {
       { class: "token card", "aria-label": "Token" },
       element("p", {}, why),
       element("label", {}, "Token, kept until you close this tab", input),
-      element("button", { type: "submit" }, "Go on"),
+      element("button", { type: "submit" }, "Continue"),
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
