@@ -1,4 +1,4 @@
-"""What Prometheus reads at `GET /metrics`."""
+"""`GET /metrics`: metrics in the text format of Prometheus."""
 
 from collections.abc import Callable, Iterable
 from itertools import accumulate
@@ -13,18 +13,18 @@ from peerbus.http.pages import Page
 
 
 class _Looking(Collector):
-    """Makes metrics when they are asked for."""
+    """A collector that calls a function for each scrape."""
 
     def __init__(self, look: Callable[[], Iterable[Metric]]) -> None:
         self._look = look
 
     def collect(self) -> Iterable[Metric]:
-        """What there is to see now."""
+        """The current metrics."""
         return self._look()
 
 
 def metrics_page(durations: Durations, look: Callable[[], Iterable[Metric]]) -> Page:
-    """The page with what `look` finds, how long requests took, and how the process fares."""
+    """The page with the metrics that `look` returns at each scrape, request durations, and process metrics."""
     registry = CollectorRegistry()
     registry.register(_Looking(look))
     registry.register(_Looking(lambda: [_requests(durations)]))
@@ -33,29 +33,29 @@ def metrics_page(durations: Durations, look: Callable[[], Iterable[Metric]]) -> 
         "/metrics",
         CONTENT_TYPE_PLAIN_0_0_4,
         lambda: generate_latest(registry),
-        description="Figures for Prometheus, in its text format.",
+        description="Metrics for Prometheus, in its text format.",
     )
 
 
 def counter(name: str, meaning: str, value: float) -> Metric:
-    """A total that only grows while the process runs."""
+    """A total since the start of the process; it never falls."""
     return CounterMetricFamily(f"peerbus_{name}", meaning, value)
 
 
 def gauge(name: str, meaning: str, value: float) -> Metric:
-    """How much there is now."""
+    """A current value."""
     return GaugeMetricFamily(f"peerbus_{name}", meaning, value)
 
 
 def histogram(name: str, meaning: str, histogram: Histogram) -> Metric:
-    """How long things took."""
+    """A distribution of durations, in seconds."""
     family = HistogramMetricFamily(f"peerbus_{name}", meaning)
     family.add_metric([], _buckets(histogram), histogram.seconds)
     return family
 
 
 def _requests(durations: Durations) -> Metric:
-    meaning = "Requests by call and status, from when they came until there was an answer to send."
+    meaning = "Duration of requests by call and status, from their arrival until the answer is ready to send."
     family = HistogramMetricFamily("peerbus_request_duration_seconds", meaning, labels=("call", "status"))
     for (call, status), histogram in durations.counted().items():
         family.add_metric([call, str(status)], _buckets(histogram), histogram.seconds)
@@ -63,6 +63,6 @@ def _requests(durations: Durations) -> Metric:
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """For each bound, how many took no longer."""
+    """For each bound in seconds, the number of durations up to it."""
     bounds = [*(f"{bound:g}" for bound in histogram.bounds), "+Inf"]
     return list(zip(bounds, accumulate(histogram.buckets), strict=True))

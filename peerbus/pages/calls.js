@@ -1,11 +1,11 @@
-// Calls to the server this page came from: the one place that fetches.
+// Calls to the server that this page came from. All requests of the page go through here.
 
 import { tokenFrom } from "./token.js";
 
 const TIMEOUT = 10_000;
 const TOKEN = "peerbus-token";
 
-/** What the server refused, with the code and the sentence it gave. */
+/** The server refused a call: its code and its sentence. */
 export class Refusal extends Error {
   constructor(code, message) {
     super(message);
@@ -13,7 +13,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The server could not be reached, or answered something that is not its own. */
+/** The server could not be reached, or the answer is not from peerbus. */
 export class NoAnswer extends Error {}
 
 /** The answer to a GET, as an object. */
@@ -21,18 +21,18 @@ export async function get(path, query = {}) {
   return JSON.parse(await text(path, query));
 }
 
-/** The answer to a GET, as the text it came as. */
+/** The answer to a GET, as unparsed text. */
 export function text(path, query = {}) {
   const fields = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
   return call(fields.size ? `${path}?${fields}` : path, { method: "GET" });
 }
 
-/** The answer to a POST of JSON that is already written, as the text it came as. */
+/** The answer, as unparsed text, to a POST of a body that is JSON text. */
 export function post(path, body) {
   return call(path, { method: "POST", body, headers: { "Content-Type": "application/json" } });
 }
 
-/** What `work` brings, or nothing where the topic it is about is gone, which the next look will show. */
+/** The result of `work`, or undefined if its topic was deleted meanwhile; the next refresh shows the deletion. */
 export async function unlessGone(work) {
   try {
     return await work;
@@ -62,7 +62,7 @@ function answer(path, options) {
   });
 }
 
-/** Whether a refusal is about the token: there is none, or another one is needed to look. */
+/** Whether the call was refused for its token: it is missing, unknown, or does not permit this GET. */
 const asksForToken = (status, method) => status === 401 || (status === 403 && method === "GET");
 
 function refusal(status, body) {
@@ -70,6 +70,6 @@ function refusal(status, body) {
     const { code, message } = JSON.parse(body);
     return new Refusal(code, message);
   } catch {
-    return new NoAnswer(`The server answered ${status}, and not in its own words.`);
+    return new NoAnswer(`The server answered ${status}, but not in the format of peerbus.`);
   }
 }

@@ -1,8 +1,8 @@
-// Which topic is chosen: kept in the address, so that it is the same when the page is loaded again.
+// The chosen topic. The page's address keeps it, so a reload shows the same topic.
 
 const NAME = "topic";
 
-/** The topic in the address, or nothing. */
+/** The topic in the address, or an empty string. */
 export const chosenBefore = () => new URLSearchParams(location.hash.slice(1)).get(NAME) ?? "";
 
 /** Keep the topic in the address. */

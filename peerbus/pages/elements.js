@@ -1,4 +1,4 @@
-// Elements of the page. Whatever comes from the server becomes text, never markup.
+// Elements of the page. Everything from the server becomes text, never markup.
 
 /** An element with attributes and children; a string among the children becomes text. */
 export function element(tag, attributes = {}, ...children) {
@@ -11,32 +11,32 @@ export function element(tag, attributes = {}, ...children) {
 /** The element with an id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Let an element say something, where it does not say so already. */
+/** Set an element's text, if it is different: screen readers announce each change. */
 export function say(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** Let an element say something that nobody has to hear twice, in a tone: "", "good", "warn" or "bad". */
+/** Set an element's text, if it is different, and its tone: "", "good", "warn" or "bad". */
 export function sayIn(tone, target, text) {
   say(target, text);
   target.dataset.tone = tone;
 }
 
-/** Rows that stay the same elements while what they show changes, so that focus and selection stay, too. */
+/** Rows that keep their elements while their contents change, so that focus and selection stay. */
 export class Rows {
   #parent;
   #key;
   #make;
   #rows = new Map();
 
-  /** `make` returns a row for an item, and what brings it up to date: `{ row, update }`. */
+  /** `make` returns a row for an item, and a function that updates it: `{ row, update }`. */
   constructor(parent, key, make) {
     this.#parent = parent;
     this.#key = key;
     this.#make = make;
   }
 
-  /** Show these items. Nothing moves under a pointer, nor away from the focus. */
+  /** Show these items. Rows do not move while the pointer or the focus is in the table. */
   show(items) {
     const keys = new Set(items.map(this.#key));
     for (const [key, { row }] of this.#rows) {
@@ -57,7 +57,7 @@ export class Rows {
   }
 }
 
-/** A bar that is filled in part: from 0 to 1. */
+/** A bar, and a function that fills it to a share from 0 to 1. */
 export function bar() {
   const filling = element("span", { class: "filling" });
   const row = element("span", { class: "bar", "aria-hidden": "true" }, filling);

@@ -1,4 +1,4 @@
-// The server's figures: how fast it goes, and how full it is.
+// The server's figures: its rates, and how full it is.
 
 import { bar, byId, element, say } from "./elements.js";
 import { bytes, count, percent, rate } from "./numbers.js";
@@ -21,7 +21,7 @@ const LIMITS = {
   subscriptions: ["Subscriptions", "max_subscriptions", count],
 };
 
-/** How full the server is, from 0 to 1: what of, what it holds, and the most it may. */
+/** For each limit of the server: its label, the share in use from 0 to 1, and use and limit in words. */
 export function fillings(stats) {
   return Object.entries(LIMITS).map(([name, [label, most, form]]) => ({
     label,
@@ -30,7 +30,7 @@ export function fillings(stats) {
   }));
 }
 
-/** Draws the figures into `figures` and `limits`; `counters` know how fast each goes. */
+/** Draws the figures into the elements `figures` and `limits`; `counters` have the rate of each. */
 export class Figures {
   #tiles;
   #meters;
@@ -44,7 +44,7 @@ export class Figures {
     byId("limits").append(...this.#meters.map(({ row }) => row));
   }
 
-  /** Show the figures of one look. */
+  /** Show the figures of one refresh. */
   show(stats) {
     for (const { update } of this.#tiles) update(stats);
     fillings(stats).forEach((filling, place) => this.#meters[place].update(filling));

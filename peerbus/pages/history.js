@@ -1,15 +1,15 @@
-// What counters did: how fast they go, and how much they went up lately.
+// The recent history of counters: their rates, and how much they grew.
 
 const KEPT = 60;
 const MOST_COUNTERS = 2_000;
 
-/** One counter over the last looks; one that falls began anew. */
+/** One counter over the latest refreshes. If its value falls, it has begun again at zero. */
 export class Counter {
   rates = [];
   #last;
   #steps = [];
 
-  /** Note what it is at a time in seconds. */
+  /** Note its value at a time in seconds. */
   note(at, value) {
     const last = this.#last;
     this.#last = { at, value };
@@ -23,23 +23,23 @@ export class Counter {
     }
   }
 
-  /** How much a second it went up between the last two looks. */
+  /** Its growth a second between the last two refreshes. */
   get rate() {
     return this.rates.at(-1);
   }
 
-  /** How much it went up in the last `seconds`. */
+  /** Its growth in the last `seconds`. */
   grown(seconds) {
     const since = (this.#last?.at ?? 0) - seconds;
     return this.#steps.reduce((sum, step) => (step.at > since ? sum + step.grown : sum), 0);
   }
 }
 
-/** Counters by name, of which those noted last are kept. */
+/** Counters by name. Of too many, the most recently noted are kept. */
 export class Counters {
   #counters = new Map();
 
-  /** Note the values of one look, `[name, value]` each. */
+  /** Note the values of one refresh, as pairs `[name, value]`. */
   note(at, values) {
     for (const [name, value] of values) {
       const counter = this.of(name);
@@ -53,7 +53,7 @@ export class Counters {
     }
   }
 
-  /** The counter of a name, which is empty where it was not noted. */
+  /** The counter of a name; an empty one if the name was never noted. */
   of(name) {
     return this.#counters.get(name) ?? new Counter();
   }

@@ -34,7 +34,7 @@ const peerListing = new Listing("peers", "peer", lookNow);
 publishing(lookNow);
 choose(chosenBefore());
 
-/** Ask for all that is shown, and show it. */
+/** Fetch everything that the page shows, and show it. */
 async function look() {
   const [{ stats }, { topics: listed }, { peers: registered }] = await Promise.all([
     get("stats"),
@@ -56,7 +56,7 @@ async function look() {
   await lookAtTopic(chosen);
 }
 
-/** Show one topic: who reads it, and its last messages. */
+/** Show one topic: its subscribers and its last messages. */
 async function lookAtTopic(name) {
   if (!name) return;
   const { topics: found } = await get("topics", { after: justBefore(name), limit: 1 });

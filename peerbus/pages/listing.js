@@ -1,4 +1,4 @@
-// What of a listing is shown: those whose name matches, and as many as a person asked for.
+// The part of a listing that is shown: names that match the filter, up to the number that the person asked for.
 
 import { byId, say } from "./elements.js";
 import { count } from "./numbers.js";
@@ -6,7 +6,7 @@ import { count } from "./numbers.js";
 const STEP = 15;
 const MOST = 1_000;
 
-/** The filter and the button of the listing called `id`; `changed` is called when it should be asked for anew. */
+/** The filter and the button of the listing `id`; `changed` is called when the listing must be fetched again. */
 export class Listing {
   #id;
   #noun;
@@ -24,17 +24,17 @@ export class Listing {
     });
   }
 
-  /** What to ask the server for. */
+  /** The query to send to the server. */
   get query() {
     return { limit: this.#limit, matching: this.#matching.value };
   }
 
-  /** Whether a person asked for some alone. */
+  /** Whether the person has set a filter. */
   get filtered() {
     return this.#matching.value !== "";
   }
 
-  /** Tell how many are shown, and what there is to do where there are none. */
+  /** Show how many are shown of how many; if there are none, show `whereNone`. */
   tell(shown, total, whereNone) {
     const { value } = this.#matching;
     say(byId(`${this.#id}-shown`), shown < total ? `${count(shown)} of ${count(total)}` : count(total));
@@ -45,7 +45,7 @@ export class Listing {
   }
 }
 
-/** What to list after so that the first one listed is `name`, if it exists: names have no character beyond z. */
+/** The `after` that makes `name` the first in a listing, if it exists: names have no character beyond z. */
 export function justBefore(name) {
   return `${name.slice(0, -1)}${String.fromCharCode(name.charCodeAt(name.length - 1) - 1)}~`;
 }

@@ -1,4 +1,4 @@
-// Looking at the server again and again, as long as somebody sees the page.
+// Refreshes the page again and again while it is visible.
 
 import { byId, sayIn } from "./elements.js";
 import { NoAnswer, Refusal } from "./calls.js";
@@ -8,7 +8,7 @@ const PAUSE = 1_500;
 const SHARE = 20;
 const LONGEST_PAUSE = 30_000;
 
-/** Looks, pauses and looks again: one part of the time at most, of `SHARE`, goes into looking. */
+/** Refreshes, pauses and refreshes again. At most one part in `SHARE` of the time is spent on refreshing. */
 export class Looking {
   #look;
   #timer;
@@ -16,13 +16,13 @@ export class Looking {
   #again = false;
   #silentSince;
 
-  /** `look` asks the server and shows what it answers. */
+  /** `look` calls the server and shows its answers. */
   constructor(look) {
     this.#look = look;
     document.addEventListener("visibilitychange", () => this.now());
   }
 
-  /** Look now, as what is asked for has changed. */
+  /** Refresh now, because the person asked for something else. */
   async now() {
     clearTimeout(this.#timer);
     if (document.hidden) {
@@ -61,7 +61,7 @@ export class Looking {
     document.body.classList.add("silent");
     const silent = period((Date.now() - this.#silentSince) / 1000);
     sayIn("bad", byId("live"), `${error instanceof NoAnswer ? "No answer" : "Out of date"} for ${silent}`);
-    sayIn("bad", byId("problem"), `${error.message} What is shown is from before; it is asked again.`);
+    sayIn("bad", byId("problem"), `${error.message} This page shows the last known state, and keeps trying.`);
     byId("problem").hidden = false;
   }
 }

@@ -1,4 +1,4 @@
-// The last messages of a topic, looked at and not taken.
+// The last messages of a topic, read without taking them.
 
 import { byId, element, say } from "./elements.js";
 import { text } from "./calls.js";
@@ -8,11 +8,11 @@ import { messagesIn, shown } from "./values.js";
 const LATEST = 10;
 const MOST_BYTES = 200_000;
 
-/** Shows the last messages of a topic in the list `messages`, asking for them only where there are new ones. */
+/** Shows the last messages of a topic in the list `messages`; fetches them only if there are new ones. */
 export class Messages {
   #seen;
 
-  /** Show those of a topic that stands at `nextOffset`. */
+  /** Show the messages of a topic whose next offset is `nextOffset`. */
   async show(topic, nextOffset) {
     const standing = `${topic} ${nextOffset}`;
     if (this.#seen === standing) return;
@@ -21,12 +21,12 @@ export class Messages {
     const items = messagesIn(answer).map((value, place) => item(offsets[place], value));
     byId("messages").replaceChildren(...items.reverse());
     const kept = nextOffset - first;
-    say(byId("retained"), kept ? `The last of ${counted(kept, "message")} kept. Looking takes none.` : "None are kept.");
+    say(byId("retained"), kept ? `The last of ${counted(kept, "message")} kept. Reading takes none.` : "None are kept.");
     this.#seen = standing;
   }
 }
 
-/** A message with its offset, as an item of a list. */
+/** A list item with a message and its offset. */
 export function item(offset, value) {
   return element("li", {}, element("span", { class: "offset" }, `${offset}`), shown(value));
 }

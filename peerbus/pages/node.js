@@ -29,7 +29,7 @@ publishing(lookNow);
 subscribing();
 choose(chosenBefore());
 
-/** Ask for all that is shown, and show it. The node answers for itself where the indexing server does not. */
+/** Fetch everything that the page shows, and show it. The node's own state needs no indexing server. */
 async function look() {
   const [node, { events }] = await Promise.all([get("node"), get("events")]);
   showNode(node);

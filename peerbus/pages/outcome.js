@@ -1,9 +1,9 @@
-// What became of something a person asked for.
+// The outcome of an action on the page.
 
 import { sayIn } from "./elements.js";
 import { NoAnswer, Refusal } from "./calls.js";
 
-/** Do `work`, and say in `place` the sentence it returns, or why it was refused; whether it was done. */
+/** Do `work`, and show in `place` the sentence that it returns, or why it failed. Returns whether it succeeded. */
 export async function attempt(place, work) {
   try {
     sayIn("good", place, await work());

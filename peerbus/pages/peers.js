@@ -36,7 +36,7 @@ function peerRow({ peer_id: name }) {
     filled.fill(share, left !== null && share < SILENT ? "warn" : "");
     filled.row.hidden = left === null;
     say(lease, left === null ? "no lease" : period(left));
-    row.title = left !== null && share < SILENT ? "Silent for most of its lease; removed when it runs out." : "";
+    row.title = left !== null && share < SILENT ? "Silent for most of its lease. The peer is removed when the lease runs out." : "";
     say(topics, count(peer.topics.length));
     topics.title = peer.topics.slice(0, 20).join(", ");
     say(address, peer.address ?? "–");

@@ -4,7 +4,7 @@ import { byId, sayIn } from "./elements.js";
 import { post } from "./calls.js";
 import { attempt } from "./outcome.js";
 
-/** Let the form publish; `published` is called after it did. */
+/** Make the form publish; `published` is called after each success. */
 export function publishing(published) {
   const form = byId("publish");
   form.addEventListener("submit", (event) => {
@@ -16,7 +16,7 @@ export function publishing(published) {
   });
 }
 
-/** Name the topic to publish to, unless a person is naming one. */
+/** Put the topic into the form, unless the person is typing one. */
 export function publishTo(topic) {
   const input = byId("publish").elements.topic;
   if (document.activeElement !== input) input.value = topic;
@@ -26,7 +26,7 @@ async function publish({ topic, kind, message, button }) {
   const outcome = byId("published");
   const value = kind.value === "json" ? json(message.value) : JSON.stringify(message.value);
   if (value === undefined) {
-    sayIn("bad", outcome, "This is not JSON. To publish it as it is, choose text.");
+    sayIn("bad", outcome, "This is not JSON. To publish it as it is, choose Text.");
     return false;
   }
   button.disabled = true;
@@ -39,7 +39,7 @@ async function publish({ topic, kind, message, button }) {
   return done;
 }
 
-/** JSON as it was typed, if it is. */
+/** The typed text if it is JSON, else undefined. */
 function json(typed) {
   try {
     JSON.parse(typed);

@@ -1,4 +1,4 @@
-// The form that pulls, and settles what was pulled.
+// The form that pulls messages, and acknowledges or rejects them.
 
 import { byId, sayIn } from "./elements.js";
 import { post } from "./calls.js";
@@ -8,7 +8,10 @@ import { messagesIn } from "./values.js";
 
 const AT_ONCE = 10;
 
-/** Pulls from the topic that `topic()` says; `pulled` is called when something changed. */
+/** Make the form pull from the topic that `topic()` returns. `pulled` is called after each call.
+ *
+ * Returns a function that forgets the pulled messages.
+ */
 export function pulling(topic, pulled) {
   const form = byId("pull");
   const { acknowledge, reject } = form.elements;

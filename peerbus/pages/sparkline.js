@@ -1,10 +1,10 @@
-// A line that shows how something went.
+// A small line chart of recent values.
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 60;
 const HEIGHT = 20;
 
-/** A line and what draws values into it, the latest at its right end. */
+/** An SVG line, and a function that draws values into it, the latest at the right end. */
 export function sparkline() {
   const row = document.createElementNS(SVG, "svg");
   const area = document.createElementNS(SVG, "path");

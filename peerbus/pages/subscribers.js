@@ -1,9 +1,9 @@
-// The subscribers of a topic, or the subscriptions of a peer: how far behind each is.
+// The message queues of a topic, and how far behind each is.
 
 import { Rows, bar, element, say } from "./elements.js";
 import { count, counted, period } from "./numbers.js";
 
-/** Message queues as items of a `list`, called by what `nameOf` says. */
+/** Message queues as items of a `list`, with the names that `nameOf` returns. */
 export class Subscribers {
   #rows;
 
@@ -12,14 +12,14 @@ export class Subscribers {
     this.#rows = new Rows(list, key, () => item(nameOf));
   }
 
-  /** Show message queues, those furthest behind first; a bar is long in proportion to the longest. */
+  /** Show message queues in the given order; each bar is relative to the longest backlog. */
   show(queues) {
     const most = Math.max(1, ...queues.map((queue) => queue.unread));
     this.#rows.show(queues.map((queue) => ({ ...queue, share: queue.unread / most })));
   }
 }
 
-/** What a message queue is called on its topic. */
+/** The name of a message queue within its topic. */
 export function queueName(queue) {
   return queue.group === null ? queue.queue : `${queue.group} (group of ${count(queue.members)})`;
 }
@@ -42,12 +42,12 @@ function item(nameOf) {
 function details(queue) {
   const told = [`at offset ${queue.next_offset}`];
   if (queue.ack === "explicit") {
-    told.push(`${counted(queue.unacknowledged, "message")} unacknowledged`);
+    told.push(`${counted(queue.unacknowledged, "message")} in flight`);
     const attempts = queue.max_attempts === null ? "" : `, ${counted(queue.max_attempts, "attempt")}`;
     told.push(`${period(queue.ack_deadline)} to acknowledge${attempts}`);
     if (queue.dead_letter_topic !== null) told.push(`then to ${queue.dead_letter_topic}`);
   } else {
-    told.push("acknowledges by pulling");
+    told.push("acknowledges automatically");
   }
   if (queue.missed) told.push(`missed ${count(queue.missed)}`);
   return told;

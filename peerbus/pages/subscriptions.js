@@ -4,7 +4,7 @@ import { Rows, bar, element, say } from "./elements.js";
 import { count, period, rate } from "./numbers.js";
 import { sparkline } from "./sparkline.js";
 
-/** Subscriptions as rows of a table's `body`; `counters` know how fast each goes, `select` is told which is chosen. */
+/** Subscriptions as rows of a table's `body`. `counters` have the rate of each; `select` is called with the chosen topic. */
 export class Subscriptions {
   #rows;
   #counters;
@@ -14,7 +14,7 @@ export class Subscriptions {
     this.#rows = new Rows(body, (queue) => queue.topic, (queue) => this.#row(queue, select));
   }
 
-  /** Show subscriptions, of which one is to the topic `selected`; a bar is long in proportion to the longest. */
+  /** Show subscriptions, and mark that of the topic `selected`; each bar is relative to the longest backlog. */
   show(queues, selected) {
     const most = Math.max(1, ...queues.map((queue) => queue.unread));
     this.#rows.show(
@@ -55,6 +55,6 @@ export class Subscriptions {
 }
 
 function how(queue) {
-  const told = queue.ack === "auto" ? "by pulling" : `within ${period(queue.ack_deadline)}`;
+  const told = queue.ack === "auto" ? "automatic" : `within ${period(queue.ack_deadline)}`;
   return queue.group === null ? told : `${told}, in group ${queue.group} of ${count(queue.members)}`;
 }

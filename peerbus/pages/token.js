@@ -4,7 +4,7 @@ import { element } from "./elements.js";
 
 let asking;
 
-/** What a person gives as the token, told `why`; calls that are refused at the same time wait for the same. */
+/** Ask the person for a token, and show `why`. All calls that need one at the same time wait for the same answer. */
 export function tokenFrom(why) {
   asking ??= new Promise((give) => {
     const input = element("input", { type: "password", autocomplete: "off", required: "", class: "wide" });
@@ -13,7 +13,7 @@ export function tokenFrom(why) {
       { class: "token card", "aria-label": "Token" },
       element("p", {}, why),
       element("label", {}, "Token, kept until you close this tab", input),
-      element("button", { type: "submit" }, "Go on"),
+      element("button", { type: "submit" }, "Continue"),
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();

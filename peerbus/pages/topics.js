@@ -9,13 +9,13 @@ const FULL_SOON = 0.8;
 /** How full a topic is, from 0 to 1. */
 export const fullness = (topic) => topic.unread / topic.max_messages;
 
-/** The tone of a topic that is so full. */
+/** The tone of a topic, by how full it is. */
 export function toneOf(topic) {
   if (fullness(topic) < FULL_SOON) return "";
   return topic.overflow === "reject" && fullness(topic) >= 1 ? "bad" : "warn";
 }
 
-/** Topics as rows of a table's `body`; `counters` know how fast each goes, `select` is told which one is chosen. */
+/** Topics as rows of a table's `body`. `counters` have the rate of each; `select` is called with the chosen topic. */
 export class Topics {
   #rows;
   #counters;
@@ -25,7 +25,7 @@ export class Topics {
     this.#rows = new Rows(body, (topic) => topic.topic, (topic) => this.#row(topic, select));
   }
 
-  /** Show topics, of which one is `selected`. */
+  /** Show topics, and mark the one called `selected`. */
   show(topics, selected) {
     this.#rows.show(topics.map((topic) => ({ ...topic, selected: topic.topic === selected })));
   }

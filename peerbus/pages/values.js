@@ -1,19 +1,19 @@
-// Message values, shown as the JSON they were published as: parsing would change large numbers and repeated names.
+// Message values, shown as the JSON text that was published: parsing would change large numbers and repeated names.
 
 import { element } from "./elements.js";
 import { bytes } from "./numbers.js";
 
 const LONGEST = 1_000;
 const MESSAGES = '"messages":';
-/** What hides, or turns around, the text next to it. */
+/** Characters that are invisible, or that change the direction of the text beside them. */
 const UNSEEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-/** The `messages` of an answer, each as the text it came as. */
+/** The `messages` of an answer, each as its JSON text. */
 export function messagesIn(answer) {
   return parts(parts(answer).find((part) => part.startsWith(MESSAGES)).slice(MESSAGES.length));
 }
 
-/** An element that shows a value: its beginning where it is long, and nothing in it hidden. */
+/** An element that shows a value: only its beginning if it is long, and with all invisible characters escaped. */
 export function shown(value) {
   const seen = value.slice(0, LONGEST).replace(UNSEEN, escaped);
   const code = element("code", { class: "value", dir: "ltr" }, seen);
@@ -24,7 +24,7 @@ export function shown(value) {
 
 const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
-/** The texts of the elements of an array, or of the members of an object. */
+/** The JSON texts of an array's elements, or of an object's members. */
 function parts(json) {
   const found = [];
   let depth = 0;
@@ -45,7 +45,7 @@ function parts(json) {
   return found;
 }
 
-/** The place of the quote that ends the string whose first quote is at `start`. */
+/** The index of the closing quote of the string whose opening quote is at `start`. */
 function endOfString(json, start) {
   let end = start;
   let backslashes;

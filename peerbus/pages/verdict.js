@@ -1,4 +1,4 @@
-// What a person should know at once.
+// The state of the server in one sentence, and the reasons.
 
 import { byId, element, say, sayIn } from "./elements.js";
 import { counted, percent } from "./numbers.js";
@@ -9,7 +9,7 @@ const LATELY = 60;
 const NEARLY_FULL = 0.9;
 const MOST_TOPICS = 3;
 
-/** Say how the server does, in a sentence and the reasons for it. */
+/** Show the state of the server in one sentence, with the reasons. */
 export function judge(stats, topics, counters) {
   const reasons = [...ofServer(stats), ...ofTopics(topics), ...lately(counters)];
   const worst = reasons.some(({ tone }) => tone === "bad") ? "bad" : reasons.length ? "warn" : "good";
@@ -39,14 +39,14 @@ function ofTopics(topics) {
 
 function sentenceOn(topic) {
   const full = fullness(topic) >= 1 ? "is full" : `is ${percent(fullness(topic))} full`;
-  if (topic.overflow === "drop_oldest") return `Topic ${topic.topic} ${full}; the oldest messages give way.`;
+  if (topic.overflow === "drop_oldest") return `Topic ${topic.topic} ${full}; the oldest messages are dropped.`;
   return `Topic ${topic.topic} ${full}${fullness(topic) >= 1 ? " and refuses publishes." : "; once full, it refuses publishes."}`;
 }
 
 function lately(counters) {
   const told = [];
   const [refused, dead] = ["refused", "dead_lettered"].map((name) => counters.of(name).grown(LATELY));
-  if (refused) told.push({ tone: "bad", told: "Publishes were refused in the last minute for want of room." });
+  if (refused) told.push({ tone: "bad", told: "Publishes were refused in the last minute because there was no room." });
   if (dead) told.push({ tone: "warn", told: "Messages became dead letters in the last minute." });
   return told;
 }

@@ -1,1 +1,1 @@
-"""The description of a service's calls, for programs and for people."""
+"""Descriptions of a service's calls: OpenAPI for programs, a page for people."""

@@ -1,4 +1,4 @@
-"""The page that shows what a description says, for a person."""
+"""The page that shows an OpenAPI description to people."""
 
 import json
 import shlex
@@ -17,7 +17,7 @@ _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 
 
 def api_page(description: Schema, host: str) -> bytes:
-    """The page, in HTML; its examples call the service at `host`."""
+    """The page in HTML, UTF-8; its examples call the service at `host`, a host and port."""
     schemas: Schemas = description["components"]["schemas"]
     operations = [
         Operation(method.upper(), path, operation, schemas, host)
@@ -29,7 +29,7 @@ def api_page(description: Schema, host: str) -> bytes:
 
 
 class Operation:
-    """A call or a page, as it is shown."""
+    """A call or a page, in the form that the template shows."""
 
     def __init__(self, method: str, path: str, operation: Schema, schemas: Schemas, host: str) -> None:
         self.method = method
@@ -46,7 +46,7 @@ class Operation:
 
 
 def prose(text: str) -> Markup:
-    """Text whose `words in backticks` are code."""
+    """Escaped text, with its `words in backticks` as code."""
     parts = text.split("`")
     return Markup().join(
         Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(parts)
@@ -54,7 +54,7 @@ def prose(text: str) -> Markup:
 
 
 def _fields(operation: Schema, schemas: Schemas) -> list[dict[str, Any]]:
-    """Name, type and meaning of each field of a request, and whether it must be there."""
+    """Name, type and meaning of each field of a request, and whether it is required."""
     fields = [(each["name"], each["schema"], each["required"]) for each in operation.get("parameters", ())]
     if schema := _body(operation, schemas):
         fields = [(each, of, each in schema["required"]) for each, of in schema["properties"].items()]
@@ -65,20 +65,20 @@ def _fields(operation: Schema, schemas: Schemas) -> list[dict[str, Any]]:
 
 
 def _one_of(operation: Schema, schemas: Schemas) -> str:
-    """The fields of which exactly one is needed, in words."""
+    """The fields of which exactly one is needed, joined by "or"; empty if there are none."""
     choices = _body(operation, schemas).get("oneOf", ())
     return " or ".join(f"`{field}`" for choice in choices for field in choice["required"])
 
 
 def _body(operation: Schema, schemas: Schemas) -> Schema:
-    """The schema of the body, empty where there is none."""
+    """The schema of the body; empty if the call has no body."""
     if "requestBody" not in operation:
         return {}
     return schemas[operation["requestBody"]["content"][JSON]["schema"]["$ref"].rpartition("/")[2]]
 
 
 def _type(schema: Schema) -> str:
-    """What a value may be, in a few words."""
+    """The type and the bounds of a value, in a few words."""
     if "anyOf" in schema:
         bound = {key: schema[key] for key in ("maximum",) if key in schema}
         return " or ".join(_type(each | bound) for each in schema["anyOf"] if each != {"type": "null"})
@@ -98,7 +98,7 @@ def _meaning(schema: Schema) -> str:
 
 
 def _curl(method: str, url: str, operation: Schema) -> str:
-    """A command that makes the example's call."""
+    """A curl command that makes the example call."""
     query = {}
     for field in operation.get("parameters", ()):
         if field["in"] == "path":

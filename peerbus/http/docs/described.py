@@ -1,4 +1,4 @@
-"""The pages that describe a service: one for programs, one for people."""
+"""The pages that describe a service: `/openapi.json` for programs, `/api` for people."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from peerbus.wire.endpoints import Endpoint
 
 
 def described(service: Service, rows: Iterable[Endpoint], pages: Iterable[Page] = ()) -> tuple[Page, ...]:
-    """`pages`, and two more that describe them, the calls and themselves."""
+    """`pages` plus two that describe all calls and pages, themselves included, made on first request."""
     rows = tuple(rows)
 
     @cache
@@ -30,9 +30,7 @@ def described(service: Service, rows: Iterable[Endpoint], pages: Iterable[Page] 
 
     all_pages = (
         *pages,
-        Page(
-            "/openapi.json", JSON, for_programs, description="The description of all calls and pages, in OpenAPI 3.1."
-        ),
-        Page("/api", "text/html; charset=utf-8", for_people, description="The same, for a person."),
+        Page("/openapi.json", JSON, for_programs, description="All calls and pages, described in OpenAPI 3.1."),
+        Page("/api", "text/html; charset=utf-8", for_people, description="All calls and pages, described for people."),
     )
     return all_pages

@@ -1,4 +1,4 @@
-"""An example of each call: a request that is valid, and what it may be answered."""
+"""An example of each call: a valid request, and a possible answer."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ EPOCH = "b19ed1e9a5bc41a1919a5e1f252d8e65"
 
 
 class Example(NamedTuple):
-    """A valid request, and an answer to it."""
+    """A valid request, and a possible answer."""
 
     request: wire.Request
     answer: wire.Answer
@@ -197,4 +197,4 @@ EXAMPLES: dict[str, Example] = {
         ),
     ),
 }
-"""One for each call, by its name."""
+"""By the name of the call."""

@@ -1,4 +1,4 @@
-"""The description of a service's calls and pages, as OpenAPI 3.1 says it."""
+"""The OpenAPI 3.1 description of a service's calls and pages."""
 
 import json
 from collections.abc import Iterable
@@ -40,41 +40,41 @@ Row = Endpoint
 Error = type[PeerbusError]
 
 ABOUT = """\
-Requests and answers are JSON; a success is 200. Every answer has `message`, a sentence for a person; every error is \
-`{"code": ..., "message": ...}` with the matching status, and says in `Retry-After` when calling again can help. \
-A path that no call has is 404 `not_found`; another method than a path's own is 405 `method_not_allowed`, with those \
-there are in `Allow`."""
+Requests and answers are JSON. Every success has status 200 and a `message`, a sentence for a person. Every error is \
+`{"code": ..., "message": ...}` with the matching status. If a retry can succeed, `Retry-After` says after how many \
+seconds. An unknown path is 404 `not_found`. A wrong method is 405 `method_not_allowed`; `Allow` lists the methods of \
+the path."""
 JSON = "application/json"
 TOKEN = "token"  # noqa: S105  # a name
 WITH_TOKEN: Schema = {"security": [{TOKEN: []}]}
 ANYWHERE = (NotFound, MethodNotAllowed)
-"""The errors that no call ends with."""
+"""Errors outside of all calls."""
 LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
     "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
-    "description": "The id of the last event that was read: the stream goes on after it.",
+    "description": "The id of the last event that was read. The stream continues after it.",
 }
 RETRY_AFTER = {"description": "Seconds after which the same call may succeed.", "schema": {"type": "integer"}}
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What is described."""
+    """The service to describe."""
 
     title: str
     about: str
     peer_id: str | None = None
-    """The peer whose id is filled in where a request leaves it out."""
+    """The peer id that the service fills in if a request has none."""
     asks_for_tokens: bool = False
     bounds: Bounds = field(default_factory=dict)
     stream_errors: tuple[Error, ...] = ()
-    """What a stream may be refused with; none where there are no streams."""
+    """Errors that refuse a stream; empty for a service without streams."""
 
 
 def describe(service: Service, rows: Iterable[Row], pages: Iterable[Page]) -> Schema:
-    """The description of a service that answers `rows` and shows `pages`."""
+    """The OpenAPI description of a service with the calls `rows` and the pages `pages`."""
     rows = tuple(rows)
     requests = request_schemas({row.request: None for row in rows}, service.peer_id, service.bounds)
     bodies = {row.request.__name__ for row in rows if row.method == "POST"}
@@ -110,10 +110,10 @@ def _call(row: Row, requests: Schemas, service: Service) -> Schema:
     if example and service.peer_id is not None:
         example.pop("peer_id", None)
     fields = _body(row, schema, example) if row.method == "POST" else _query(schema, example)
-    remarks = ["A JSON body may bring the fields instead."] if row.method == "DELETE" else []
+    remarks = ["The fields may be in a JSON body instead."] if row.method == "DELETE" else []
     guarded = service.asks_for_tokens and row.access is not Access.ANYONE
     if guarded:
-        remarks.append(f"Who may make it: {row.access.value}.")
+        remarks.append(f"Allowed callers: {row.access.value}.")
     return {
         "operationId": row.name,
         "summary": row.summary,
@@ -147,7 +147,7 @@ def _success(row: Row) -> Schema:
 
 
 def _refusals(errors: Iterable[Error]) -> Schemas:
-    """One response for each status, with all its codes."""
+    """One response for each status, with all error codes of that status."""
     return {
         str(status): _refusal(tuple(alike)) for status, alike in groupby(_by_status(errors), lambda each: each.status)
     }
@@ -174,8 +174,9 @@ def _stream(service: Service) -> Schema:
     return {
         "operationId": "stream",
         "summary": summary,
-        "description": "Server-sent events, one a message, for as long as the reader stays: `id` is the offset, `data` "
-        "the message. `missed` events count what was lost, and `end` is the last, with the error a pull would get.",
+        "description": "Server-sent events, one for each message, until the reader disconnects: `id` is the offset, "
+        "`data` the message. An event `missed` counts lost messages. The last event is `end`, with the error that a "
+        "pull would get.",
         **(WITH_TOKEN if service.asks_for_tokens else {}),
         **described,
         "responses": {
@@ -196,7 +197,7 @@ def _page(page: Page) -> Schema:
 
 
 def _files(pages: Iterable[Page]) -> Schemas:
-    """The files that other pages ask for, by their folders."""
+    """The files that pages load, described once for each folder."""
     return {
         f"{folder}/{{file}}": {"get": _folder(folder, tuple(files))}
         for folder, files in groupby(pages, lambda page: page.path.rpartition("/")[0])
@@ -206,7 +207,7 @@ def _files(pages: Iterable[Page]) -> Schemas:
 def _folder(folder: str, files: tuple[Page, ...]) -> Schema:
     names = [file.path.rpartition("/")[2] for file in files]
     name = {"name": "file", "in": "path", "required": True, "schema": {"enum": names}, "example": names[0]}
-    summary = "What the pages are made of."
+    summary = "Scripts, styles and images of the pages."
     return {
         "operationId": folder.strip("/"),
         "summary": summary,

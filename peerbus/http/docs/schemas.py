@@ -1,4 +1,4 @@
-"""The schemas of requests, answers and errors, in JSON Schema."""
+"""JSON Schemas of requests, answers and errors."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -13,24 +13,24 @@ from peerbus.wire.protocol import Answer, ErrorAnswer, Request
 Schema = dict[str, Any]
 Schemas = dict[str, Schema]
 Bounds = Mapping[tuple[type[Request], str], float]
-"""The most that a field of a request may be where that is for the service to say."""
+"""The maximum of a field, by request and field name, if it depends on the service's settings."""
 
 REFERENCE = "#/components/schemas/{name}"
 
 
 def reference(kind: type) -> Schema:
-    """The schema that stands for a type's own."""
+    """A schema that refers to the schema of a type."""
     return {"$ref": REFERENCE.format(name=kind.__name__)}
 
 
 def text(documented: object) -> str:
-    """What a docstring says, each paragraph in one line."""
+    """The text of a docstring, with each paragraph on one line."""
     paragraphs = (inspect.getdoc(documented) or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def request_schemas(kinds: Iterable[type[Request]], peer_id: str | None, bounds: Bounds) -> Schemas:
-    """The schemas of requests by their names; `peer_id` is the one that is filled in where it is left out."""
+    """The schemas of requests by their names. `peer_id` is the id that the service fills in, if it does."""
     schemas: Schemas = {}
     for kind in kinds:
         schema = schemas[kind.__name__] = _found((kind,))[kind.__name__]
@@ -40,13 +40,13 @@ def request_schemas(kinds: Iterable[type[Request]], peer_id: str | None, bounds:
             if (kind, field) in bounds:
                 fields[field]["maximum"] = bounds[kind, field]
         if peer_id is not None and "peer_id" in fields:
-            fields["peer_id"] = {"const": peer_id, "description": "This node's own peer; filled in where left out."}
+            fields["peer_id"] = {"const": peer_id, "description": "This node's own peer. The node fills it in."}
             schema["required"] = [name for name in schema["required"] if name != "peer_id"]
     return schemas
 
 
 def answer_schemas(kinds: Iterable[type[Answer]]) -> Schemas:
-    """The schemas of answers, and of what is in them, by their names."""
+    """The schemas of answers, and of the types that they contain, by their names."""
     return _found(kinds)
 
 
@@ -58,12 +58,12 @@ def error_schema(errors: Iterable[type[PeerbusError]]) -> Schema:
 
 
 def refusal_schema(errors: Iterable[type[PeerbusError]]) -> Schema:
-    """The schema of the body of one of these errors."""
+    """The schema of an error's body, limited to the codes of these errors."""
     return reference(ErrorAnswer) | {"properties": {"code": {"enum": [error.code for error in errors]}}}
 
 
 def status(number: int) -> str:
-    """A status with its name."""
+    """A status with its phrase, such as "404 Not Found"."""
     return f"{number} {HTTPStatus(number).phrase}"
 
 
@@ -76,7 +76,7 @@ def _found(kinds: Iterable[type[msgspec.Struct]]) -> Schemas:
 
 
 def _one_of(kind: type[Request]) -> Schema:
-    """That exactly one of some fields is named; null does not name one where it is the default."""
+    """Requires exactly one of the fields in `one_of`. Null counts as absent if it is the field's default."""
     defaults = {field.encode_name: field.default for field in msgspec.structs.fields(kind)}
     named: list[Schema] = []
     for field in kind.one_of:

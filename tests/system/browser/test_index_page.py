@@ -98,7 +98,7 @@ def test_how_a_group_acknowledges_is_told(page: Browser, index: Api) -> None:
     index.post("/pull_messages", peer_id="a", topic="jobs", max_messages=2)
     page.shows("#subscribers", "painters (group of 2)")
     page.shows("#subscribers", "3 behind")
-    page.shows("#subscribers", "2 messages unacknowledged · 40 s to acknowledge, 3 attempts · then to dead")
+    page.shows("#subscribers", "2 messages in flight · 40 s to acknowledge, 3 attempts · then to dead")
 
 
 def test_topics_can_be_filtered_and_there_is_more(page: Browser, index: Api) -> None:
