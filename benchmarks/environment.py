@@ -43,6 +43,11 @@ def commit(folder: Path) -> str:
     return _output("git", "-C", str(folder), "log", "-1", "--format=%h %s")
 
 
+def python_version(python: Path) -> str:
+    """The version of a Python interpreter."""
+    return _output(str(python), "--version")
+
+
 def _output(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603  # as written here
