@@ -325,7 +325,7 @@ class Connection(asyncio.Protocol):
         if head.method != "HEAD" and reply.status not in WITHOUT_BODY:
             data += reply.body
         self._out.send(data)
-        if reply.on_lost:
+        if reply.on_lost and self._out.is_full:
             self._out.when_taken(partial(_settle, reply.on_lost))
         self._finish(keeps)
 
