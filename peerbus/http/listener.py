@@ -1,4 +1,4 @@
-"""Sockets to listen on, and the URLs that they are reached at."""
+"""Listening sockets, their URLs, and how what listens is stopped."""
 
 import os
 import resource
@@ -13,9 +13,9 @@ from peerbus.errors import StartError
 
 BACKLOG = 2048
 MAX_CONNECTIONS = 20_000
-"""Connections that a server has open at once; more wait, or are closed."""
+"""Connections that a server has open at once; further ones are closed."""
 STALL_SECONDS = 30.0
-"""How long a client may take nothing of what it is sent."""
+"""Seconds for which a client may take nothing of what it is sent."""
 
 
 class BindError(StartError):
@@ -23,11 +23,11 @@ class BindError(StartError):
 
 
 def bind(host: str, port: int, stall_seconds: float = STALL_SECONDS) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises `BindError`.
+    """A listening socket; port 0 takes a free port. Raises `BindError`.
 
-    Connections inherit from it to send at once: parts of an answer would wait for each other's acknowledgement, 40 ms.
-    Where the system can (Linux), it breaks off connections whose client takes nothing of what it is sent, or is gone
-    without a word, for `stall_seconds`: a thread that sends a stream would never find out.
+    Its connections send at once (TCP_NODELAY); otherwise parts of an answer would wait for each other's
+    acknowledgement, 40 ms. On Linux the system ends a connection whose client takes nothing for `stall_seconds`
+    (TCP_USER_TIMEOUT), also that of a client that is gone without a word.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -44,14 +44,14 @@ def bind(host: str, port: int, stall_seconds: float = STALL_SECONDS) -> socket.s
 
 
 def allow_sockets() -> int:
-    """Let this process, and those that it starts, open as many files and sockets as the system does; how many."""
+    """Raise the limit of open files and sockets of this process and its children as far as allowed; returns the limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
 
 
 def url_of(listener: socket.socket, host: str | None = None, secured: bool = False) -> str:
-    """The URL that a listening socket is reached at: under `host`, or else from this machine."""
+    """The URL of a listening socket: with `host` for its host, by default as this machine reaches it."""
     bound, port = listener.getsockname()[:2]
     host = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104  # compared, not bound
     scheme = "https" if secured else "http"
@@ -59,25 +59,25 @@ def url_of(listener: socket.socket, host: str | None = None, secured: bool = Fal
 
 
 STOP_SECONDS = 3.0
-"""How long requests under way may take to end after `stop`."""
+"""Seconds that requests under way may take to end after `stop`."""
 LEAST_SECONDS = 1.0
-"""How long they may take if what comes before took all that time."""
+"""Seconds that they may take at least, if `before_stop` took all that time."""
 
 
 class Stoppable(ABC):
-    """Something that runs until it is told to stop, by whichever thread, or by a signal."""
+    """A service that runs until any thread, or a signal, asks it to stop."""
 
     def __init__(self, before_stop: Callable[[], None]) -> None:
-        """`before_stop` is called once when stopping begins, to let blocked requests end."""
+        """`before_stop` is called once when stopping begins, to let waiting requests end."""
         self._stop = threading.Event()
         self._before_stop = before_stop
 
     def stop(self) -> None:
-        """Ask it to stop: no new connections, requests under way are answered. Returns at once."""
+        """Ask the service to stop, and return at once: it takes no new connections, and answers requests under way."""
         self._stop.set()
 
     def wait(self) -> bool:
-        """Wait for `stop` to be called, then for the requests under way; false if some did not end in time."""
+        """Wait for `stop`, then for the requests under way; false if some did not end in time."""
         self._stop.wait()
         begun = monotonic()
         self._before_stop()
@@ -85,7 +85,7 @@ class Stoppable(ABC):
 
     @abstractmethod
     def _end(self, seconds: float) -> bool:
-        """Take nothing more on, and wait so long for what is under way; false if it did not end."""
+        """Accept nothing more, and wait up to so many seconds for requests under way; false if some did not end."""
 
     def stop_on_signals(self) -> None:
         """Stop on SIGTERM and Ctrl-C.

@@ -1,4 +1,4 @@
-"""Pages: what is answered with something else than a call's JSON."""
+"""Pages: answers other than the JSON of a call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from peerbus.http.handler import Guard
 
 FILES = Path(__file__).parent.parent / "pages"
-"""What is shown to people: HTML, and the styles and scripts it asks for."""
+"""HTML for people, and the styles and scripts that it asks for."""
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -24,12 +24,12 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-"""The headers of every page: it asks nobody but the server it came from, and nobody shows it as their own."""
+"""The headers of every page: it loads from its own server alone, and no other page may frame it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Something to look at, at a path of its own: `make` is called for each request, its type is `content_type`."""
+    """An answer at a path of its own: `make` is called for each request and returns content of `content_type`."""
 
     path: str
     content_type: str
@@ -37,11 +37,11 @@ class Page:
     guard: Guard | None = None
     """Raises the error that keeps a caller from seeing it."""
     description: str = ""
-    """What it shows, in a sentence; none for a file that other pages ask for."""
+    """Its contents in a sentence; empty for a file that other pages load."""
 
 
 def pages(first: str) -> list[Page]:
-    """The file `first` at `/`, and the others that the HTML asks for under `/pages/`; read once, now."""
+    """The file `first` at `/`, and the files that it loads under `/pages/`; all are read once, now."""
     found = [_page("/", FILES / first, "What goes on here, to look at and to try out.")]
     found += [_page(f"/pages/{file.name}", file) for file in sorted(FILES.iterdir()) if file.suffix != ".html"]
     return found

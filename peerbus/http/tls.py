@@ -1,4 +1,4 @@
-"""TLS: what a server shows who it is by, and whom who calls it trusts."""
+"""TLS: the certificates of servers, and the authorities that their callers trust."""
 
 import ssl
 from pathlib import Path
@@ -15,7 +15,7 @@ class Certificate(NamedTuple):
 
 
 def certificate_in(file: Path | None, key: Path | None) -> Certificate | None:
-    """The certificate in two files, None where none is named; raises `StartError` where they cannot be used."""
+    """The certificate in two files, None if neither is named; raises `StartError` for files that cannot be used."""
     if file is None and key is None:
         return None
     if file is None or key is None:
@@ -31,7 +31,7 @@ def certificate_in(file: Path | None, key: Path | None) -> Certificate | None:
 
 
 def server_context(certificate: Certificate) -> ssl.SSLContext:
-    """What a server speaks TLS with, 1.2 or later, that shows a certificate."""
+    """The context of a server with this certificate, for TLS 1.2 or later."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate.file, certificate.key)
@@ -39,7 +39,7 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
 
 
 def trust(ca: Path | None = None) -> ssl.SSLContext:
-    """Trust in the authorities in a file, in PEM, or in the system's; raises `StartError` for a file with none."""
+    """The context of a client that trusts the authorities in a PEM file, or the system's; raises `StartError`."""
     try:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ValueError) as error:
@@ -47,7 +47,7 @@ def trust(ca: Path | None = None) -> ssl.SSLContext:
 
 
 def _reason(error: Exception) -> str:
-    """What was wrong, without where in OpenSSL."""
+    """What is wrong, without the place in OpenSSL."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or "not PEM").replace("_", " ").lower()
     return getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""The peer node as a whole: application, membership and line to the indexing server, started and stopped together."""
+"""The assembly of a peer node: HTTP server, membership and client of the indexing server."""
 
 import logging
 import socket
@@ -41,7 +41,7 @@ WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
-    """How peer nodes are run, all of them the same. Times are in seconds, `max_body` is in bytes."""
+    """The options of peer nodes, the same for all nodes of a command. Times are in seconds, `max_body` is in bytes."""
 
     index_url: str = "http://127.0.0.1:5000"
     lease_seconds: float = 30.0
@@ -51,18 +51,18 @@ class NodeOptions:
     max_body: int = 16 << 20
     max_streams: int = MAX_STREAMS
     advertise: str | None = None
-    """The host that others reach a node at, where that is not the one it listens on."""
+    """The host that others reach a node at, if it is not the one that the node listens on."""
     guards: Guards = NO_GUARDS
     index_token: str | None = None
-    """What the indexing server wants to see when a peer registers."""
+    """The token that the indexing server asks for when a peer registers."""
     token: str | None = None
-    """What a node's own callers are to show."""
+    """The token that a node asks its own callers for."""
     certificate: Certificate | None = None
-    """With one, nodes are served by https."""
+    """With a certificate, nodes are served by https."""
     index_ca: Path | None = None
-    """Certificates that an https indexing server must have one by; the system's, if none are named."""
+    """A file with the authorities to trust an https indexing server by; None for the system's."""
     unregister_seconds: float = 3.0
-    """How long leaving may take."""
+    """Seconds that unregistering may take when a node stops."""
 
 
 class PeerNode:

@@ -31,23 +31,23 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 86_400.0
-"""The most that is added to the time an answer may take; what a pull may wait is for the server to say."""
+"""Seconds added at most to the time that an answer may take; the server itself limits the `wait` of a pull."""
 SMALL = 64 << 10
-"""Bytes of a body whose fields are read however many there are."""
+"""Bytes of a body that is decoded however many fields it has."""
 PASSED_ON = {name.lower().encode(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
-"""The headers of an answer that are the caller's too; one with status 200 has the first of them alone."""
+"""The headers that are passed on from an answer; an answer with status 200 has only the first."""
 UNKNOWN = {Unauthorized.status, 404}
-"""What is answered where the peer, or its subscription, is not known."""
+"""The statuses of an unknown peer or subscription."""
 CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
-"""The calls that no renewal may overtake."""
+"""The calls that may not run beside a renewal."""
 SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "subscribe"}
-"""The calls that leave behind the same when they are made twice; so do those that change nothing."""
+"""Idempotent calls, besides read-only ones."""
 
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
 
 class Call(NamedTuple):
-    """A call as it is sent on; `fields` are None where the body is for the server to refuse, or names no peer."""
+    """A call to be sent on; `fields` are None for a body that the server will refuse, and for a call without a peer."""
 
     path: str
     body: bytes
@@ -59,8 +59,8 @@ class Call(NamedTuple):
 class Forwarding:
     """The handler that forwards an endpoint's calls, with the peer's own id where the call has one.
 
-    What the server answers goes back unchanged, also to a request it refuses. Where it says that this peer or
-    its subscription is unknown, though it should not be, that is mended and the call made once more.
+    Answers and errors of the server go back unchanged. If the server does not know this peer or its subscription
+    though it should, the node registers or subscribes again, and makes the call once more.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Forwarding:
         workers: Executor,
         guards: Sequence[Guard] = (),
     ) -> None:
-        """`workers` do what may block."""
+        """`workers` run what may block."""
         self._name = endpoint.name
         self._path = endpoint.path
         self._has_peer_id = endpoint.has_peer_id
@@ -92,7 +92,7 @@ class Forwarding:
         self._request: type[msgspec.Struct] = endpoint.request
 
     def __call__(self, request: Request) -> Future[Reply]:
-        """Forward one call; raises what keeps it from being forwarded."""
+        """Forward one call; raises `PeerMismatch` and `TooManyWaiting`."""
         call = self._call(request)
         request.waits = bool(call.wait)
         if self._alone:
@@ -119,9 +119,10 @@ class Forwarding:
         return sent.follow(partial(self._answer, call, before, mends))
 
     def _fields(self, body: bytes, headers: tuple[str, ...]) -> Fields | None:
-        """The fields of a body, or None when it is not an object in JSON: that is for the server to refuse.
+        """The fields of a body, or None if it is no JSON object: the server refuses that.
 
-        So are fields that the call does not have, in a large body: any number of them would hold up everybody here.
+        A large body with fields that the call does not have is left to the server, too: decoding any number of
+        fields would hold the loop.
         """
         if headers is not JSON_HEADERS and JSON not in headers[0].lower():
             return None
@@ -138,7 +139,7 @@ class Forwarding:
     def _answer(
         self, call: Call, before: Subscription | None, mends: bool, sent: Future[Response]
     ) -> Reply | Future[Reply]:
-        """The answer to what was sent, in the thread that brought it, which must not block."""
+        """The reply to a call whose answer came; runs in the loop."""
         received = self._index.received(sent)
         if received.status not in UNKNOWN or not (mends and self._can_mend(call, received)):
             return self._reply(call, before, received)
@@ -149,7 +150,7 @@ class Forwarding:
         return self._in_a_worker(self._membership.renew).then(repeat)
 
     def _in_a_worker(self, make: Callable[[], T]) -> Future[T]:
-        """What a worker makes, brought in the loop: what follows there waits for no client."""
+        """Run `make` in a worker; the future is set in the loop."""
         brought: Future[T] = Future()
 
         def bring(made: Future[T]) -> None:
@@ -162,7 +163,7 @@ class Forwarding:
         return brought
 
     def _forward_alone(self, call: Call) -> Reply:
-        """Forward a call that no renewal may overtake."""
+        """Forward a call that may not run beside a renewal; blocks."""
         with self._membership.unchanging():
             received = self._index.received(self._send(call.path, call.body, call.headers))
             if self._can_mend(call, received) and self._membership.renew():
@@ -170,7 +171,7 @@ class Forwarding:
             return self._reply(call, None, received)
 
     def _can_mend(self, call: Call, received: Response) -> bool:
-        """Whether what the server does not know should be there."""
+        """Whether the server should know what it does not know."""
         if received.status == Unauthorized.status:
             return self._index.token is not None and self._membership.can_restore(None)
         if received.status != 404 or call.fields is None or self._name == "unregister_peer_node":
@@ -183,7 +184,7 @@ class Forwarding:
         return self._membership.can_restore(topic_of(call.fields))
 
     def _subscription(self, call: Call) -> Subscription | None:
-        """What the node knows of the subscription that a call is about, before it is made."""
+        """The subscription that a call is about, as the node knows it before the call."""
         topic = call.fields.get("topic") if call.fields else None
         return self._membership.subscriptions.find(bytes(topic)[1:-1].decode()) if topic else None
 
@@ -220,7 +221,7 @@ def _passed_on(received: Response) -> list[tuple[str, str]]:
 
 @cache
 def _decoder_of_known(request: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
-    """Reads a request whose fields are not read further; they are empty where they are not there."""
+    """A decoder for the fields of a request that leaves their values undecoded, empty for absent fields."""
     names = dict(zip(request.__struct_fields__, request.__struct_encode_fields__, strict=True))
     fields = [(name, Raw, Raw(b"")) for name in names]
     return msgspec.json.Decoder(msgspec.defstruct(request.__name__, fields, rename=names, forbid_unknown_fields=True))

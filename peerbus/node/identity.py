@@ -1,4 +1,4 @@
-"""For whom a node's calls are made: its own peer, whether they say so or not."""
+"""The peer that a node's calls are made for: its own, whether a call names it or not."""
 
 from urllib.parse import parse_qsl, quote
 
@@ -12,9 +12,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def fill_in_body(body: bytes, fields: Fields, membership: Membership, registering: bool) -> bytes:
-    """The body with what the node knows itself; what came stays as it came, byte for byte.
+    """The body with the fields that the node fills in; the bytes that came stay unchanged.
 
-    Raises `PeerMismatch` where another peer is named.
+    Raises `PeerMismatch` for a body that names another peer.
     """
     if "peer_id" in fields and _names_another(fields["peer_id"], membership.peer_id):
         raise _mismatch(membership.peer_id)
@@ -39,7 +39,7 @@ def fill_in_query(query: str, peer_id: str) -> str:
 
 
 def _names_another(value: Raw, peer_id: str) -> bool:
-    """Whether a `peer_id` is not this peer's; one of a wrong type is for the server to refuse."""
+    """Whether a `peer_id` is another peer's; the server refuses one of a wrong type."""
     try:
         given = msgspec.json.decode(value)
     except (msgspec.DecodeError, RecursionError):
