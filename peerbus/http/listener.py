@@ -44,7 +44,7 @@ def bind(host: str, port: int, stall_seconds: float = STALL_SECONDS) -> socket.s
 
 
 def allow_sockets() -> int:
-    """Raise the limit of open files and sockets of this process and its children as far as allowed; returns the limit."""
+    """Raise the limit of open files of this process and its children as far as allowed; returns the limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most

@@ -1,4 +1,4 @@
-"""Who may do what, where tokens are asked for."""
+"""Access control: the calls that each token allows."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,14 +17,14 @@ from peerbus.wire.tokens import carried, hash_of, new_token, peer_in
 
 
 class Tokens(NamedTuple):
-    """What callers are told apart by; without an admin token nobody is an admin."""
+    """The tokens of a server; without an admin token nobody is an admin."""
 
     enrolment: str
     admin: str | None = None
 
 
 class Caller(NamedTuple):
-    """Who shows a token: an admin, the peer `peer_id`, or somebody who may become one."""
+    """The bearer of a token: an admin, the peer `peer_id`, or else a bearer of the enrolment token."""
 
     is_admin: bool
     peer_id: str | None
@@ -32,10 +32,10 @@ class Caller(NamedTuple):
 
 
 class AccessControl:
-    """Asks those who call for their tokens. Comparing takes the same time for whatever was shown.
+    """Checks the tokens of callers. A comparison takes the same time for every token.
 
-    They are asked at the head of a request, and again when it is about to be done: a body takes its time, and a stream
-    longer, and the peer may be gone by then, or its id another's.
+    A token is checked at the head of a request, and again when the request is done: until a body came, or while a
+    stream is open, the peer may unregister, and another one may take its id.
     """
 
     def __init__(self, broker: Overview, tokens: Tokens) -> None:
@@ -44,17 +44,17 @@ class AccessControl:
         self._admin = hash_of(tokens.admin) if tokens.admin else None
 
     def guards(self, endpoint: Endpoint) -> list[Guard]:
-        """What admits callers to one call; raises `Unauthorized`, and `Forbidden` for what is not theirs to do."""
+        """The guards of one call; they raise `Unauthorized`, and `Forbidden` for a token that does not allow it."""
         if endpoint.access is Access.ANYONE:
             return []
         return [partial(self._admit, endpoint.access)]
 
     def admit_admin(self, request: HttpRequest) -> None:
-        """Admit an admin to what has no fields; raises `Unauthorized` and `Forbidden`."""
+        """Admit an admin to a page; raises `Unauthorized` and `Forbidden`."""
         admins_only(self._caller(request))
 
     def admit_peer(self, request: HttpRequest) -> None:
-        """Admit a peer that asks for itself, and an admin; raises `Unauthorized`, and `Forbidden` later."""
+        """Admit a peer for itself, and an admin; raises `Unauthorized`, and `Forbidden` once the fields are known."""
         self._admit(Access.PEER, request)
 
     def _admit(self, access: Access, request: HttpRequest) -> None:
@@ -74,7 +74,7 @@ class AccessControl:
         return self._known(token)
 
     def _known(self, token: str) -> Caller:
-        """Who shows a token; raises `Unauthorized`."""
+        """The bearer of a token; raises `Unauthorized`."""
         shown = hash_of(token)
         if self._admin and compare_digest(shown, self._admin):
             return Caller(is_admin=True, peer_id=None, token=token)
@@ -90,13 +90,13 @@ class AccessControl:
 
 
 def admins_only(caller: Caller) -> None:
-    """Raise `Forbidden` for all others."""
+    """Raise `Forbidden` unless the caller is an admin."""
     if not caller.is_admin:
         raise Forbidden("This call needs the admin token.")
 
 
 def _check_newcomer(broker: Overview, caller: Caller, request: Any) -> None:
-    """Whoever registers gets a token, or brings one; a peer that an admin renews keeps its own."""
+    """A registration brings a token or gets one; a peer that an admin renews keeps its own."""
     registration: RegisterRequest = request
     if caller.peer_id not in (None, registration.peer_id):
         raise Forbidden(f"The token is that of peer '{caller.peer_id}', not of peer '{registration.peer_id}'.")
@@ -112,7 +112,7 @@ def _check_newcomer(broker: Overview, caller: Caller, request: Any) -> None:
 
 
 def _check_peer(_: Overview, caller: Caller, request: Any) -> None:
-    """A call that may name its peer, and does not, is made in the name of the caller."""
+    """A call that may name its peer and does not is made for the caller."""
     named = getattr(request, "peer_id", None)
     if caller.is_admin or named == caller.peer_id:
         return
@@ -142,7 +142,7 @@ def _check_owner(broker: Overview, caller: Caller, request: Any) -> None:
 
 
 def _check_nothing(_: Overview, __: Caller, ___: Any) -> None:
-    """Who came so far may do it."""
+    """The guard has checked all there is."""
 
 
 CHECKS: dict[Access, Callable[[Overview, Caller, Any], None]] = {

@@ -1,4 +1,4 @@
-"""What the indexing server says of its calls."""
+"""The description of the indexing server's calls and pages."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from peerbus.wire.protocol import CreateTopicRequest, PullRequest
 
 
 def described_index(pages: Iterable[Page], limits: Limits, asks_for_tokens: bool) -> tuple[Page, ...]:
-    """`pages`, and those that describe an indexing server with these limits."""
+    """`pages`, and the pages that describe an indexing server with these limits."""
     service = Service(
         "peerbus: indexing server",
         "Publish, subscribe, pull, acknowledge, reject and redeliver over plain HTTP.",
@@ -29,7 +29,7 @@ def described_index(pages: Iterable[Page], limits: Limits, asks_for_tokens: bool
 
 
 def _guarded(endpoint: Endpoint) -> Endpoint:
-    """The call as it may end where tokens are asked for."""
+    """The call with the errors of a server that asks for tokens."""
     if endpoint.access is Access.ANYONE:
         return endpoint
     return replace(endpoint, errors=(*endpoint.errors, Unauthorized, Forbidden))

@@ -1,4 +1,4 @@
-"""The addresses at which peers may have themselves called."""
+"""The addresses that peers may register."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -15,14 +15,14 @@ Ip = IPv4Address | IPv6Address
 
 
 class PeerAddresses:
-    """Says which addresses a caller may register: the server sends notices there, and so calls whom it is told to.
+    """Decides which addresses a caller may register: the server sends notices to them.
 
-    A caller may name the very address it calls from, and from this machine any loopback one; others may be allowed.
-    A name is not looked up: it may mean another address by the time it is called.
+    A caller may register the address that it calls from, and a caller on this machine any loopback address; options
+    allow others. Names are not resolved: a name may mean another address by the time it is called.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
-        """`allowed` are names, addresses, and networks such as 10.0.0.0/8. Raises `StartError` for what is none."""
+        """`allowed` are names, addresses, and networks such as 10.0.0.0/8. Raises `StartError` for anything else."""
         self._names: set[str] = set()
         self._networks: list[Network] = []
         for entry in allowed:
@@ -38,11 +38,11 @@ class PeerAddresses:
                 self._names.add(entry.lower())
 
     def admit(self, request: Request) -> None:
-        """Have the address checked that a caller registers with."""
+        """Check the address of a registration, once its fields are known."""
         request.checks.append(partial(self._check, request.client))
 
     def _check(self, caller: str, request: RegisterRequest) -> None:
-        """Raise `AddressNotAllowed` unless the caller may register with this address, or has none."""
+        """Raise `AddressNotAllowed` for an address that the caller may not register."""
         if not isinstance(request.address, str):
             return
         try:
@@ -75,7 +75,7 @@ def _network(entry: str) -> Network | None:
 
 
 def _ip(host: str) -> Ip | None:
-    """The address that a host is, in its shortest form; None where it is a name."""
+    """The IP address of a host in its shortest form; None for a name."""
     try:
         ip = ip_address(host)
     except ValueError:
