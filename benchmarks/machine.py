@@ -9,7 +9,7 @@ from pathlib import Path
 
 from peerbus import __version__
 
-LIBRARIES = ("granian", "Flask", "msgspec", "uvloop", "httptools")
+LIBRARIES = ("Flask", "msgspec", "uvloop", "httptools")
 
 
 def describe(**parameters: object) -> dict[str, str]:
