@@ -123,7 +123,7 @@ def _check(request: Request, fields: StreamRequest) -> None:
 
 
 def _refuse_embedding(head: Head) -> None:
-    """Refuse what a page loads as an image, a script or a link: such requests name no origin, and would take messages."""
+    """Refuse what a page loads as an image, a script or a link: it names no origin, and would take messages."""
     if head.headers.get("sec-fetch-mode", SCRIPTED[0]) not in SCRIPTED:
         raise OriginNotAllowed("A page can follow a topic by EventSource or fetch alone.")
 

@@ -104,8 +104,8 @@ class Hosts:
         name = (match[1] or match[2]) if match else ""
         if not (name in self._allowed or is_loopback(name)):
             raise HostNotAllowed(
-                f"This server is not called '{header[:LONGEST_SHOWN]}'. Call it by 127.0.0.1 or localhost, or by a name that it was "
-                "started with: --allow-host NAME."
+                f"This server is not called '{header[:LONGEST_SHOWN]}'. Call it by 127.0.0.1 or localhost, or by a "
+                "name that it was started with: --allow-host NAME."
             )
 
 

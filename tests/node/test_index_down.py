@@ -9,9 +9,9 @@ from peerbus.node.event_log import EventLog
 from peerbus.node.membership import Membership
 from peerbus.node.server_client import ServerClient
 from peerbus.wire.endpoints import ENDPOINTS, Endpoint
-from tests.node.conftest import Restartable
 from tests.support.fakes import HANG_UP, SILENCE, fake_server, http
 from tests.support.harness import DEADLINE, Api, eventually, free_port, start_node
+from tests.support.servers import Restartable
 
 REGISTERED = b'{"message": "", "peer_id": "peer1", "created": true, "epoch": "e"}'
 NESTED = b'{"code": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"

@@ -12,7 +12,7 @@ from peerbus.node.event_log import EventLog
 from peerbus.node.membership import Membership
 from peerbus.node.requeue import Requeue
 from peerbus.node.server_client import ServerClient
-from tests.http.support import JSON, Connection, request
+from tests.support.connections import JSON, Connection, request
 from tests.support.harness import DEADLINE, Api, eventually, start_node
 
 NEWS = {"topic": "news"}
