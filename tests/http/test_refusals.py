@@ -1,4 +1,4 @@
-"""What is refused at the door, by every row alike: methods, paths, bodies, fields."""
+"""What every row refuses alike: methods, paths, bodies, fields."""
 
 import json
 from collections.abc import Callable
