@@ -124,13 +124,13 @@ def test_a_publish_that_the_server_may_have_taken_is_not_made_again() -> None:
 
 def test_a_registration_that_keeps_the_first_renewal_waiting_ends_no_renewals(index: Api) -> None:
     loop = Loop("loop")
-    line = ServerClient(loop, index.url, timeout=0.1, max_waiting=1)
-    membership = Membership(line, "peer1", "http://127.0.0.1:1", 30.0, EventLog(), 3.0)
+    client = ServerClient(loop, index.url, timeout=0.1, max_waiting=1)
+    membership = Membership(client, "peer1", "http://127.0.0.1:1", 30.0, EventLog(), 3.0)
     with membership.unchanging():
         membership.start()
     assert eventually(lambda: membership.registered)
     membership.stop()
-    line.close()
+    client.close()
     loop.close()
 
 
