@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks import api_plots, brokers, choices, machine, table, wrk
-from benchmarks.measurement import Measurement
+from benchmarks import brokers, command, environment, plots, wrk
+from benchmarks.stats import Measurement, write_table
 from benchmarks.suite import measure_calls
 from peerbus.cli import options
 
@@ -16,13 +16,13 @@ QUICK_COMPARISON = {"rounds": 1, "seconds": 1, "connections": 16}
 
 
 @options.command("PEERBUS_BENCHMARK", "--requests")
-@choices.PEERS
-@choices.REQUESTS
+@command.PEERS
+@command.REQUESTS
 @click.option("--batch", type=click.IntRange(2, 10_000), default=1000, help="Messages of a request with a batch.")
 @click.option("--size", type=click.IntRange(0, 1 << 20), default=100, help="Bytes of a message.")
-@choices.RESULTS
-@choices.QUICK
-@choices.PLOT_ONLY
+@command.RESULTS
+@command.QUICK
+@command.PLOT_ONLY
 @click.option("--brokers/--no-brokers", "with_brokers", default=True, help="Compare with other brokers, where wrk is.")
 def main(
     peers: list[int] | None,
@@ -38,17 +38,18 @@ def main(
 
     \b
     With 1, 2, 5, 10, 25, 50 and 100 peers; with --quick, about a minute, 1, 5 and 10.
-    Then what wrk gets from the broker, the naive design and other brokers that are installed.
+    Then peerbus beside the naive design and other installed brokers, with wrk.
     Writes api_benchmark.csv and brokers.csv and draws their plots from them.
     """  # noqa: D301  # click's mark for lines that stay as they are
     path = results / "api_benchmark.csv"
     if not plot_only:
-        requests = requests or (choices.QUICK_REQUESTS if quick else choices.FULL_REQUESTS)
+        requests = requests or (command.QUICK_REQUESTS if quick else command.FULL_REQUESTS)
         counts = peers or (QUICK_COUNTS if quick else COUNTS)
-        notes = machine.describe(requests=requests, batch=batch, size=size, peers=counts)
-        table.write(path, notes, measure_calls(counts, requests, batch, size))
-    found = choices.read(path, Measurement)
-    choices.report(path, found, api_plots.draw_all(found, results))
+        notes = environment.describe(requests=requests, batch=batch, size=size, peers=counts)
+        with command.errors_in_one_line():
+            write_table(path, notes, measure_calls(counts, requests, batch, size))
+    found = command.read(path, Measurement)
+    command.report(path, found, plots.draw_calls(found, results))
     if not with_brokers:
         return
     if not plot_only and not wrk.is_installed():

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks import choices, machine, response_plot, table
-from benchmarks.measurement import Measurement
+from benchmarks import command, environment, plots
+from benchmarks.stats import Measurement, write_table
 from benchmarks.suite import measure_queries
 from peerbus.cli import options
 
@@ -12,11 +12,11 @@ QUICK_COUNTS = list(range(1, 11))
 
 
 @options.command("PEERBUS_RESPONSE_TIME", "--requests")
-@choices.PEERS
-@choices.REQUESTS
-@choices.RESULTS
-@choices.QUICK
-@choices.PLOT_ONLY
+@command.PEERS
+@command.REQUESTS
+@command.RESULTS
+@command.QUICK
+@command.PLOT_ONLY
 def main(peers: list[int] | None, requests: int | None, results: Path, quick: bool, plot_only: bool) -> None:
     """Measure the average response time of query_peers while 1 to 100 real peers ask at once.
 
@@ -26,12 +26,13 @@ def main(peers: list[int] | None, requests: int | None, results: Path, quick: bo
     """  # noqa: D301  # click's mark for lines that stay as they are
     path = results / "response_time.csv"
     if not plot_only:
-        requests = requests or (choices.QUICK_REQUESTS if quick else choices.FULL_REQUESTS)
+        requests = requests or (command.QUICK_REQUESTS if quick else command.FULL_REQUESTS)
         counts = peers or (QUICK_COUNTS if quick else COUNTS)
-        notes = machine.describe(requests=requests, peers=f"{counts[0]} to {counts[-1]}")
-        table.write(path, notes, measure_queries(counts, requests))
-    found = choices.read(path, Measurement)
-    choices.report(path, found, [response_plot.draw(found, path.with_suffix(".png"))])
+        notes = environment.describe(requests=requests, peers=f"{counts[0]} to {counts[-1]}")
+        with command.errors_in_one_line():
+            write_table(path, notes, measure_queries(counts, requests))
+    found = command.read(path, Measurement)
+    command.report(path, found, [plots.draw_response_times(found, path.with_suffix(".png"))])
 
 
 if __name__ == "__main__":

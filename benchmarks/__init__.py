@@ -1,1 +1,1 @@
-"""The benchmarks' parts: load generation, processes, statistics, the CSV and the plots."""
+"""The benchmarks: load generators, the processes under test, figures, plots, and a command for each question."""

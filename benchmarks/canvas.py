@@ -1,4 +1,4 @@
-"""What all plots share: colours, axes with plain numbers, a caption that names the machine."""
+"""Shared by all plots: colours, axes with plain numbers, a caption that names the machine."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-"""Told apart with any kind of colour vision (Okabe and Ito's palette); marker and line style differ as well."""
+"""Distinguishable with any kind of colour vision (Okabe and Ito's palette); marker and line style differ as well."""
 MOST_TICKS = 8
 DOTS_PER_INCH = 130
 HEAD_INCHES = 0.9
@@ -32,14 +32,14 @@ def legend(made: Figure, axes: Axes) -> None:
 
 
 def save(made: Figure, path: Path, notes: Mapping[str, str]) -> Path:
-    """Write a figure as PNG, with a caption under it that says where its figures are from."""
+    """Write a figure as PNG, with a caption under it about the conditions of its figures."""
     made.supxlabel(caption(notes), fontsize=7.5, color=GREY)
     made.savefig(path, dpi=DOTS_PER_INCH)
     return path
 
 
 def caption(notes: Mapping[str, str]) -> str:
-    """One line that says on what, and when, was measured."""
+    """One line with the machine, the Python version and the time of the measurement."""
     parts = (
         notes.get("cpu"),
         f"{notes.get('cores', '?')} cores for server, peer nodes and load generator together",
@@ -51,7 +51,7 @@ def caption(notes: Mapping[str, str]) -> str:
 
 
 def count_axis(axes: Axes, counts: Sequence[int]) -> None:
-    """A logarithmic x axis of numbers of peers, with a tick at those that were measured, or some of them."""
+    """A logarithmic x axis of numbers of peers, with a tick at the measured ones or at some of them."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(_some(counts)))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -1,4 +1,4 @@
-"""What a peer's node adds to a call: `python -m benchmarks.forwarding --help`."""
+"""The latency that a peer's node adds to a call: `python -m benchmarks.forwarding --help`."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -8,11 +8,10 @@ from statistics import median
 
 import click
 
-from benchmarks import choices, machine, table
-from benchmarks.ours import publishing, publishing_through_a_peer
-from benchmarks.rounds import by_turns
-from benchmarks.suite import told_in_one_line
-from benchmarks.system import Outcome
+from benchmarks import command, environment
+from benchmarks.brokers import publishing, publishing_through_a_peer
+from benchmarks.stats import write_table
+from benchmarks.wrk import Outcome, by_turns
 from peerbus.cli import options
 
 CONNECTIONS = (1, 16)
@@ -20,10 +19,10 @@ CONNECTIONS = (1, 16)
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """Publishing directly and through a peer's node, by turns: one start of the processes of both.
+    """Publishing directly and through a peer's node by turns, after one start of the processes.
 
-    Figures are medians of its rounds; `ratio` is that of the latencies (p50) in a round, the node's to the direct one.
-    `stolen` is what the hypervisor took away, a share of all processors' time.
+    Figures are medians of the rounds. `ratio` is that of a round's latencies (p50), through the node to directly;
+    `stolen` is the steal time as a share of all processors' time.
     """
 
     connections: int
@@ -48,7 +47,7 @@ class Forwarding:
 
 
 def compare(connections: int, start: int, rounds: int, seconds: int) -> Forwarding:
-    """Measure both, on servers and a node of their own."""
+    """Measure both ways, each with a server of its own."""
     with ExitStack() as stack:
         systems = [stack.enter_context(each()) for each in (publishing, publishing_through_a_peer)]
         for system in systems:
@@ -73,18 +72,18 @@ def _rate(outcomes: Sequence[Outcome]) -> float:
 
 @options.command("PEERBUS_FORWARDING", "--rounds")
 @click.option("--starts", type=click.IntRange(1, 100), default=10, help="Starts of all processes.")
-@choices.ROUNDS
-@choices.SECONDS
-@choices.RESULTS
+@command.ROUNDS
+@command.SECONDS
+@command.RESULTS
 def main(starts: int, rounds: int, seconds: int, results: Path) -> None:
-    """Measure with wrk what publishing takes directly and through a peer's node, by turns.
+    """Measure publishing directly and through a peer's node with wrk, by turns.
 
-    With 1 and with 16 connections, after several starts, since how the system places the threads differs. Writes
-    forwarding.csv.
+    With 1 and with 16 connections, after several starts, since the system places the threads differently each time.
+    Writes forwarding.csv.
     """
-    notes = machine.describe(programs=machine.packages("wrk"), starts=starts, rounds=rounds, seconds=seconds)
+    notes = environment.describe(programs=environment.packages("wrk"), starts=starts, rounds=rounds, seconds=seconds)
     rows = []
-    with told_in_one_line():
+    with command.errors_in_one_line():
         for connections in CONNECTIONS:
             for start in range(1, starts + 1):
                 rows.append(compare(connections, start, rounds, seconds))
@@ -93,7 +92,7 @@ def main(starts: int, rounds: int, seconds: int, results: Path) -> None:
             click.echo(
                 f"{connections:2} connections: {median(of_these):.2f} times, {min(of_these):.2f} to {max(of_these):.2f}"
             )
-    table.write(results / "forwarding.csv", notes, rows)
+    write_table(results / "forwarding.csv", notes, rows)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,11 @@ from typing import IO
 
 import click
 
-from benchmarks import choices, machine, table
-from benchmarks.load import Caller, Load, generate
-from benchmarks.memory import proportional_mib
-from benchmarks.processes import LOOK_SECONDS, Process, indexing_server, peer_nodes
-from benchmarks.request import prepare
-from benchmarks.setup import make, make_all, names, stat
-from benchmarks.suite import told_in_one_line
+from benchmarks import command, environment
+from benchmarks.connection import prepare
+from benchmarks.load import Caller, Load, generate, make, make_all, names, stat
+from benchmarks.processes import POLL_SECONDS, Process, children, indexing_server, peer_nodes, proportional_mib
+from benchmarks.stats import write_table
 from peerbus.cli import options
 from peerbus.http.listener import allow_sockets
 
@@ -31,13 +29,13 @@ SHOWN_COMPLAINTS = 3
 
 @dataclass(frozen=True, slots=True)
 class ManyPeers:
-    """What starting, using and stopping peer nodes came to.
+    """The start, use and stop of many peer nodes.
 
     `start_seconds` are from the command until every node has answered, `stop_seconds` from Ctrl-C until the process
-    that started the others had ended, which is the last to do so. The memory is that of the nodes' processes before
-    they had a message, each with its part of what they share. `published` and `pulled` count the good answers to one
-    call at each node, all called at once; a pull is good if it brought the very message that was meant for this peer.
-    `complaints` are the lines that the nodes wrote to standard error, which may well be none.
+    that started the nodes ended, which is the last to end. The memory is that of the nodes' processes before their
+    first message, each with its part of what they share (PSS). `published` and `pulled` count the good answers to one
+    call at each node, all called at once; a pull is good if it returned the message published for this peer.
+    `complaints` counts the lines that the nodes wrote to standard error.
     """
 
     peers: int
@@ -69,7 +67,7 @@ class ManyPeers:
 
 
 def measure(count: int) -> ManyPeers:
-    """Start so many peer nodes, have each publish and pull one message, and stop them all."""
+    """Start `count` peer nodes, let each publish and pull one message, and stop them all."""
     with indexing_server() as server, tempfile.TemporaryFile("w+") as complaints:
         begin = time.monotonic()
         with peer_nodes(server.url, count, complaints) as nodes:
@@ -98,7 +96,7 @@ def measure(count: int) -> ManyPeers:
 
 
 def exchange(server: str, nodes: Sequence[str]) -> tuple[Load, Load]:
-    """Let each node publish a message of its own to the next one's topic, and then pull the one that it was sent."""
+    """Let each node publish a message to the next node's topic, and then pull the message in its own topic."""
     topics = names("topic", len(nodes))
     texts = names("message", len(nodes))
     make_all(server, [prepare("create_topic", {"topic": topic}) for topic in topics])
@@ -119,7 +117,7 @@ def exchange(server: str, nodes: Sequence[str]) -> tuple[Load, Load]:
 
 
 def interrupt(process: Process, members: Sequence[int]) -> float:
-    """Send what Ctrl-C sends, to every process; the seconds until the first process, which waits for all, ended."""
+    """Send SIGINT to every process, as Ctrl-C does; returns the seconds until `process`, which waits for all, ended."""
     begin = time.monotonic()
     for pid in (process.pid, *members):
         with suppress(ProcessLookupError):  # the first one stops the others itself
@@ -133,7 +131,7 @@ def interrupt(process: Process, members: Sequence[int]) -> float:
 
 
 def lines_of(complaints: IO[str]) -> int:
-    """How many lines were written to a file; shows the first few, which may stand for many alike."""
+    """The number of lines in a file; prints the first few."""
     complaints.seek(0)
     lines = complaints.readlines()
     click.echo("".join(lines[:SHOWN_COMPLAINTS]), nl=False, err=True)
@@ -141,26 +139,20 @@ def lines_of(complaints: IO[str]) -> int:
 
 
 def left_at(server: str) -> int:
-    """How many peers are still registered once the server has had time for calls whose callers are gone."""
+    """The number of peers still registered after the server had time for the calls of processes that are gone."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while (left := stat(server, "peers")) and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     return left
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process started."""
-    found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for file in found for child in file.read_text().split()]
-
-
 def running_of(pids: Sequence[int]) -> list[int]:
-    """Those of some peer nodes' processes that still exist; the system may have given their numbers to others."""
+    """The processes among `pids` that are still peer nodes; the system may have given a number to another process."""
     return [pid for pid in pids if b"peer_node.py" in command_line(pid)]
 
 
 def command_line(pid: int) -> bytes:
-    """What a process was started with; empty where there is none."""
+    """The command line of a process; empty if there is no such process."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
@@ -169,13 +161,13 @@ def command_line(pid: int) -> bytes:
 
 @options.command("PEERBUS_MANY_PEERS", "--count")
 @click.option("--count", type=click.IntRange(min=1), default=1000, help="Peer nodes, each a process.")
-@choices.RESULTS
+@command.RESULTS
 def main(count: int, results: Path) -> None:
     """Start very many peer nodes, see each answer a publish and a pull, and stop them; writes many_peers.csv."""
-    notes = machine.describe(open_files=allow_sockets())
-    with told_in_one_line():
+    notes = environment.describe(open_files=allow_sockets())
+    with command.errors_in_one_line():
         found = measure(count)
-    table.write(results / "many_peers.csv", notes, [found])
+    write_table(results / "many_peers.csv", notes, [found])
     click.echo(found)
 
 

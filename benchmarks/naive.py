@@ -1,7 +1,7 @@
-"""The design one would try first, to measure against: `python -m benchmarks.naive --help`.
+"""The obvious first design, to compare with: `python -m benchmarks.naive --help`.
 
 An indexing server on Flask's own development server keeps a list of messages for each subscriber of a topic, and
-puts every message into each of them, under one lock. A peer forwards what it is asked with `requests`.
+appends every message to each list, under one lock. A peer forwards each call with `requests`.
 """
 
 import logging
@@ -73,7 +73,7 @@ def peer(peer_id: str, index_url: str) -> Flask:
 
 @click.command()
 @click.option("--port", type=int, required=True)
-@click.option("--index-url", help="Be a peer, and forward there.")
+@click.option("--index-url", help="Run a peer that forwards to this server.")
 def main(port: int, index_url: str | None) -> None:
     """Run the indexing server, or a peer."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request would slow it down

@@ -1,4 +1,4 @@
-"""The real processes: an indexing server, peer nodes beside it, and other programs to compare with."""
+"""The processes under test: an indexing server, peer nodes beside it, other programs; and what they use."""
 
 import os
 import re
@@ -16,16 +16,18 @@ from typing import IO, NamedTuple
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
 SECONDS_PER_SERVICE = 0.1
-"""More patience where many are started at once."""
+"""Added to the timeout for each service that is started."""
 STOP_SECONDS = 10.0
-LOOK_SECONDS = 0.02
-"""How often is looked whether a program listens, which does not say so itself."""
+POLL_SECONDS = 0.02
+"""How often a condition is checked that nothing announces."""
 SERVES_AT = re.compile(r"serves at (http://[0-9.]+:[0-9]+)")
+CPU_CLOCK = 2
+"""The clock of a process that counts its processor time in nanoseconds, user and system (clock_getcpuclockid(3))."""
 Process = subprocess.Popen[str]
 
 
 class NotStarted(Exception):
-    """A process ended, or fell silent, before it served."""
+    """A process ended, or timed out, before it served."""
 
 
 class Services(NamedTuple):
@@ -36,14 +38,14 @@ class Services(NamedTuple):
 
 
 class Server(NamedTuple):
-    """An indexing server's URL and its process."""
+    """A server's URL and its process."""
 
     url: str
     process: Process
 
 
 class Nodes(NamedTuple):
-    """The URLs of peer nodes, peer1 first, and the process that they are children of."""
+    """The URLs of peer nodes, peer1 first, and the process that started them."""
 
     urls: list[str]
     process: Process
@@ -51,36 +53,36 @@ class Nodes(NamedTuple):
 
 @contextmanager
 def services(peers: int) -> Iterator[Services]:
-    """An indexing server and `peers` peer nodes as shipped, on free ports, logging into a temporary folder."""
+    """An indexing server and `peers` peer nodes as shipped, on free ports, with logs in a temporary folder."""
     with indexing_server() as server, peer_nodes(server.url, peers) as nodes:
         yield Services(server.url, nodes.urls)
 
 
 @contextmanager
 def indexing_server(*options: str) -> Iterator[Server]:
-    """An indexing server as shipped, but for the options named, on a free port."""
+    """An indexing server as shipped, on a free port, with the options named."""
     with _script("indexing_server.py", 1, *options) as (process, (url,)):
         yield Server(url, process)
 
 
 @contextmanager
 def peer_nodes(index_url: str, count: int, complaints: IO[str] | None = None) -> Iterator[Nodes]:
-    """`count` peer nodes as shipped, peer1 and so on, on free ports; `complaints` takes their standard error."""
+    """`count` peer nodes as shipped, on free ports; `complaints` takes their standard error."""
     options = ("--count", str(count), "--index-url", index_url)
     with _script("peer_node.py", count, *options, complaints=complaints) as (process, urls):
         yield Nodes(urls, process)
 
 
 @contextmanager
-def program(command: Sequence[str], port: int) -> Iterator[str]:
-    """A program that listens on a port of 127.0.0.1; gives its URL, once it takes connections."""
-    with running(command) as process:
+def program(command: Sequence[str], port: int, folder: Path = ROOT) -> Iterator[Server]:
+    """A program, started in a folder, that listens on a port of 127.0.0.1; ready once it accepts connections."""
+    with running(command, folder) as process:
         deadline = time.monotonic() + START_SECONDS
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise NotStarted(f"{command[0]} ended, or took {START_SECONDS:g} seconds, before it served.")
-            time.sleep(LOOK_SECONDS)
-        yield f"http://127.0.0.1:{port}"
+            time.sleep(POLL_SECONDS)
+        yield Server(f"http://127.0.0.1:{port}", process)
 
 
 def free_port() -> int:
@@ -99,15 +101,17 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def running(command: Sequence[str], complaints: IO[str] | None = None) -> Iterator[Process]:
-    """A process, whose output can be read, and which is ended if it still runs afterwards.
+def running(
+    command: Sequence[str], folder: Path = ROOT, output: int = subprocess.DEVNULL, complaints: IO[str] | None = None
+) -> Iterator[Process]:
+    """A process in a folder, which is stopped afterwards if it still runs.
 
-    Its standard error goes to `complaints`, or else where that of this process goes. The environment's own
-    PEERBUS_ variables are kept away: figures are of the options named here.
+    Its standard error goes to `complaints`, else to this process's. It does not inherit PEERBUS_ variables, so that
+    figures depend on the options named here alone.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PEERBUS_")}
     with subprocess.Popen(  # noqa: S603  # what the benchmarks name
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True, env=environment
+        command, cwd=folder, stdout=output, stderr=complaints, text=True, env=environment
     ) as process:
         try:
             yield process
@@ -119,28 +123,28 @@ def running(command: Sequence[str], complaints: IO[str] | None = None) -> Iterat
 def _script(
     script: str, count: int, *options: str, complaints: IO[str] | None = None
 ) -> Iterator[tuple[Process, list[str]]]:
-    """A command line of the project, and the URLs of the `count` services it starts, once they serve."""
+    """A command line of the project, and the URLs of the `count` services that it starts, once they serve."""
     with tempfile.TemporaryDirectory(prefix="peerbus-benchmark-") as logs:
         command = [sys.executable, str(ROOT / script), "--port", "0", "--log-dir", logs, *options]
-        with running(command, complaints) as process:
+        with running(command, output=subprocess.PIPE, complaints=complaints) as process:
             yield process, _urls(process, script, count)
 
 
 def _urls(process: Process, script: str, count: int) -> list[str]:
     found: dict[str, str] = {}
-    patience = START_SECONDS + count * SECONDS_PER_SERVICE
-    too_late = threading.Timer(patience, process.kill)
-    too_late.start()
+    timeout = START_SECONDS + count * SECONDS_PER_SERVICE
+    timer = threading.Timer(timeout, process.kill)
+    timer.start()
     try:
         while len(found) < count:
             line = process.stdout.readline() if process.stdout else ""
             if not line:
-                raise NotStarted(f"{script} ended, or took {patience:g} seconds, before all of it served.")
+                raise NotStarted(f"{script} ended, or took {timeout:g} seconds, before all of it served.")
             match = SERVES_AT.search(line)
             if match:
                 found[match[1]] = line.split()[0]
     finally:
-        too_late.cancel()
+        timer.cancel()
     return sorted(found, key=lambda url: _number_in(found[url]))
 
 
@@ -155,3 +159,32 @@ def _stop(process: Process) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in found for child in file.read_text().split()]
+
+
+def processor_seconds(pid: int) -> float:
+    """The processor time, user and system, that all threads of a process and its child processes have used."""
+    return sum(time.clock_gettime(~each << 3 | CPU_CLOCK) for each in (pid, *children(pid)))
+
+
+def resident_mib(pid: int) -> float:
+    """The memory that a process has in use, including all that it shares (RSS)."""
+    return mib(Path(f"/proc/{pid}/status").read_text(), "VmRSS")
+
+
+def proportional_mib(pid: int) -> float:
+    """The memory that a process has in use, including its part of what it shares (PSS)."""
+    return mib(Path(f"/proc/{pid}/smaps_rollup").read_text(), "Pss")
+
+
+def mib(text: str, name: str) -> float:
+    """A figure that Linux gives in kB."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{name} is not in {text!r}.")
+    return int(found[1]) / 1024

@@ -1,44 +1,152 @@
-"""Running measurements against real processes, with a progress bar."""
+"""The measurement of each of the eight calls, singly and, where it takes messages, in batches."""
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import click
 from tqdm import tqdm
 
-from benchmarks.calls import DIRECT, PEER, Setting, Step, steps
-from benchmarks.line import LineBroken
-from benchmarks.load import Caller, generate
-from benchmarks.measurement import Measurement, measured
-from benchmarks.processes import NotStarted, Services, services
-from benchmarks.request import prepare
-from benchmarks.setup import SetupFailed, make
-from benchmarks.wrk import WrkFailed
+from benchmarks.connection import Request, prepare
+from benchmarks.load import Caller, generate, make
+from benchmarks.processes import services
+from benchmarks.stats import Measurement, measured
 
+CALLS = (
+    *("register_peer_node", "unregister_peer_node", "create_topic", "delete_topic"),
+    *("publish", "subscribe", "pull_messages", "query_peers"),
+)
+LIVEZ = "livez"
+"""Costs the server next to nothing, and so shows what the generator itself can do."""
+DIRECT = "direct"
+PEER = "peer"
+REQUESTS_PER_BATCH = 20
+"""Single requests that are measured for each request with a batch."""
 STEPS_PER_COUNT = 19
 """Nine through peer nodes, the same directly, and `/livez`."""
 QUERIED = "queried"
 
 
-@contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Ends the command with one line when something goes wrong with what is measured.
+class Step(NamedTuple):
+    """Calls measured in one load. Several take turns: unregistering is only possible again after registering."""
 
-    SIGTERM becomes what Ctrl-C is, so that it stops the processes too.
+    calls: tuple[str, ...]
+    callers: list[Caller]
+    messages_per_request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One caller for each of `urls`, which are all the indexing server's if `via` is direct.
+
+    The callers share out the `requests` of each call. A message is a string of `size` bytes.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except (LineBroken, NotStarted, SetupFailed, WrkFailed) as error:
-        raise click.ClickException(str(error)) from None
+
+    via: str
+    server: str
+    urls: list[str]
+    requests: int
+    batch: int
+    size: int
+
+    @property
+    def each(self) -> int:
+        """The requests of a call that each caller makes."""
+        return max(1, self.requests // len(self.urls))
+
+    @property
+    def batches_each(self) -> int:
+        """The requests with a batch that each caller makes."""
+        return max(1, self.each // REQUESTS_PER_BATCH)
+
+    def identity(self, number: int) -> dict[str, str]:
+        """The field with the caller's peer id; empty through a peer node, which fills it in."""
+        return {"peer_id": f"direct{number}"} if self.via == DIRECT else {}
+
+    def topic(self, kind: str, number: int = 0, k: int = 0) -> str:
+        """The name of a topic of a kind, of its own for a caller number and a request number `k`, if they are given."""
+        return f"{self.via}-{kind}-{number}-{k}"
 
 
-@contextmanager
-def started(peers: int) -> Iterator[Services]:
-    """Services to measure; what goes wrong with them ends the command with one line."""
-    with told_in_one_line(), services(peers) as running:
-        yield running
+def steps(setting: Setting) -> Iterator[Step]:
+    """The measurements in a setting, in order. What each one needs is made before it, unmeasured."""
+    _set_up(setting)
+    register, unregister = (f"{prefix}register_peer_node" for prefix in ("", "un"))
+    each, batches, batch = setting.each, setting.batches_each, setting.batch
+    if setting.via == DIRECT:
+        yield Step((LIVEZ,), _repeating(setting, lambda _: prepare(LIVEZ, method="GET"), each))
+    yield Step((unregister, register), _unregistering_and_registering(setting, unregister, register))
+    yield _single(setting, "create_topic", "made")
+    yield _single(setting, "subscribe", "offered", identified=True)
+    _join(setting)
+    yield Step(("query_peers",), _repeating(setting, lambda _: _query(setting), each))
+    yield Step(("publish",), _repeating(setting, lambda i: _publish(setting, i), each), 1)
+    yield Step(("pull_messages",), _repeating(setting, lambda i: _pull(setting, i), each), 1)
+    yield Step(("publish",), _repeating(setting, lambda i: _publish(setting, i, batch), batches), batch)
+    yield Step(("pull_messages",), _repeating(setting, lambda i: _pull(setting, i, batch), batches), batch)
+    yield _single(setting, "delete_topic", "made", method="DELETE")
+
+
+def _repeating(setting: Setting, request: Callable[[int], Request], count: int) -> list[Caller]:
+    """A caller at each URL that sends the request made for its number `count` times."""
+    return [Caller(url, [request(i)] * count) for i, url in enumerate(setting.urls, 1)]
+
+
+def _single(setting: Setting, call: str, kind: str, method: str = "POST", *, identified: bool = False) -> Step:
+    """A call that names another topic of a kind each time."""
+
+    def request(i: int, k: int) -> Request:
+        return prepare(
+            call, {**(setting.identity(i) if identified else {}), "topic": setting.topic(kind, i, k)}, method
+        )
+
+    numbers = range(setting.each)
+    return Step((call,), [Caller(url, [request(i, k) for k in numbers]) for i, url in enumerate(setting.urls, 1)])
+
+
+def _unregistering_and_registering(setting: Setting, unregister: str, register: str) -> list[Caller]:
+    turns = [
+        [prepare(unregister, setting.identity(i)), prepare(register, setting.identity(i), expected=b'"created":true')]
+        for i, _ in enumerate(setting.urls, 1)
+    ]
+    return [Caller(url, turn * setting.each) for url, turn in zip(setting.urls, turns, strict=True)]
+
+
+def _query(setting: Setting) -> Request:
+    return prepare("query_peers", {"topic": setting.topic("shared")}, "GET", b'"peers":["')
+
+
+def _publish(setting: Setting, i: int, count: int = 0) -> Request:
+    """One message to the topic that all callers share, or a batch of `count` to the caller's own."""
+    text = "x" * setting.size
+    topic = setting.topic("own", i) if count else setting.topic("shared")
+    what = {"messages": [text] * count} if count else {"message": text}
+    fields = {**setting.identity(i), "topic": topic, **what}
+    return prepare("publish", fields, expected=b'"count":%d,' % (count or 1))
+
+
+def _pull(setting: Setting, i: int, count: int = 0) -> Request:
+    """One message from the topic that all callers share, or a batch of `count` from the caller's own."""
+    topic = setting.topic("own", i) if count else setting.topic("shared")
+    fields = {**setting.identity(i), "topic": topic, "max_messages": count or 1}
+    return prepare("pull_messages", fields, expected=b'"%d message%s from' % (count or 1, b"s" if count else b""))
+
+
+def _set_up(setting: Setting) -> None:
+    """Register the callers that have no peer node, and make the topics to subscribe to."""
+    callers = range(1, len(setting.urls) + 1)
+    peers = [prepare("register_peer_node", setting.identity(i)) for i in callers if setting.identity(i)]
+    offered = [setting.topic("offered", i, k) for i in callers for k in range(setting.each)]
+    topics = [setting.topic("shared"), *(setting.topic("own", i) for i in callers), *offered]
+    make([Caller(setting.server, peers + [prepare("create_topic", {"topic": topic}) for topic in topics])])
+
+
+def _join(setting: Setting) -> None:
+    """Subscribe every caller to the topic that all share and to its own."""
+    callers = []
+    for i, url in enumerate(setting.urls, 1):
+        topics = (setting.topic("shared"), setting.topic("own", i))
+        callers.append(Caller(url, [prepare("subscribe", {**setting.identity(i), "topic": topic}) for topic in topics]))
+    make(callers)
 
 
 def measure_calls(counts: Sequence[int], requests: int, batch: int, size: int) -> list[Measurement]:
@@ -47,7 +155,7 @@ def measure_calls(counts: Sequence[int], requests: int, batch: int, size: int) -
     with tqdm(total=len(counts) * STEPS_PER_COUNT, unit="run", dynamic_ncols=True) as bar:
         for count in counts:
             bar.set_description(f"starting {_peers(count)}")
-            with started(count) as running:
+            with services(count) as running:
                 for via, urls in ((DIRECT, [running.server] * count), (PEER, running.nodes)):
                     setting = Setting(via, running.server, urls, requests, batch, size)
                     for step in steps(setting):
@@ -67,15 +175,15 @@ def _measure(step: Step, via: str, count: int, say: Callable[[str], None]) -> li
 
 
 def measure_queries(counts: Sequence[int], requests: int) -> list[Measurement]:
-    """Measure `query_peers` while the first 1, 2, ... of as many peers as the largest count ask at once.
+    """Measure `query_peers` while some of the peers ask at once: with each of `counts` peers.
 
-    All of them are subscribed to the topic throughout, so that the answer is always the same.
+    As many peers as the largest count are subscribed to the topic throughout, so that the answer is always the same.
     """
     rows: list[Measurement] = []
     query = prepare("query_peers", {"topic": QUERIED}, "GET", b'"peers":["')
     with tqdm(total=len(counts), unit="run", dynamic_ncols=True) as bar:
         bar.set_description(f"starting {_peers(max(counts))}")
-        with started(max(counts)) as running:
+        with services(max(counts)) as running:
             make([Caller(running.server, [prepare("create_topic", {"topic": QUERIED})])])
             make([Caller(node, [prepare("subscribe", {"topic": QUERIED})]) for node in running.nodes])
             for count in counts:

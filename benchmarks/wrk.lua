@@ -1,4 +1,4 @@
--- Sends the requests in a file by turns, and tells what came of them in a line of JSON.
+-- Sends the requests in a file by turns, and prints the result as a line of JSON.
 --   wrk -t1 -c16 -d3s -s benchmarks/wrk.lua URL -- FILE
 -- The file has whole requests, head and body, each followed by a zero byte.
 function init(args)

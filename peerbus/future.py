@@ -73,7 +73,16 @@ class Future(Generic[T]):
 
     def then(self, change: "Callable[[T], U | Future[U]]") -> "Future[U]":
         """A future of `change(value)`; an error is passed on. `change` may return another future."""
-        return self.follow(lambda done: change(done.result()))
+        result: Future[U] = Future()
+
+        def follow(done: Future[T]) -> None:
+            if done._error is None:
+                settle(result, change, done._value)
+            else:
+                result.set_exception(done._error)
+
+        self.add_done_callback(follow)
+        return result
 
     def follow(self, make: "Callable[[Future[T]], U | Future[U]]") -> "Future[U]":
         """A future of `make(self)`, which is called when this is done, with a value or an error."""

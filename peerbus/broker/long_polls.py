@@ -102,7 +102,13 @@ class LongPolls:
 
     def take(self, now: float) -> LongPoll | None:
         """Remove and return one to answer, if there is one: its queue is ready, or its waiting is over."""
-        waiter = self._first_over() or next(iter(self._deadlines.take(now, 1)), None) or self._first_ready()
+        waiter = None
+        if self._over or self._over_topics:
+            waiter = self._first_over()
+        if waiter is None and self._deadlines.next() <= now:
+            (waiter,) = self._deadlines.take(now, 1)
+        if waiter is None:
+            waiter = self._first_ready()
         if waiter is not None:
             self._remove(waiter)
         return waiter

@@ -325,7 +325,7 @@ class Connection(asyncio.Protocol):
         if head.method != "HEAD" and reply.status not in WITHOUT_BODY:
             data += reply.body
         self._out.send(data)
-        if reply.on_lost:
+        if reply.on_lost and self._out.is_full:
             self._out.when_taken(partial(_settle, reply.on_lost))
         self._finish(keeps)
 
@@ -350,7 +350,7 @@ class Connection(asyncio.Protocol):
     def _finish(self, keeps: bool) -> None:
         """Go on after an answer."""
         self._request = None
-        if not keeps:
+        if not keeps or self._server.is_stopping:
             self._hang_up(self._linger if self._is_unfinished and not self._is_at_end else self._close)
             return
         self._timer.set(self._server.timeouts.head)

@@ -29,7 +29,14 @@ class Handover(NamedTuple):
     on_lost: Callable[[], None] | None
 
 
-Call = Callable[[Any], Answer | Future[Handover] | Steps[Answer]]
+class Pending(NamedTuple):
+    """An answer that comes later: `make` makes it of the value of `future`."""
+
+    future: Future[Any]
+    make: Callable[[Any], Handover]
+
+
+Call = Callable[[Any], Answer | Pending | Steps[Answer]]
 """Does what a request asks for: at once, later, or in steps of a few milliseconds each."""
 Commit = Callable[[Reply], Reply | Future[Reply]]
 """Holds a reply back until what it reports is kept for good."""
@@ -93,7 +100,8 @@ class CallHandler:
             return self._finish(result)
         if isinstance(result, Generator):
             return self._run_steps(result).then(self._finish)
-        return result.then(lambda handover: self._finish(*handover))
+        future, make = result
+        return future.then(lambda value: self._finish(*make(value)))
 
     def _finish(self, answer: Answer, on_lost: Callable[[], None] | None = None) -> Reply | Future[Reply]:
         if log.isEnabledFor(self._level):

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from peerbus.errors import NotReady
 from peerbus.future import Future
-from peerbus.http.handler import Handover
+from peerbus.http.handler import Handover, Pending
 from peerbus.node.event_log import EventLog
 from peerbus.node.membership import Membership
 from peerbus.wire.protocol import Answer, EmptyRequest, EventsAnswer, NodeAnswer, Notice, PeerAnswer
@@ -23,10 +23,10 @@ class Node(Protocol):
         """Unregister the peer, then stop, in the background."""
 
 
-def exit_peer(node: Node, _: EmptyRequest) -> Future[Handover]:
+def exit_peer(node: Node, _: EmptyRequest) -> Pending:
     """Unregister the peer and stop its node, which still sends this answer."""
     answer = PeerAnswer(message=f"Peer '{node.peer_id}' is leaving.", peer_id=node.peer_id)
-    return node.leave().then(lambda _: Handover(answer, None))
+    return Pending(node.leave(), lambda _: Handover(answer, None))
 
 
 def notify(node: Node, notice: Notice) -> Answer:
@@ -69,7 +69,7 @@ def readyz(node: Node, _: EmptyRequest) -> Answer:
     return Answer(message="Ready.")
 
 
-CALLS: dict[str, Callable[[Any, Any], Answer | Future[Handover]]] = {
+CALLS: dict[str, Callable[[Any, Any], Answer | Pending]] = {
     "exit_peer": exit_peer,
     "notify": notify,
     "events": events,

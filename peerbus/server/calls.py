@@ -16,7 +16,7 @@ from peerbus.broker.results import Pulled, Settled
 from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
-from peerbus.http.handler import Handover
+from peerbus.http.handler import Handover, Pending
 from peerbus.server import listings
 from peerbus.wire import protocol as wire
 from peerbus.wire.tokens import hash_of
@@ -112,14 +112,14 @@ def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.Unsubscribe
     return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
 
 
-def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Future[Handover]:
+def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Pending:
     """Take the next messages from a peer's message queue."""
     if not r.wait:
         return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
     done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
     if not isinstance(done, Future):
         return _pull_answer(r.topic, done)
-    return done.then(lambda pulled: Handover(_pull_answer(r.topic, pulled), _take_back(broker, r, pulled)))
+    return Pending(done, lambda pulled: Handover(_pull_answer(r.topic, pulled), _take_back(broker, r, pulled)))
 
 
 def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[], None] | None:
@@ -269,7 +269,7 @@ def readyz(broker: Overview, _: wire.EmptyRequest) -> wire.Answer:
     return wire.Answer(message="Ready.")
 
 
-Call = Callable[[Any, Any], wire.Answer | Future[Handover] | Steps[wire.Answer]]
+Call = Callable[[Any, Any], wire.Answer | Pending | Steps[wire.Answer]]
 """Takes the broker and a decoded request; returns the answer, now, later, or in steps."""
 
 CALLS: dict[str, Call] = {

@@ -2,10 +2,11 @@
 
 import math
 
-from benchmarks.calls import CALLS, DIRECT, LIVEZ, PEER
-from benchmarks.load import Load
-from benchmarks.measurement import Measurement, measured
-from benchmarks.rate import Rate
+from benchmarks.connection import prepare
+from benchmarks.load import Load, ask
+from benchmarks.stats import Measurement, Rate, measured
+from benchmarks.suite import CALLS, DIRECT, LIVEZ, PEER
+from benchmarks.wrk import Outcome, System
 
 NOTES = {"cpu": "Some: processor", "cores": "2", "memory": "4 GiB", "python": "3.11", "date": "2026-01-01"}
 
@@ -35,3 +36,20 @@ def measurements(*counts: int) -> list[Measurement]:
             rows += [a_measurement(call, via, peers, int(call in ("publish", "pull_messages"))) for call in CALLS]
             rows += [a_measurement(call, via, peers, 1000) for call in ("publish", "pull_messages")]
     return rows
+
+
+def a_system(name: str, url: str = "", against: str = "", call: str = "publish") -> System:
+    return System(name, call, url, [prepare("livez", method="GET")], against)
+
+
+def an_outcome(rate: float, errors: int = 0) -> Outcome:
+    return Outcome(rate, 1.0, 2.0, errors)
+
+
+def asked_once(system: System) -> int:
+    """Send some requests of a system once each; returns how many messages it says that it handled."""
+    assert system.total
+    before = system.total()
+    for request in system.requests[:3]:
+        ask(system.url, request)
+    return system.total() - before

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import table
-from benchmarks.calls import CALLS, DIRECT, LIVEZ, PEER
-from benchmarks.measurement import Measurement
+from benchmarks.stats import Measurement, read_table
+from benchmarks.suite import CALLS, DIRECT, LIVEZ, PEER
 from tests.support.harness import Process
 
 Run = Callable[..., Process]
@@ -18,7 +17,7 @@ def test_every_call_is_measured_without_errors(run: Run, tmp_path: Path) -> None
     code, out, progress = run("api_benchmark.py", *options).finish()
     assert (code, "0 errors" in out) == (0, True), out + progress
     assert "publish through 2 peers" in progress
-    notes, rows = table.read(tmp_path / "api_benchmark.csv", Measurement)
+    notes, rows = read_table(tmp_path / "api_benchmark.csv", Measurement)
     assert notes["peers"] == "[1, 2]"
     assert {(row.call, row.via, row.peers) for row in rows} == {
         *((call, via, peers) for call in CALLS for via in (DIRECT, PEER) for peers in (1, 2)),
@@ -34,7 +33,7 @@ def test_the_response_time_is_measured_and_drawn_again(run: Run, tmp_path: Path)
     options = ("--results", str(tmp_path))
     code, out, errors = run("response_time_test.py", "--peers", "1-2", "--requests", "20", *options).finish()
     assert code == 0, out + errors
-    rows = table.read(tmp_path / "response_time.csv", Measurement).rows
+    rows = read_table(tmp_path / "response_time.csv", Measurement).rows
     assert [(row.call, row.peers, row.requests, row.errors) for row in rows] == [
         ("query_peers", 1, 20, 0),
         ("query_peers", 2, 20, 0),

@@ -3,9 +3,8 @@
 import pytest
 
 from benchmarks.ceiling import ceiling
-from benchmarks.line import Line, LineBroken, size_of_answer
+from benchmarks.connection import Connection, ConnectionBroken, prepare, size_of_answer
 from benchmarks.load import Caller, generate
-from benchmarks.request import prepare
 from tests.support.harness import Api, free_port
 
 
@@ -46,13 +45,13 @@ def test_the_generator_is_measured_against_livez(index: Api) -> None:
     assert (row.call, row.peers, row.requests, row.errors) == ("livez", 4, 40, 0)
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
-    with pytest.raises(LineBroken, match="cannot be reached"):
-        Line(f"http://127.0.0.1:{free_port()}")
+def test_a_server_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ConnectionBroken, match="cannot be reached"):
+        Connection(f"http://127.0.0.1:{free_port()}")
 
 
 def test_the_size_of_an_answer_is_known_once_its_head_is_whole() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     assert [size_of_answer(answer[:-4]), size_of_answer(answer[:-2]), size_of_answer(answer)] == [0, 40, 40]
-    with pytest.raises(LineBroken, match="how long"):
+    with pytest.raises(ConnectionBroken, match="how long"):
         size_of_answer(b"HTTP/1.1 200 OK\r\n\r\n")

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import api_plots, brokers, response_plot, table
-from benchmarks.measurement import Measurement, measured
-from benchmarks.table import Table
+from benchmarks import brokers, plots
+from benchmarks.stats import Measurement, Table, measured, read_table, write_table
 from tests.benchmarks.support import NOTES, a_load, a_measurement, a_rate, measurements
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -15,30 +14,30 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def written(folder: Path, rows: list[Measurement]) -> Table[Measurement]:
     path = folder / "table.csv"
-    table.write(path, NOTES, rows)
-    return table.read(path, Measurement)
+    write_table(path, NOTES, rows)
+    return read_table(path, Measurement)
 
 
 @pytest.mark.parametrize("counts", [(1,), (1, 2, 5)])
 def test_every_plot_of_the_calls_is_drawn(tmp_path: Path, counts: tuple[int, ...]) -> None:
-    plots = api_plots.draw_all(written(tmp_path, measurements(*counts)), tmp_path)
-    assert {plot.stem for plot in plots} == {
+    drawn = plots.draw_calls(written(tmp_path, measurements(*counts)), tmp_path)
+    assert {plot.stem for plot in drawn} == {
         "api_latency",
         "api_throughput",
         "api_distribution",
         "api_direct",
         "api_batches",
     }
-    assert all(plot.read_bytes().startswith(PNG) for plot in plots)
+    assert all(plot.read_bytes().startswith(PNG) for plot in drawn)
 
 
 def test_the_response_time_is_drawn(tmp_path: Path) -> None:
     found = written(tmp_path, [a_measurement("query_peers", "peer", peers) for peers in range(1, 30)])
-    assert response_plot.draw(found, tmp_path / "plot.png").read_bytes().startswith(PNG)
+    assert plots.draw_response_times(found, tmp_path / "plot.png").read_bytes().startswith(PNG)
 
 
 def test_the_comparison_of_brokers_is_drawn_again(tmp_path: Path) -> None:
-    table.write(
+    write_table(
         tmp_path / "brokers.csv", NOTES, [a_rate("naive"), a_rate("peerbus", "naive"), a_rate("other", "naive")]
     )
     result = CliRunner().invoke(brokers.main, ["--plot-only", "--results", str(tmp_path)])
@@ -50,5 +49,5 @@ def test_the_comparison_of_brokers_is_drawn_again(tmp_path: Path) -> None:
 def test_a_call_without_a_good_answer_leaves_its_place_empty(tmp_path: Path) -> None:
     rows = [row for row in measurements(1, 2) if row.call != "publish"]
     rows.append(measured(a_load("publish", errors=1), "publish", "peer", 1, 1))
-    plots = api_plots.draw_all(written(tmp_path, rows), tmp_path)
-    assert all(plot.read_bytes().startswith(PNG) for plot in plots)
+    drawn = plots.draw_calls(written(tmp_path, rows), tmp_path)
+    assert all(plot.read_bytes().startswith(PNG) for plot in drawn)

@@ -23,7 +23,7 @@ class Workers:
             for name, value in named.items()
             for text in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
         ]
-        return self._run("tests/reliability/worker.py", role, *arguments)
+        return self._run("tests/system/reliability/worker.py", role, *arguments)
 
     def notes(self, peer_id: str) -> Path:
         return self._folder / f"{peer_id}.notes"

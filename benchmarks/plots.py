@@ -1,15 +1,16 @@
-"""The plots of the API benchmark, drawn from its CSV."""
+"""The plots of the API benchmark, the comparison of brokers and the response time test, drawn from their CSV."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
-from benchmarks.calls import CALLS, DIRECT, LIVEZ, PEER
-from benchmarks.canvas import BLUE, GREEN, GREY, ORANGE, count_axis, figure, legend, plain_log_axis, save, tidy
-from benchmarks.measurement import Measurement
-from benchmarks.table import Table
+from benchmarks.canvas import BLUE, GREEN, GREY, ORANGE, count_axis, figure, legend, plain, plain_log_axis, save, tidy
+from benchmarks.stats import Measurement, Rate, Table
+from benchmarks.suite import CALLS, DIRECT, LIVEZ, PEER
 
 Rows = Sequence[Measurement]
 PERCENTILES = (
@@ -18,10 +19,13 @@ PERCENTILES = (
     ("p99_ms", "p99: one in a hundred is slower", ORANGE, "^:"),
 )
 WAYS = ((PEER, "through the peers' nodes", BLUE, "o-"), (DIRECT, "directly at the indexing server", ORANGE, "s--"))
+INCHES_PER_BAR = 0.36
+FEW = 30
+"""Points that have room for large markers."""
 
 
-def draw_all(table: Table[Measurement], folder: Path) -> list[Path]:
-    """Draw every plot of the benchmark into a folder; returns their paths."""
+def draw_calls(table: Table[Measurement], folder: Path) -> list[Path]:
+    """Draw every plot of the API benchmark into a folder; returns their paths."""
     drawn = {
         "latency": latency(table.rows),
         "throughput": throughput(table.rows),
@@ -33,7 +37,7 @@ def draw_all(table: Table[Measurement], folder: Path) -> list[Path]:
 
 
 def of(rows: Rows, via: str, call: str, *, batched: bool = False) -> list[Measurement]:
-    """The measurements of a call one way that had an answer, by number of peers."""
+    """The measurements of a call that had a good answer, directly or through nodes, by number of peers."""
     found = [
         row
         for row in rows
@@ -95,7 +99,7 @@ def _multiples(title: str, subtitle: str, unit: str, rows: Rows, draw: Callable[
 
 
 def distribution(rows: Rows) -> Figure:
-    """How each call's latencies are spread, with the fewest and with the most peers."""
+    """The spread of each call's latencies, with the fewest and with the most peers."""
     counts = sorted({row.peers for row in rows})
     shown = sorted({counts[0], counts[-1]})
     made = figure(
@@ -134,11 +138,14 @@ def _boxes(axes: Axes, rows: Rows) -> None:
 
 
 def direct(rows: Rows) -> Figure:
-    """What the way through a peer's node adds to each call: the median latency of one caller, both ways."""
+    """The median latency of each call directly and through a peer's node, with the fewest callers."""
     fewest = min(row.peers for row in rows)
-    who = "one caller" if fewest == 1 else f"{fewest} callers"
+    callers = "one caller" if fewest == 1 else f"{fewest} callers"
     made = figure(
-        "What the way through a peer's node costs", f"Median latency of {who}: dots close together cost little.", 9, 4.6
+        "What the way through a peer's node costs",
+        f"Median latency of {callers}: dots close together cost little.",
+        9,
+        4.6,
     )
     axes = made.subplots()
     for place, call in enumerate(reversed(CALLS)):
@@ -159,7 +166,7 @@ def direct(rows: Rows) -> Figure:
 
 
 def batches(rows: Rows) -> Figure:
-    """Messages a second, one a request and in batches, by number of peers."""
+    """Messages a second, singly and in batches, by number of peers."""
     size = max((row.messages_per_request for row in rows), default=0)
     made = figure(
         "Messages a second, singly and in batches",
@@ -182,4 +189,73 @@ def batches(rows: Rows) -> Figure:
     plain_log_axis(panels[0])
     panels[0].set_ylabel("messages/s", fontsize=9)
     legend(made, panels[0])
+    return made
+
+
+def draw_brokers(table: Table[Rate], path: Path) -> Path:
+    """Draw the comparison of brokers, a bar for each system in a panel for each call; returns the path."""
+    return save(_brokers(table.rows), path, table.notes)
+
+
+def _brokers(rows: list[Rate]) -> Figure:
+    calls = sorted({row.call for row in rows})
+    panels = [sorted((row for row in rows if row.call == call), key=lambda row: row.messages_per_s) for call in calls]
+    made = figure(
+        "Messages a second",
+        "Of 100 bytes, one a request where nothing else is said. Bar: median of rounds taken by turns; line: range.",
+        10,
+        2 + len(calls) * 0.4 + len(rows) * INCHES_PER_BAR,
+    )
+    heights = [len(panel) for panel in panels]
+    every = made.subplots(len(calls), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for axes, call, panel in zip(every.flat, calls, panels, strict=True):
+        _bars(axes, panel)
+        tidy(axes, call)
+    last = every.flat[-1]
+    plain_log_axis(last, "x")
+    last.xaxis.set_major_locator(LogLocator())
+    last.set_xlim(left=100, right=5 * max(row.most for row in rows))
+    last.set_xlabel("messages/s, on a logarithmic scale", fontsize=9)
+    return made
+
+
+def _bars(axes: Axes, rows: list[Rate]) -> None:
+    names = [row.system for row in rows]
+    values = [row.messages_per_s for row in rows]
+    ends = [[row.messages_per_s - row.least for row in rows], [row.most - row.messages_per_s for row in rows]]
+    axes.barh(names, values, xerr=ends, color=[_colour(name) for name in names], height=0.7, ecolor="black")
+    for place, row in enumerate(rows):
+        ratio = "" if math.isnan(row.ratio) else f"  ({plain(round(row.ratio, 1))} x {row.against})"
+        axes.annotate(f"  {plain(row.messages_per_s)}{ratio}", (row.most, place), va="center", fontsize=8)
+
+
+def _colour(system: str) -> str:
+    return BLUE if system.startswith("peerbus") else ORANGE if system.startswith("naive") else GREY
+
+
+def draw_response_times(table: Table[Measurement], path: Path) -> Path:
+    """Draw the average and the 95th percentile of the response time by number of peers; returns the path."""
+    return save(_response_times(table), path, table.notes)
+
+
+def _response_times(table: Table[Measurement]) -> Figure:
+    rows = sorted((row for row in table.rows if row.requests > row.errors), key=lambda row: row.peers)
+    counts = [row.peers for row in rows]
+    made = figure(
+        "Response time of query_peers",
+        "Every peer asks through its own node, again as soon as it is answered. Lower is better.",
+        8,
+        4.8,
+    )
+    axes = made.subplots()
+    size = 4 if len(counts) <= FEW else 2
+    axes.plot(counts, [row.mean_ms for row in rows], "o-", color=BLUE, label="average", markersize=size)
+    axes.plot(
+        counts, [row.p95_ms for row in rows], "s--", color=ORANGE, label="p95: one in twenty is slower", markersize=size
+    )
+    tidy(axes)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("peers asking at once", fontsize=9)
+    axes.set_ylabel("response time (ms)", fontsize=9)
+    legend(made, axes)
     return made

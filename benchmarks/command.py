@@ -1,20 +1,28 @@
-"""What the benchmarks' command lines share."""
+"""Shared by the benchmarks' commands: options, errors in one line, tables read and reported."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks import table
-from benchmarks.table import Row, Table
+from benchmarks.connection import ConnectionBroken
+from benchmarks.load import SetupFailed
+from benchmarks.processes import NotStarted
+from benchmarks.stats import Row, Table, TableError, read_table
+from benchmarks.wrk import WrkFailed
 
 MOST_PEERS = 500
 FULL_REQUESTS = 10_000
 QUICK_REQUESTS = 5000
+FAILURES = (ConnectionBroken, NotStarted, SetupFailed, WrkFailed)
+"""The faults of systems under test and of wrk."""
 
 
 class Counts(click.ParamType[list[int]]):
-    """Numbers of peers, such as `1,2,5` or `1-10,20`: rising, each once."""
+    """Numbers of peers such as `1,2,5` or `1-10,20`, in rising order, each once."""
 
     name = "numbers"
 
@@ -56,11 +64,24 @@ QUICK = click.option("--quick", is_flag=True, help="Less of everything that is n
 PLOT_ONLY = click.option("--plot-only", is_flag=True, help="Draw the plots again from the CSV, measuring nothing.")
 
 
-def read(path: Path, kind: type[Row]) -> Table[Row]:
-    """Read a table that is to be drawn; one without measurements, or that is none, ends the command with one line."""
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """End the command with one line if a system under test, or wrk, fails.
+
+    SIGTERM acts like Ctrl-C, so that it stops the processes under test too.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        found = table.read(path, kind)
-    except table.TableError as error:
+        yield
+    except FAILURES as error:
+        raise click.ClickException(str(error)) from None
+
+
+def read(path: Path, kind: type[Row]) -> Table[Row]:
+    """Read a table to draw. A file that is no table, or an empty one, ends the command with one line."""
+    try:
+        found = read_table(path, kind)
+    except TableError as error:
         raise click.ClickException(str(error)) from None
     if not found.rows:
         raise click.ClickException(f"{path} has no measurements.")
@@ -68,6 +89,6 @@ def read(path: Path, kind: type[Row]) -> Table[Row]:
 
 
 def report(path: Path, found: Table[Any], plots: list[Path]) -> None:
-    """Say what was written, and whether there were errors in it."""
+    """Print what was written, and the number of errors in it."""
     errors = sum(row.errors for row in found.rows)
     click.echo(f"{path}: {errors} errors.\nPlots: {', '.join(map(str, plots))}")
