@@ -26,7 +26,6 @@ ROOMS: dict[str, set[str]] = {
     "peerbus.http": {"peerbus.errors", "peerbus.future", "peerbus.histogram", "peerbus.wire"},
     "peerbus.http.docs": {"peerbus", "peerbus.errors", "peerbus.http", "peerbus.wire"},
     "peerbus.http.upstream": {
-        "peerbus.errors",
         "peerbus.future",
         "peerbus.http.event_loop",
         "peerbus.http.known_heads",
