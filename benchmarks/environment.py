@@ -10,7 +10,7 @@ from pathlib import Path
 
 from peerbus import __version__
 
-LIBRARIES = ("granian", "Flask", "msgspec", "uvloop", "httptools")
+LIBRARIES = ("Flask", "msgspec", "uvloop", "httptools")
 """Those of them that are installed are named."""
 STEAL = 8
 """The column of /proc/stat with the time that other virtual machines ran instead, in ticks (proc(5))."""

@@ -57,7 +57,6 @@ def log_to(folder: Path, name: str, level: str) -> Path:
         handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s"))
         root.addHandler(handler)
     root.setLevel(level.upper())
-    logging.getLogger("_granian").setLevel(logging.WARNING)
     return path
 
 

@@ -20,3 +20,9 @@ def test_every_test_that_is_named_exists(path: Path) -> None:
 def test_every_file_that_is_linked_exists(path: Path) -> None:
     linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
     assert [name for name in linked if not (path.parent / name).exists()] == []
+
+
+def test_every_file_on_the_map_exists() -> None:
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 20
+    assert [name for name in named if not ((ROOT / name).exists() or any((ROOT / "peerbus").rglob(name)))] == []

@@ -11,9 +11,9 @@ import pytest
 from peerbus.logs import LogFolderError, log_to
 from peerbus.wire.endpoints import Endpoint
 from peerbus.wire.protocol import EmptyRequest
-from tests.http.support import WAYS, call, serve
-from tests.http.test_connections import ODD_PATHS
+from tests.support.connections import ODD_PATHS, call
 from tests.support.harness import Api, eventually
+from tests.support.servers import WAYS, serve
 
 LogTo = Callable[..., Path]
 EVENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR) +(.*)")

@@ -55,7 +55,7 @@ def peer_ids(first: str, count: int) -> list[str]:
     "--threads",
     type=click.IntRange(min=2),
     default=DEFAULTS.threads,
-    help="Threads of each peer for pages, metrics and large bodies.",
+    help="Threads of each peer for pages and for bodies above 1 MiB.",
 )
 @click.option(
     "--max-waiting",
@@ -71,7 +71,7 @@ def peer_ids(first: str, count: int) -> list[str]:
     show_default="the system's",
     help="PEM file of the authorities to trust for an https indexing server.",
 )
-@serving
+@serving(DEFAULTS.max_body, DEFAULTS.max_streams)
 def main(
     host: str,
     port: int,

@@ -14,12 +14,14 @@ from peerbus.http.listener import bind
 from peerbus.http.middleware import Guards
 from peerbus.http.tls import Certificate
 from peerbus.logs import log_to
-from peerbus.server import process_memory as garbage
+from peerbus.server import process_memory
 from peerbus.server.access import Tokens
 from peerbus.server.peer_addresses import PeerAddresses
 from peerbus.server.server import IndexingServer, ServerOptions
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit, InMemory
+
+DEFAULTS = ServerOptions()
 
 
 def limit_options(command: Any) -> Any:
@@ -36,7 +38,10 @@ def limit_options(command: Any) -> Any:
 @options.HOST
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, help="Port to listen on; 0 takes a free port.")
 @click.option(
-    "--threads", type=click.IntRange(min=2), default=256, help="Threads for pages and for bodies above 1 MiB."
+    "--threads",
+    type=click.IntRange(min=2),
+    default=DEFAULTS.threads,
+    help="Threads for pages and for bodies above 1 MiB.",
 )
 @click.option(
     "--data-dir",
@@ -65,7 +70,7 @@ def limit_options(command: Any) -> Any:
     show_default="the system's",
     help="PEM file of the authorities to trust for https peer nodes.",
 )
-@serving
+@serving(DEFAULTS.max_body, DEFAULTS.max_streams)
 @limit_options
 def main(
     host: str,
@@ -92,7 +97,7 @@ def main(
     check_exposure(listener, tokens and tokens.enrolment, insecure)
     log_file = log_to(log_dir, "indexing_server", log_level)
     journal = GroupCommit(Storage(data_dir), min_free) if data_dir else InMemory()
-    index_options = ServerOptions(
+    server_options = ServerOptions(
         Limits(**limits),
         threads,
         max_body,
@@ -103,10 +108,10 @@ def main(
         peer_ca,
         max_streams,
     )
-    server = IndexingServer(listener, index_options, journal)
+    server = IndexingServer(listener, server_options, journal)
     server.stop_on_signals()
     server.start()
-    garbage.look_seldom()
+    process_memory.look_seldom()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")
     server.wait()
 

@@ -10,14 +10,11 @@ import click
 
 from peerbus.cli.options import LOG_DIR, LOG_LEVEL, PEM
 from peerbus.errors import StartError
-from peerbus.http.event_stream import MAX_STREAMS
 from peerbus.http.middleware import Guards, is_loopback
 from peerbus.http.tls import certificate_in
 
 OPTIONS = (
     click.option("--insecure", is_flag=True, help="Allow listening beyond this machine without a token."),
-    click.option("--max-body", type=click.IntRange(min=1), default=16 << 20, help="Maximum of bytes in a body."),
-    click.option("--max-streams", type=click.IntRange(min=0), default=MAX_STREAMS, help="Maximum of open streams."),
     click.option(
         "--allow-host",
         multiple=True,
@@ -45,9 +42,26 @@ OPTIONS = (
 )
 
 
-def serving(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Add these options to `main`, which gets some of them together, as `guards` and `certificate`."""
+def serving(max_body: int, max_streams: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add these options to a command, with its defaults for two of them.
 
+    The command gets some of the options together, as `guards` and `certificate`.
+    """
+    limits = (
+        click.option("--max-body", type=click.IntRange(min=1), default=max_body, help="Maximum of bytes in a body."),
+        click.option("--max-streams", type=click.IntRange(min=0), default=max_streams, help="Maximum of open streams."),
+    )
+
+    def add(main: Callable[..., Any]) -> Callable[..., Any]:
+        served = _collecting(main)
+        for option in reversed((*limits, *OPTIONS)):
+            served = option(served)
+        return served
+
+    return add
+
+
+def _collecting(main: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(main)
     def collect(
         *,
@@ -61,10 +75,7 @@ def serving(main: Callable[..., Any]) -> Callable[..., Any]:
         guards = Guards(allow_host, allow_origin, rate_limit)
         return main(guards=guards, certificate=certificate_in(certificate, key), **others)
 
-    served: Callable[..., Any] = collect
-    for option in reversed(OPTIONS):
-        served = option(served)
-    return served
+    return collect
 
 
 def check_exposure(listener: socket.socket, token: str | None, insecure: bool) -> None:

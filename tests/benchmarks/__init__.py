@@ -1,0 +1,1 @@
+"""The benchmarks: their loads, figures, tables and plots."""

@@ -1,0 +1,1 @@
+"""The broker, in memory and on disk, without HTTP."""

@@ -19,7 +19,7 @@ from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call
 from tests.broker.kept_model import KeptModel
 from tests.broker.test_model import CLAIMS, LIMITS, PEERS, SLICE, STEP, TOPICS, BrokerAndModel, outcome, readable
-from tests.storage.support import copy
+from tests.support.storage import copy
 
 KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
 WALL = 1e9

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.support import NotReading, request
+from tests.support.connections import NotReading, request
 from tests.support.harness import Api, Process, eventually, free_port
 
 Run = Callable[..., Process]

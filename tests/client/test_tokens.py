@@ -8,9 +8,9 @@ import pytest
 from peerbus.client import Client
 from peerbus.errors import Forbidden, Unauthorized
 from peerbus.server.access import Tokens
-from tests.node.conftest import Restartable
 from tests.support.cli import CommandLine
 from tests.support.harness import Api, start_index, start_node
+from tests.support.servers import Restartable
 
 ENROLMENT, ADMIN, NODE = "enrolment-secret", "administration-secret", "node-caller-secret"
 TOKENS = Tokens(ENROLMENT, ADMIN)

@@ -1,0 +1,1 @@
+"""HTTP as clients meet it, through each way to the calls."""

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.http.support import WAYS, prepare, serve
+from tests.support.endpoints import prepare
 from tests.support.harness import Api
+from tests.support.servers import WAYS, serve
 
 
 @pytest.fixture(params=WAYS, scope="module")

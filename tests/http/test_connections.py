@@ -2,20 +2,10 @@
 
 import pytest
 
-from tests.http.support import JSON, ROWS, Connection, Row, call, name_of, prepare, request, serve
+from tests.support.connections import JSON, ODD_PATHS, Connection, call, request
+from tests.support.endpoints import ROWS, Row, name_of, prepare
 from tests.support.harness import Api
-
-ODD_PATHS = {
-    "odd bytes": b"/%ff%fe%00",
-    "line breaks": b"/%0d%0a2030-01-01%2000:00:00,000%20INFO%20forged%0aforged",
-    "separators": b"/%e2%80%a8forged%c2%85forged%0b%0cforged",
-    "terminal controls": b"/%1b[31m%1b]0;forged%07%08",
-    "percent signs": b"/%25s%25d%",
-    "very long": b"/" + b"a" * 30_000,
-    "dots": b"/../../etc/passwd",
-    "only slashes": b"//////",
-    "not ASCII": b"/%f0%9f%98%80",
-}
+from tests.support.servers import serve
 
 
 def test_a_connection_serves_one_request_after_the_other(api: Api) -> None:

@@ -1,38 +1,12 @@
 """What every row of the table answers when it is called well."""
 
 import re
-from typing import Any
 
 import pytest
 
-from tests.http.support import EXAMPLES, JSON, ROWS, Row, call, name_of, prepare
+from tests.support.connections import JSON, call
+from tests.support.endpoints import EIGHT_CALLS, EXAMPLES, ROWS, Row, name_of, prepare
 from tests.support.harness import Api
-
-EIGHT_CALLS: list[tuple[str, str, dict[str, Any] | None, dict[str, Any]]] = [
-    ("POST", "/register_peer_node", {"peer_id": "peer1"}, {"peer_id": "peer1", "created": True}),
-    ("POST", "/create_topic", {"topic": "news"}, {"topic": "news", "created": True}),
-    (
-        "POST",
-        "/publish",
-        {"peer_id": "peer1", "topic": "news", "message": "Breaking news: AI is transforming the world!"},
-        {"topic": "news", "offset": 0, "count": 1, "duplicate": False},
-    ),
-    (
-        "POST",
-        "/subscribe",
-        {"peer_id": "peer1", "topic": "news"},
-        {"topic": "news", "peer_id": "peer1", "created": True, "next_offset": 1, "members": 1},
-    ),
-    (
-        "POST",
-        "/pull_messages",
-        {"peer_id": "peer1", "topic": "news"},
-        {"messages": [], "offsets": [], "next_offset": 1, "remaining": 0, "missed": 0},
-    ),
-    ("GET", "/query_peers?topic=news", None, {"topic": "news", "peers": ["peer1"], "addresses": {}}),
-    ("DELETE", "/delete_topic", {"topic": "news"}, {"topic": "news", "notified": [], "discarded": 0}),
-    ("POST", "/unregister_peer_node", {"peer_id": "peer1"}, {"peer_id": "peer1", "discarded": 0}),
-]
 
 
 def test_the_eight_calls_answer_in_their_order(api: Api) -> None:

@@ -11,8 +11,9 @@ import pytest
 from peerbus.broker import Broker
 from peerbus.wire.endpoints import Endpoint
 from peerbus.wire.protocol import EmptyRequest
-from tests.http.support import Row, serve
+from tests.support.endpoints import Row
 from tests.support.harness import Api
+from tests.support.servers import serve
 
 Call = tuple[str, dict[str, Any]]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.support import JSON, Connection, request
+from tests.support.connections import JSON, Connection, request
 from tests.support.harness import DEADLINE, Api, eventually, start_index
 
 NEWS = {"topic": "news"}

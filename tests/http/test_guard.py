@@ -9,7 +9,7 @@ import pytest
 from peerbus.http.listener import bind
 from peerbus.http.middleware import Guards
 from peerbus.server import IndexingServer, ServerOptions
-from tests.http.support import JSON, Connection, RawReply, call
+from tests.support.connections import JSON, Connection, RawReply, call
 from tests.support.harness import Api, eventually, serving, start_index, start_node
 
 NEVER_PAGES = ["https://evil.example", "http://localhost", "null", "", "http://localhost:1", "file://"]

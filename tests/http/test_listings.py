@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.support import call
+from tests.support.connections import call
 from tests.support.harness import Api
 
 NAMES = [f"t{number:04}" for number in range(2100)]

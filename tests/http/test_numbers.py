@@ -1,4 +1,4 @@
-"""No number a caller names is larger than everything behind the door can keep."""
+"""Every number a caller may send fits into all that stores it."""
 
 from collections.abc import Callable
 from contextlib import contextmanager

@@ -22,7 +22,8 @@ from peerbus.http.pages import Page
 from peerbus.server.access import Tokens
 from peerbus.wire.endpoints import ENDPOINTS, HEALTH, NODE_ENDPOINTS, Access, Endpoint
 from peerbus.wire.protocol import Answer, TopicRequest
-from tests.http.support import ROWS, Row, call, name_of, prepare
+from tests.support.connections import call
+from tests.support.endpoints import ROWS, Row, name_of, prepare
 from tests.support.harness import DEADLINE, MAX_BODY, Api, start_index, start_node
 from tests.support.servers import running_loop, start_server
 

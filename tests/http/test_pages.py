@@ -14,7 +14,7 @@ from peerbus.http.dispatch import Dispatch
 from peerbus.http.flask_app import FlaskHandler, WSGIApplication, create_app, when_needed
 from peerbus.http.listener import bind
 from peerbus.http.pages import FILES, SECURITY, Page
-from tests.http.support import call
+from tests.support.connections import call
 from tests.support.harness import DEADLINE, Api, start_node
 from tests.support.servers import running_loop, start_server
 

@@ -2,7 +2,9 @@
 
 from peerbus.wire.endpoints import Endpoint
 from peerbus.wire.protocol import Answer, EmptyRequest
-from tests.http.support import Row, call, serve
+from tests.support.connections import call
+from tests.support.endpoints import Row
+from tests.support.servers import serve
 
 NEEDS_NOTHING: Row = Endpoint("POST", "/needs_nothing", EmptyRequest, "Do nothing.")
 

@@ -5,8 +5,8 @@ import pytest
 from peerbus.errors import RateLimited
 from peerbus.http import middleware as module
 from peerbus.http.middleware import Guards, RateLimit
-from tests.http.support import RawReply, call
 from tests.http.test_guard import STARTERS, called_from
+from tests.support.connections import RawReply, call
 from tests.support.harness import Api, Clock, eventually
 
 

@@ -1,4 +1,4 @@
-"""What is refused at the door, by every row alike: methods, paths, bodies, fields."""
+"""What every row refuses alike: methods, paths, bodies, fields."""
 
 import json
 from collections.abc import Callable
@@ -7,21 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.http.support import (
-    EXAMPLES,
-    JSON,
-    PEER,
-    ROWS,
-    TOPIC,
-    Connection,
-    RawReply,
-    Row,
-    call,
-    name_of,
-    request,
-    serve,
-)
+from tests.support.connections import JSON, Connection, RawReply, call, request
+from tests.support.endpoints import EXAMPLES, PEER, ROWS, TOPIC, Row, name_of
 from tests.support.harness import Api
+from tests.support.servers import serve
 
 SMALL_BODY = 1000
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from tests.http.support import EXAMPLES, JSON, ROWS, WAYS, RawReply, Row, call, serve
-from tests.http.test_contract import EIGHT_CALLS
+from tests.support.connections import JSON, RawReply, call
+from tests.support.endpoints import EIGHT_CALLS, EXAMPLES, ROWS, Row
 from tests.support.harness import Api, start_index
+from tests.support.servers import WAYS, serve
 
 Call = tuple[str, str, bytes, dict[str, str]]
 

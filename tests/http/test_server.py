@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from peerbus.http.server import LARGE
 from peerbus.http.types import Headers, Reply, Request, Sink
-from tests.http.support import Connection, NotReading, RawReply, request
+from tests.support.connections import Connection, NotReading, RawReply, request
 from tests.support.harness import DEADLINE, Api, eventually, in_background
 from tests.support.servers import start_answering
 

@@ -12,8 +12,10 @@ import pytest
 
 from peerbus.http.server import BODIES
 from peerbus.http.timeouts import BodyMemory, Claim, Timeouts
-from tests.http.support import JSON, Connection, call, prepare, request, serve
+from tests.support.connections import JSON, Connection, call, request
+from tests.support.endpoints import prepare
 from tests.support.harness import DEADLINE, MAX_BODY, Api, eventually, in_background, start_index
+from tests.support.servers import serve
 
 THREADS = 8
 BODY = b'{"topic": "half"}'

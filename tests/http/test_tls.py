@@ -22,8 +22,8 @@ from peerbus.http.upstream.errors import Unreachable
 from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.node import NodeOptions, PeerNode
 from peerbus.server import IndexingServer, ServerOptions
-from tests.http.support import request
 from tests.support.cli import CommandLine
+from tests.support.connections import request
 from tests.support.harness import DEADLINE, Api, Process, error_of, eventually, serving
 from tests.support.servers import start_answering
 

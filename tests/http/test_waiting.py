@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.http.support import WAYS, prepare, serve
+from tests.support.endpoints import prepare
 from tests.support.harness import Api, Reply, eventually, start_index
+from tests.support.servers import WAYS, serve
 
 PEER_AND_TOPIC = {"peer_id": "peer1", "topic": "news"}
 WAKERS: dict[str, tuple[str, str, dict[str, Any], int, dict[str, Any]]] = {

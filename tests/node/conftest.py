@@ -2,36 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import pytest
 
-from peerbus.server.access import Tokens
-from tests.support.harness import DEADLINE, Api, free_port, start_index, start_node
+from tests.support.harness import DEADLINE, Api, start_index, start_node
+from tests.support.servers import Restartable
 
 DIFFERS = re.compile(rb'"(epoch|uptime_seconds|expires_in)":[^,}]+')
 """Fields that two servers never have the same."""
-
-
-class Restartable:
-    """An indexing server on one port, which can be stopped and started again, empty."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.tokens: Tokens | None = None
-        self._running = ExitStack()
-
-    def start(self) -> Api:
-        return self._running.enter_context(start_index(self.port, self.tokens))
-
-    def stop(self) -> None:
-        self._running.close()
-
-    def restart(self) -> Api:
-        self.stop()
-        return self.start()
 
 
 @pytest.fixture

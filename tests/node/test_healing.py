@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from peerbus.node.app import WORKERS
-from tests.http.support import NotReading, request
-from tests.node.conftest import Restartable
+from tests.support.connections import NotReading, request
 from tests.support.harness import DEADLINE, Api, Process, eventually, start_node
+from tests.support.servers import Restartable
 
 LARGE = 8 << 20
 

@@ -9,9 +9,9 @@ from peerbus.node.event_log import EventLog
 from peerbus.node.membership import Membership
 from peerbus.node.server_client import ServerClient
 from peerbus.wire.endpoints import ENDPOINTS, Endpoint
-from tests.node.conftest import Restartable
 from tests.support.fakes import HANG_UP, SILENCE, fake_server, http
 from tests.support.harness import DEADLINE, Api, eventually, free_port, start_node
+from tests.support.servers import Restartable
 
 REGISTERED = b'{"message": "", "peer_id": "peer1", "created": true, "epoch": "e"}'
 NESTED = b'{"code": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
@@ -124,13 +124,13 @@ def test_a_publish_that_the_server_may_have_taken_is_not_made_again() -> None:
 
 def test_a_registration_that_keeps_the_first_renewal_waiting_ends_no_renewals(index: Api) -> None:
     loop = Loop("loop")
-    line = ServerClient(loop, index.url, timeout=0.1, max_waiting=1)
-    membership = Membership(line, "peer1", "http://127.0.0.1:1", 30.0, EventLog(), 3.0)
+    client = ServerClient(loop, index.url, timeout=0.1, max_waiting=1)
+    membership = Membership(client, "peer1", "http://127.0.0.1:1", 30.0, EventLog(), 3.0)
     with membership.unchanging():
         membership.start()
     assert eventually(lambda: membership.registered)
     membership.stop()
-    line.close()
+    client.close()
     loop.close()
 
 

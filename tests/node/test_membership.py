@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.node.conftest import Restartable
 from tests.support.harness import DEADLINE, Api, eventually, start_node
+from tests.support.servers import Restartable
 
 SHORT = 0.6
 """A lease that is renewed five times a second."""

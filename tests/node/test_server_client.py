@@ -17,7 +17,7 @@ STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodi
 
 
 @contextmanager
-def client(url: str, timeout: float = DEADLINE) -> Iterator[ServerClient]:
+def connected(url: str, timeout: float = DEADLINE) -> Iterator[ServerClient]:
     loop = Loop("client")
     client = ServerClient(loop, url, timeout, 10)
     yield client
@@ -51,14 +51,14 @@ def test_a_stream_of_the_indexing_server_is_read(index: Api) -> None:
         stream.close()
         return came
 
-    with client(index.url) as line:
-        came = line.loop.wait_for(read(opened(line, "/stream?topic=news&peer_id=peer1")))
+    with connected(index.url) as client:
+        came = client.loop.wait_for(read(opened(client, "/stream?topic=news&peer_id=peer1")))
     assert b"id: 0\n" in came
 
 
 def test_an_error_in_place_of_a_stream_is_raised_as_its_class(index: Api) -> None:
-    with client(index.url) as line, pytest.raises(PeerNotFound):
-        opened(line, "/stream?topic=news&peer_id=absent")
+    with connected(index.url) as client, pytest.raises(PeerNotFound):
+        opened(client, "/stream?topic=news&peer_id=absent")
 
 
 @pytest.mark.parametrize(
@@ -74,33 +74,33 @@ def test_an_error_in_place_of_a_stream_is_raised_as_its_class(index: Api) -> Non
     ],
 )
 def test_anything_else_in_place_of_a_stream_is_an_error(answer: bytes | None, error: type[PeerbusError]) -> None:
-    with fake_server(answer) as fake, client(fake.url, timeout=0.1) as line, pytest.raises(error):
-        opened(line)
+    with fake_server(answer) as fake, connected(fake.url, timeout=0.1) as client, pytest.raises(error):
+        opened(client)
 
 
 def test_a_stream_from_a_server_that_is_not_there_is_unreachable() -> None:
-    with client(f"http://127.0.0.1:{free_port()}") as line, pytest.raises(IndexUnreachable):
-        opened(line)
+    with connected(f"http://127.0.0.1:{free_port()}") as client, pytest.raises(IndexUnreachable):
+        opened(client)
 
 
 def test_a_silent_stream_is_a_timeout() -> None:
-    with fake_server(STREAM) as fake, client(fake.url) as line:
-        error = failure(line, opened(line, silence=0.1))
+    with fake_server(STREAM) as fake, connected(fake.url) as client:
+        error = failure(client, opened(client, silence=0.1))
         assert isinstance(error, IndexTimeout)
         assert str(error) == f"The indexing server at {fake.url} gave no sign of life in time."
 
 
 def test_a_stream_that_breaks_off_is_unreachable() -> None:
-    with fake_server(STREAM, hang_up_after_answer=True) as fake, client(fake.url) as line:
-        assert isinstance(failure(line, opened(line)), IndexUnreachable)
+    with fake_server(STREAM, hang_up_after_answer=True) as fake, connected(fake.url) as client:
+        assert isinstance(failure(client, opened(client)), IndexUnreachable)
 
 
 def test_a_stream_closed_by_the_node_says_that_the_node_stops() -> None:
-    with fake_server(STREAM) as fake, client(fake.url) as line:
-        stream = opened(line)
+    with fake_server(STREAM) as fake, connected(fake.url) as client:
+        stream = opened(client)
 
         async def close() -> None:
             stream.close()
 
-        line.loop.wait_for(close())
-        assert isinstance(failure(line, stream), NotReady)
+        client.loop.wait_for(close())
+        assert isinstance(failure(client, stream), NotReady)

@@ -1,8 +1,8 @@
 """Topics followed through a peer node."""
 
 from peerbus.server.access import Tokens
-from tests.node.conftest import Restartable
 from tests.support.harness import Api, start_node
+from tests.support.servers import Restartable
 from tests.support.streams import PING, Reader
 
 

@@ -29,9 +29,9 @@ class OnRegistered(logging.Handler):
 @pytest.fixture
 def membership(index: Api) -> Iterator[Membership]:
     loop = Loop("loop")
-    line = ServerClient(loop, index.url, DEADLINE, 10)
-    yield Membership(line, "peer1", "http://127.0.0.1:1", 60.0, EventLog(), 3.0)
-    line.close()
+    client = ServerClient(loop, index.url, DEADLINE, 10)
+    yield Membership(client, "peer1", "http://127.0.0.1:1", 60.0, EventLog(), 3.0)
+    client.close()
     loop.close()
 
 

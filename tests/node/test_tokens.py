@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from peerbus.server.access import Tokens
-from tests.node.conftest import Restartable
 from tests.support.harness import Api, eventually, start_index, start_node
+from tests.support.servers import Restartable
 
 TOKENS = Tokens("the enrolment token", "the admin token")
 OWN = "the node's own token"

@@ -1,0 +1,1 @@
+"""The indexing server: access, notices, memory."""

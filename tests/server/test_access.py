@@ -13,7 +13,8 @@ from peerbus.server.access import Tokens
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
 from peerbus.wire.endpoints import Access
-from tests.http.support import EXAMPLES, JSON, ROWS, Connection, Row, name_of, request
+from tests.support.connections import JSON, Connection, request
+from tests.support.endpoints import EXAMPLES, ROWS, Row, name_of
 from tests.support.harness import DEADLINE, Api, Reply, serving, start_index
 from tests.support.streams import Reader
 

@@ -1,0 +1,1 @@
+"""The folder with the state: what is kept, and what a fault leaves of it."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from peerbus.broker.records import Changes, Contents, Segment
 from peerbus.storage import StorageError
-from tests.storage.support import contents, copy, files, messages, noise, opened, published, topic
+from tests.support.storage import contents, copy, files, messages, noise, opened, published, topic
 
 PAGE = 4096
 COMMITS = 12

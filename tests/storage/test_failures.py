@@ -10,8 +10,8 @@ from peerbus.broker.records import Changes, PeerRecord
 from peerbus.errors import CATALOGUE, StorageFull
 from peerbus.storage import StorageError
 from tests.storage import writer
-from tests.storage.support import contents, messages, opened, published, topic
 from tests.support.harness import DEADLINE, ROOT
+from tests.support.storage import contents, messages, opened, published, topic
 
 
 def start_writer(*arguments: object) -> "subprocess.Popen[str]":

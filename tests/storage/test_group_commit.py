@@ -21,8 +21,8 @@ from peerbus.http.listener import bind
 from peerbus.server import IndexingServer, ServerOptions
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
-from tests.storage.support import contents
 from tests.support.harness import DEADLINE, ROOT, Api, Process, serving
+from tests.support.storage import contents
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, PeerRecord, Segment
 from peerbus.storage import Storage
-from tests.storage.support import messages, queue, topic
+from tests.support.storage import messages, queue, topic
 
 NUMBERS = st.integers(1, 3)
 PEERS = st.sampled_from(["a", "b", "c/ü"])

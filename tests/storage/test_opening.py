@@ -12,8 +12,8 @@ import pytest
 
 from peerbus.broker.records import Changes, PeerRecord
 from peerbus.storage import Storage, StorageError
-from tests.storage.support import contents, files, messages, opened, published
 from tests.support.harness import ROOT
+from tests.support.storage import contents, files, messages, opened, published
 
 OPEN = """
 import sys, pathlib

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from peerbus.broker.records import Changes, DeliveryRecord, MessageIdRecord, PeerRecord, Segment
-from tests.storage.support import contents, message_id, messages, opened, published, queue, topic
+from tests.support.storage import contents, message_id, messages, opened, published, queue, topic
 
 
 def test_a_new_folder_has_an_epoch_of_its_own_and_nothing_else(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from peerbus.broker.records import Changes, Segment
-from tests.storage.support import contents, files, noise, opened, published, topic
+from tests.support.storage import contents, files, noise, opened, published, topic
 
 LOG_BYTES = 10 << 20
 """More than the write-ahead log grows to by small transactions."""

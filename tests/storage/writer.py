@@ -11,7 +11,7 @@ from pathlib import Path
 from peerbus.broker.records import Changes, Segment
 from peerbus.errors import StorageFull
 from peerbus.storage import Storage
-from tests.storage.support import noise, topic
+from tests.support.storage import noise, topic
 
 TOPICS = (1, 2)
 RETAINED = 50

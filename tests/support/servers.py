@@ -1,19 +1,30 @@
-"""An HTTP server for tests that bring routes of their own."""
+"""Servers for tests: of the calls, each way to them, of routes of their own, and one that comes and goes."""
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
-from peerbus.http.dispatch import HandlerRoute
+from peerbus.broker import Broker, Limits
+from peerbus.http.dispatch import OTHER, Dispatch, HandlerRoute
 from peerbus.http.event_loop import Loop
-from peerbus.http.handler import Guard
+from peerbus.http.flask_app import FlaskHandler, create_app
+from peerbus.http.handler import CallHandler, Guard, Handler
 from peerbus.http.listener import bind
 from peerbus.http.server import Server
 from peerbus.http.timeouts import TIMEOUTS, Timeouts
 from peerbus.http.tls import Certificate
 from peerbus.http.types import Head, Reply, Request, Router
-from tests.support.harness import MAX_BODY, Api, serving
+from peerbus.server.access import Tokens
+from peerbus.server.calls import CALLS
+from peerbus.wire.endpoints import Endpoint
+from tests.support.endpoints import ROWS
+from tests.support.harness import MAX_BODY, Api, free_port, serving, start_index, tended
+
+Handlers = Mapping[Endpoint, Handler]
+Call = Callable[[Any], Any]
+"""Answers the request of a row."""
 
 
 @contextmanager
@@ -62,3 +73,73 @@ def start_answering(answer: Callable[[Request], Reply], *, in_loop: bool = True,
 
     with running_loop() as loop, start_server(route, loop, bind("127.0.0.1", 0), **options) as api:
         yield api
+
+
+def calls_of(broker: Broker) -> dict[Endpoint, Call]:
+    """Each row with its call of this broker."""
+    return {row: partial(CALLS[row.name], broker) for row in ROWS}
+
+
+def through_dispatch(handlers: Handlers) -> Router:
+    """Known calls past Flask."""
+    return Dispatch(FlaskHandler(create_app(handlers)), handlers).route
+
+
+def through_flask(handlers: Handlers) -> Router:
+    """Every call through Flask's own routes; a pull that waits holds a thread."""
+    route = HandlerRoute(
+        OTHER,
+        FlaskHandler(create_app(handlers), max(handler.max_body for handler in handlers.values())),
+        lambda *_: None,
+        in_loop=False,
+    )
+    return lambda _: route
+
+
+WAYS: dict[str, Callable[[Handlers], Router]] = {"dispatch": through_dispatch, "flask": through_flask}
+"""How requests come to handlers."""
+
+
+@contextmanager
+def serve(
+    way: str,
+    more: Mapping[Endpoint, Call] | None = None,
+    *,
+    broker: Broker | None = None,
+    max_body: int = MAX_BODY,
+    threads: int = 64,
+    timeouts: Timeouts = TIMEOUTS,
+    host: str = "127.0.0.1",
+    **limits: Any,
+) -> Iterator[Api]:
+    """All rows, and `more` of them with what answers them, served one way over a broker of its own."""
+    target = broker or Broker(Limits(**limits))
+    with tended(target), running_loop() as loop:
+        handlers = {
+            row: CallHandler(row, call, max_body, loop.run_steps)
+            for row, call in (calls_of(target) | dict(more or {})).items()
+        }
+        with start_server(
+            WAYS[way](handlers), loop, bind(host, 0), threads, before_stop=target.close, timeouts=timeouts
+        ) as api:
+            yield api
+
+
+class Restartable:
+    """An indexing server on one port, which can be stopped and started again, empty."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.tokens: Tokens | None = None
+        self._running = ExitStack()
+
+    def start(self) -> Api:
+        return self._running.enter_context(start_index(self.port, self.tokens))
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def restart(self) -> Api:
+        self.stop()
+        return self.start()

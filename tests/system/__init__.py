@@ -1,0 +1,1 @@
+"""Whole processes: restarts, full disks, kills, browsers, nginx."""

@@ -1,0 +1,1 @@
+"""Scanning of JSON."""

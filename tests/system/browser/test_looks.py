@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.support import call
+from tests.support.connections import call
 from tests.support.harness import Api
 from tests.system.browser.chromium import Browser
 

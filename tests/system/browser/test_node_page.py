@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.node.conftest import Restartable
 from tests.support.harness import Api, start_node
+from tests.support.servers import Restartable
 from tests.system.browser.chromium import Browser
 
 

@@ -11,7 +11,7 @@ import trustme
 from peerbus.http.listener import bind
 from peerbus.http.middleware import Guards
 from peerbus.server import IndexingServer, ServerOptions
-from tests.http.support import Connection
+from tests.support.connections import Connection
 from tests.support.harness import MAX_BODY, ROOT, Api, Reply, eventually, free_port, in_background, serving
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")

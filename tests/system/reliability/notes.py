@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.support.history import Delivery, Publish
+from tests.system.reliability.history import Delivery, Publish
 
 
 class Sending(NamedTuple):

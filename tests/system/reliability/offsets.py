@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.support.history import Delivery
+from tests.system.reliability.history import Delivery
 from tests.system.reliability.notes import Pull, Sending
 
 

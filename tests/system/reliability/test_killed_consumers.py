@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.harness import Api, Process, eventually
-from tests.support.history import Report, check
+from tests.system.reliability.history import Report, check
 from tests.system.reliability.notes import deliveries, publishes
 from tests.system.reliability.workers import Workers, check_that_all_end_well, stats, subscribe
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.history import Delivery
+from tests.system.reliability.history import Delivery
 from tests.system.reliability.notes import Pull, Sending
 from tests.system.reliability.offsets import Places, taken_unanswered
 

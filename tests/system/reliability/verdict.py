@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.history import Delivery, Publish, Report, check
+from tests.system.reliability.history import Delivery, Publish, Report, check
 from tests.system.reliability.notes import Sending, count, deliveries, doubtful, publishes, pulls, sendings
 from tests.system.reliability.offsets import Places, taken_unanswered
 from tests.system.reliability.worker import PAGE

@@ -1,6 +1,6 @@
 """A publisher or a consumer as a process of its own, which notes what happens to it until it is killed.
 
-`python -m tests.system.reliability.worker --help`. It needs nothing but the standard library, so that it starts at once.
+`python -m tests.system.reliability.worker --help`. It needs only the standard library, so it starts at once.
 Every note is a line of JSON, and is in the file before the worker does anything more.
 """
 

@@ -12,7 +12,7 @@ from peerbus.node.event_log import EventLog
 from peerbus.node.membership import Membership
 from peerbus.node.requeue import Requeue
 from peerbus.node.server_client import ServerClient
-from tests.http.support import JSON, Connection, request
+from tests.support.connections import JSON, Connection, request
 from tests.support.harness import DEADLINE, Api, eventually, start_node
 
 NEWS = {"topic": "news"}
@@ -79,11 +79,11 @@ def test_what_the_application_rejects_itself_it_gets_after_a_lost_lease(index: A
 @contextmanager
 def requeue(url: str) -> Iterator[tuple[Requeue, EventLog]]:
     loop = Loop("loop")
-    line, events, workers = ServerClient(loop, url, DEADLINE, 10), EventLog(), ThreadPoolExecutor(1)
-    membership = Membership(line, "peer1", "http://127.0.0.1:1", 60.0, events, 3.0)
-    yield Requeue(line, membership, events, workers), events
+    client, events, workers = ServerClient(loop, url, DEADLINE, 10), EventLog(), ThreadPoolExecutor(1)
+    membership = Membership(client, "peer1", "http://127.0.0.1:1", 60.0, events, 3.0)
+    yield Requeue(client, membership, events, workers), events
     workers.shutdown()
-    line.close()
+    client.close()
     loop.close()
 
 

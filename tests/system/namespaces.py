@@ -1,4 +1,4 @@
-"""Two peers on two hosts talk, a third without a token is refused everywhere: `sudo python -m tests.support.namespaces`.
+"""Two peers on two hosts talk, a third without a token is refused everywhere: `sudo python -m tests.system.namespaces`.
 
 The hosts are network namespaces (ip-netns(8)), joined by a bridge; only root may make them, so this is no part of the
 tests that run everywhere.
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from peerbus.wire.endpoints import Access
-from tests.http.support import EXAMPLES, ROWS
+from tests.support.endpoints import EXAMPLES, ROWS
 from tests.support.harness import ROOT, Api
 
 BRIDGE = "peerbus0"
@@ -83,7 +83,7 @@ def main() -> None:
             inside = ("ip", "netns", "exec", name, sys.executable, *node, "--index-url", SERVER)
             story.enter_context(running(*inside, **tokens))
         for name, part in ((first, "listen"), (second, "speak"), (first, "hear"), (third, "stranger")):
-            tell = ("ip", "netns", "exec", name, sys.executable, "-m", "tests.support.namespaces", part)
+            tell = ("ip", "netns", "exec", name, sys.executable, "-m", "tests.system.namespaces", part)
             subprocess.run(tell, cwd=ROOT, env=os.environ | {"TOKEN": own}, check=True)  # ours
 
 

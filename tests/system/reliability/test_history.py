@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.support.history import Delivery, Publish, check
+from tests.system.reliability.history import Delivery, Publish, check
 
 SENT = [[Publish("a0"), Publish("a1"), Publish("a2")], [Publish("b0"), Publish("b1")]]
 ARRIVED = [

@@ -1,116 +1,29 @@
-"""The ways to an endpoint, a valid request for each row of the table, and connections that carry any bytes."""
+"""Connections that carry any bytes."""
 
 import http.client
 import io
 import json
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
-import msgspec
+from tests.support.harness import DEADLINE, Api
 
-from peerbus.broker import Broker, Limits
-from peerbus.http.dispatch import OTHER, Dispatch, HandlerRoute
-from peerbus.http.docs import examples
-from peerbus.http.flask_app import FlaskHandler, create_app
-from peerbus.http.handler import CallHandler, Handler
-from peerbus.http.listener import bind
-from peerbus.http.timeouts import TIMEOUTS, Timeouts
-from peerbus.http.types import Router
-from peerbus.server.calls import CALLS
-from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
-from tests.support.harness import DEADLINE, MAX_BODY, Api, tended
-from tests.support.servers import running_loop, start_server
-
-Row = Endpoint
-Handlers = Mapping[Endpoint, Handler]
-
-Call = Callable[[Any], Any]
-"""Answers the request of a row."""
-
-ROWS: tuple[Row, ...] = (*ENDPOINTS, *HEALTH)
-
-
-def calls_of(broker: Broker) -> dict[Row, Call]:
-    """Each row with its call of this broker."""
-    return {row: partial(CALLS[row.name], broker) for row in ROWS}
-
-
-def through_dispatch(handlers: Handlers) -> Router:
-    """Known calls past Flask."""
-    return Dispatch(FlaskHandler(create_app(handlers)), handlers).route
-
-
-def through_flask(handlers: Handlers) -> Router:
-    """Every call through Flask's own routes; a pull that waits holds a thread."""
-    route = HandlerRoute(
-        OTHER,
-        FlaskHandler(create_app(handlers), max(handler.max_body for handler in handlers.values())),
-        lambda *_: None,
-        in_loop=False,
-    )
-    return lambda _: route
-
-
-WAYS: dict[str, Callable[[Handlers], Router]] = {"dispatch": through_dispatch, "flask": through_flask}
-"""How requests come to handlers."""
 JSON = {"Content-Type": "application/json"}
-
-
-PEER = {"peer_id": "peer1"}
-TOPIC = {"topic": "news"}
-
-
-class Example(NamedTuple):
-    """The fields of a valid request, once a peer is subscribed as `prepare` does, and the names of its answer's."""
-
-    fields: dict[str, Any]
-    answer: set[str]
-
-
-def example_of(row: Row) -> Example:
-    fields, answer = (json.loads(msgspec.json.encode(each)) for each in examples.EXAMPLES[row.name])
-    return Example(fields, set(answer))
-
-
-EXAMPLES = {row.path: example_of(row) for row in ROWS}
-
-
-def prepare(api: Api) -> None:
-    api.subscriber("peer1", "news")
-
-
-def name_of(value: object) -> str | None:
-    """Names the row in the id of a parametrised test."""
-    return value.name if isinstance(value, Endpoint) else None
-
-
-@contextmanager
-def serve(
-    way: str,
-    more: Mapping[Row, Call] | None = None,
-    *,
-    broker: Broker | None = None,
-    max_body: int = MAX_BODY,
-    threads: int = 64,
-    timeouts: Timeouts = TIMEOUTS,
-    host: str = "127.0.0.1",
-    **limits: Any,
-) -> Iterator[Api]:
-    """All rows, and `more` of them with what answers them, served one way over a broker of its own."""
-    target = broker or Broker(Limits(**limits))
-    with tended(target), running_loop() as loop:
-        handlers = {
-            row: CallHandler(row, call, max_body, loop.run_steps)
-            for row, call in (calls_of(target) | dict(more or {})).items()
-        }
-        with start_server(
-            WAYS[way](handlers), loop, bind(host, 0), threads, before_stop=target.close, timeouts=timeouts
-        ) as api:
-            yield api
+ODD_PATHS = {
+    "odd bytes": b"/%ff%fe%00",
+    "line breaks": b"/%0d%0a2030-01-01%2000:00:00,000%20INFO%20forged%0aforged",
+    "separators": b"/%e2%80%a8forged%c2%85forged%0b%0cforged",
+    "terminal controls": b"/%1b[31m%1b]0;forged%07%08",
+    "percent signs": b"/%25s%25d%",
+    "very long": b"/" + b"a" * 30_000,
+    "dots": b"/../../etc/passwd",
+    "only slashes": b"//////",
+    "not ASCII": b"/%f0%9f%98%80",
+}
+"""Paths that no row has, as they are sent."""
 
 
 class RawReply(NamedTuple):
