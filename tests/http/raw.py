@@ -15,7 +15,6 @@ END = b"\r\n\r\n"
 HOST = b"Host: localhost"
 LIMIT = 100_000
 """Bytes of the largest body that the echoing application takes."""
-LARGEST_HEAD = 64 << 10
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [ -~]*")
 DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
