@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
     def _go_on(self, keeps: bool) -> None:
         """Go on after an answer."""
         self._request = None
-        if not keeps:
+        if not keeps or self._server.is_stopping:
             self._hang_up()
         elif not self._out.is_full:
             self._reader.go_on()

@@ -68,6 +68,11 @@ class Server(Stoppable):
         """Begin to serve."""
         self._accepting = self.loop.wait_for(self._accept())
 
+    def stop(self) -> None:
+        """Ask it to stop: from now on each answer says that its connection is closed. Returns at once."""
+        self.is_stopping = True
+        super().stop()
+
     def _end(self, seconds: float) -> bool:
         self.loop.call(self._close)
         ended = self._all_closed.wait(seconds)
@@ -112,7 +117,6 @@ class Server(Stoppable):
 
     def _close(self) -> None:
         """Accept no more connections, and close each when it is answered."""
-        self.is_stopping = True
         self._accepting.close()
         for connection in list(self._connections):
             connection.stop()
