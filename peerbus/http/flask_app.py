@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from peerbus.future import Future
 from peerbus.http.event_stream import CONTENT_TYPE, PATH
@@ -44,7 +44,7 @@ def create_app(routes: Mapping[Endpoint, Handler], pages: Sequence[Page] = ()) -
     app = Flask("peerbus", static_folder=None)
     app.url_map.merge_slashes = False
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    app.before_request(_refuse_leading_slashes)
+    app.before_request(_refuse_other_spellings)
     for endpoint, handler in routes.items():
         app.add_url_rule(
             endpoint.path,
@@ -146,10 +146,13 @@ def _page_view(page: Page) -> Any:
     return view
 
 
-def _refuse_leading_slashes() -> None:
-    """Flask takes `//publish` for `/publish`."""
+def _refuse_other_spellings() -> None:
+    """Flask takes `//publish` for `/publish`, and the method `post` for POST."""
     if request.environ["PATH_INFO"].startswith("//"):
         raise NotFound
+    method = _request().head.method
+    if request.url_rule and method != method.upper():
+        raise MethodNotAllowed(request.url_rule.methods)
 
 
 def _response(reply: Reply) -> Response:

@@ -1,10 +1,20 @@
-"""The body of one request, gathered as it comes."""
+"""The body of one request, gathered as it comes: of a declared length, or chunked."""
+
+from typing import Any
+
+import httptools
 
 from peerbus.errors import TooLarge
-from peerbus.http.parser import ChunkedBody
+from peerbus.http.known_heads import END
+from peerbus.http.parser import MOST_LINES, Unreadable
+from peerbus.http.types import Head
 
 DECODED_AT_ONCE = 16 << 10
 """Bytes of a chunked body that are decoded in one turn of the event loop: chunks may be of one byte each."""
+LONGEST_TRAILER = 4 << 10
+"""Bytes after the last chunk of a body, or in the extension of a chunk."""
+CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+"""What httptools has to read before it decodes a chunked body."""
 
 
 class IncomingBody:
@@ -12,10 +22,10 @@ class IncomingBody:
 
     __slots__ = ("_decoder", "_length", "_limit", "_pieces", "is_complete", "size")
 
-    def __init__(self, length: int, decoder: ChunkedBody | None, limit: int) -> None:
-        """`length` is the declared length; `decoder` decodes a chunked body, of up to `limit` bytes."""
-        self._length = length
-        self._decoder = decoder
+    def __init__(self, head: Head, limit: int) -> None:
+        """`limit` is the size of the largest chunked body in bytes."""
+        self._length = head.length
+        self._decoder = _ChunkDecoder() if head.chunked else None
         self._limit = limit
         self._pieces: list[bytes] = []
         self.size = 0
@@ -25,7 +35,7 @@ class IncomingBody:
     def take(self, data: bytes, begin: int) -> int:
         """Take what belongs to the body from `data`, from `begin` on; return where the rest begins.
 
-        Takes only a part of a chunked body that came in a large piece. Raises `TooLarge`, and `Unreadable`.
+        Takes at most `DECODED_AT_ONCE` bytes of a chunked body. Raises `TooLarge`, and `Unreadable`.
         """
         if self._decoder is None:
             end = min(len(data), begin + self._length - self.size)
@@ -53,6 +63,74 @@ class IncomingBody:
         if piece:
             self._pieces.append(piece)
             self.size += len(piece)
+
+
+class _Decoded:
+    """Takes what httptools finds in a chunked body. It must not refer to the parser: the cycle would keep the body."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append
+        self.lines = 0
+        self.is_complete = False
+
+    def on_header(self, _name: bytes, _value: bytes) -> None:
+        """Ignore a trailer, if there are not too many."""
+        self.lines += 1
+        if self.lines > MOST_LINES:
+            raise Unreadable(f"The trailer of the body has more than {MOST_LINES} lines.", 431)
+
+    def on_message_complete(self) -> None:
+        """The last chunk and the trailers came."""
+        self.is_complete = True
+
+
+class _ChunkDecoder:
+    """Decodes a chunked body in the pieces in which it comes."""
+
+    def __init__(self) -> None:
+        self._decoded = _Decoded()
+        self._parser: Any = httptools.HttpRequestParser(self._decoded)
+        self._parser.feed_data(CHUNKED_HEAD)
+        self._decoded.lines = 0
+        self._undecoded = 0
+        """Bytes without data since the last data came."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last chunk and the trailers came."""
+        return self._decoded.is_complete
+
+    def decode(self, data: bytes, begin: int, end: int) -> tuple[bytes, int]:
+        """Decode `data` from `begin` to `end`; return what it holds of the body, and where decoding ended.
+
+        It ends before `end` only behind a whole body. Raises `Unreadable`.
+        """
+        at = begin
+        while at < end and not self.is_complete:
+            # A whole body ends with an empty line. Fed up to each of those, the parser never sees what follows; the
+            # first bytes may be the end of one that began in the piece before.
+            found = data.find(END, max(begin, at - len(END) + 1), end)
+            cut = found + len(END) if found >= 0 else end
+            if at - begin < len(END) - 1:
+                cut = at + 1
+            self._feed(data[at:cut])
+            at = cut
+        pieces = self._decoded.pieces
+        body = b"".join(pieces)
+        self._undecoded = 0 if pieces else self._undecoded + at - begin
+        pieces.clear()
+        if self._undecoded > LONGEST_TRAILER:
+            raise Unreadable("The trailer of the body is too long, or the extension of a chunk.")
+        return body, at
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except httptools.HttpParserError:
+            raise Unreadable("The chunked body does not follow the grammar of HTTP/1.1.") from None
 
 
 def too_large(limit: int) -> TooLarge:

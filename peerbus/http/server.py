@@ -19,8 +19,6 @@ from peerbus.http.types import Head, Reply, Request, Router
 
 log = logging.getLogger(__name__)
 
-LARGE = 1 << 20
-"""Bytes of a body from which on a request is answered in a thread: decoding it takes milliseconds."""
 BODIES = 32
 """Bodies of the largest size that may come at one time."""
 TLS_SECONDS = 10.0
@@ -31,7 +29,7 @@ class Server(Stoppable):
     """Serves the routes of a router on a bound socket.
 
     The thread of the loop reads requests, answers them where their route allows it, and sends the answers. Pages, and
-    requests with bodies of `LARGE` bytes or more, are answered in one of `threads` other threads.
+    requests with large bodies, are answered in one of `threads` other threads.
     """
 
     def __init__(
@@ -70,6 +68,11 @@ class Server(Stoppable):
         """Begin to serve."""
         self._accepting = self.loop.wait_for(self._accept())
 
+    def stop(self) -> None:
+        """Ask it to stop: from now on each answer says that its connection is closed. Returns at once."""
+        self.is_stopping = True
+        super().stop()
+
     def _end(self, seconds: float) -> bool:
         self.loop.call(self._close)
         ended = self._all_closed.wait(seconds)
@@ -91,16 +94,14 @@ class Server(Stoppable):
         if self.is_stopping and not self._connections:
             self._all_closed.set()
 
-    def answer(self, request: Request) -> Reply | Future[Reply]:
-        """Answer a request, in the loop or in another thread."""
-        route = request.head.route
-        if route.in_loop and len(request.body) < LARGE:
-            return route.answer(request)
+    def answer_in_thread(self, request: Request) -> Future[Reply]:
+        """Answer a request in another thread than the loop's."""
         future: Future[Reply] = Future()
         try:
             self._threads.submit(_answer_in_thread, request, future)
         except RuntimeError:
-            future.set_result(route.failed(request, NotReady("The server has no thread for this request now.")))
+            error = NotReady("The server has no thread for this request now.")
+            future.set_result(request.head.route.failed(request, error))
         return future
 
     # What it does itself
@@ -116,7 +117,6 @@ class Server(Stoppable):
 
     def _close(self) -> None:
         """Accept no more connections, and close each when it is answered."""
-        self.is_stopping = True
         self._accepting.close()
         for connection in list(self._connections):
             connection.stop()

@@ -54,13 +54,19 @@ class Head:
 
     @property
     def call(self) -> str:
-        """Method and path, as errors and logs name them."""
-        return f"{self.method} {self.path.encode('latin-1').decode(errors='replace')}"
+        """Method and path, as errors and logs name them; a HEAD is answered as a GET."""
+        method = "GET" if self.method == "HEAD" else self.method
+        return f"{method} {self.path.encode('latin-1').decode(errors='replace')}"
 
     @property
     def has_body(self) -> bool:
         """Whether a body follows."""
         return self.chunked or self.length > 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a request is whole when `length` bytes follow the head."""
+        return not (self.chunked or self.expects_continue or (self.method == "HEAD" and self.length))
 
 
 class Request:

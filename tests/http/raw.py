@@ -2,20 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from peerbus.errors import MethodNotAllowed, PeerbusError
-from peerbus.http.reply import failure
-from peerbus.http.request import read_body
-from peerbus.http.types import Application, Environ, Respond
+from peerbus.errors import MethodNotAllowed
+from peerbus.http.dispatch import HandlerRoute
+from peerbus.http.types import Head, Reply, Request, Route, Router
+from tests.support.servers import Application
 
 END = b"\r\n\r\n"
 HOST = b"Host: localhost"
 LIMIT = 100_000
 """Bytes of the largest body that the echoing application takes."""
-LARGEST_HEAD = 64 << 10
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [ -~]*")
 DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
@@ -105,32 +104,37 @@ class Row(NamedTuple):
 
 AFTER = message(b"GET /echo/after HTTP/1.1", HOST, b"Connection: close")
 CANARY = message(b"GET /canary HTTP/1.1", HOST)
-SEEN = {"host": "HTTP_HOST", "own": "HTTP_X_OWN", "query": "QUERY_STRING", "path": "PATH_INFO"}
 
 
-def echoing(calls: Application, done: list[bytes]) -> Application:
-    """An application that answers /echo with what it saw and notes the body in `done`; `calls` answer the rest."""
+def echoing(router: Router, done: list[bytes]) -> Router:
+    """Routes of an application that echoes below /echo and notes each body in `done`; `router` finds all others.
 
-    def application(environ: Environ, respond: Respond) -> None:
-        path = environ["PATH_INFO"]
-        if path == "/canary":
-            respond(204, [], b"")
-        elif not path.startswith("/echo"):
-            calls(environ, respond)
-        else:
-            try:
-                body = read_body(environ, LIMIT)
-                if environ["REQUEST_METHOD"] not in METHODS:
-                    raise MethodNotAllowed("This path does not take it.")
-            except PeerbusError as error:
-                reply = failure(error, path)
-                respond(reply.status, reply.headers, reply.body)
-                return
-            done.append(body)
-            seen: dict[str, Any] = {name: environ.get(key) for name, key in SEEN.items()}
-            respond(200, [], json.dumps(seen | {"body": body.decode("latin-1")}).encode())
+    GET and POST of /echo itself are answered in the loop, all else below it in a thread.
+    """
 
-    return application
+    def echo(request: Request) -> Reply:
+        head = request.head
+        if head.method not in METHODS:
+            raise MethodNotAllowed("This path does not take it.")
+        done.append(request.body)
+        seen = {"host": head.headers.get("host"), "own": head.headers.get("x-own")}
+        seen |= {"query": head.query, "path": head.path, "body": request.body.decode("latin-1")}
+        return Reply(200, json.dumps(seen).encode(), ())
+
+    def route_of(answer: Callable[[Request], Reply], in_loop: bool) -> HandlerRoute:
+        return HandlerRoute("echo", Application(answer, LIMIT), lambda *_: None, in_loop=in_loop)
+
+    here, in_thread = route_of(echo, True), route_of(echo, False)
+    canary = route_of(lambda _: Reply(204, b"", ()), True)
+
+    def route(head: Head) -> Route:
+        if head.path == "/canary":
+            return canary
+        if not head.path.startswith("/echo"):
+            return router(head)
+        return here if head.path == "/echo" and head.method in ("GET", "POST") else in_thread
+
+    return route
 
 
 class Answer(NamedTuple):

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import pytest
 
 from peerbus.broker import Broker
-from peerbus.http.handler import answering
+from peerbus.http.handler import CallHandler
 from peerbus.http.listener import bind
 from tests.http import raw_bodies, raw_chunks, raw_fields, raw_lines, raw_sequences
 from tests.http.raw import AFTER, CANARY, HOST, LIMIT, Answer, Row, answers, echoing, get, judge, message, old, post
-from tests.http.support import Connection, calls_of, door
+from tests.http.support import Connection, calls_of, through_dispatch
 from tests.support.harness import Api, tended
-from tests.support.servers import start_server
+from tests.support.servers import running_loop, start_server
 
 TABLES = (raw_lines.TABLE, raw_fields.TABLE, raw_bodies.TABLE, raw_chunks.TABLE, raw_sequences.TABLE)
 ROWS = {name: row for table in TABLES for name, row in table.items()}
@@ -29,14 +29,14 @@ class Target(NamedTuple):
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
-    """A server with the real calls, and an application that echoes: in the loop for GET and POST of /echo alone."""
+    """A server with the real calls, and an application that echoes."""
     done: list[bytes] = []
     broker = Broker()
-    routes = {row: answering(row, call, LIMIT) for row, call in calls_of(broker).items()}
-    at_once = [("GET", "/canary"), ("GET", "/echo"), ("POST", "/echo"), *((row.method, row.path) for row in routes)]
-    application = echoing(door(routes), done)
-    with tended(broker), start_server("loop", application, bind("127.0.0.1", 0), 4, at_once, LIMIT) as api:
-        yield Target(api, done)
+    with tended(broker), running_loop() as loop:
+        handlers = {row: CallHandler(row, call, LIMIT, loop.run_steps) for row, call in calls_of(broker).items()}
+        router = echoing(through_dispatch(handlers), done)
+        with start_server(router, loop, bind("127.0.0.1", 0), 4) as api:
+            yield Target(api, done)
 
 
 def converse(target: Target, row: Row, pieces: list[bytes], ended: bool) -> None:

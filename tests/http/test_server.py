@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerbus.http.server import LARGE
+from peerbus.http.connection import LARGE
 from peerbus.http.types import Headers, Reply, Request, Sink
 from tests.support.connections import Connection, NotReading, RawReply, request
 from tests.support.harness import DEADLINE, Api, eventually, in_background

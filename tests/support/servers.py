@@ -54,9 +54,9 @@ class Application:
     """Answers every request by a function."""
 
     guards: Sequence[Guard] = ()
-    max_body = MAX_BODY
 
-    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, answer: Callable[[Request], Reply], max_body: int = MAX_BODY) -> None:
+        self.max_body = max_body
         self._answer = answer
 
     def __call__(self, request: Request) -> Reply:
