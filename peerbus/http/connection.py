@@ -322,9 +322,7 @@ class Connection(asyncio.Protocol):
             self._out.send(data)
             self._stream = self._events.create_task(self._send_stream(reply.stream, is_chunked, keeps))
             return
-        if head.method != "HEAD" and reply.status not in WITHOUT_BODY:
-            data += reply.body
-        self._out.send(data)
+        self._out.send(data, b"" if head.method == "HEAD" or reply.status in WITHOUT_BODY else reply.body)
         if reply.on_lost:
             self._out.when_taken(partial(_settle, reply.on_lost))
         self._finish(keeps)
@@ -378,7 +376,7 @@ class Connection(asyncio.Protocol):
         self._request = None
         self._is_deaf = True
         self._is_unfinished = not self._is_at_end
-        self._out.send(head_of(reply.status, reply.headers, len(reply.body), "close") + reply.body)
+        self._out.send(head_of(reply.status, reply.headers, len(reply.body), "close"), reply.body)
         self._hang_up(self._linger if self._is_unfinished else self._close)
 
     # The connection

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
 from peerbus.broker import Broker, Overview
 from peerbus.broker.broker import CLAIMS_AT_ONCE
@@ -112,14 +112,14 @@ def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.Unsubscribe
     return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
 
 
-def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Future[Handover]:
+def pull_messages(broker: Broker, r: wire.PullRequest) -> Handover | Future[Handover]:
     """Take the next messages from a peer's message queue."""
     if not r.wait:
         return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
     done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
     if not isinstance(done, Future):
         return _pull_answer(r.topic, done)
-    return done.then(lambda pulled: Handover(_pull_answer(r.topic, pulled), _take_back(broker, r, pulled)))
+    return done.then(lambda pulled: _pull_answer(r.topic, pulled)._replace(on_lost=_take_back(broker, r, pulled)))
 
 
 def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[], None] | None:
@@ -129,11 +129,11 @@ def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[]
     return lambda: broker.give_back(r.peer_id, r.topic, done.generation, done.offsets, done.attempts, done.missed)
 
 
-def _pull_answer(topic: str, done: Pulled) -> wire.Answer:
+def _pull_answer(topic: str, done: Pulled) -> Handover:
     explicit = done.attempts is not None
-    return wire.PullAnswer(
+    answer = wire.PullAnswer(
         message=_pulled(topic, done),
-        messages=Raw(b"[" + b",".join(done.values) + b"]"),
+        messages=listings.NO_MESSAGES,
         offsets=done.offsets,
         next_offset=done.next_offset,
         remaining=done.remaining,
@@ -141,6 +141,7 @@ def _pull_answer(topic: str, done: Pulled) -> wire.Answer:
         attempts=UNSET if done.attempts is None else done.attempts,
         resume_from=done.position if explicit else UNSET,
     )
+    return Handover(answer, done.values)
 
 
 def _pulled(topic: str, done: Pulled) -> str:
@@ -269,7 +270,7 @@ def readyz(broker: Overview, _: wire.EmptyRequest) -> wire.Answer:
     return wire.Answer(message="Ready.")
 
 
-Call = Callable[[Any, Any], wire.Answer | Future[Handover] | Steps[wire.Answer]]
+Call = Callable[[Any, Any], wire.Answer | Handover | Future[Handover] | Steps[wire.Answer]]
 """Takes the broker and a decoded request; returns the answer, now, later, or in steps."""
 
 CALLS: dict[str, Call] = {

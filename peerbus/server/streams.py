@@ -9,7 +9,7 @@ from peerbus.errors import NotReady, PeerbusError, TooSlow
 from peerbus.future import Future, then
 from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import PATH, PING, Wanted, event, stream_request
-from peerbus.http.reply import failure
+from peerbus.http.reply import failure_body
 from peerbus.http.types import Sink
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.protocol import StreamRequest
@@ -95,7 +95,7 @@ class BrokerStream:
                 part = b""
         except Exception as error:  # noqa: BLE001  # the reader gets it
             self._give_back()
-            await sink.write(event(failure(error, f"GET {PATH}").body, name="end"))
+            await sink.write(event(failure_body(error, f"GET {PATH}"), name="end"))
         except asyncio.CancelledError:
             self._give_back()
             raise
