@@ -25,6 +25,11 @@ from peerbus.wire.words import also_discarded, counted
 SUBSCRIPTIONS_AT_ONCE = 500
 """Subscriptions of a peer that are ended in one step, about 3 ms."""
 
+VALUES_AT_ONCE = 10_000
+"""Messages that are copied out of a request in one step, about 1 ms."""
+ADDRESSES_AT_ONCE = 5000
+"""Peers whose addresses are looked up in one step, about 1 ms."""
+
 
 def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
     """Register a peer, or renew its lease."""
@@ -59,18 +64,34 @@ def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopic
     return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
 
 
-def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.DeleteTopicAnswer:
+def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.Answer | Steps[wire.Answer]:
     """Delete a topic with its messages and subscriptions."""
     done = broker.delete_topic(r.topic)
-    sentence = f"Topic '{r.topic}' is deleted."
-    return wire.DeleteTopicAnswer(
-        message=sentence, topic=r.topic, notified=list(done.addresses), discarded=done.discarded
-    )
+
+    def answer(addresses: dict[str, str]) -> wire.Answer:
+        sentence = f"Topic '{r.topic}' is deleted."
+        return wire.DeleteTopicAnswer(sentence, r.topic, notified=list(addresses), discarded=done.discarded)
+
+    return _with_addresses(broker, done.peers, answer)
 
 
-def publish(broker: Broker, r: wire.PublishRequest) -> wire.PublishAnswer:
+def publish(broker: Broker, r: wire.PublishRequest) -> wire.Answer | Steps[wire.Answer]:
     """Publish one message or a batch to a topic."""
-    done = broker.publish(r.topic, r.values(), r.peer_id, r.message_id)
+    return _publish(broker, r, r.values()) if r.count <= VALUES_AT_ONCE else _publish_many(broker, r)
+
+
+def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
+    """The copies are made in steps; publishing them is one."""
+    values: list[bytes] = []
+    for begin in range(0, r.count, VALUES_AT_ONCE):
+        yield
+        values += r.values(begin, begin + VALUES_AT_ONCE)
+    yield
+    return _publish(broker, r, values)
+
+
+def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
+    done = broker.publish(r.topic, values, r.peer_id, r.message_id)
     if done.duplicate:
         sentence = f"Message '{r.message_id}' was published to topic '{r.topic}' before; nothing is published."
     elif done.count == 1:
@@ -205,14 +226,15 @@ def _settle(
 
     The claims `up_to` an offset are those of the moment of the call: what is handed over later is not among them.
     """
-    claims = r.claims()
-    if isinstance(claims, int):
-        slices = broker.in_hand(r.peer_id, r.topic, claims)
-        return _settle_slices(slices, settle, answer)
+    r.check()
+    if r.up_to is not None:
+        return _settle_slices(broker.in_hand(r.peer_id, r.topic, r.up_to), settle, answer)
+    count = len(r.offsets or ())
     # Where pulling acknowledges, the messages pulled last go back together or not at all.
-    if len(claims) <= CLAIMS_AT_ONCE or not settle([]).explicit:
-        return answer(settle(claims))
-    return _settle_slices(_slices(claims), settle, answer)
+    if count <= CLAIMS_AT_ONCE or not settle([]).explicit:
+        return answer(settle(r.claims()))
+    slices = (r.claims(begin, begin + CLAIMS_AT_ONCE) for begin in range(0, count, CLAIMS_AT_ONCE))
+    return _settle_slices(slices, settle, answer)
 
 
 def _settle_slices(
@@ -228,10 +250,6 @@ def _settle_slices(
     return answer(done)
 
 
-def _slices(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
-    return (claims[begin : begin + CLAIMS_AT_ONCE] for begin in range(0, len(claims), CLAIMS_AT_ONCE))
-
-
 def _stale(done: Settled) -> str:
     sentence = ""
     if done.stale:
@@ -241,11 +259,35 @@ def _stale(done: Settled) -> str:
     return sentence
 
 
-def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.QueryPeersAnswer:
-    """Tell who is subscribed to a topic."""
-    done = broker.query_peers(r.topic)
-    sentence = f"{counted(len(done.peers), 'peer')} subscribed to topic '{r.topic}'."
-    return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=done.peers, addresses=done.addresses)
+def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.Answer | Steps[wire.Answer]:
+    """List the peers that are subscribed to a topic."""
+    peers = broker.subscribers(r.topic)
+
+    def answer(addresses: dict[str, str]) -> wire.Answer:
+        sentence = f"{counted(len(peers), 'peer')} subscribed to topic '{r.topic}'."
+        return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=peers, addresses=addresses)
+
+    return _with_addresses(broker, peers, answer)
+
+
+def _with_addresses(
+    broker: Overview, peers: Sequence[str], answer: Callable[[dict[str, str]], wire.Answer]
+) -> wire.Answer | Steps[wire.Answer]:
+    """The answer about peers and their addresses; the addresses of many are looked up in steps."""
+    if len(peers) <= ADDRESSES_AT_ONCE:
+        return answer(broker.addresses(peers))
+    return _with_many_addresses(broker, peers, answer)
+
+
+def _with_many_addresses(
+    broker: Overview, peers: Sequence[str], answer: Callable[[dict[str, str]], wire.Answer]
+) -> Steps[wire.Answer]:
+    addresses: dict[str, str] = {}
+    for begin in range(0, len(peers), ADDRESSES_AT_ONCE):
+        yield
+        addresses |= broker.addresses(peers[begin : begin + ADDRESSES_AT_ONCE])
+    yield
+    return answer(addresses)
 
 
 def stats(broker: Overview, _: wire.EmptyRequest) -> wire.StatsAnswer:

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,9 @@ from peerbus.server.upkeep import Upkeep
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.wire.protocol import RegisterRequest
+
+ADDRESSES_AT_ONCE = 200
+"""Peers to notify whose addresses are looked up at once."""
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +71,7 @@ class IndexingServer:
         self.loop = Loop("loop")
         self._notifier = Notifier(self.loop, options.peer_ca)
         self._journal = journal or InMemory()
-        self.broker = self._journal.open(limits, self._notifier.topic_deleted)
+        self.broker = self._journal.open(limits, self._topic_deleted)
         self._upkeep = Upkeep(self.broker, self.loop)
         access = AccessControl(self.broker, options.tokens) if options.tokens else None
         handlers = {
@@ -113,6 +117,11 @@ class IndexingServer:
         self.loop.measure_lag()
         self._server.start()
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
+
+    def _topic_deleted(self, topic: str, peers: Sequence[str]) -> None:
+        slices = (peers[begin : begin + ADDRESSES_AT_ONCE] for begin in range(0, len(peers), ADDRESSES_AT_ONCE))
+        addresses = (pair for some in slices for pair in self.broker.addresses(some).items())
+        self._notifier.topic_deleted(topic, addresses)
 
     def wait(self) -> bool:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""

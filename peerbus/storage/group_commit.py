@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from time import monotonic, perf_counter, time
 from typing import Any, NamedTuple, TypeVar
@@ -59,7 +59,7 @@ class InMemory:
     def open(
         self,
         limits: Limits,
-        on_topic_deleted: Callable[[str, Mapping[str, str]], None],
+        on_topic_deleted: Callable[[str, Sequence[str]], None],
         on_due: Callable[[], None] = lambda: None,
     ) -> Broker:
         """An empty broker."""
@@ -116,7 +116,7 @@ class GroupCommit(InMemory):
     def open(
         self,
         limits: Limits,
-        on_topic_deleted: Callable[[str, Mapping[str, str]], None],
+        on_topic_deleted: Callable[[str, Sequence[str]], None],
         on_due: Callable[[], None] = lambda: None,
         per_slice: Slice = PER_SLICE,
     ) -> Broker:
@@ -125,8 +125,8 @@ class GroupCommit(InMemory):
         `on_topic_deleted` is called when the deletion is on disk; `on_due` and `per_slice` are the broker's.
         """
 
-        def tell(topic: str, addresses: Mapping[str, str]) -> None:
-            then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, addresses))
+        def tell(topic: str, peers: Sequence[str]) -> None:
+            then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, peers))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
         self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
