@@ -81,13 +81,15 @@ def publish(broker: Broker, r: wire.PublishRequest) -> wire.Answer | Steps[wire.
 
 
 def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
-    """The copies are made in steps; publishing them is one."""
+    """The copies are made in steps; publishing them is one, and letting go of the request is another."""
     values: list[bytes] = []
     for begin in range(0, r.count, VALUES_AT_ONCE):
         yield
         values += r.values(begin, begin + VALUES_AT_ONCE)
     yield
-    return _publish(broker, r, values)
+    answer = _publish(broker, r, values)
+    yield
+    return answer
 
 
 def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:

@@ -20,8 +20,8 @@ BATCH = 100
 PATIENCE_SECONDS = 10.0
 LEAST_SECONDS = 0.1
 """Between two pulls that find nothing, where pulls may not wait for as long."""
-PAUSE_SECONDS = 0.00025
-"""Pause of a stream between two pulls, for each stream there is: all together pull 4,000 times a second at most."""
+PULL_SECONDS = 0.00025
+"""Between two pulls of all streams together: they leave most of the loop's time to others."""
 PART_BYTES = 1 << 16
 """Bytes from which on a part is sent: little is on its way when a reader is gone."""
 
@@ -50,8 +50,8 @@ class BrokerStreams:
         self.loop = loop
         self.wait = min(ping_seconds, max_wait)
         self.patience = patience
-        self.count = 0
-        """Streams that are open."""
+        self._next_pull = 0.0
+        """When the next stream may pull."""
 
     async def open(self, wanted: Wanted) -> "BrokerStream":
         """A stream of a peer's message queue, from after the last event it has; raises what a pull would raise."""
@@ -61,8 +61,13 @@ class BrokerStreams:
         reader_token = self.broker.resume(request.peer_id, request.topic, offset)
         stream = BrokerStream(self, wanted, request, reader_token)
         await stream.begin()
-        self.count += 1
         return stream
+
+    def pause(self) -> float:
+        """The seconds that a stream waits before its next pull: streams that have nothing to send delay no other."""
+        now = monotonic()
+        self._next_pull = max(now, self._next_pull + PULL_SECONDS)
+        return self._next_pull - now
 
 
 class BrokerStream:
@@ -89,8 +94,7 @@ class BrokerStream:
         try:
             part = PING
             while await self._send_pulled(sink, part):
-                pause = max(self._streams.count * PAUSE_SECONDS, LEAST_SECONDS - self._streams.wait)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(max(self._streams.pause(), LEAST_SECONDS - self._streams.wait))
                 await self._pull(self._streams.wait)
                 part = b""
         except Exception as error:  # noqa: BLE001  # the reader gets it
@@ -99,12 +103,9 @@ class BrokerStream:
         except asyncio.CancelledError:
             self._give_back()
             raise
-        finally:
-            self._streams.count -= 1
 
     def abandon(self) -> None:
         """End the stream before anything of it was sent."""
-        self._streams.count -= 1
         self._give_back()
 
     async def _pull(self, wait: float) -> None:

@@ -1,7 +1,6 @@
 """Persistence of the broker's state: none, or on disk before a call that changed it is answered."""
 
 import logging
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -24,8 +23,6 @@ MEASURE_SECONDS = 0.1
 """How often the room on the disk is measured while there is plenty; between two measurements it is calculated."""
 PLENTY = 64 << 20
 """Bytes of room below which the disk is measured after each commit."""
-SWITCH_SECONDS = 0.0005
-"""How long other threads may keep the interpreter from the writing one, in place of Python's 5 ms."""
 RETRY_SECONDS = 0.5
 """After this long a failed commit is tried again, and a full disk measured again."""
 
@@ -144,7 +141,6 @@ class GroupCommit(InMemory):
         in the writing thread.
         """
         self._deliver = deliver
-        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread.start()
 
     def close(self) -> None:
