@@ -42,6 +42,7 @@ QUEUED = 1_000_000
 WAITING = 10_000
 STREAMS = 5000
 QUICK_PART = 20
+PIECE = 1 << 16
 SLOW_PIECE = 256 << 10
 SLOW_SECONDS = 0.005
 """Pause of a slow reader or writer after each piece."""
@@ -267,15 +268,15 @@ def woken(count: int, url: str, measuring: Measuring) -> None:
             pulls.wake()
 
 
-def streamed(count: int, url: str, measuring: Measuring) -> None:
+def streamed(count: int, publish: Request, url: str, measuring: Measuring) -> None:
     """Publish a message to the readers of streams."""
     with ExitStack() as stack:
         lines = [stack.enter_context(closing(connected(url))) for _ in range(count)]
         follow(lines)
         with measuring():
-            ask(url, prepare("publish", {"topic": TOPIC, "message": "wake up"}, expected=GOOD))
+            ask(url, publish)
             for line in lines:
-                wait_for(line, b"wake up")
+                wait_for(line, publish.data[-10:-2])
 
 
 def follow(lines: Sequence[socket.socket]) -> None:
@@ -311,8 +312,8 @@ def received(line: socket.socket, pause: float = 0.0) -> None:
 def wait_for(line: socket.socket, expected: bytes) -> None:
     """Read until something came."""
     data = b""
-    while expected not in data:
-        data += line.recv(1 << 16)
+    while expected not in data or not data.endswith(b"\n\n\r\n"):
+        data = data[-PIECE:] + line.recv(PIECE)
 
 
 def get(call: str, **fields: object) -> Request:
@@ -390,7 +391,12 @@ def cases(part: int) -> list[Case]:
             partial(readers, count=min(WAITING, 9500) // part, topic=AWAITED),
             partial(woken, min(WAITING, 9500) // part),
         ),
-        Case("publish to 5,000 streams", partial(readers, count=STREAMS // part), partial(streamed, STREAMS // part)),
+        Case("stream a message of 16 MiB", partial(readers, count=1), partial(streamed, 1, body)),
+        Case(
+            "publish to 5,000 streams",
+            partial(readers, count=STREAMS // part),
+            partial(streamed, STREAMS // part, post("publish", peer_id="waiter1", message="last one")),
+        ),
     ]
 
 

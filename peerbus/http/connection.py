@@ -18,7 +18,7 @@ from peerbus.http.parser import LARGEST_HEAD, ChunkedBody, Unreadable, parse_hea
 from peerbus.http.reply import WITHOUT_BODY, head_of, unreadable
 from peerbus.http.timeouts import BodyMemory, Claim, Timeouts
 from peerbus.http.timer import Timer
-from peerbus.http.types import Head, Reply, Request, Router, Sink
+from peerbus.http.types import Head, LargeBody, Reply, Request, Router, Sink
 
 log = logging.getLogger(__name__)
 
@@ -454,9 +454,13 @@ class _StreamSink:
         self._out = out
         self._is_chunked = is_chunked
 
-    async def write(self, part: bytes) -> bool:
+    async def write(self, part: bytes | LargeBody) -> bool:
         """Send a part and wait until the connection took it; false where the client is gone."""
-        self._out.send(b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked else part)
+        if isinstance(part, LargeBody):
+            self._out.send(b"%x\r\n" % len(part) if self._is_chunked else b"", part)
+            self._out.send(b"\r\n" if self._is_chunked else b"")
+        else:
+            self._out.send(b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked else part)
         taken: asyncio.Future[bool] = self._events.create_future()
         self._out.when_taken(lambda is_taken: None if taken.done() else taken.set_result(is_taken))
         await asyncio.sleep(0)  # a reader that takes everything at once leaves the others their turns

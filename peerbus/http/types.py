@@ -80,13 +80,6 @@ class Request:
         """Whether its answer may wait for a message as long as the caller said."""
 
 
-class Sink(Protocol):
-    """Where a stream goes."""
-
-    async def write(self, part: bytes) -> bool:
-        """Send a part and wait until the connection took it; false where the client is gone."""
-
-
 BODY_PIECE = 256 << 10
 """Bytes from which on the values of a body make a piece."""
 
@@ -110,12 +103,22 @@ class LargeBody:
         for number, value in enumerate(self._values):
             if number:
                 piece.append(b",")
+            if len(value) >= BODY_PIECE:  # it is a piece by itself, which needs no copy
+                yield b"".join(piece)
+                piece = []
             piece.append(value)
             size += len(value) + 1
             if size >= BODY_PIECE:
                 yield b"".join(piece)
                 piece, size = [], 0
         yield b"".join([*piece, self._after])
+
+
+class Sink(Protocol):
+    """Where a stream goes."""
+
+    async def write(self, part: bytes | LargeBody) -> bool:
+        """Send a part and wait until the connection took it; false where the client is gone."""
 
 
 class Reply(NamedTuple):

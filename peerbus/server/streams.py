@@ -10,7 +10,7 @@ from peerbus.future import Future, then
 from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import PATH, PING, Wanted, event, stream_request
 from peerbus.http.reply import failure_body
-from peerbus.http.types import Sink
+from peerbus.http.types import BODY_PIECE, LargeBody, Sink
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.protocol import StreamRequest
 
@@ -140,10 +140,10 @@ class BrokerStream:
         if self._missed:
             part += event(b'{"missed": %d}' % self._missed, name="missed")
         while self._sent < len(self._pulled.values):
-            made, end = _part(self._pulled, self._sent)
+            made, end = _part(part, self._pulled, self._sent)
             size, self._size = self._size, len(made)
             began = monotonic()
-            if not await sink.write(part + made):
+            if not await sink.write(made):
                 self._give_back()
                 return False
             part, self._sent, self._missed = b"", end, 0
@@ -173,12 +173,20 @@ class BrokerStream:
         self._sent, self._missed = len(pulled.values), 0
 
 
-def _part(pulled: Pulled, begin: int) -> tuple[bytes, int]:
-    """Events of the messages from the one at `begin` on, and the first that is not among them."""
-    events: list[bytes] = []
+def _part(prefix: bytes, pulled: Pulled, begin: int) -> tuple[bytes | LargeBody, int]:
+    """`prefix` and the events of the messages from the one at `begin` on; and the first that is not among them."""
+    values, offsets = pulled.values, pulled.offsets
+    if _is_sent_as_it_is(values[begin]):
+        return LargeBody(b"%bid: %d\ndata: " % (prefix, offsets[begin]), values[begin : begin + 1], b"\n\n"), begin + 1
+    events = [prefix]
     size, end = 0, begin
-    while size < PART_BYTES and end < len(pulled.values):
-        events.append(event(pulled.values[end], pulled.offsets[end]))
+    while size < PART_BYTES and end < len(values) and not _is_sent_as_it_is(values[end]):
+        events.append(event(values[end], offsets[end]))
         size += len(events[-1])
         end += 1
     return b"".join(events), end
+
+
+def _is_sent_as_it_is(value: bytes) -> bool:
+    """Whether a message is sent without a copy: a large one, which has no line breaks."""
+    return len(value) >= BODY_PIECE and b"\n" not in value and b"\r" not in value
