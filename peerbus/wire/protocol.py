@@ -5,7 +5,6 @@ never decoded: they stay the JSON bytes of the request.
 """
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
@@ -285,8 +284,9 @@ class ClaimRequest(Request):
     def claims(self, begin: int = 0, end: int | None = None) -> list[tuple[int, int | None]]:
         """The offsets from the place `begin` in their list to `end`, with their attempts."""
         offsets = (self.offsets or [])[begin:end]
-        attempts = repeat(None) if self.attempts is None else self.attempts[begin:end]
-        return list(zip(offsets, attempts))
+        if self.attempts is None:
+            return [(offset, None) for offset in offsets]
+        return list(zip(offsets, self.attempts[begin:end], strict=True))
 
 
 class NackRequest(ClaimRequest):
