@@ -7,9 +7,9 @@ import sys
 SWITCH_SECONDS = 0.0005
 """How long one thread may keep the interpreter from the others, in place of Python's 5 ms."""
 
-NEW_OBJECTS = 10_000
+NEW_OBJECTS = 5000
 """Containers made and not let go of, after which Python looks through them; by itself, 700."""
-YOUNG_LOOKS, OLD_LOOKS = 3, 30
+YOUNG_LOOKS, OLD_LOOKS = 3, 60
 """So many looks make one at what the last of them left, about 5 ms, and so many of those one at everything."""
 
 
