@@ -1,7 +1,7 @@
 """The broker: peers, topics and message queues behind one lock."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import TypeVar
 
@@ -41,7 +41,7 @@ class Broker(Overview):
         self,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
-        on_topic_deleted: Callable[[str, Mapping[str, str]], None] | None = None,
+        on_topic_deleted: Callable[[str, Sequence[str]], None] | None = None,
         journal: ChangeListener | None = None,
         contents: Contents | None = None,
         wall_clock: Callable[[], float] = time.time,
@@ -51,8 +51,8 @@ class Broker(Overview):
         """Begin empty, with a new epoch, or with `contents`. `journal` receives all changes.
 
         `clock` gives the time in seconds for leases and windows; the times in `contents` are those of `wall_clock`,
-        which goes on while no broker runs. `on_topic_deleted` is called with a deleted topic and the addresses of its
-        subscribers by peer id, outside the lock. `on_due` is called under the lock when `run_due` has to be called
+        which goes on while no broker runs. `on_topic_deleted` is called with a deleted topic and the ids of its
+        subscribers, outside the lock. `on_due` is called under the lock when `run_due` has to be called
         sooner than it last returned, and before its first call. Neither may block. `per_slice` bounds one `run_due`.
         """
         lock = Lock()
@@ -132,10 +132,10 @@ class Broker(Overview):
         """
         with self._lock:
             deleted = self._state.topic(topic)
-            result = Deleted(self._state.subscribers(deleted).addresses, deleted.unread)
+            result = Deleted(self._state.subscribers(deleted), deleted.unread)
             self._state.delete(deleted)
         if self._on_topic_deleted:
-            self._on_topic_deleted(topic, result.addresses)
+            self._on_topic_deleted(topic, result.peers)
         return result
 
     # Messages

@@ -1,7 +1,6 @@
 """The registered peers and their leases."""
 
 from collections.abc import Iterable
-from operator import attrgetter
 
 from msgspec import UNSET, UnsetType
 
@@ -164,10 +163,9 @@ class Peers:
             self._leases.set(peer.peer_id, now + peer.lease_seconds)
 
     def addresses(self, peer_ids: Iterable[str]) -> dict[str, str]:
-        """The addresses of those of the peers that have one."""
-        known = list(peer_ids)
-        urls = map(_address, map(self._peers.__getitem__, known))
-        return {peer_id: url for peer_id, url in zip(known, urls, strict=True) if url is not None}
+        """The addresses of those of the peers that are registered and have one."""
+        find = self._peers.get
+        return {peer_id: peer.address for peer_id in peer_ids if (peer := find(peer_id)) and peer.address is not None}
 
     def next_expiry(self) -> float:
         """When the next lease runs out."""
@@ -194,9 +192,6 @@ class Peers:
         expires_in = None if expires_at == NEVER else max(0.0, expires_at - now)
         topics = [topic for topic, queue in peer.queues.items() if not queue.topic.deleted]
         return PeerView(peer.peer_id, peer.address, peer.lease_seconds, expires_in, topics)
-
-
-_address = attrgetter("address")
 
 
 def _not_found(peer_id: str) -> PeerNotFound:

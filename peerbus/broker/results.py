@@ -64,9 +64,9 @@ class Settled(Struct):
 
 
 class Deleted(Struct):
-    """The addresses of the subscribers that have one, and how many messages a subscriber had yet to acknowledge."""
+    """The ids of the subscribers, and how many messages at least one of them had yet to acknowledge."""
 
-    addresses: dict[str, str]
+    peers: list[str]
     discarded: int
 
 
@@ -94,10 +94,3 @@ class Peeked(Struct):
     first: int
     values: Sequence[bytes]
     start: int
-
-
-class Subscribers(Struct):
-    """The ids of a topic's subscribers, and the addresses of those that have one."""
-
-    peers: list[str]
-    addresses: dict[str, str]

@@ -13,7 +13,7 @@ from peerbus.broker.maintenance import Maintenance
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.results import DueResult, Ended, Pulled, Subscribers
+from peerbus.broker.results import DueResult, Ended, Pulled
 from peerbus.broker.structures import NEVER, NOW
 from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import Topic
@@ -122,10 +122,9 @@ class State:
             self.check_due()
         return queue
 
-    def subscribers(self, topic: Topic) -> Subscribers:
-        """The subscribers of a topic, and their addresses."""
-        by_peer = self.subscriptions.of(topic).by_peer
-        return Subscribers(list(by_peer), self.peers.addresses(by_peer))
+    def subscribers(self, topic: Topic) -> list[str]:
+        """The ids of the subscribers of a topic."""
+        return list(self.subscriptions.of(topic).by_peer)
 
     def end_subscription(self, peer: Peer, queue: MessageQueue) -> int:
         """End a subscription; in a group, the messages that the peer has in flight are overdue.

@@ -14,7 +14,6 @@ from peerbus.http.listener import bind
 from peerbus.http.middleware import Guards
 from peerbus.http.tls import Certificate
 from peerbus.logs import log_to
-from peerbus.server import process_memory
 from peerbus.server.access import Tokens
 from peerbus.server.peer_addresses import PeerAddresses
 from peerbus.server.server import IndexingServer, ServerOptions
@@ -111,7 +110,6 @@ def main(
     server = IndexingServer(listener, server_options, journal)
     server.stop_on_signals()
     server.start()
-    process_memory.look_seldom()
     click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")
     server.wait()
 

@@ -15,7 +15,7 @@ from peerbus.http.known_heads import END
 from peerbus.http.reply import WITHOUT_BODY, head_of
 from peerbus.http.request_reader import ReaderServer, RequestReader
 from peerbus.http.timer import Timer
-from peerbus.http.types import Reply, Request, Sink
+from peerbus.http.types import LargeBody, Reply, Request, Sink
 
 log = logging.getLogger(__name__)
 
@@ -200,9 +200,7 @@ class Connection(asyncio.Protocol):
             sending = self._send_stream(reply.stream, is_chunked, keeps)
             self._stream = self._server.loop.events.create_task(sending)
             return
-        if head.method != "HEAD" and reply.status not in WITHOUT_BODY:
-            data += reply.body
-        self._out.send(data)
+        self._out.send(data, b"" if head.method == "HEAD" or reply.status in WITHOUT_BODY else reply.body)
         if reply.on_lost and self._out.is_full:
             self._out.when_taken(partial(_settle, reply.on_lost))
         self._go_on(keeps)
@@ -283,9 +281,13 @@ class _StreamSink:
         self._out = out
         self._is_chunked = is_chunked
 
-    async def write(self, part: bytes) -> bool:
+    async def write(self, part: bytes | LargeBody) -> bool:
         """Send a part and wait until the connection took it; false where the client is gone."""
-        self._out.send(b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked else part)
+        if isinstance(part, LargeBody):
+            self._out.send(b"%x\r\n" % len(part) if self._is_chunked else b"", part)
+            self._out.send(b"\r\n" if self._is_chunked else b"")
+        else:
+            self._out.send(b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked else part)
         taken: asyncio.Future[bool] = self._events.create_future()
         self._out.when_taken(lambda is_taken: None if taken.done() else taken.set_result(is_taken))
         await asyncio.sleep(0)  # a reader that takes everything at once leaves the others their turns

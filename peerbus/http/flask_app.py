@@ -15,7 +15,7 @@ from peerbus.http.event_stream import CONTENT_TYPE, PATH
 from peerbus.http.handler import Guard, Handler
 from peerbus.http.pages import SECURITY, Page
 from peerbus.http.reply import failure
-from peerbus.http.types import Reply, Request
+from peerbus.http.types import LargeBody, Reply, Request
 from peerbus.wire.endpoints import Endpoint
 
 STREAM = Page(PATH, CONTENT_TYPE, bytes)
@@ -156,4 +156,5 @@ def _refuse_other_spellings() -> None:
 
 
 def _response(reply: Reply) -> Response:
-    return Response(reply.body, reply.status, list(reply.headers))
+    body = b"".join(reply.body) if isinstance(reply.body, LargeBody) else reply.body
+    return Response(body, reply.status, list(reply.headers))

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+from peerbus.http.types import LargeBody
 
 PIECE = 64 << 10
 """Bytes that a connection is given at once."""
@@ -21,20 +24,22 @@ class WriteBuffer:
         """`emptied` is called when the client took what it had not taken at once."""
         self._transport = transport
         self._emptied = emptied
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: deque[Iterator[bytes | memoryview]] = deque()
+        """In pieces that are made when they are sent."""
         self._taken: Callable[[bool], None] | None = None
         self._is_lost = False
         self.is_full = False
         """Whether the client has to take what was sent before more is sent."""
         transport.set_write_buffer_limits(high=1, low=0)
 
-    def send(self, data: bytes) -> None:
-        """Send to the client."""
-        if self.is_full or len(data) > PIECE:
-            self._unsent.append(memoryview(data))
-            self._send_on()
+    def send(self, data: bytes, body: bytes | LargeBody = b"") -> None:
+        """Send to the client: `data`, and a body after it."""
+        if not self.is_full and len(data) + len(body) <= PIECE:
+            self._transport.write(data + b"".join(body) if isinstance(body, LargeBody) else data + body)
         else:
-            self._transport.write(data)
+            pieces = body if isinstance(body, LargeBody) else (body,)
+            self._unsent.append(_cut(chain((data,), pieces)))
+            self._send_on()
 
     def when_taken(self, taken: Callable[[bool], None]) -> None:
         """Call `taken` when the connection took all that was sent, or with false when it is lost before."""
@@ -63,13 +68,22 @@ class WriteBuffer:
 
     def _send_on(self) -> None:
         while self._unsent and not self.is_full:
-            data = self._unsent.popleft()
-            if len(data) > PIECE:
-                self._unsent.appendleft(data[PIECE:])
-                data = data[:PIECE]
-            self._transport.write(data)
+            piece = next(self._unsent[0], None)
+            if piece is None:
+                self._unsent.popleft()
+            else:
+                self._transport.write(piece)
 
     def _settle(self, is_taken: bool) -> None:
         taken, self._taken = self._taken, None
         if taken:
             taken(is_taken)
+
+
+def _cut(pieces: Iterable[bytes]) -> Iterator[bytes | memoryview]:
+    for piece in pieces:
+        if len(piece) <= PIECE:
+            yield piece
+        else:
+            view = memoryview(piece)
+            yield from (view[begin : begin + PIECE] for begin in range(0, len(piece), PIECE))

@@ -23,10 +23,14 @@ Guard = Callable[[Request], None]
 
 
 class Handover(NamedTuple):
-    """An answer that hands messages over; `on_lost` is called if the client does not get it."""
+    """An answer that hands messages over; `on_lost` is called if the client does not get it.
+
+    `values` are its messages; the answer itself has none.
+    """
 
     answer: Answer
-    on_lost: Callable[[], None] | None
+    values: Sequence[bytes] = ()
+    on_lost: Callable[[], None] | None = None
 
 
 class Pending(NamedTuple):
@@ -36,7 +40,7 @@ class Pending(NamedTuple):
     make: Callable[[Any], Handover]
 
 
-Call = Callable[[Any], Answer | Pending | Steps[Answer]]
+Call = Callable[[Any], Answer | Handover | Pending | Steps[Answer]]
 """Does what a request asks for: at once, later, or in steps of a few milliseconds each."""
 Commit = Callable[[Reply], Reply | Future[Reply]]
 """Holds a reply back until what it reports is kept for good."""
@@ -98,13 +102,17 @@ class CallHandler:
         result = self._call(fields)
         if isinstance(result, Answer):
             return self._finish(result)
+        if isinstance(result, Handover):
+            return self._finish(*result)
         if isinstance(result, Generator):
             return self._run_steps(result).then(self._finish)
         future, make = result
         return future.then(lambda value: self._finish(*make(value)))
 
-    def _finish(self, answer: Answer, on_lost: Callable[[], None] | None = None) -> Reply | Future[Reply]:
+    def _finish(
+        self, answer: Answer, values: Sequence[bytes] = (), on_lost: Callable[[], None] | None = None
+    ) -> Reply | Future[Reply]:
         if log.isEnabledFor(self._level):
             log.log(self._level if getattr(answer, "created", True) else logging.DEBUG, "%s", answer.message)
-        reply = success(answer, on_lost)
+        reply = success(answer, values, on_lost)
         return self._commit(reply) if self._changes else reply

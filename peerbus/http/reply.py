@@ -1,7 +1,7 @@
 """The one place that writes bodies, maps errors to statuses, and makes the heads of answers."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedByRoute
 
 from peerbus.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, PeerbusError, Unauthorized
-from peerbus.http.types import Headers, Reply
+from peerbus.http.types import BODY_PIECE, Headers, LargeBody, Reply
 from peerbus.wire.protocol import Answer, ErrorAnswer
 
 log = logging.getLogger(__name__)
@@ -21,12 +21,22 @@ LONGEST_CALL = 200
 """Characters of a call's method and path that errors and logs show."""
 JSON: Headers = (("Content-Type", "application/json"),)
 WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+NO_MESSAGES = b'"messages":[]'
+"""No string of an answer has this in it: quotes in strings are escaped."""
 _encode = msgspec.json.Encoder().encode
 
 
-def success(answer: Answer, on_lost: Callable[[], None] | None = None) -> Reply:
-    """The reply to a call that did what was asked."""
-    return Reply(200, _encode(answer), JSON, on_lost)
+def success(answer: Answer, values: Sequence[bytes] = (), on_lost: Callable[[], None] | None = None) -> Reply:
+    """The reply to a call that did what was asked.
+
+    `values` are JSON, and become the `messages` of an answer that is given without any.
+    """
+    encoded = _encode(answer)
+    if not values:
+        return Reply(200, encoded, JSON, on_lost)
+    before, empty, after = encoded.partition(NO_MESSAGES)
+    body = LargeBody(before + empty[:-1], values, empty[-1:] + after)
+    return Reply(200, body if len(body) > BODY_PIECE else b"".join(body), JSON, on_lost)
 
 
 def failure(error: Exception, call: str) -> Reply:
@@ -35,12 +45,7 @@ def failure(error: Exception, call: str) -> Reply:
     The caller gets the message of an error in the catalogue. Any other error is a fault of the server: its trace
     goes to the log, and none of it to the caller.
     """
-    call = call[:LONGEST_CALL]
-    known = _in_catalogue(error, call)
-    if known.status == InternalError.status:
-        log.error("%s failed", call, exc_info=error)
-    else:
-        log.info("%s: %d %s: %s", call, known.status, known.code, known.message)
+    known = _logged(error, call)
     headers = [*JSON]
     if known.retry_after is not None:
         headers.append(("Retry-After", str(known.retry_after)))
@@ -48,12 +53,31 @@ def failure(error: Exception, call: str) -> Reply:
         headers.append(("WWW-Authenticate", "Bearer"))
     if isinstance(error, MethodNotAllowedByRoute):
         headers.append(("Allow", _methods(error)))
-    return Reply(known.status, _encode(ErrorAnswer(known.code, known.message)), headers)
+    return Reply(known.status, _body(known), headers)
+
+
+def failure_body(error: Exception, call: str) -> bytes:
+    """The body alone of the reply that `failure` makes."""
+    return _body(_logged(error, call))
 
 
 def unreadable(message: str, status: int) -> Reply:
     """The reply to what cannot be read as a request."""
     return Reply(status, _encode(ErrorAnswer(BadRequest.code, message)), JSON)
+
+
+def _body(error: PeerbusError) -> bytes:
+    return _encode(ErrorAnswer(error.code, error.message))
+
+
+def _logged(error: Exception, call: str) -> PeerbusError:
+    call = call[:LONGEST_CALL]
+    known = _in_catalogue(error, call)
+    if known.status == InternalError.status:
+        log.error("%s failed", call, exc_info=error)
+    else:
+        log.info("%s: %d %s: %s", call, known.status, known.code, known.message)
+    return known
 
 
 def _in_catalogue(error: Exception, call: str) -> PeerbusError:

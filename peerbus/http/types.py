@@ -1,6 +1,6 @@
 """What passes between a connection and the application behind it: heads, requests, routes and replies."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from peerbus.future import Future
@@ -86,22 +86,56 @@ class Request:
         """Whether its answer may wait for a message as long as the caller said."""
 
 
+BODY_PIECE = 256 << 10
+"""Bytes from which on the values of a body make a piece."""
+
+
+class LargeBody:
+    """A body with many values, separated by commas: its pieces are made one by one, as they are sent."""
+
+    __slots__ = ("_after", "_before", "_size", "_values")
+
+    def __init__(self, before: bytes, values: Sequence[bytes], after: bytes) -> None:
+        self._before = before
+        self._values = values
+        self._after = after
+        self._size = len(before) + sum(map(len, values)) + max(0, len(values) - 1) + len(after)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        piece, size = [self._before], len(self._before)
+        for number, value in enumerate(self._values):
+            if number:
+                piece.append(b",")
+            if len(value) >= BODY_PIECE:  # it is a piece by itself, which needs no copy
+                yield b"".join(piece)
+                piece = []
+            piece.append(value)
+            size += len(value) + 1
+            if size >= BODY_PIECE:
+                yield b"".join(piece)
+                piece, size = [], 0
+        yield b"".join([*piece, self._after])
+
+
 class Sink(Protocol):
     """Where a stream goes."""
 
-    async def write(self, part: bytes) -> bool:
+    async def write(self, part: bytes | LargeBody) -> bool:
         """Send a part and wait until the connection took it; false where the client is gone."""
 
 
 class Reply(NamedTuple):
     """A status, headers and a body, ready to be sent.
 
-    A body may come in several pieces. `on_lost` is called in the loop if the client does not get the reply. With
+    `on_lost` is called in the loop if the client does not get the reply. With
     `stream` there is no body: the coroutine that it makes writes one, for as long as it likes.
     """
 
     status: int
-    body: bytes
+    body: bytes | LargeBody
     headers: Headers
     on_lost: Callable[[], None] | None = None
     stream: Callable[[Sink], Coroutine[Any, Any, None]] | None = None

@@ -26,7 +26,7 @@ class Node(Protocol):
 def exit_peer(node: Node, _: EmptyRequest) -> Pending:
     """Unregister the peer and stop its node, which still sends this answer."""
     answer = PeerAnswer(message=f"Peer '{node.peer_id}' is leaving.", peer_id=node.peer_id)
-    return Pending(node.leave(), lambda _: Handover(answer, None))
+    return Pending(node.leave(), lambda _: Handover(answer))
 
 
 def notify(node: Node, notice: Notice) -> Answer:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from peerbus.errors import NotReady, NotSubscribed, PeerNotFound, Unauthorized
 from peerbus.http.event_stream import PATH, Wanted, event, stream_request
-from peerbus.http.reply import failure
+from peerbus.http.reply import failure_body
 from peerbus.http.types import Sink
 from peerbus.http.upstream.body_stream import BodyStream
 from peerbus.http.upstream.errors import Unreachable, UpstreamError
@@ -98,7 +98,7 @@ class ForwardedStream:
         try:
             await self._send_on(sink)
         except UpstreamError as error:
-            await sink.write(event(failure(self._streams.failure(error), f"GET {PATH}").body, name="end"))
+            await sink.write(event(failure_body(self._streams.failure(error), f"GET {PATH}"), name="end"))
         finally:
             self._streams.ended(self._upstream)
 

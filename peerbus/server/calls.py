@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
 from peerbus.broker import Broker, Overview
 from peerbus.broker.broker import CLAIMS_AT_ONCE
@@ -24,6 +24,11 @@ from peerbus.wire.words import also_discarded, counted
 
 SUBSCRIPTIONS_AT_ONCE = 500
 """Subscriptions of a peer that are ended in one step, about 3 ms."""
+
+VALUES_AT_ONCE = 10_000
+"""Messages that are copied out of a request in one step, about 1 ms."""
+ADDRESSES_AT_ONCE = 5000
+"""Peers whose addresses are looked up in one step, about 1 ms."""
 
 
 def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.RegisterAnswer:
@@ -59,18 +64,36 @@ def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopic
     return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
 
 
-def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.DeleteTopicAnswer:
+def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.Answer | Steps[wire.Answer]:
     """Delete a topic with its messages and subscriptions."""
     done = broker.delete_topic(r.topic)
-    sentence = f"Topic '{r.topic}' is deleted."
-    return wire.DeleteTopicAnswer(
-        message=sentence, topic=r.topic, notified=list(done.addresses), discarded=done.discarded
-    )
+
+    def answer(addresses: dict[str, str]) -> wire.Answer:
+        sentence = f"Topic '{r.topic}' is deleted."
+        return wire.DeleteTopicAnswer(sentence, r.topic, notified=list(addresses), discarded=done.discarded)
+
+    return _with_addresses(broker, done.peers, answer)
 
 
-def publish(broker: Broker, r: wire.PublishRequest) -> wire.PublishAnswer:
+def publish(broker: Broker, r: wire.PublishRequest) -> wire.Answer | Steps[wire.Answer]:
     """Publish one message or a batch to a topic."""
-    done = broker.publish(r.topic, r.values(), r.peer_id, r.message_id)
+    return _publish(broker, r, r.values()) if r.count <= VALUES_AT_ONCE else _publish_many(broker, r)
+
+
+def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
+    """The copies are made in steps; publishing them is one, and letting go of the request is another."""
+    values: list[bytes] = []
+    for begin in range(0, r.count, VALUES_AT_ONCE):
+        yield
+        values += r.values(begin, begin + VALUES_AT_ONCE)
+    yield
+    answer = _publish(broker, r, values)
+    yield
+    return answer
+
+
+def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
+    done = broker.publish(r.topic, values, r.peer_id, r.message_id)
     if done.duplicate:
         sentence = f"Message '{r.message_id}' was published to topic '{r.topic}' before; nothing is published."
     elif done.count == 1:
@@ -112,14 +135,14 @@ def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.Unsubscribe
     return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
 
 
-def pull_messages(broker: Broker, r: wire.PullRequest) -> wire.Answer | Pending:
+def pull_messages(broker: Broker, r: wire.PullRequest) -> Handover | Pending:
     """Take the next messages from a peer's message queue."""
     if not r.wait:
         return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
     done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
     if not isinstance(done, Future):
         return _pull_answer(r.topic, done)
-    return Pending(done, lambda pulled: Handover(_pull_answer(r.topic, pulled), _take_back(broker, r, pulled)))
+    return Pending(done, lambda pulled: _pull_answer(r.topic, pulled)._replace(on_lost=_take_back(broker, r, pulled)))
 
 
 def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[], None] | None:
@@ -129,11 +152,11 @@ def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[]
     return lambda: broker.give_back(r.peer_id, r.topic, done.generation, done.offsets, done.attempts, done.missed)
 
 
-def _pull_answer(topic: str, done: Pulled) -> wire.Answer:
+def _pull_answer(topic: str, done: Pulled) -> Handover:
     explicit = done.attempts is not None
-    return wire.PullAnswer(
+    answer = wire.PullAnswer(
         message=_pulled(topic, done),
-        messages=Raw(b"[" + b",".join(done.values) + b"]"),
+        messages=listings.NO_MESSAGES,
         offsets=done.offsets,
         next_offset=done.next_offset,
         remaining=done.remaining,
@@ -141,6 +164,7 @@ def _pull_answer(topic: str, done: Pulled) -> wire.Answer:
         attempts=UNSET if done.attempts is None else done.attempts,
         resume_from=done.position if explicit else UNSET,
     )
+    return Handover(answer, done.values)
 
 
 def _pulled(topic: str, done: Pulled) -> str:
@@ -204,14 +228,15 @@ def _settle(
 
     The claims `up_to` an offset are those of the moment of the call: what is handed over later is not among them.
     """
-    claims = r.claims()
-    if isinstance(claims, int):
-        slices = broker.in_hand(r.peer_id, r.topic, claims)
-        return _settle_slices(slices, settle, answer)
+    r.check()
+    if r.up_to is not None:
+        return _settle_slices(broker.in_hand(r.peer_id, r.topic, r.up_to), settle, answer)
+    count = len(r.offsets or ())
     # Where pulling acknowledges, the messages pulled last go back together or not at all.
-    if len(claims) <= CLAIMS_AT_ONCE or not settle([]).explicit:
-        return answer(settle(claims))
-    return _settle_slices(_slices(claims), settle, answer)
+    if count <= CLAIMS_AT_ONCE or not settle([]).explicit:
+        return answer(settle(r.claims()))
+    slices = (r.claims(begin, begin + CLAIMS_AT_ONCE) for begin in range(0, count, CLAIMS_AT_ONCE))
+    return _settle_slices(slices, settle, answer)
 
 
 def _settle_slices(
@@ -227,10 +252,6 @@ def _settle_slices(
     return answer(done)
 
 
-def _slices(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
-    return (claims[begin : begin + CLAIMS_AT_ONCE] for begin in range(0, len(claims), CLAIMS_AT_ONCE))
-
-
 def _stale(done: Settled) -> str:
     sentence = ""
     if done.stale:
@@ -240,11 +261,35 @@ def _stale(done: Settled) -> str:
     return sentence
 
 
-def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.QueryPeersAnswer:
-    """Tell who is subscribed to a topic."""
-    done = broker.query_peers(r.topic)
-    sentence = f"{counted(len(done.peers), 'peer')} subscribed to topic '{r.topic}'."
-    return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=done.peers, addresses=done.addresses)
+def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.Answer | Steps[wire.Answer]:
+    """List the peers that are subscribed to a topic."""
+    peers = broker.subscribers(r.topic)
+
+    def answer(addresses: dict[str, str]) -> wire.Answer:
+        sentence = f"{counted(len(peers), 'peer')} subscribed to topic '{r.topic}'."
+        return wire.QueryPeersAnswer(message=sentence, topic=r.topic, peers=peers, addresses=addresses)
+
+    return _with_addresses(broker, peers, answer)
+
+
+def _with_addresses(
+    broker: Overview, peers: Sequence[str], answer: Callable[[dict[str, str]], wire.Answer]
+) -> wire.Answer | Steps[wire.Answer]:
+    """The answer about peers and their addresses; the addresses of many are looked up in steps."""
+    if len(peers) <= ADDRESSES_AT_ONCE:
+        return answer(broker.addresses(peers))
+    return _with_many_addresses(broker, peers, answer)
+
+
+def _with_many_addresses(
+    broker: Overview, peers: Sequence[str], answer: Callable[[dict[str, str]], wire.Answer]
+) -> Steps[wire.Answer]:
+    addresses: dict[str, str] = {}
+    for begin in range(0, len(peers), ADDRESSES_AT_ONCE):
+        yield
+        addresses |= broker.addresses(peers[begin : begin + ADDRESSES_AT_ONCE])
+    yield
+    return answer(addresses)
 
 
 def stats(broker: Overview, _: wire.EmptyRequest) -> wire.StatsAnswer:
@@ -269,7 +314,7 @@ def readyz(broker: Overview, _: wire.EmptyRequest) -> wire.Answer:
     return wire.Answer(message="Ready.")
 
 
-Call = Callable[[Any, Any], wire.Answer | Pending | Steps[wire.Answer]]
+Call = Callable[[Any, Any], wire.Answer | Handover | Pending | Steps[wire.Answer]]
 """Takes the broker and a decoded request; returns the answer, now, later, or in steps."""
 
 CALLS: dict[str, Call] = {

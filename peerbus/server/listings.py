@@ -12,11 +12,14 @@ from msgspec import Raw
 from peerbus.broker import Overview
 from peerbus.errors import BadRequest
 from peerbus.http.event_loop import Steps
+from peerbus.http.handler import Handover
 from peerbus.wire import protocol as wire
 from peerbus.wire.views import PeerView, SubscriptionView, TopicView
 from peerbus.wire.words import counted
 
 T = TypeVar("T")
+NO_MESSAGES = Raw(b"[]")
+"""Of an answer whose messages are sent from where they are."""
 ENTRIES_AT_ONCE = 500
 """Entries of one step."""
 NAMES_AT_ONCE = 5000
@@ -55,16 +58,17 @@ def subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> wire.Answer
     return _subscriptions(broker, r)
 
 
-def messages(broker: Overview, r: wire.MessagesRequest) -> wire.MessagesAnswer:
+def messages(broker: Overview, r: wire.MessagesRequest) -> Handover:
     """Show the last messages of a topic, without taking them."""
     done = broker.peek(r.topic, r.limit, r.max_bytes)
-    return wire.MessagesAnswer(
+    answer = wire.MessagesAnswer(
         message=f"The last {counted(len(done.values), 'message')} of topic '{r.topic}'.",
         topic=r.topic,
-        messages=Raw(b"[" + b",".join(done.values) + b"]"),
+        messages=NO_MESSAGES,
         offsets=list(range(done.first, done.first + len(done.values))),
         first_offset=done.start,
     )
+    return Handover(answer, done.values)
 
 
 def _subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> Steps[wire.Answer]:

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -70,13 +70,13 @@ class Notifier:
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
 
-    def topic_deleted(self, topic: str, addresses: Mapping[str, str]) -> None:
-        """Notify the peers, by their addresses, that a topic was deleted. From any thread; returns at once.
+    def topic_deleted(self, topic: str, addresses: Iterable[tuple[str, str]]) -> None:
+        """Notify peers, given with their addresses, that a topic was deleted. From any thread; returns at once.
 
-        `addresses` must not change any more.
+        `addresses` is iterated over later, in the loop.
         """
         notice = Notice(event="topic_deleted", topic=topic, message=f"Topic '{topic}' was deleted.")
-        self._loop.call(self._announce, _Announcement(msgspec.json.encode(notice), iter(addresses.items())))
+        self._loop.call(self._announce, _Announcement(msgspec.json.encode(notice), iter(addresses)))
 
     def close(self) -> None:
         """Give up all notices that are not delivered. From any other thread than the loop's."""

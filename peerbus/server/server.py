@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,9 @@ from peerbus.server.upkeep import Upkeep
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.wire.protocol import RegisterRequest
+
+ADDRESSES_AT_ONCE = 200
+"""Peers to notify whose addresses are looked up at once."""
 
 log = logging.getLogger(__name__)
 
@@ -64,18 +68,18 @@ class IndexingServer:
         """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
         process_memory.keep_little()
         limits = options.limits
-        self._loop = Loop("loop")
-        self._notifier = Notifier(self._loop, options.peer_ca)
+        self.loop = Loop("loop")
+        self._notifier = Notifier(self.loop, options.peer_ca)
         self._journal = journal or InMemory()
-        self.broker = self._journal.open(limits, self._notifier.topic_deleted)
-        self._upkeep = Upkeep(self.broker, self._loop)
+        self.broker = self._journal.open(limits, self._topic_deleted)
+        self._upkeep = Upkeep(self.broker, self.loop)
         access = AccessControl(self.broker, options.tokens) if options.tokens else None
         handlers = {
             row: CallHandler(
                 row,
                 partial(CALLS[row.name], self.broker),
                 options.max_body,
-                self._loop.run_steps,
+                self.loop.run_steps,
                 self._journal.after_commit,
                 _guards(row, access, options.addresses),
             )
@@ -83,11 +87,11 @@ class IndexingServer:
         }
         durations = new_durations()
         source = BrokerStreams(
-            self.broker, self._journal, self._loop, limits.max_wait, options.ping_seconds, options.patience
+            self.broker, self._journal, self.loop, limits.max_wait, options.ping_seconds, options.patience
         )
-        streams = Streams(source, self._loop, options.max_streams, [access.admit_peer] if access else ())
+        streams = Streams(source, self.loop, options.max_streams, [access.admit_peer] if access else ())
         metrics = metrics_page(
-            durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count, self._loop)
+            durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count, self.loop)
         )
         metrics = replace(metrics, guard=access.admit_admin if access else None)
         shown = described_index([*pages("index.html"), metrics], limits, options.tokens is not None)
@@ -95,7 +99,7 @@ class IndexingServer:
         router = Dispatch(flask, handlers, durations, streams).route
         self._server = Server(
             guarded(router, options.guards, listener.getsockname()[0], secured=options.certificate is not None),
-            self._loop,
+            self.loop,
             listener,
             options.threads,
             options.max_body,
@@ -108,18 +112,25 @@ class IndexingServer:
 
     def start(self) -> None:
         """Begin to serve."""
-        self._journal.start(self._loop.call)
+        self._journal.start(self.loop.call)
         self._upkeep.start()
-        self._loop.measure_lag()
+        self.loop.measure_lag()
         self._server.start()
+        process_memory.switch_often()
+        process_memory.look_seldom()
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
+
+    def _topic_deleted(self, topic: str, peers: Sequence[str]) -> None:
+        slices = (peers[begin : begin + ADDRESSES_AT_ONCE] for begin in range(0, len(peers), ADDRESSES_AT_ONCE))
+        addresses = (pair for some in slices for pair in self.broker.addresses(some).items())
+        self._notifier.topic_deleted(topic, addresses)
 
     def wait(self) -> bool:
         """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
         self._journal.close()
-        self._loop.close()
+        self.loop.close()
         log.info("The indexing server stopped.")
         return clean
 

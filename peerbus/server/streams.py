@@ -9,8 +9,8 @@ from peerbus.errors import NotReady, PeerbusError, TooSlow
 from peerbus.future import Future, then
 from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import PATH, PING, Wanted, event, stream_request
-from peerbus.http.reply import failure
-from peerbus.http.types import Sink
+from peerbus.http.reply import failure_body
+from peerbus.http.types import BODY_PIECE, LargeBody, Sink
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.protocol import StreamRequest
 
@@ -20,8 +20,8 @@ BATCH = 100
 PATIENCE_SECONDS = 10.0
 LEAST_SECONDS = 0.1
 """Between two pulls that find nothing, where pulls may not wait for as long."""
-PAUSE_SECONDS = 0.00025
-"""Pause of a stream between two pulls, for each stream there is: all together pull 4,000 times a second at most."""
+PULL_SECONDS = 0.00025
+"""Between two pulls of all streams together: they leave most of the loop's time to others."""
 PART_BYTES = 1 << 16
 """Bytes from which on a part is sent: little is on its way when a reader is gone."""
 
@@ -50,8 +50,8 @@ class BrokerStreams:
         self.loop = loop
         self.wait = min(ping_seconds, max_wait)
         self.patience = patience
-        self.count = 0
-        """Streams that are open."""
+        self._next_pull = 0.0
+        """When the next stream may pull."""
 
     async def open(self, wanted: Wanted) -> "BrokerStream":
         """A stream of a peer's message queue, from after the last event it has; raises what a pull would raise."""
@@ -61,8 +61,13 @@ class BrokerStreams:
         reader_token = self.broker.resume(request.peer_id, request.topic, offset)
         stream = BrokerStream(self, wanted, request, reader_token)
         await stream.begin()
-        self.count += 1
         return stream
+
+    def pause(self) -> float:
+        """The seconds that a stream waits before its next pull: streams that have nothing to send delay no other."""
+        now = monotonic()
+        self._next_pull = max(now, self._next_pull + PULL_SECONDS)
+        return self._next_pull - now
 
 
 class BrokerStream:
@@ -89,22 +94,18 @@ class BrokerStream:
         try:
             part = PING
             while await self._send_pulled(sink, part):
-                pause = max(self._streams.count * PAUSE_SECONDS, LEAST_SECONDS - self._streams.wait)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(max(self._streams.pause(), LEAST_SECONDS - self._streams.wait))
                 await self._pull(self._streams.wait)
                 part = b""
         except Exception as error:  # noqa: BLE001  # the reader gets it
             self._give_back()
-            await sink.write(event(failure(error, f"GET {PATH}").body, name="end"))
+            await sink.write(event(failure_body(error, f"GET {PATH}"), name="end"))
         except asyncio.CancelledError:
             self._give_back()
             raise
-        finally:
-            self._streams.count -= 1
 
     def abandon(self) -> None:
         """End the stream before anything of it was sent."""
-        self._streams.count -= 1
         self._give_back()
 
     async def _pull(self, wait: float) -> None:
@@ -139,10 +140,10 @@ class BrokerStream:
         if self._missed:
             part += event(b'{"missed": %d}' % self._missed, name="missed")
         while self._sent < len(self._pulled.values):
-            made, end = _part(self._pulled, self._sent)
+            made, end = _part(part, self._pulled, self._sent)
             size, self._size = self._size, len(made)
             began = monotonic()
-            if not await sink.write(part + made):
+            if not await sink.write(made):
                 self._give_back()
                 return False
             part, self._sent, self._missed = b"", end, 0
@@ -172,12 +173,20 @@ class BrokerStream:
         self._sent, self._missed = len(pulled.values), 0
 
 
-def _part(pulled: Pulled, begin: int) -> tuple[bytes, int]:
-    """Events of the messages from the one at `begin` on, and the first that is not among them."""
-    events: list[bytes] = []
+def _part(prefix: bytes, pulled: Pulled, begin: int) -> tuple[bytes | LargeBody, int]:
+    """`prefix` and the events of the messages from the one at `begin` on; and the first that is not among them."""
+    values, offsets = pulled.values, pulled.offsets
+    if _is_sent_as_it_is(values[begin]):
+        return LargeBody(b"%bid: %d\ndata: " % (prefix, offsets[begin]), values[begin : begin + 1], b"\n\n"), begin + 1
+    events = [prefix]
     size, end = 0, begin
-    while size < PART_BYTES and end < len(pulled.values):
-        events.append(event(pulled.values[end], pulled.offsets[end]))
+    while size < PART_BYTES and end < len(values) and not _is_sent_as_it_is(values[end]):
+        events.append(event(values[end], offsets[end]))
         size += len(events[-1])
         end += 1
     return b"".join(events), end
+
+
+def _is_sent_as_it_is(value: bytes) -> bool:
+    """Whether a message is sent without a copy: a large one, which has no line breaks."""
+    return len(value) >= BODY_PIECE and b"\n" not in value and b"\r" not in value

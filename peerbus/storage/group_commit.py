@@ -1,10 +1,9 @@
 """Persistence of the broker's state: none, or on disk before a call that changed it is answered."""
 
 import logging
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from time import monotonic, perf_counter, time
 from typing import Any, NamedTuple, TypeVar
@@ -24,8 +23,6 @@ MEASURE_SECONDS = 0.1
 """How often the room on the disk is measured while there is plenty; between two measurements it is calculated."""
 PLENTY = 64 << 20
 """Bytes of room below which the disk is measured after each commit."""
-SWITCH_SECONDS = 0.0005
-"""How long other threads may keep the interpreter from the writing one, in place of Python's 5 ms."""
 RETRY_SECONDS = 0.5
 """After this long a failed commit is tried again, and a full disk measured again."""
 
@@ -59,7 +56,7 @@ class InMemory:
     def open(
         self,
         limits: Limits,
-        on_topic_deleted: Callable[[str, Mapping[str, str]], None],
+        on_topic_deleted: Callable[[str, Sequence[str]], None],
         on_due: Callable[[], None] = lambda: None,
     ) -> Broker:
         """An empty broker."""
@@ -116,7 +113,7 @@ class GroupCommit(InMemory):
     def open(
         self,
         limits: Limits,
-        on_topic_deleted: Callable[[str, Mapping[str, str]], None],
+        on_topic_deleted: Callable[[str, Sequence[str]], None],
         on_due: Callable[[], None] = lambda: None,
         per_slice: Slice = PER_SLICE,
     ) -> Broker:
@@ -125,8 +122,8 @@ class GroupCommit(InMemory):
         `on_topic_deleted` is called when the deletion is on disk; `on_due` and `per_slice` are the broker's.
         """
 
-        def tell(topic: str, addresses: Mapping[str, str]) -> None:
-            then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, addresses))
+        def tell(topic: str, peers: Sequence[str]) -> None:
+            then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, peers))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
         self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
@@ -144,7 +141,6 @@ class GroupCommit(InMemory):
         in the writing thread.
         """
         self._deliver = deliver
-        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread.start()
 
     def close(self) -> None:

@@ -14,6 +14,8 @@ from peerbus.wire import fields
 from peerbus.wire.json_scan import MOST_LEVELS, SHALLOW, has_commas, is_deeper, longer_list
 from peerbus.wire.views import Event, PeerView, Stats, SubscriptionView, TopicView
 
+PIECE = 1 << 18
+"""Bytes of a value that are copied in one go."""
 MANY_COMMAS = 2 * fields.MOST_ENTRIES
 
 
@@ -136,25 +138,40 @@ class PublishRequest(Request):
     peer_id: fields.Publisher | None = None
     message_id: fields.MessageId | None = None
 
-    def values(self) -> list[bytes]:
-        """The messages, copied out of the request; raises `BadRequest` for none, and for one nested too deeply."""
+    @property
+    def count(self) -> int:
+        """How many messages there are."""
+        return 1 if self.messages is UNSET else len(self.messages)
+
+    def values(self, begin: int = 0, end: int | None = None) -> list[bytes]:
+        """The messages from the place `begin` in their list to `end`, copied out of the request.
+
+        Raises `BadRequest` for none, and for one nested too deeply.
+        """
         if self.messages is UNSET:
             if self.message is UNSET:
                 raise BadRequest("Object missing required field message (or messages, for several) - at $")
-            values = [bytes(self.message)]
-        elif self.message is UNSET:
-            values = list(map(b"".join, zip(self.messages)))  # as `bytes` of each, in half the time at most
-        else:
+            values = [_copied(self.message)]
+        elif self.message is not UNSET:
             raise BadRequest("Expected message or messages, got both - at $")
+        else:
+            values = list(map(b"".join, zip(self.messages[begin:end])))  # as `bytes` of each, in half the time at most
         if max(map(len, values)) > SHALLOW:
-            self._check_depth(values)
+            self._check_depth(values, begin)
         return values
 
-    def _check_depth(self, values: list[bytes]) -> None:
-        for at, value in enumerate(values):
+    def _check_depth(self, values: list[bytes], begin: int) -> None:
+        for at, value in enumerate(values, begin):
             if is_deeper(value, MOST_LEVELS):
                 place = "$.message" if self.messages is UNSET else f"$.messages[{at}]"
                 raise BadRequest(f"Expected a message nested at most {MOST_LEVELS} levels deep - at {place}")
+
+
+def _copied(value: Raw) -> bytes:
+    """A copy: of a large value in pieces, so that other threads run in between, for `join` lets them run meanwhile."""
+    if len(bytes_of := memoryview(value)) <= PIECE:
+        return bytes(bytes_of)
+    return b"".join([bytes(bytes_of[begin : begin + PIECE]) for begin in range(0, len(bytes_of), PIECE)])
 
 
 class PublishAnswer(Answer):
@@ -257,17 +274,19 @@ class ClaimRequest(Request):
     attempts: fields.Deliveries | None = None
     up_to: fields.UpTo | None = None
 
-    def claims(self) -> list[tuple[int, int | None]] | int:
-        """The offsets with their attempts, or the offset `up_to`; raises `BadRequest` unless they fit together."""
+    def check(self) -> None:
+        """Raise `BadRequest` unless the fields fit together."""
         if (self.offsets is None) == (self.up_to is None):
             raise BadRequest("Expected either offsets or up_to - at $")
-        if self.up_to is not None:
-            return self.up_to
-        offsets = self.offsets or []
-        attempts: Sequence[int | None] = [None] * len(offsets) if self.attempts is None else self.attempts
-        if len(attempts) != len(offsets):
-            raise BadRequest(f"Expected {len(offsets)} attempts, one for each offset - at $.attempts")
-        return list(zip(offsets, attempts, strict=True))
+        if self.up_to is None and self.attempts is not None and len(self.attempts) != len(self.offsets or ()):
+            raise BadRequest(f"Expected {len(self.offsets or ())} attempts, one for each offset - at $.attempts")
+
+    def claims(self, begin: int = 0, end: int | None = None) -> list[tuple[int, int | None]]:
+        """The offsets from the place `begin` in their list to `end`, with their attempts."""
+        offsets = (self.offsets or [])[begin:end]
+        if self.attempts is None:
+            return [(offset, None) for offset in offsets]
+        return list(zip(offsets, self.attempts[begin:end], strict=True))
 
 
 class NackRequest(ClaimRequest):

@@ -1,6 +1,6 @@
 """Brokers that keep their state on disk."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, cast
 
@@ -8,7 +8,7 @@ from peerbus.broker import Broker, Limits
 from peerbus.broker.state import PER_SLICE, Slice
 from peerbus.storage.group_commit import GroupCommit
 
-OnTopicDeleted = Callable[[str, Mapping[str, str]], None]
+OnTopicDeleted = Callable[[str, Sequence[str]], None]
 
 
 class _WritingEachCall:

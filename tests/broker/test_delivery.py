@@ -205,7 +205,7 @@ def test_options_that_mean_nothing_are_refused(broker: Broker) -> None:
         broker.subscribe("a", "news", max_attempts=3)
     with pytest.raises(BadRequest, match="dead_letter_topic"):
         broker.subscribe("a", "news", explicit=True, dead_letter_topic="news")
-    assert broker.query_peers("news").peers == []
+    assert broker.subscribers("news") == []
 
 
 def test_moving_the_position_forgets_what_was_handed_over(broker: Broker, clock: Clock) -> None:

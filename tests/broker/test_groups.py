@@ -88,7 +88,7 @@ def test_a_subscription_stays_in_its_group(group: Broker) -> None:
 
 
 def test_all_members_are_told_that_the_topic_is_deleted(group: Broker) -> None:
-    assert group.query_peers("news").peers == ["a", "b"]
+    assert group.subscribers("news") == ["a", "b"]
     group.delete_topic("news")
     assert group.stats().subscriptions == 0
     for peer_id in "ab":

@@ -135,7 +135,7 @@ def test_unsubscribing_ends_the_queue_and_tells_what_was_left(news: Broker) -> N
     for call in (news.pull, news.unsubscribe):
         with pytest.raises(NotSubscribed):
             call("a", "news")
-    assert news.query_peers("news").peers == []
+    assert news.subscribers("news") == []
 
 
 def test_a_topic_that_does_not_exist(news: Broker) -> None:
@@ -144,15 +144,15 @@ def test_a_topic_that_does_not_exist(news: Broker) -> None:
         lambda: news.subscribe("a", "none"),
         lambda: news.pull("a", "none"),
         lambda: news.unsubscribe("a", "none"),
-        lambda: news.query_peers("none"),
+        lambda: news.subscribers("none"),
     ):
         with pytest.raises(TopicNotFound, match="'none' does not exist"):
             call()
 
 
-def test_query_peers_tells_who_listens_and_where(news: Broker) -> None:
+def test_the_subscribers_of_a_topic_and_their_addresses(news: Broker) -> None:
     news.register_peer("a", address="http://a:1")
     for peer_id in "ab":
         news.subscribe(peer_id, "news")
-    found = news.query_peers("news")
-    assert (found.peers, found.addresses) == (["a", "b"], {"a": "http://a:1"})
+    assert news.subscribers("news") == ["a", "b"]
+    assert news.addresses(["a", "b", "gone"]) == {"a": "http://a:1"}

@@ -39,7 +39,7 @@ def test_a_peer_that_falls_silent_is_removed_with_its_subscriptions(broker: Brok
     assert broker.run_due().expired == {}
     clock.advance(0.1)
     assert broker.run_due().expired == {"silent": 3}
-    assert broker.query_peers("news").peers == []
+    assert broker.subscribers("news") == []
     with pytest.raises(PeerNotFound):
         broker.pull("silent", "news")
     assert [peer.peer_id for peer in broker.list_peers(10)] == ["patient"]

@@ -161,11 +161,11 @@ def views(broker: Broker) -> Any:
     stats = broker.stats()
     counters = {"redelivered": 0, "dead_lettered": 0, "refused": 0}
     topics = [structs.replace(topic, **counters) for topic in broker.list_topics(10)]
-    subscribers = {topic.topic: broker.query_peers(topic.topic) for topic in topics}
+    subscribers = {topic.topic: sorted(broker.subscribers(topic.topic)) for topic in topics}
     return (
         topics,
         [(peer.peer_id, peer.address, peer.lease_seconds, sorted(peer.topics)) for peer in broker.list_peers(10)],
-        {topic: (sorted(found.peers), found.addresses) for topic, found in subscribers.items()},
+        {topic: (found, broker.addresses(found)) for topic, found in subscribers.items()},
         (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes, stats.unacknowledged),
     )
 

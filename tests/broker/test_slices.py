@@ -132,7 +132,7 @@ def test_a_deleted_topic_is_gone_at_once_and_each_subscriber_is_told_once(broker
 def test_a_topic_created_again_at_once_has_no_old_subscribers(broker: Broker) -> None:
     broker.delete_topic("news")
     broker.create_topic("news")
-    assert broker.query_peers("news").peers == []
+    assert broker.subscribers("news") == []
     assert broker.subscribe("a", "news").created
     assert broker.subscribe("e", "news").created
     broker.publish("news", [b"1"])
@@ -203,7 +203,7 @@ def test_after_a_restart_each_subscriber_of_a_deleted_topic_is_told_once(
     journal.close()
     journal, broker = begin()
     assert [topic.next_offset for topic in broker.list_topics(10)] == [0]
-    assert (broker.stats().subscriptions, broker.query_peers("news").peers) == (1, ["b"])
+    assert (broker.stats().subscriptions, broker.subscribers("news")) == (1, ["b"])
     assert outcome(lambda: broker.pull("c", "news")) is TopicDeleted
     list(slices(broker))
     journal.close()

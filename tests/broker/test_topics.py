@@ -59,17 +59,16 @@ def test_there_are_only_so_many_topics_and_subscriptions(make_broker: MakeBroker
     subscribed(broker, "b", topic="other")
 
 
-def test_deleting_tells_who_had_an_address_and_what_was_unread(make_broker: MakeBroker) -> None:
+def test_deleting_returns_the_subscribers_and_how_much_was_unread(make_broker: MakeBroker) -> None:
     told: list[object] = []
-    broker = make_broker(on_topic_deleted=lambda topic, addresses: told.append((topic, addresses)))
+    broker = make_broker(on_topic_deleted=lambda topic, peers: told.append((topic, peers)))
     subscribed(broker, "a", "b")
-    broker.register_peer("a", address="http://a:1")
     broker.publish("news", [b"1", b"2", b"3"])
     broker.pull("a", "news", 2)
     broker.pull("b", "news", 1)
     deleted = broker.delete_topic("news")
-    assert (deleted.addresses, deleted.discarded) == ({"a": "http://a:1"}, 2)
-    assert told == [("news", {"a": "http://a:1"})]
+    assert (deleted.peers, deleted.discarded) == (["a", "b"], 2)
+    assert told == [("news", ["a", "b"])]
     with pytest.raises(TopicNotFound):
         broker.delete_topic("news")
 

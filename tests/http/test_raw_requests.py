@@ -11,9 +11,9 @@ from peerbus.http.handler import CallHandler
 from peerbus.http.listener import bind
 from tests.http import raw_bodies, raw_chunks, raw_fields, raw_lines, raw_sequences
 from tests.http.raw import AFTER, CANARY, HOST, LIMIT, Answer, Row, answers, echoing, get, judge, message, old, post
-from tests.http.support import Connection, calls_of, through_dispatch
+from tests.support.connections import Connection
 from tests.support.harness import Api, tended
-from tests.support.servers import running_loop, start_server
+from tests.support.servers import calls_of, running_loop, start_server, through_dispatch
 
 TABLES = (raw_lines.TABLE, raw_fields.TABLE, raw_bodies.TABLE, raw_chunks.TABLE, raw_sequences.TABLE)
 ROWS = {name: row for table in TABLES for name, row in table.items()}

@@ -94,10 +94,10 @@ def loop() -> Iterator[Loop]:
 def test_after_close_nothing_is_sent(loop: Loop) -> None:
     with fake_server(http(500)) as fake:
         notifier = Notifier(loop)
-        notifier.topic_deleted("news", {"peer1": fake.url})
+        notifier.topic_deleted("news", [("peer1", fake.url)])
         assert notice(fake) == TOLD
         in_background(notifier.close).result(DEADLINE)
-        notifier.topic_deleted("sport", {"peer1": fake.url})
+        notifier.topic_deleted("sport", [("peer1", fake.url)])
         assert fake.requests.empty()
 
 
@@ -115,7 +115,8 @@ def test_many_notices_are_taken_in_slices_up_to_a_limit(loop: Loop, caplog: pyte
             await asyncio.sleep(0)
 
     counted = asyncio.run_coroutine_threadsafe(count_turns(), loop.events)
-    notifier.topic_deleted("news", addresses | {f"late{number}": "http://127.0.0.1:1" for number in range(2)})
+    late = {f"late{number}": "http://127.0.0.1:1" for number in range(2)}
+    notifier.topic_deleted("news", [*addresses.items(), *late.items()])
     counted.result(DEADLINE)
     assert turns > MAX_PENDING / TAKEN_AT_ONCE
     notifier.close()
