@@ -71,6 +71,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "peerbus.__main__": {"peerbus.cli"},
     "benchmarks": {"peerbus", "peerbus.cli.options", "peerbus.http.listener"},
+    "benchmarks.turns": {"benchmarks", "peerbus.broker", "peerbus.server"},
+    "benchmarks.turn_cases": {"benchmarks", "peerbus.broker"},
     "api_benchmark": {"benchmarks", "peerbus.cli.options"},
     "response_time_test": {"benchmarks", "peerbus.cli.options"},
     "indexing_server": {"peerbus.cli.server_command"},
