@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
-from peerbus.http.flow_control import WriteBuffer
+from peerbus.http.flow_control import PIECE, WriteBuffer
 from peerbus.http.known_heads import END
 from peerbus.http.reply import WITHOUT_BODY, head_of
 from peerbus.http.request_reader import ReaderServer, RequestReader
@@ -122,6 +122,7 @@ class Connection(asyncio.Protocol):
         if self._stream:
             self._stream.cancel()
         self._out.close()
+        del self._reader, self._timer, self._out  # each refers to this connection: only a collection would free it
         self._server.closed(self)
 
     # What the server calls
@@ -202,9 +203,13 @@ class Connection(asyncio.Protocol):
             sending = self._send_stream(reply.stream, is_chunked, keeps)
             self._stream = self._server.loop.events.create_task(sending)
             return
-        if head.method != "HEAD" and reply.status not in WITHOUT_BODY:
-            data += reply.body
-        self._out.send(data)
+        if head.method == "HEAD" or reply.status in WITHOUT_BODY:
+            self._out.send(data)
+        elif len(reply.body) < PIECE:
+            self._out.send(data + reply.body)
+        else:  # not copied
+            self._out.send(data)
+            self._out.send(reply.body)
         if reply.on_lost:
             self._out.when_taken(partial(_settle, reply.on_lost))
         self._go_on(keeps)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from peerbus.future import Future
 from peerbus.http.dispatch import HandlerRoute
 from peerbus.http.event_loop import Loop
 from peerbus.http.handler import Guard
@@ -14,6 +15,8 @@ from peerbus.http.timeouts import TIMEOUTS, Timeouts
 from peerbus.http.tls import Certificate
 from peerbus.http.types import Head, Reply, Request, Router
 from tests.support.harness import MAX_BODY, Api, serving
+
+Answer = Callable[[Request], Reply | Future[Reply]]
 
 
 @contextmanager
@@ -44,16 +47,16 @@ class Application:
 
     guards: Sequence[Guard] = ()
 
-    def __init__(self, answer: Callable[[Request], Reply], max_body: int = MAX_BODY) -> None:
+    def __init__(self, answer: Answer, max_body: int = MAX_BODY) -> None:
         self.max_body = max_body
         self._answer = answer
 
-    def __call__(self, request: Request) -> Reply:
+    def __call__(self, request: Request) -> Reply | Future[Reply]:
         return self._answer(request)
 
 
 @contextmanager
-def start_answering(answer: Callable[[Request], Reply], *, in_loop: bool = True, **options: Any) -> Iterator[Api]:
+def start_answering(answer: Answer, *, in_loop: bool = True, **options: Any) -> Iterator[Api]:
     """A server whose every request is answered by a function: in the loop, but in a thread below `/thread`."""
 
     def route(head: Head) -> HandlerRoute:
