@@ -122,6 +122,7 @@ class Connection(asyncio.Protocol):
         if self._stream:
             self._stream.cancel()
         self._out.close()
+        del self._reader, self._timer, self._out  # each refers to this connection: only a collection would free it
         self._server.closed(self)
 
     # What the server calls
@@ -184,7 +185,9 @@ class Connection(asyncio.Protocol):
     def _respond(self, reply: Reply) -> None:
         """Send the answer to the request."""
         head, reader = cast(Request, self._request).head, self._reader
-        keeps = head.keep_alive and not (reader.is_unfinished or self._server.is_stopping or reader.is_exhausted)
+        keeps = head.keep_alive and not (reader.is_unfinished or self._server.is_stopping)
+        if reader.is_at_end and reader.is_exhausted:
+            keeps = False
         is_chunked = reply.stream is not None and not head.is_old
         connection = "close" if not keeps or (reply.stream and not is_chunked) else "keep-alive" if head.is_old else ""
         try:

@@ -128,9 +128,10 @@ class RequestReader:
             self._timer.set(self._server.timeouts.head)
         if self._at < len(self._unread) or self.is_at_end:
             self._events.call_soon(self._read_on)
-        else:
-            self._clear()
-            self.is_idle = self._body is None and not self._is_discarding
+            return
+        self._unread, self._at, self._searched = b"", 0, 0
+        self.is_idle = self._body is None and not self._is_discarding
+        if self._is_paused:
             self._resume()
 
     def cut_off(self) -> None:
@@ -140,7 +141,7 @@ class RequestReader:
     def discard(self) -> None:
         """Throw away all that comes from now on."""
         self._is_discarding, self.is_idle = True, False
-        self._clear()
+        self._unread, self._at = b"", 0
         self._forget_body()
         self._resume()
 
@@ -202,7 +203,7 @@ class RequestReader:
             raise Unreadable("A line of the head does not end with CR LF.")
         self._searched = len(self._unread)
         if not left:
-            self._clear()
+            self._unread, self._at, self._searched = b"", 0, 0
             self.is_idle = True
         if self.is_at_end:
             self._receiver.finished()
@@ -284,9 +285,6 @@ class RequestReader:
             self._server.bodies.release(claim)
 
     # The client
-
-    def _clear(self) -> None:
-        self._unread, self._at, self._searched = b"", 0, 0
 
     def _pause(self) -> None:
         if not (self._is_paused or self._transport.is_closing()):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from peerbus.http.connection import LARGE
 from peerbus.http.types import Headers, Reply, Request, Sink
-from tests.support.connections import Connection, NotReading, RawReply, request
+from tests.support.connections import Connection, RawReply, request
 from tests.support.harness import DEADLINE, Api, eventually, in_background
 from tests.support.servers import start_answering
 
@@ -157,14 +157,6 @@ def test_the_previous_version_of_http_is_spoken(api: Api, version: str, header: 
             assert connection.received() == b""
 
 
-def test_who_wants_the_connection_closed_has_it_closed_each_time(api: Api) -> None:
-    for _ in range(3):
-        with Connection(api.url) as connection:
-            reply = connection.call("POST", "/echo", b"last", {"Connection": "close"})
-            assert (echoed(reply)[1], reply.headers["connection"]) == (b"last", "close")
-            assert connection.received() == b""
-
-
 @pytest.mark.parametrize(
     "sent",
     [
@@ -199,14 +191,6 @@ def test_who_offers_another_protocol_is_answered_in_this_one(api: Api, name: str
             for path in ("/echo", "/thread"):
                 shown, echo = echoed(connection.call("POST", path, body, offer))
                 assert (shown["headers"]["x-own"], echo) == ("1", body)
-
-
-def test_who_ends_sending_while_an_answer_comes_gets_all_of_it(api: Api) -> None:
-    with NotReading(api.url) as connection:
-        connection.send(request("GET", "/large"))
-        connection.head()
-        connection.end_sending()
-        assert len(connection.received()) == BIG
 
 
 def test_what_is_refused_for_want_of_a_thread_is_not_done_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,17 +325,6 @@ def test_a_body_of_unknown_length_is_sent_in_parts(api: Api) -> None:
         assert (reply.body, reply.headers.get("transfer-encoding")) == (b"one,two", None)
 
 
-def test_a_stream_that_fails_breaks_its_connection_off(caplog: pytest.LogCaptureFixture) -> None:
-    async def failing(sink: Sink) -> None:
-        await sink.write(b"one")
-        raise RuntimeError("a fault")
-
-    with start_answering(lambda _: Reply(200, b"", (), stream=failing)) as api, Connection(api.url) as connection:
-        connection.send(request("GET", "/", b"", {}))
-        assert not connection.received().endswith(b"0\r\n\r\n")
-    assert [record.getMessage() for record in caplog.records] == ["A stream failed"]
-
-
 def test_a_fault_of_the_application_is_answered_and_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     with Connection(api.url) as connection:
         for _ in range(2):
@@ -359,53 +332,10 @@ def test_a_fault_of_the_application_is_answered_and_logged(api: Api, caplog: pyt
     assert [record.getMessage() for record in caplog.records] == ["GET /fail failed"] * 2
 
 
-def test_a_stream_whose_client_is_gone_finds_that_out() -> None:
-    gone = threading.Event()
-
-    async def endless(sink: Sink) -> None:
-        try:
-            while await sink.write(b"x" * 100_000):
-                pass
-        finally:
-            gone.set()
-
-    with start_answering(lambda _: Reply(200, b"", (), stream=endless)) as api:
-        with Connection(api.url) as connection:
-            connection.send(request("GET", "/", b"", {}))
-            connection.head()
-        assert gone.wait(DEADLINE)
-
-
-def test_what_is_under_way_is_answered_before_the_server_ends() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def late(_: Request) -> Reply:
-        begun.set()
-        go_on.wait(DEADLINE)
-        return Reply(200, b"done", ())
-
-    with start_answering(late, in_loop=False, before_stop=go_on.set) as api:
-        connection, idle = Connection(api.url), Connection(api.url)
-        connection.send(request("GET", "/", b"", {}))
-        assert begun.wait(DEADLINE)
-    with connection, idle:
-        reply = connection.reply()
-        assert (reply.body, reply.headers["connection"]) == (b"done", "close")
-        assert idle.received() == b""
-
-
-def test_a_whole_request_is_answered_although_its_client_sends_no_more(api: Api) -> None:
-    for path in ("/echo", "/thread"):
-        with Connection(api.url) as connection:
-            connection.send(request("POST", path, b"one", {}) + request("POST", path, b"two", {}))
-            connection.end_sending()
-            assert echoed(connection.reply())[1] == b"one"
-            assert echoed(connection.reply())[1] == b"two"
-            assert connection.received() == b""
-
-
 def test_a_large_body_is_answered_in_a_thread_and_a_small_one_in_the_loop() -> None:
-    with start_answering(lambda _: Reply(200, threading.current_thread().name.encode(), ())) as api:
-        with Connection(api.url) as connection:
-            assert connection.call("POST", "/", b"x" * (LARGE - 1)).body == b"loop"
-            assert connection.call("POST", "/", b"x" * LARGE).body.startswith(b"serving")
+    def answer(_: Request) -> Reply:
+        return Reply(200, threading.current_thread().name.encode(), ())
+
+    with start_answering(answer) as api, Connection(api.url) as connection:
+        assert connection.call("POST", "/", b"x" * (LARGE - 1)).body == b"loop"
+        assert connection.call("POST", "/", b"x" * LARGE).body.startswith(b"serving")

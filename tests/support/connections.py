@@ -4,6 +4,7 @@ import http.client
 import io
 import json
 import socket
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, Self, cast
@@ -92,6 +93,12 @@ class Connection:
 
     def end_sending(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
+
+    def abort(self) -> None:
+        """Have the other side told at once that nothing is read or sent any more."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._incoming.raw.close()
+        self._socket.close()
 
     def reply(self, method: str = "GET") -> RawReply:
         with http.client.HTTPResponse(cast(socket.socket, self._incoming), method=method) as response:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from peerbus.broker import Broker, Limits
+from peerbus.future import Future
 from peerbus.http.dispatch import OTHER, Dispatch, HandlerRoute
 from peerbus.http.event_loop import Loop
 from peerbus.http.flask_app import FlaskHandler, create_app
@@ -25,6 +26,8 @@ from tests.support.harness import MAX_BODY, Api, free_port, serving, start_index
 Handlers = Mapping[Endpoint, Handler]
 Call = Callable[[Any], Any]
 """Answers the request of a row."""
+
+Answer = Callable[[Request], Reply | Future[Reply]]
 
 
 @contextmanager
@@ -55,16 +58,16 @@ class Application:
 
     guards: Sequence[Guard] = ()
 
-    def __init__(self, answer: Callable[[Request], Reply], max_body: int = MAX_BODY) -> None:
+    def __init__(self, answer: Answer, max_body: int = MAX_BODY) -> None:
         self.max_body = max_body
         self._answer = answer
 
-    def __call__(self, request: Request) -> Reply:
+    def __call__(self, request: Request) -> Reply | Future[Reply]:
         return self._answer(request)
 
 
 @contextmanager
-def start_answering(answer: Callable[[Request], Reply], *, in_loop: bool = True, **options: Any) -> Iterator[Api]:
+def start_answering(answer: Answer, *, in_loop: bool = True, **options: Any) -> Iterator[Api]:
     """A server whose every request is answered by a function: in the loop, but in a thread below `/thread`."""
 
     def route(head: Head) -> HandlerRoute:
