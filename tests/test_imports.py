@@ -71,6 +71,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "peerbus.__main__": {"peerbus.cli"},
     "benchmarks": {"peerbus", "peerbus.cli.options", "peerbus.http.listener"},
+    "benchmarks.turn_cases": {"benchmarks", "peerbus.broker"},
     "benchmarks.turns": {
         "benchmarks",
         "benchmarks.turn_cases",
@@ -81,7 +82,6 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.http",
         "peerbus.server",
     },
-    "benchmarks.turn_cases": {"benchmarks", "peerbus.broker"},
     "api_benchmark": {"benchmarks", "peerbus.cli.options"},
     "response_time_test": {"benchmarks", "peerbus.cli.options"},
     "indexing_server": {"peerbus.cli.server_command"},

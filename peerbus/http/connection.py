@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol, cast
@@ -23,6 +24,8 @@ LARGE = 1 << 20
 """Bytes of a body from which on a request is answered in a thread: decoding it takes milliseconds."""
 LINGER_SECONDS = 2.0
 """How long the rest of a request is thrown away, so that the client sees the answer to what it sent before."""
+ENDS = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+"""What poll(2) reports of a connection that the client closed; Linux alone reports one that it closed by half."""
 LAST_SECONDS = 0.5
 """How long a connection may take to be closed when the server stops."""
 
@@ -177,10 +180,16 @@ class Connection(asyncio.Protocol):
 
     def _respond_later(self, request: Request, future: Future[Reply]) -> None:
         reply = future.result()
-        if request is self._request:
+        if request is self._request and not (reply.on_lost and self._is_abandoned()):
             self._respond(reply)
         elif reply.on_lost:
             reply.on_lost()
+
+    def _is_abandoned(self) -> bool:
+        """Whether the client closed its side of the connection, although the loop has yet to report it."""
+        ends = select.poll()
+        ends.register(self._transport.get_extra_info("socket").fileno(), ENDS)
+        return bool(ends.poll(0))
 
     def _respond(self, reply: Reply) -> None:
         """Send the answer to the request."""
