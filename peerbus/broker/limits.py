@@ -1,4 +1,4 @@
-"""The bounds a broker keeps."""
+"""The limits of a broker."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -13,21 +13,21 @@ def _limit(default: T, meaning: str, least: int = 1) -> T:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a broker holds at most. Reaching a bound is an error to the caller, never a silent loss.
+    """The limits of a broker. A call that would exceed one gets an error; nothing is lost silently.
 
-    Each is an option of the indexing server under its own name.
+    Each limit is an option of the indexing server with the same name.
     """
 
-    max_peers: int = _limit(100_000, "Peers registered at once.")
-    max_topics: int = _limit(250_000, "Topics existing at once.")
-    max_subscriptions: int = _limit(1_000_000, "Subscriptions of all peers to all topics.")
-    max_messages: int = _limit(1_000_000, "Messages of a topic that some subscriber has yet to pull.")
-    max_bytes: int = _limit(1 << 30, "Bytes held by all messages, 64 counted for each beside its value.")
-    max_unacknowledged: int = _limit(100_000, "Messages a message queue has handed over and not got acknowledged.")
-    max_pull: int = _limit(10_000, "Messages one pull hands over.")
-    max_pull_bytes: int = _limit(16 << 20, "Bytes of messages one pull hands over; one larger message still goes.")
-    max_wait: float = _limit(60.0, "Seconds a pull may wait for a message.")
-    max_waiting: int = _limit(10_000, "Pulls waiting at once.", 0)
-    history: int = _limit(1000, "Messages of a topic kept for replay after all subscribers have pulled them.", 0)
-    message_ids: int = _limit(100_000, "Message ids a topic remembers, to recognise a repeated publish.")
-    message_id_seconds: float = _limit(600.0, "Seconds a topic remembers a message id.")
+    max_peers: int = _limit(100_000, "Maximum of registered peers.")
+    max_topics: int = _limit(250_000, "Maximum of topics.")
+    max_subscriptions: int = _limit(1_000_000, "Maximum of subscriptions of all peers together.")
+    max_messages: int = _limit(1_000_000, "Maximum of unread messages in a topic: a subscriber has not pulled or not acknowledged them.")
+    max_bytes: int = _limit(1 << 30, "Maximum of bytes of all messages and message ids; a message counts 64 more than its value.")
+    max_unacknowledged: int = _limit(100_000, "Maximum of messages in flight in a message queue: handed over, not acknowledged.")
+    max_pull: int = _limit(10_000, "Maximum of messages in one pull.")
+    max_pull_bytes: int = _limit(16 << 20, "Maximum of bytes of messages in one pull; a single larger message is still handed over.")
+    max_wait: float = _limit(60.0, "Maximum of seconds that a pull may wait for a message.")
+    max_waiting: int = _limit(10_000, "Maximum of waiting pulls, streams included.", 0)
+    history: int = _limit(1000, "Messages of a topic that are kept for replay after all subscribers have pulled them.", 0)
+    message_ids: int = _limit(100_000, "Message ids that a topic remembers, to recognise a repeated publish.")
+    message_id_seconds: float = _limit(600.0, "Seconds for which a topic remembers a message id.")

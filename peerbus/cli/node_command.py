@@ -55,7 +55,7 @@ def peer_ids(first: str, count: int) -> list[str]:
     "--threads",
     type=click.IntRange(min=2),
     default=DEFAULTS.threads,
-    help="Threads of each peer for pages and for bodies above 1 MiB.",
+    help="Threads of each peer for pages, and for bodies of 1 MiB or more.",
 )
 @click.option(
     "--max-waiting",

@@ -40,19 +40,19 @@ def limit_options(command: Any) -> Any:
     "--threads",
     type=click.IntRange(min=2),
     default=DEFAULTS.threads,
-    help="Threads for pages and for bodies above 1 MiB.",
+    help="Threads for pages, and for bodies of 1 MiB or more.",
 )
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     show_default="in memory alone",
-    help="Folder for the state.",
+    help="Folder to keep the state in.",
 )
 @click.option(
     "--min-free",
     type=click.IntRange(min=0),
     default=64 << 20,
-    help="Free bytes on the disk of --data-dir below which publishes are refused.",
+    help="Free bytes on the disk of --data-dir below which calls that need room are refused.",
 )
 @options.token_option("--token", "File with the token for registering; each peer then gets its own token.")
 @options.token_option("--admin-token", "File with the token for all calls.")

@@ -1,4 +1,4 @@
-"""The indexing server: the broker over HTTP, its upkeep and its notices."""
+"""The indexing server: the broker over HTTP, its housekeeping and its notices."""
 
 from peerbus.server.server import IndexingServer, ServerOptions
 

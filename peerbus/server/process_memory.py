@@ -8,29 +8,28 @@ SWITCH_SECONDS = 0.0005
 """How long one thread may keep the interpreter from the others, in place of Python's 5 ms."""
 
 NEW_OBJECTS = 5000
-"""Containers made and not let go of, after which Python looks through them; by itself, 700."""
+"""New container objects after which Python collects the youngest generation; its default is 700."""
 YOUNG_LOOKS, OLD_LOOKS = 3, 60
-"""So many looks make one at what the last of them left, about 5 ms, and so many of those one at everything."""
+"""Collections of a generation after which the next older one is collected: about 5 ms, and everything."""
 
 
 def look_seldom() -> None:
-    """Leave out what there is now, and look only when a great deal has come since.
+    """Exclude all present objects from garbage collection, and collect the others rarely.
 
-    By itself Python looks at everything again and again while pulls come and wait, however little comes to stay: 50 ms
-    for a thousand peers, 0.4 s for a hundred thousand topics. What is deleted leaves no such garbage, and calls
-    that fail leave little.
+    With Python's defaults, waiting pulls cause full collections again and again: 50 ms each with a thousand peers,
+    0.4 s with a hundred thousand topics. Deleted objects form no reference cycles, and failed calls only few.
     """
     leave_out()
     gc.set_threshold(NEW_OBJECTS, YOUNG_LOOKS, OLD_LOOKS)
 
 
 def leave_out() -> None:
-    """Never look again at what there is now; what of it is garbage in cycles at this moment stays."""
+    """Exclude all present objects from garbage collection; reference cycles that are garbage now are never freed."""
     gc.freeze()
 
 
 def switch_often() -> None:
-    """Let the event loop wait for threads that compute for half a millisecond, not for 5."""
+    """Let a thread that computes keep the event loop waiting for half a millisecond, not for 5."""
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
@@ -43,10 +42,10 @@ _libc = ctypes.CDLL(None)
 
 
 def keep_little() -> None:
-    """Let the C library, where it is glibc, give back large blocks and the top of each thread's heap at once.
+    """Let glibc return large blocks, and the free top of each heap, to the system at once; for other libraries, nothing.
 
-    By itself it would keep up to 64 MiB at the top of each heap, more the larger the blocks it has seen, and
-    `trim` does not reach those.
+    By default glibc keeps up to 64 MiB at the top of each heap, depending on the largest block so far, and `trim`
+    does not return it.
     """
     if hasattr(_libc, "mallopt"):
         _libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
@@ -54,10 +53,10 @@ def keep_little() -> None:
 
 
 def trim() -> None:
-    """Let the C library give back what it keeps of freed memory, where it is one that keeps it (glibc).
+    """Let glibc return freed memory to the system; for other libraries, nothing.
 
-    Messages that come and go leave holes between others; glibc gives back only what lies at the end of its
-    heaps (malloc_trim(3)).
+    Freed messages leave holes between others, and by itself glibc returns only the end of its heaps
+    (malloc_trim(3)).
     """
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)

@@ -1,4 +1,4 @@
-"""The indexing server as a whole: broker, application, notices and lease watch, started and stopped together."""
+"""The indexing server: broker, HTTP server, notices and housekeeping, started and stopped together."""
 
 import logging
 import socket
@@ -22,11 +22,11 @@ from peerbus.server import process_memory
 from peerbus.server.access import AccessControl, Tokens
 from peerbus.server.calls import CALLS
 from peerbus.server.described import described_index
+from peerbus.server.housekeeping import Housekeeping
 from peerbus.server.metrics import broker_metrics
 from peerbus.server.notifier import Notifier
 from peerbus.server.peer_addresses import PeerAddresses
 from peerbus.server.streams import PATIENCE_SECONDS, PING_SECONDS, BrokerStreams
-from peerbus.server.upkeep import Upkeep
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
 from peerbus.wire.protocol import RegisterRequest
@@ -43,36 +43,36 @@ class ServerOptions:
 
     limits: Limits = field(default_factory=Limits)
     threads: int = 16
-    """Threads for pages and for large bodies."""
+    """Threads for pages, and for bodies of 1 MiB or more."""
     max_body: int = 16 << 20
     """Bytes of the largest body taken."""
     guards: Guards = NO_GUARDS
     addresses: PeerAddresses = field(default_factory=PeerAddresses)
     tokens: Tokens | None = None
-    """What callers are asked for, if they are."""
+    """The tokens to register with and of admins; None if callers need no token."""
     certificate: Certificate | None = None
-    """With one, it is served by https."""
+    """With a certificate, the server speaks https."""
     peer_ca: Path | None = None
-    """The certificates that https peer nodes must have one by; None for the system's."""
+    """A file with the authorities trusted for https peer nodes; None for the system's."""
     max_streams: int = MAX_STREAMS
     ping_seconds: float = PING_SECONDS
-    """After which a stream that has nothing to send says so."""
+    """Seconds after which a stream that has nothing to send sends a comment."""
     patience: float = PATIENCE_SECONDS
-    """Seconds that a stream's reader has for each 64 KiB."""
+    """Seconds that the client of a stream may take for each 64 KiB."""
 
 
 class IndexingServer:
     """One broker served over HTTP on a bound socket."""
 
     def __init__(self, listener: socket.socket, options: ServerOptions, journal: InMemory | None = None) -> None:
-        """Begin with what `journal` holds, by default nothing; raises `StorageError` where that cannot be read."""
+        """Begin with the state in `journal`, by default empty; raises `StorageError` if it cannot be read."""
         process_memory.keep_little()
         limits = options.limits
         self.loop = Loop("loop")
         self._notifier = Notifier(self.loop, options.peer_ca)
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._topic_deleted)
-        self._upkeep = Upkeep(self.broker, self.loop)
+        self._housekeeping = Housekeeping(self.broker, self.loop)
         access = AccessControl(self.broker, options.tokens) if options.tokens else None
         handlers = {
             row: CallHandler(
@@ -113,7 +113,7 @@ class IndexingServer:
     def start(self) -> None:
         """Begin to serve."""
         self._journal.start(self.loop.call)
-        self._upkeep.start()
+        self._housekeeping.start()
         self.loop.measure_lag()
         self._server.start()
         process_memory.switch_often()
@@ -126,7 +126,7 @@ class IndexingServer:
         self._notifier.topic_deleted(topic, addresses)
 
     def wait(self) -> bool:
-        """Wait for `stop` and the end of the requests under way; false when some did not end in time."""
+        """Wait for `stop`, then for the requests under way; false if some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
         self._journal.close()
@@ -136,6 +136,6 @@ class IndexingServer:
 
 
 def _guards(row: Endpoint, access: AccessControl | None, addresses: PeerAddresses) -> list[Guard]:
-    """What stands between callers and a call."""
+    """The guards of an endpoint: tokens, and the addresses that peers may register."""
     guards = access.guards(row) if access else []
     return [*guards, addresses.admit] if row.request is RegisterRequest else guards

@@ -1,4 +1,4 @@
-"""The work of a broker that no call asks for: run by the event loop, in slices, when it is due."""
+"""Periodic work of an indexing server: what falls due in the broker, and the memory of the process."""
 
 import asyncio
 import logging
@@ -12,19 +12,19 @@ from peerbus.wire.words import also_discarded
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-"""Pause after a fault of ours, which must not end the upkeep."""
+"""Pause after an unexpected error; the work goes on after it."""
 TRIM_SECONDS = 5.0
 TRIM_BYTES = 16 << 20
-"""Bytes of messages freed after which the heap is trimmed."""
+"""Freed bytes of messages after which free memory is returned to the system."""
 
 GROWTH_SECONDS = 0.5
 GROWTH = 5000
-"""Peers, topics and subscriptions more than ever, after which garbage collection leaves out what there is: it would
-take 0.4 s to look at 250,000 topics. A server does so 270 times at most."""
+"""New peers, topics and subscriptions after which all objects are excluded from garbage collection: a collection of
+250,000 topics takes 0.4 s. With the default limits this happens 270 times at most."""
 
 
-class Upkeep:
-    """Calls a broker's `run_due` when it is due, until the loop is closed."""
+class Housekeeping:
+    """Calls a broker's `run_due` when it is due, and returns free memory, until the loop is closed."""
 
     def __init__(self, broker: Broker, loop: Loop) -> None:
         self._broker = broker
@@ -32,11 +32,11 @@ class Upkeep:
         self._next: asyncio.Handle | None = None
         self._trimmed = 0
         self._left_out = 0
-        """The peers, topics and subscriptions that garbage collection leaves out."""
+        """The number of peers, topics and subscriptions that are excluded from garbage collection."""
         broker.on_due = self._due
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, in the loop."""
         self._loop.call_soon(self._run)
         self._loop.call_soon(self._trim)
         self._loop.call_soon(self._leave_out)
@@ -52,7 +52,7 @@ class Upkeep:
         try:
             result = self._broker.run_due()
         except Exception:
-            log.exception("The upkeep of leases and deadlines failed")
+            log.exception("Work on leases and deadlines failed; it is tried again")
             self._next = events.call_later(RETRY_SECONDS, self._run)
             return
         _log_expired(result)
@@ -62,7 +62,7 @@ class Upkeep:
             self._next = events.call_later(result.next_in, self._run)
 
     def _trim(self) -> None:
-        """Give memory back to the system now and then, in a thread: that takes milliseconds."""
+        """Return free memory to the system if much was freed; in a thread, because it takes milliseconds."""
         freed = self._broker.stats().freed_bytes
         if freed - self._trimmed >= TRIM_BYTES:
             self._trimmed = freed
@@ -70,7 +70,7 @@ class Upkeep:
         self._loop.events.call_later(TRIM_SECONDS, self._trim)
 
     def _leave_out(self) -> None:
-        """Keep garbage collection from what came to stay."""
+        """Exclude all objects from garbage collection if many were added."""
         stats = self._broker.stats()
         held = stats.peers + stats.topics + stats.subscriptions
         if held >= self._left_out + GROWTH:
