@@ -31,7 +31,7 @@ class Housekeeping:
         self._loop = loop
         self._next: asyncio.Handle | None = None
         self._trimmed = 0
-        self._left_out = 0
+        self._excluded = 0
         """The number of peers, topics and subscriptions that are excluded from garbage collection."""
         broker.on_due = self._due
 
@@ -39,7 +39,7 @@ class Housekeeping:
         """Begin, in the loop."""
         self._loop.call_soon(self._run)
         self._loop.call_soon(self._trim)
-        self._loop.call_soon(self._leave_out)
+        self._loop.call_soon(self._exclude)
 
     def _due(self) -> None:
         """Something is due earlier than planned; called under the broker's lock, in any thread."""
@@ -69,14 +69,14 @@ class Housekeeping:
             self._loop.events.run_in_executor(None, process_memory.trim)
         self._loop.events.call_later(TRIM_SECONDS, self._trim)
 
-    def _leave_out(self) -> None:
+    def _exclude(self) -> None:
         """Exclude all objects from garbage collection if many were added."""
         stats = self._broker.stats()
         held = stats.peers + stats.topics + stats.subscriptions
-        if held >= self._left_out + GROWTH:
-            self._left_out = held
-            process_memory.leave_out()
-        self._loop.events.call_later(GROWTH_SECONDS, self._leave_out)
+        if held >= self._excluded + GROWTH:
+            self._excluded = held
+            process_memory.exclude_present()
+        self._loop.events.call_later(GROWTH_SECONDS, self._exclude)
 
 
 def _log_expired(result: DueResult) -> None:

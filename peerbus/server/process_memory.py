@@ -9,21 +9,21 @@ SWITCH_SECONDS = 0.0005
 
 NEW_OBJECTS = 5000
 """New container objects after which Python collects the youngest generation; its default is 700."""
-YOUNG_LOOKS, OLD_LOOKS = 3, 60
+YOUNG_COLLECTIONS, OLD_COLLECTIONS = 3, 60
 """Collections of a generation after which the next older one is collected: about 5 ms, and everything."""
 
 
-def look_seldom() -> None:
+def collect_rarely() -> None:
     """Exclude all present objects from garbage collection, and collect the others rarely.
 
     With Python's defaults, waiting pulls cause full collections again and again: 50 ms each with a thousand peers,
     0.4 s with a hundred thousand topics. Deleted objects form no reference cycles, and failed calls only few.
     """
-    leave_out()
-    gc.set_threshold(NEW_OBJECTS, YOUNG_LOOKS, OLD_LOOKS)
+    exclude_present()
+    gc.set_threshold(NEW_OBJECTS, YOUNG_COLLECTIONS, OLD_COLLECTIONS)
 
 
-def leave_out() -> None:
+def exclude_present() -> None:
     """Exclude all present objects from garbage collection; reference cycles that are garbage now are never freed."""
     gc.freeze()
 
@@ -42,7 +42,7 @@ _libc = ctypes.CDLL(None)
 
 
 def keep_little() -> None:
-    """Let glibc return large blocks, and the free top of each heap, to the system at once; for other libraries, nothing.
+    """Let glibc return large blocks, and the free top of each heap, at once; does nothing for other libraries.
 
     By default glibc keeps up to 64 MiB at the top of each heap, depending on the largest block so far, and `trim`
     does not return it.
@@ -53,7 +53,7 @@ def keep_little() -> None:
 
 
 def trim() -> None:
-    """Let glibc return freed memory to the system; for other libraries, nothing.
+    """Let glibc return freed memory to the system; does nothing for other libraries.
 
     Freed messages leave holes between others, and by itself glibc returns only the end of its heaps
     (malloc_trim(3)).

@@ -117,7 +117,7 @@ class IndexingServer:
         self.loop.measure_lag()
         self._server.start()
         process_memory.switch_often()
-        process_memory.look_seldom()
+        process_memory.collect_rarely()
         log.info("The indexing server serves at %s, epoch %s.", self.url, self.broker.stats().epoch)
 
     def _topic_deleted(self, topic: str, peers: Sequence[str]) -> None:
