@@ -201,7 +201,7 @@ class TooManyStreams(PeerbusError):
 
 
 class NotReady(PeerbusError):
-    """The process answers, but is starting, stopping or cut off from what it needs."""
+    """The process answers, but is starting, stopping, or cannot reach the indexing server."""
 
     code, status, retry_after = "not_ready", 503, 1
 

@@ -36,7 +36,7 @@ def printable(text: str) -> str:
 
 
 def log_to(folder: Path, name: str, level: str) -> Path:
-    """Log what this process does, from `level` up, to a file `<name>.log`, and return its path.
+    """Log the events of this process, from `level` up, to a file `<name>.log`, and return its path.
 
     Warnings and errors go to standard error as well. At `FILE_BYTES` the file is rotated; the last `OLD_FILES` are
     kept. Raises `LogFolderError` if the file cannot be written.

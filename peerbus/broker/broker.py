@@ -127,8 +127,8 @@ class Broker(Overview):
     def delete_topic(self, topic: str) -> Deleted:
         """Delete a topic with its messages and subscriptions, in one atomic step.
 
-        The next pull of each subscriber raises `TopicDeleted`; those that wait do so when `run_due` ends them. It also
-        lets go of what the topic held, in slices. Raises `TopicNotFound`.
+        The next pull of each subscriber raises `TopicDeleted`; waiting pulls do so when `run_due` ends them. It also
+        frees the memory of the topic, in slices. Raises `TopicNotFound`.
         """
         with self._lock:
             deleted = self._state.topic(topic)
@@ -235,8 +235,8 @@ class Broker(Overview):
         """Pull; when there is nothing yet, the answer comes from `run_due`, within `wait` seconds, or empty.
 
         A message is found and handed over in one step; of several pulls that wait for one queue, the first is answered
-        first. The peer's lease stands while it waits. When the subscription ends, the waiting ends with the error that
-        `pull` would raise. Raises those, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and
+        first. The peer's lease does not run out while it waits. If the subscription ends, the pull ends with the error
+        that `pull` would raise. Raises those, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and
         `StreamReplaced` for a `reader_token` of `resume` once a later one was given, also while it waits.
         """
         if wait > (limit := self._state.limits.max_wait):
@@ -337,7 +337,7 @@ class Broker(Overview):
         """Do one slice of the work that falls due by itself, some 2 ms, and return when the next is due.
 
         Waiting pulls are answered, leases end, overdue messages are requeued or dead-lettered, messages that are too
-        old are dropped, and what was deleted or freed is let go of.
+        old are dropped, and the memory of deleted topics and freed messages is released.
         """
         with self._lock:
             result, answers = self._state.run_due(self._clock())
@@ -366,7 +366,7 @@ class Broker(Overview):
             return take()
 
     def close(self) -> None:
-        """End all waiting, now and from now on: a pull answers with what there is. All else goes on."""
+        """End all waiting pulls, and let later ones answer at once. All other calls are served as before."""
         with self._lock:
             self._state.closing = True
             self._state.long_polls.end_all()

@@ -21,7 +21,7 @@ class TopicState(Protocol):
     number: int
 
     def record(self) -> TopicRecord:
-        """Its record as it stands."""
+        """Its record as it is now."""
         ...
 
 
@@ -31,7 +31,7 @@ class QueueState(Protocol):
     number: int
 
     def record(self) -> QueueRecord:
-        """Its record as it stands."""
+        """Its record as it is now."""
         ...
 
     def deliveries(self, offsets: Iterable[int]) -> Sequence[DeliveryState | None]:
@@ -45,7 +45,7 @@ class PeerState(Protocol):
     peer_id: str
 
     def record(self) -> PeerRecord:
-        """Its record as it stands."""
+        """Its record as it is now."""
         ...
 
 

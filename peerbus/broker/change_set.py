@@ -71,7 +71,7 @@ class ChangeSet:
     ) -> None:
         """Gather nothing yet, with no room on disk until `measured` is called.
 
-        `clock` is the broker's; `wall_clock` goes on while no broker runs. `on_change` is called under the broker's
+        `clock` is the broker's; `wall_clock` continues while no broker runs. `on_change` is called under the broker's
         lock, at the first change after each batch, and when there is no room, which may have changed by then. At most
         `max_ahead` bytes of messages wait to be written, or one publish.
         """
@@ -96,7 +96,7 @@ class ChangeSet:
         self._clear()
 
     def take(self) -> Batch:
-        """Take all changes since the last batch, as they stand.
+        """Take all changes since the last batch, with the present state.
 
         Called under the broker's lock: some 5 ms for 100,000 deliveries, whose records are made without it.
         """

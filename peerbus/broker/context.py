@@ -1,4 +1,4 @@
-"""What all topics and message queues share."""
+"""Objects that all topics and message queues share."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

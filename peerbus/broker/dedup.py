@@ -10,7 +10,7 @@ ID_SIZE = 300
 
 
 class DedupWindow:
-    """Remembers what was published with each message id, within a window of count and time."""
+    """Remembers the messages published with each message id, within a window of count and time."""
 
     __slots__ = ("_limit", "_memory", "_seconds", "_seen", "first")
 

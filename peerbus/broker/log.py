@@ -19,7 +19,7 @@ class Log:
     """An append-only sequence of message values whose oldest are freed from the front.
 
     Offsets count from 0 and are never reused: `start` is the oldest retained, `end` the next to be given. Freeing
-    moves `start`, at no cost; `release` lets go of the values. Appending and releasing are amortised constant time a
+    moves `start`, at no cost; `release` drops the values. Appending and releasing are amortised constant time a
     message; reading costs what it returns.
     """
 
@@ -28,7 +28,7 @@ class Log:
     def __init__(self) -> None:
         self._values: list[bytes | None] = []
         self._base = self._released = 0
-        """The offset of the first slot, and the offset before which every value was let go of."""
+        """The offset of the first slot, and the offset before which every value is released."""
         self.start = self.end = 0
 
     def begin_at(self, offset: int) -> None:
@@ -37,12 +37,12 @@ class Log:
 
     @property
     def slots(self) -> int:
-        """Slots taken up, by values and by those let go of."""
+        """Slots in the list, of values and of released ones."""
         return len(self._values)
 
     @property
     def unreleased(self) -> int:
-        """Freed values not let go of yet."""
+        """Freed values that are not released yet."""
         return self.start - self._released
 
     def extend(self, values: Sequence[bytes]) -> int:
@@ -81,7 +81,7 @@ class Log:
         return True
 
     def release_values(self, limit: int) -> int:
-        """Let go of up to `limit` freed values, and return the bytes they were counted as."""
+        """Release up to `limit` freed values, and return the bytes they were counted as."""
         last_offset = min(self._released + limit, self.start)
         first, last = self._released - self._base, last_offset - self._base
         size = size_of(self._values[first:last])  # type: ignore[arg-type]  # not released yet

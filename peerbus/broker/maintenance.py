@@ -1,4 +1,4 @@
-"""The work that time alone brings about: deadlines pass, and messages grow too old, whether anybody calls or not."""
+"""Work that falls due by time alone: overdue messages, exhausted messages, and messages that are too old."""
 
 from msgspec import Raw, Struct, json
 
@@ -13,7 +13,7 @@ from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, Top
 from peerbus.wire.json_scan import MOST_LEVELS, is_deeper
 
 MOST_LEVELS_OF_LETTERS = 2 * MOST_LEVELS
-"""How deep a dead letter may be nested. Each time that a dead letter is dead-lettered in its turn adds a level."""
+"""How deep a dead letter may be nested. Each time that a dead letter is dead-lettered again adds a level."""
 NO_ROOM_SECONDS = 1.0
 """The least time after which an exhausted message for which the dead-letter topic had no room is tried again."""
 REQUEUED_AT_ONCE = 1000
@@ -43,8 +43,8 @@ def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes | None
 class Maintenance:
     """Brings queues and topics up to date: at each call on them, and when their alarm is due.
 
-    An alarm is set for what others would notice although nobody calls: a queue that exhausts messages, or requeues
-    some for which a pull waits, and a topic whose messages grow too old or whose message ids are forgotten.
+    An alarm is set for changes that are visible without a call on the queue or topic: a queue that exhausts messages,
+    or requeues some for which a pull waits, and a topic whose messages or message ids grow too old.
     """
 
     __slots__ = ("_alarms", "_long_polls", "_topics", "dead_lettered")
@@ -60,7 +60,7 @@ class Maintenance:
         return self._alarms.next()
 
     def run(self, now: float, limit: int) -> None:
-        """Bring up to date what is due by `now`, at most `limit` overdue messages, or topics and queues, of it."""
+        """Bring queues and topics up to date that are due by `now`: at most `limit` of them and of overdue messages."""
         while limit > 0 and (due := self._alarms.take(now, 1)):
             if isinstance(due[0], Topic):
                 self.refresh(due[0], now)
@@ -93,7 +93,7 @@ class Maintenance:
         return cost
 
     def set_alarm(self, queue: MessageQueue) -> None:
-        """Set the alarm for the next message that is exhausted, or that is requeued for a pull or as its peer left."""
+        """Set the alarm for the next message that is exhausted, or requeued for a waiting pull or a peer that left."""
         due = queue.in_flight.next_deadline()
         if due == NOW or queue.options.max_attempts is not None or self._long_polls.has(queue):
             self._alarms.set(queue, due)

@@ -7,7 +7,7 @@ from typing import Protocol
 from peerbus.errors import MemoryFull, TooLarge
 
 RELEASED_AT_ONCE = 1000
-"""Freed values that are let go of at once; when there are more, the rest follow in slices."""
+"""Freed values that are released at once; if there are more, the rest follow in slices."""
 
 
 class Reclaimable(Protocol):
@@ -17,23 +17,23 @@ class Reclaimable(Protocol):
         """Free the messages kept only for replay."""
 
     def release(self, limit: int) -> int:
-        """Let go of up to `limit` freed values and give their bytes back; returns how many there were."""
+        """Release up to `limit` freed values and give their bytes back; returns their number."""
         ...
 
 
 class MemoryBudget:
     """Counts the bytes of every log against one limit, and takes back history when it is reached.
 
-    History is what a log keeps only for replay: every subscriber has pulled it. It never stands in the way of a new
-    message. Neither do values that are freed and not let go of yet, because there were many at once.
+    History is the messages that a log keeps only for replay: every subscriber has pulled them. It never leaves a new
+    message without room. Neither do values that are freed and not released yet, because there were many at once.
     """
 
     __slots__ = ("_history", "_limit", "_on_unreleased", "_slice", "_unreleased", "freed", "released_at_once", "used")
 
     def __init__(self, limit: int, values: int, on_unreleased: Callable[[], None]) -> None:
-        """At most `limit` bytes; `release` lets go of at most so many `values`.
+        """At most `limit` bytes; `release` releases at most so many `values`.
 
-        `on_unreleased` is called when there are values for `release` to let go of.
+        `on_unreleased` is called when there are values to release.
         """
         self._limit = limit
         self._slice = values
@@ -41,14 +41,14 @@ class MemoryBudget:
         self.released_at_once = min(values, RELEASED_AT_ONCE)
         self.used = 0
         self.freed = 0
-        """Bytes of messages let go of since the beginning."""
+        """Bytes of messages released since the beginning."""
         self._history: OrderedDict[Reclaimable, None] = OrderedDict()
         self._unreleased: dict[Reclaimable, None] = {}
 
     def reserve(self, size: int) -> None:
-        """Count `size` bytes more, after letting go of freed values and the longest kept histories until they fit.
+        """Count `size` bytes more, after releasing freed values and the oldest histories until they fit.
 
-        Raises `MemoryFull`, and counts nothing, when what subscribers have yet to pull leaves no room, and
+        Raises `MemoryFull`, and counts nothing, if unread messages leave no room, and
         `TooLarge` when there can never be enough.
         """
         if size > self._limit:
@@ -67,7 +67,7 @@ class MemoryBudget:
         self.used += size
 
     def give_back(self, size: int) -> None:
-        """Messages of `size` bytes were let go of."""
+        """Messages of `size` bytes were released."""
         self.used -= size
         self.freed += size
 
@@ -79,17 +79,17 @@ class MemoryBudget:
             self._history.pop(topic, None)
 
     def release_later(self, topic: Reclaimable) -> None:
-        """`topic` has freed values that `release` is to let go of."""
+        """`topic` has freed values to be released."""
         self._unreleased[topic] = None
         self._on_unreleased()
 
     @property
     def unreleased(self) -> bool:
-        """Whether `release` has anything to let go of."""
+        """Whether there are freed values to release."""
         return bool(self._unreleased)
 
     def release(self) -> None:
-        """Let go of one slice of the freed values."""
+        """Release one slice of the freed values."""
         left = self._slice
         while self._unreleased and left > 0:
             topic = next(iter(self._unreleased))

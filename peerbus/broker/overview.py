@@ -20,7 +20,7 @@ PEERS_SHOWN = 10
 
 
 class Overview:
-    """The broker's read-only calls: they move nothing and renew no lease, though a topic drops what is too old first.
+    """The broker's read-only calls: they move nothing and renew no lease. A topic drops messages past their age first.
 
     Every public method is one atomic step: it takes the lock once and returns detached values.
     """
@@ -92,7 +92,7 @@ class Overview:
             return [topic for topic, queue in queues.items() if not queue.topic.deleted]
 
     def queue_views(self, topic: str, names: Iterable[str]) -> list[SubscriptionView]:
-        """The named message queues of a topic as they stand, without those that ended; 3 us for each.
+        """The named message queues of a topic as they are now, without those that ended; 3 us for each.
 
         Raises `TopicNotFound`.
         """
@@ -101,7 +101,7 @@ class Overview:
             return [_view(queue) for name in names if (queue := queues.get(name))]
 
     def subscription_views(self, peer_id: str, topics: Iterable[str]) -> list[SubscriptionView]:
-        """A peer's message queues on the topics named, as they stand, without those that ended; 3 us for each.
+        """A peer's message queues on the topics named, as they are now, without those that ended; 3 us for each.
 
         Raises `PeerNotFound`.
         """
@@ -118,10 +118,10 @@ class Overview:
         peer_id: str | None = None,
         order: Order = "name",
     ) -> list[SubscriptionView]:
-        """Message queues of a topic, of a peer, or the one of both, as they stand; looks at all of them.
+        """Message queues of a topic, of a peer, or the one of both, as they are now; its cost grows with all of them.
 
         The first `limit` that come after `after`: those of a peer by topic, others by the name of the queue, or in
-        either case those with the most messages since what they acknowledged. Raises `TopicNotFound`, `PeerNotFound`.
+        either case those with the most messages after the acknowledged ones. Raises `TopicNotFound`, `PeerNotFound`.
         """
         with self._lock:
             state = self._state
@@ -143,7 +143,7 @@ class Overview:
             return Peeked(first, values, found.start)
 
     def stats(self) -> Stats:
-        """Totals since the server started, and what the broker holds now."""
+        """Totals since the server started, and the present figures."""
         with self._lock:
             state = self._state
             return Stats(
@@ -168,7 +168,7 @@ class Overview:
 def listing(
     queues: Iterable[MessageQueue], name: Callable[[MessageQueue], str], limit: int, after: str, order: Order
 ) -> list[SubscriptionView]:
-    """The first `limit` of the queues whose `name` comes after `after`, as they stand."""
+    """The first `limit` of the queues whose `name` comes after `after`, as they are now."""
     found = (queue for queue in queues if name(queue) > after)
     if order == "name":
         return [_view(queue) for queue in heapq.nsmallest(limit, found, key=name)]

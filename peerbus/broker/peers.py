@@ -184,7 +184,7 @@ class Peers:
         return expired
 
     def view(self, limit: int, after: str, now: float) -> list[PeerView]:
-        """The first `limit` peers by id that come after `after`, as they stand."""
+        """The first `limit` peers by id that come after `after`, as they are now."""
         return [self._view(self._peers[peer_id], now) for peer_id in self._names.page(limit, after)]
 
     def _view(self, peer: Peer, now: float) -> PeerView:

@@ -217,7 +217,7 @@ class MessageQueue:
         self._changes.deliveries_changed(self, [offset])
 
     def seek(self, cursor: int) -> None:
-        """Go on from `cursor`, forwards or back; nothing is in flight then. Freed messages count as missed."""
+        """Continue at `cursor`, forwards or back; nothing is in flight then. Freed messages count as missed."""
         self.cursor = self.started = cursor
         self.generation = self.topic.context.numbers.next()
         self._changes.deliveries_changed(self, self.in_flight.offsets())
@@ -254,7 +254,7 @@ class MessageQueue:
         self._changes.queue_changed(self)
 
     def leave(self, member: str) -> None:
-        """End a membership: what the member has in flight is overdue now. The last one closes the queue."""
+        """End a membership: messages in flight to the member are overdue now. The last one closes the queue."""
         del self.members[member]
         if self.members:
             self.in_flight.depart(member)

@@ -34,7 +34,7 @@ class Slice(NamedTuple):
     subscriptions: int = 500
     """Subscriptions ended, of peers whose lease ran out or to deleted topics; messages in flight count, too."""
     values: int = 10_000
-    """Message values let go of, and messages handed over to waiting pulls."""
+    """Message values released, and messages handed over to waiting pulls."""
 
 
 PER_SLICE = Slice()
@@ -93,7 +93,7 @@ class State:
         return peer
 
     def topic(self, name: str) -> Topic:
-        """The topic, without what is too old; raises `TopicNotFound`."""
+        """The topic, without messages that are too old; raises `TopicNotFound`."""
         return self.refreshed(self.topics.get(name))
 
     def queue(self, peer_id: str, topic: str) -> MessageQueue:
@@ -109,7 +109,7 @@ class State:
         return self.up_to_date(queue)
 
     def refreshed(self, topic: Topic) -> Topic:
-        """The topic without what is too old."""
+        """The topic without messages and message ids that are too old."""
         if topic.expires:
             self.maintenance.refresh(topic, self.clock())
             self.check_due()

@@ -108,7 +108,7 @@ class Subscriptions:
         self._count += 1
 
     def end(self, peer: Peer, queue: MessageQueue) -> None:
-        """End a subscription; what the peer has in flight is overdue, or the queue is closed with its last member.
+        """End a subscription: messages in flight to the peer are overdue; the last member closes the queue.
 
         A subscription to a deleted topic ends without a note for the peer.
         """

@@ -18,7 +18,7 @@ From = Literal["latest", "earliest"] | int
 
 
 class TopicOptions(NamedTuple):
-    """What a topic was created with."""
+    """The options of a topic."""
 
     max_messages: int
     overflow: Overflow
@@ -192,7 +192,7 @@ class Topic(Log):
         return self.committed - len(values), values
 
     def view(self, subscribers: int) -> TopicView:
-        """The topic as it stands, with the number of its subscribers."""
+        """The topic as it is now, with the number of its subscribers."""
         return TopicView(
             topic=self.name,
             max_messages=self.options.max_messages,
@@ -224,7 +224,7 @@ class Topic(Log):
         )
 
     def delete(self) -> None:
-        """Free all messages; the values and message ids are let go of in slices by `release`."""
+        """Free all messages; `release` releases the values and message ids in slices."""
         self.deleted = True
         self.expires = False
         self._has_history = False
@@ -236,7 +236,7 @@ class Topic(Log):
             self._memory.release_later(self)
 
     def free_pulled(self) -> None:
-        """Free what every queue has pulled, but for the history."""
+        """Free messages that every queue has pulled, except the history."""
         pulled = self._pulled()
         if pulled - self._history > self.start:
             self._free(pulled - self._history)
@@ -245,12 +245,12 @@ class Topic(Log):
             self._memory.keep_history(self, self._has_history)
 
     def give_up_history(self) -> None:
-        """Free what every queue has pulled."""
+        """Free messages that every queue has pulled."""
         self._has_history = False
         self._free(self._pulled())
 
     def release(self, limit: int) -> int:
-        """Let go of up to `limit` freed values, then message ids of a deleted topic; returns how many there were."""
+        """Release up to `limit` freed values, then message ids of a deleted topic; returns their number."""
         released = min(limit, self.unreleased)
         self._memory.give_back(self.release_values(released))
         if self.deleted and released < limit:
@@ -261,7 +261,7 @@ class Topic(Log):
         return released
 
     def _free(self, start: int) -> None:
-        """Free what comes before `start`; more than a slice of values is let go of later."""
+        """Free messages before `start`; if there are more than a slice, their memory is released later."""
         if not self.free(start):
             return
         self._changes.topic_changed(self)

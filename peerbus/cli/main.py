@@ -68,7 +68,7 @@ def _failed(code: int, sentence: str) -> int:
 
 
 def _drop(stream: TextIO) -> None:
-    """Discard what could not be written: otherwise Python tries again, and fails, when it ends."""
+    """Discard output that could not be written: otherwise Python tries again, and fails, when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

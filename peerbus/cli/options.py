@@ -1,4 +1,4 @@
-"""What the command lines share: options, their environment variables, and errors as one line."""
+"""Shared parts of the command lines: options, their environment variables, and errors as one line."""
 
 import logging
 import math

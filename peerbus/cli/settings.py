@@ -1,4 +1,4 @@
-"""What the subcommands of `peerbus` share: the options for the connection, and how a subcommand is made."""
+"""Shared parts of the subcommands of `peerbus`: the options for the connection, and how a subcommand is made."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def subscribe(
 
     Each message is one line of JSON. Without --follow, the messages that wait now are printed. Without --peer-id, a
     temporary peer is registered and removed afterwards, with its subscription. The peer of --peer-id, or of a peer
-    node, keeps its subscription: the next time it goes on where it stood.
+    node, keeps its subscription, and continues there the next time.
 
     A new subscription begins with the oldest message kept; with --follow, with the next one published. With --ack
     explicit a message is acknowledged after it is printed, and delivered again if it could not be printed.

@@ -62,7 +62,7 @@ class Client:
         self._options: dict[str, dict[str, Any]] = {}
         """The options of each subscription, by topic."""
         self._positions: dict[str, int] = {}
-        """The offset from which each subscription would have to go on, were it lost now, by topic."""
+        """The offset at which each subscription would continue if it were lost now, by topic."""
 
     def __enter__(self) -> Client:
         return self
@@ -134,8 +134,8 @@ class Client:
     def rejoin(self, topic: str) -> None:
         """Register and subscribe again as before, after the server lost this peer or its subscription.
 
-        The subscription goes on where it stood. If the server lost its state, this waits until the topic exists
-        again, and goes on from its first message.
+        The subscription continues at its position. If the server lost its state, this waits until the topic exists
+        again, and continues with its first message.
         """
         epoch, position = self._epoch, self._positions[topic]
         restarted = self.register().epoch != epoch
@@ -214,7 +214,7 @@ class Client:
         return _pages(lambda after: self.peers(limit=PAGE, after=after).peers, lambda peer: peer.peer_id)
 
     def stats(self) -> wire.StatsAnswer:
-        """Show the server's totals since its start, and what it holds now."""
+        """Show the server's totals since its start, and its present figures."""
         return self._session.call("GET", "/stats", wire.StatsAnswer, {})
 
     def messages(

@@ -25,5 +25,5 @@ class AccessControl:
             raise Unauthorized("This peer node asks for its token: send it as 'Authorization: Bearer TOKEN'.")
 
     def guards(self, endpoint: Endpoint) -> list[Guard]:
-        """What admits callers to one call."""
+        """The guards of an endpoint."""
         return [] if endpoint.access is Access.ANYONE else [self.admit]

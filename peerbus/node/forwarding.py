@@ -73,7 +73,7 @@ class Forwarding:
         workers: Executor,
         guards: Sequence[Guard] = (),
     ) -> None:
-        """`workers` run what may block."""
+        """`workers` run calls that may block."""
         self._name = endpoint.name
         self._path = endpoint.path
         self._has_peer_id = endpoint.has_peer_id
@@ -171,7 +171,7 @@ class Forwarding:
             return self._reply(call, None, received)
 
     def _can_mend(self, call: Call, received: Response) -> bool:
-        """Whether the server should know what it does not know."""
+        """Whether the server lost a peer or a subscription that the node can restore."""
         if received.status == Unauthorized.status:
             return self._index.token is not None and self._membership.can_restore(None)
         if received.status != 404 or call.fields is None or self._name == "unregister_peer_node":
@@ -199,7 +199,7 @@ class Forwarding:
         if received.status != 200:
             return Reply(received.status, received.body, _passed_on(received))
         on_lost = None
-        if call.wait and call.fields:  # what a pull that waited brought, if its caller is gone
+        if call.wait and call.fields:  # the messages of a waiting pull, if its caller is gone
             on_lost = partial(self._undelivered.hand_back, topic_of(call.fields), received.body)
         return Reply(200, received.body, JSON_REPLY, on_lost)
 

@@ -32,7 +32,7 @@ START_SECONDS = 1.0
 
 
 class Membership:
-    """Registers the peer, renews its lease in the background, and restores what the server lost."""
+    """Registers the peer, renews its lease in the background, and restores lost subscriptions."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class Membership:
             self._events.note("unregistered", answer.message, level=level)
 
     def _take_in(self, answer: RegisterAnswer) -> None:
-        """Update the state after a registration, and restore what the server lost; raises what that fails with."""
+        """Update the state after a registration, and restore lost subscriptions; raises the error of a failure."""
         before, self._epoch = self._epoch, answer.epoch
         self.subscriptions.epoch = answer.epoch
         self._renewed_at = monotonic()

@@ -16,16 +16,16 @@ from peerbus.node.server_client import ServerClient
 from peerbus.wire.protocol import StreamRequest
 
 SILENCE_SECONDS = 45.0
-"""After so long without a sign of life the indexing server is taken to be gone; it gives one every 15 seconds."""
+"""Seconds without any data after which the indexing server counts as gone; it sends a comment every 15 seconds."""
 END = b"\n\n"
 LAST = b"event: end\n"
 
 
 class ForwardedStreams:
-    """Makes streams of the indexing server's for this node's peer, and learns from them where its queue stands."""
+    """Makes streams of the indexing server's for this node's peer, and learns the position of its queue from them."""
 
     def __init__(self, client: ServerClient, membership: Membership, workers: Executor) -> None:
-        """`workers` do what blocks."""
+        """`workers` run work that blocks."""
         self._client = client
         self._workers = workers
         self._membership = membership

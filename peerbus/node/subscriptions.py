@@ -60,7 +60,7 @@ class Subscriptions:
         return self._by_topic.get(topic)
 
     def begun(self, topic: str, next_offset: int, named: dict[str, Any], created: bool) -> None:
-        """A subscribe call succeeded: a new subscription, or one moved by `from`, goes on at `next_offset`."""
+        """A subscribe call succeeded: a new subscription, or one moved by `from`, continues at `next_offset`."""
         before = self._by_topic.get(topic)
         options = {**(before.options if before and not created else {}), **named}
         if options.get("ack") == "auto":
@@ -104,7 +104,7 @@ class Subscriptions:
                 subscription.standing = Standing.IN_DOUBT
 
     def restore(self) -> None:
-        """Subscribe again where the server lost a subscription; a refused one is noted, and the others go on.
+        """Subscribe again where the server lost a subscription; a refused one is noted, and the others follow.
 
         Raises `IndexUnreachable` and `IndexTimeout`.
         """

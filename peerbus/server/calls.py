@@ -1,4 +1,4 @@
-"""What the indexing server does for each call: one broker call, and its answer in words.
+"""The function of each call of the indexing server: calls of the broker, and an answer with a sentence.
 
 Each function takes the broker and the decoded request.
 """
@@ -81,7 +81,7 @@ def publish(broker: Broker, r: wire.PublishRequest) -> wire.Answer | Steps[wire.
 
 
 def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
-    """The copies are made in steps; publishing them is one, and letting go of the request is another."""
+    """Publish a large batch: copying it out of the request takes many steps, publishing it is one atomic step."""
     values: list[bytes] = []
     for begin in range(0, r.count, VALUES_AT_ONCE):
         yield
@@ -146,7 +146,7 @@ def pull_messages(broker: Broker, r: wire.PullRequest) -> Handover | Pending:
 
 
 def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[], None] | None:
-    """What to do when who waited turns out to be gone; None where nothing was handed over."""
+    """The function to call if the client of a waiting pull is gone; None if nothing was handed over."""
     if not (done.values or done.missed):
         return None
     return lambda: broker.give_back(r.peer_id, r.topic, done.generation, done.offsets, done.attempts, done.missed)
@@ -226,13 +226,13 @@ def _settle(
 ) -> wire.Answer | Steps[wire.Answer]:
     """Settle claims, many of them in slices: each slice is one atomic step.
 
-    The claims `up_to` an offset are those of the moment of the call: what is handed over later is not among them.
+    The claims `up_to` an offset are those of the moment of the call, without messages that are handed over later.
     """
     r.check()
     if r.up_to is not None:
         return _settle_slices(broker.in_hand(r.peer_id, r.topic, r.up_to), settle, answer)
     count = len(r.offsets or ())
-    # Where pulling acknowledges, the messages pulled last go back together or not at all.
+    # With automatic acknowledgement, the messages of the last pull return together or not at all.
     if count <= CLAIMS_AT_ONCE or not settle([]).explicit:
         return answer(settle(r.claims()))
     slices = (r.claims(begin, begin + CLAIMS_AT_ONCE) for begin in range(0, count, CLAIMS_AT_ONCE))
@@ -293,7 +293,7 @@ def _with_many_addresses(
 
 
 def stats(broker: Overview, _: wire.EmptyRequest) -> wire.StatsAnswer:
-    """Show totals and what the server holds."""
+    """Show totals and present figures."""
     figures = broker.stats()
     sentence = (
         f"{counted(figures.peers, 'peer')}, {counted(figures.topics, 'topic')}, "

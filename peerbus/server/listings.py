@@ -1,6 +1,7 @@
 """Pages of the peers, topics, subscriptions and messages that an indexing server holds.
 
-A page by name costs what it shows. A search or a ranking goes through everything, in steps of a few milliseconds.
+A page by name costs as much as its entries. A search or a ranking goes through everything, in steps of a few
+milliseconds, each of which is atomic.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from peerbus.wire.words import counted
 
 T = TypeVar("T")
 NO_MESSAGES = Raw(b"[]")
-"""Of an answer whose messages are sent from where they are."""
+"""Placeholder in an answer; its messages are sent without a copy."""
 ENTRIES_AT_ONCE = 500
 """Entries of one step."""
 NAMES_AT_ONCE = 5000
@@ -52,7 +53,7 @@ def peers(broker: Overview, r: wire.PeersRequest) -> wire.Answer | Steps[wire.An
 
 
 def subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> wire.Answer | Steps[wire.Answer]:
-    """Show how far the subscribers of a topic are, or one peer."""
+    """Show the positions of the subscribers of a topic, or of one peer."""
     if r.topic is None and r.peer_id is None:
         raise BadRequest("Object missing required field topic (or peer_id) - at $")
     return _subscriptions(broker, r)

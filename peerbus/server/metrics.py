@@ -50,9 +50,7 @@ def broker_metrics(
     yield gauge("memory_bytes", "Bytes of memory that messages and message ids count for.", stats.memory_bytes)
     yield gauge("memory_limit_bytes", "The limit of memory_bytes: --max-bytes.", memory_limit)
     yield gauge("stored_bytes", "Bytes on disk.", stats.stored_bytes)
-    yield histogram(
-        "loop_lag_seconds", "Delays of the event loop's timer: how long single turns of the loop held it up.", loop.lag
-    )
+    yield histogram("loop_lag_seconds", "Delays of the event loop's timer: how long other work held it up.", loop.lag)
     if journal.commits is not None:
         meaning = "Duration of transactions that wrote to the disk, flush included."
         yield histogram("journal_commit_duration_seconds", meaning, journal.commits)

@@ -1,4 +1,4 @@
-"""Notifies peers at their addresses of what happened to their subscriptions, in the background."""
+"""Notifies peers at their addresses of deleted topics, in the background."""
 
 import asyncio
 import heapq
@@ -28,11 +28,11 @@ TIMEOUT_SECONDS = 2.0
 RETRY_AFTER_SECONDS = (1.0, 5.0, 20.0)
 """Pauses before the second, third and last try."""
 MAX_RESPONSE_BYTES = 1 << 16
-"""Peers name the addresses: what answers there may answer without end."""
+"""Limit of an answer to a notice: peers choose the addresses, and an answer from there might never end."""
 HEADERS = ("Content-Type: application/json", "Connection: close")
 TAKEN_AT_ONCE = 200
 SENT_AT_ONCE = 10
-"""Notices that one turn of the loop takes in or sends: about a millisecond of work."""
+"""Notices prepared, and notices sent, in one slice: about a millisecond of work."""
 
 
 class _Notice(NamedTuple):

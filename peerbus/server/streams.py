@@ -21,15 +21,15 @@ PATIENCE_SECONDS = 10.0
 LEAST_SECONDS = 0.1
 """Between two pulls that find nothing, where pulls may not wait for as long."""
 PULL_SECONDS = 0.00025
-"""Between two pulls of all streams together: they leave most of the loop's time to others."""
+"""Between two pulls of all streams together, 4,000 a second: other calls get most of the loop's time."""
 PART_BYTES = 1 << 16
-"""Bytes from which on a part is sent: little is on its way when a reader is gone."""
+"""Size in bytes at which a part is sent. Small parts leave few messages in buffers when a reader is gone."""
 
 
 class BrokerStreams:
     """Makes streams of message queues.
 
-    A message is handed over as by a pull. What the reader's connection did not take goes back to the queue.
+    Messages are handed over as by a pull. Those that the reader's connection did not take return to the queue.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BrokerStreams:
         ping_seconds: float = PING_SECONDS,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """A comment is sent when there was nothing else for `ping_seconds`, or for `max_wait`.
+        """A comment is sent if there was nothing else for `ping_seconds`, or for `max_wait`.
 
         The stream of a reader that takes less than `PART_BYTES` in `patience` seconds ends.
         """
@@ -54,7 +54,7 @@ class BrokerStreams:
         """When the next stream may pull."""
 
     async def open(self, wanted: Wanted) -> "BrokerStream":
-        """A stream of a peer's message queue, from after the last event it has; raises what a pull would raise."""
+        """A stream of a peer's message queue, from after the last event it has; raises the errors of a pull."""
         request = stream_request(wanted.query)
         wanted.check(request)
         offset = None if wanted.last_id is None else wanted.last_id + 1
@@ -64,7 +64,7 @@ class BrokerStreams:
         return stream
 
     def pause(self) -> float:
-        """The seconds that a stream waits before its next pull: streams that have nothing to send delay no other."""
+        """Reserve the next pull of the budget of all streams; returns the seconds until then."""
         now = monotonic()
         self._next_pull = max(now, self._next_pull + PULL_SECONDS)
         return self._next_pull - now
@@ -86,7 +86,7 @@ class BrokerStream:
         """Bytes of the last part."""
 
     async def begin(self) -> None:
-        """Pull what is there; raises what a pull raises."""
+        """Pull the present messages; raises the errors of a pull."""
         await self._pull(0.0)
 
     async def send(self, sink: Sink) -> None:
@@ -128,7 +128,7 @@ class BrokerStream:
         self._pulled, self._sent, self._missed = pulled, 0, pulled.missed
 
     def _take_back(self, kept: Future[Pulled]) -> None:
-        """Give back what came for a reader that is gone."""
+        """Give back messages that came for a reader that is gone."""
         try:
             self._take(kept.result())
         except PeerbusError:
@@ -136,7 +136,7 @@ class BrokerStream:
         self._give_back()
 
     async def _send_pulled(self, sink: Sink, part: bytes) -> bool:
-        """Send what was pulled, in parts that begin with `part`; false where the reader is gone."""
+        """Send the pulled messages, in parts that begin with `part`; false if the reader is gone."""
         if self._missed:
             part += event(b'{"missed": %d}' % self._missed, name="missed")
         while self._sent < len(self._pulled.values):
@@ -161,7 +161,7 @@ class BrokerStream:
         return True
 
     def _give_back(self) -> None:
-        """Give back what was handed over and not sent."""
+        """Give back messages that were handed over and not sent."""
         pulled = self._pulled
         rest = pulled.offsets[self._sent :]
         if not (rest or self._missed):

@@ -1,1 +1,1 @@
-"""What is sent: requests, answers, and the table of calls."""
+"""Requests, answers, and the table of calls."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 MOST_LEVELS = 200
-"""How deep a message may be nested: whoever pulls it decodes it a little deeper."""
+"""How deep a message may be nested. In the answer to a pull it is nested a little deeper."""
 SHALLOW = 2 * MOST_LEVELS
 """Bytes of JSON that cannot be nested deeper than that: each level takes two, to open and to close it."""
 PIECE = 64 << 10
@@ -19,7 +19,7 @@ MARKERS = range(0x80, 0x100)
 """Bytes that stand for the names of fields: valid JSON has none of them outside its strings."""
 OPENING, CLOSING = b"[{", b"]}"
 STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-"""What each bracket adds to the depth, as a signed byte."""
+"""The change of depth by each bracket, as a signed byte."""
 NO_BRACKETS = bytes(set(range(256)) - set(OPENING + CLOSING))
 INNERMOST = re.compile(rb"[\[{][^\[\]{}]*[\]}]")
 RUN = re.compile(rb",+|[\[{]+|[\]}]+|[^\[\]{},]")

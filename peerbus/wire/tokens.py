@@ -1,4 +1,4 @@
-"""Tokens, by which callers prove who they are. A peer's token is its id, a dot and a secret."""
+"""Tokens, by which callers prove their identity. A peer's token is its id, a dot and a secret."""
 
 import secrets
 from hashlib import sha256
