@@ -23,15 +23,15 @@ log = logging.getLogger(__name__)
 LARGE = 1 << 20
 """Bytes of a body from which on a request is answered in a thread: decoding it takes milliseconds."""
 LINGER_SECONDS = 2.0
-"""How long the rest of a request is thrown away, so that the client sees the answer to what it sent before."""
+"""Seconds for which the rest of a refused request is read and discarded, so that the client sees the answer."""
 ENDS = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
-"""What poll(2) reports of a connection that the client closed; Linux alone reports one that it closed by half."""
+"""Events of poll(2) for a connection that the client closed; Linux alone has one for its sending side."""
 LAST_SECONDS = 0.5
-"""How long a connection may take to be closed when the server stops."""
+"""Seconds that closing a connection may take when the server stops."""
 
 
 class ConnectionServer(ReaderServer, Protocol):
-    """What a connection needs of its server."""
+    """The part of a server that a connection uses."""
 
     loop: Loop
     is_stopping: bool
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         """Whether it is closed later than that: a client that still sends would lose the answer."""
         self._timer = Timer(server.loop.events, self._out_of_time)
 
-    # What the event loop calls
+    # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
@@ -109,11 +109,11 @@ class Connection(asyncio.Protocol):
         return has_more and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
-        """The client takes what it is sent more slowly than it is sent."""
+        """The client reads more slowly than data is sent."""
         self._out.pause()
 
     def resume_writing(self) -> None:
-        """The client took what it was sent."""
+        """The client took all data sent before."""
         self._out.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the reason does not matter
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         del self._reader, self._timer, self._out  # each refers to this connection: only a collection would free it
         self._server.closed(self)
 
-    # What the server calls
+    # Called by the server
 
     def stop(self) -> None:
         """Close the connection when the request under way is answered."""
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
         """Close the connection at once."""
         self._transport.abort()
 
-    # What the reader calls
+    # Called by the reader
 
     @property
     def is_busy(self) -> bool:
@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
             self._go_on(keeps and is_chunked)
 
     def _go_on(self, keeps: bool) -> None:
-        """Go on after an answer."""
+        """Continue after an answer."""
         self._request = None
         if not keeps or self._server.is_stopping:
             self._hang_up()
@@ -262,7 +262,7 @@ class Connection(asyncio.Protocol):
             self._leave()
 
     def _leave(self) -> None:
-        """All is sent: close the connection, or wait for what the client still sends."""
+        """All is sent: close the connection, or wait for the rest of the client's request."""
         if self._lingers:
             self._lingers = False
             if self._transport.can_write_eof():
@@ -302,7 +302,7 @@ class _StreamSink:
             self._out.send(b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked else part)
         taken: asyncio.Future[bool] = self._events.create_future()
         self._out.when_taken(lambda is_taken: None if taken.done() else taken.set_result(is_taken))
-        await asyncio.sleep(0)  # a reader that takes everything at once leaves the others their turns
+        await asyncio.sleep(0)  # even if the client takes everything at once, other work runs now
         return await taken
 
 

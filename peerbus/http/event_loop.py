@@ -23,14 +23,14 @@ LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Loop:
-    """Runs what connections bring, one after the other, in one thread; nothing that it runs may block."""
+    """Runs callbacks and coroutines one after the other in one thread; none of them may block."""
 
     def __init__(self, name: str) -> None:
         self.events: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        """The loop itself, for what runs in it."""
+        """The loop itself, for callers that run in it."""
         self.events.set_exception_handler(_log_fault)
         self.lag = Histogram(LAG_BOUNDS)
-        """How late a timer was called, in seconds: as long as something else held the loop."""
+        """Delays of a timer in seconds: so long other work kept the loop busy."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -54,7 +54,7 @@ class Loop:
         return self.call_soon(function, *arguments)
 
     def call_soon(self, function: Callable[..., object], *arguments: object) -> bool:
-        """Call a function in the loop, after what it runs now; returns false if the loop is closed."""
+        """Call a function in the loop, after the present callback; returns false if the loop is closed."""
         if threading.get_ident() == self._ident:
             self.events.call_soon(function, *arguments)
             return True
@@ -64,7 +64,7 @@ class Loop:
             return not self._closed
 
     def run_steps(self, steps: Steps[T]) -> Future[T]:
-        """Run long work in the loop, one step a turn, so that others have their turns in between."""
+        """Run long work in the loop, step by step; other work runs between the steps."""
         future: Future[T] = Future()
         self.call(self._step, steps, future)
         return future
@@ -91,7 +91,7 @@ class Loop:
         return asyncio.run_coroutine_threadsafe(work, self.events).result()
 
     async def result_of(self, future: Future[T]) -> T:
-        """The result of a future, awaited in the loop; raises its error. Cancelling this leaves the future as it is."""
+        """The result of a future, awaited in the loop; raises its error. Cancelling this does not change the future."""
         waiter = self.events.create_future()
 
         def release() -> None:
@@ -106,11 +106,11 @@ class Loop:
         return future.result()
 
     def measure_lag(self) -> None:
-        """Begin to measure how long the loop is held by single turns."""
+        """Begin to measure how long single callbacks keep other work waiting."""
         self.call_soon(self._probe, None)
 
     def close(self) -> None:
-        """End the loop, after what it was asked to call."""
+        """End the loop, after all functions that it was asked to call before."""
         with self._lock:
             if self._closed:
                 return
@@ -137,7 +137,7 @@ class Loop:
 
 
 def _log_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what went wrong in a loop; a connection that breaks is nobody's fault here."""
+    """Log an error in a callback; a broken connection is logged at debug, because it is no fault of the server."""
     error = context.get("exception")
     if isinstance(error, OSError):
         log.debug("%s: %s", context["message"], error)

@@ -24,7 +24,7 @@ CONTENT_TYPE = "text/event-stream"
 HEADERS = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
 """The last keeps nginx from holding events back."""
 PING = b": ping\n\n"
-"""A comment, which shows that the stream stands."""
+"""A comment, which shows that the connection is open."""
 
 
 class Wanted(NamedTuple):
@@ -123,7 +123,7 @@ def _check(request: Request, fields: StreamRequest) -> None:
 
 
 def _refuse_embedding(head: Head) -> None:
-    """Refuse what a page loads as an image, a script or a link: such requests take messages, and name no origin."""
+    """Refuse a stream that a page loads as an image, a script or a link: it would take messages, and has no Origin."""
     if head.headers.get("sec-fetch-mode", SCRIPTED[0]) not in SCRIPTED:
         raise OriginNotAllowed("A page can follow a topic by EventSource or fetch alone.")
 

@@ -34,7 +34,7 @@ CONSTANTS = {
     "wsgi.url_scheme": "http",
     "wsgi.version": (1, 0),
 }
-"""What PEP 3333 asks for, beside what the request brings."""
+"""The constant part of the environment that PEP 3333 requires."""
 
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -83,7 +83,7 @@ class FlaskHandler:
     guards: Sequence[Guard] = ()
 
     def __init__(self, app: WSGIApplication, max_body: int = 0) -> None:
-        """`max_body` is 0 where all that takes a body is answered without Flask."""
+        """`max_body` is 0 if Flask answers no request with a body."""
         self._app = app
         self.max_body = max_body
 

@@ -1,4 +1,4 @@
-"""What a client is sent, no faster than it takes it."""
+"""Flow control: data is sent no faster than the client takes it."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ PIECE = 64 << 10
 
 
 class WriteBuffer:
-    """Keeps what a client is sent until its connection takes it.
+    """Keeps data for a client until its connection takes it.
 
     A transport would keep it, too. But a transport that speaks TLS does not say how much of it is left, and does not
     wait for the rest when it is closed.
@@ -21,7 +21,7 @@ class WriteBuffer:
     __slots__ = ("_emptied", "_is_lost", "_taken", "_transport", "_unsent", "is_full")
 
     def __init__(self, transport: asyncio.Transport, emptied: Callable[[], None]) -> None:
-        """`emptied` is called when the client took what it had not taken at once."""
+        """`emptied` is called when the client took the data that it had not taken at once."""
         self._transport = transport
         self._emptied = emptied
         self._unsent: deque[Iterator[bytes | memoryview]] = deque()
@@ -29,7 +29,7 @@ class WriteBuffer:
         self._taken: Callable[[bool], None] | None = None
         self._is_lost = False
         self.is_full = False
-        """Whether the client has to take what was sent before more is sent."""
+        """Whether the client has to take the data sent before more is sent."""
         transport.set_write_buffer_limits(high=1, low=0)
 
     def send(self, data: bytes, body: bytes | LargeBody = b"") -> None:

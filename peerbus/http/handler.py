@@ -41,9 +41,9 @@ class Pending(NamedTuple):
 
 
 Call = Callable[[Any], Answer | Handover | Pending | Steps[Answer]]
-"""Does what a request asks for: at once, later, or in steps of a few milliseconds each."""
+"""Serves a request: at once, later, or in steps of a few milliseconds each."""
 Commit = Callable[[Reply], Reply | Future[Reply]]
-"""Holds a reply back until what it reports is kept for good."""
+"""Holds a reply back until the changes that it reports are on disk."""
 
 
 class Handler(Protocol):
@@ -59,7 +59,7 @@ class Handler(Protocol):
 
 
 class CallHandler:
-    """Decodes a request, gives it to a call, and logs what that answers.
+    """Decodes a request, gives it to a call, and logs the answer.
 
     The fields come from the body; GET and DELETE take them from the query string where there is no body.
     """

@@ -10,11 +10,11 @@ from peerbus.http.parser import MOST_LINES, Unreadable
 from peerbus.http.types import Head
 
 DECODED_AT_ONCE = 16 << 10
-"""Bytes of a chunked body that are decoded in one turn of the event loop: chunks may be of one byte each."""
+"""Bytes of a chunked body that are decoded in one callback of the event loop: chunks may be of one byte each."""
 LONGEST_TRAILER = 4 << 10
 """Bytes after the last chunk of a body, or in the extension of a chunk."""
 CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-"""What httptools has to read before it decodes a chunked body."""
+"""A head that httptools has to read before it decodes a chunked body."""
 
 
 class IncomingBody:
@@ -34,7 +34,7 @@ class IncomingBody:
         self.is_complete = False
 
     def take(self, data: bytes, begin: int) -> int:
-        """Take what belongs to the body from `data`, from `begin` on; return where the rest begins.
+        """Take the bytes of the body from `data`, from `begin` on; return where the rest begins.
 
         Takes at most `DECODED_AT_ONCE` bytes of a chunked body. Raises `TooLarge`, and `Unreadable`.
         """
@@ -51,7 +51,7 @@ class IncomingBody:
         return end
 
     def whole(self) -> bytes:
-        """The body, once it is complete, of which nobody may change anything: a copy would take 10 ms for 16 MiB."""
+        """The body, once it is complete. It must not be changed; it is no copy, which would take 10 ms for 16 MiB."""
         return cast(bytes, self._gathered)
 
     def shortage(self) -> str:
@@ -67,7 +67,7 @@ class IncomingBody:
 
 
 class _Decoded:
-    """Takes what httptools finds in a chunked body. It must not refer to the parser: the cycle would keep the body."""
+    """Receives the parts that httptools finds in a chunked body. It refers to no parser: such a cycle would keep the body."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -103,7 +103,7 @@ class _ChunkDecoder:
         return self._decoded.is_complete
 
     def decode(self, data: bytes, begin: int, end: int) -> tuple[bytes, int]:
-        """Decode `data` from `begin` to `end`; return what it holds of the body, and where decoding ended.
+        """Decode `data` from `begin` to `end`; return the bytes of the body in it, and where decoding ended.
 
         It ends before `end` only behind a whole body. Raises `Unreadable`.
         """

@@ -1,4 +1,4 @@
-"""Listening sockets, their URLs, and how what listens is stopped."""
+"""Listening sockets, their URLs, and services that are stopped by a call or a signal."""
 
 import os
 import resource
@@ -15,7 +15,7 @@ BACKLOG = 2048
 MAX_CONNECTIONS = 20_000
 """Connections that a server has open at once; further ones are closed."""
 STALL_SECONDS = 30.0
-"""Seconds for which a client may take nothing of what it is sent."""
+"""Seconds for which a client may take no data that is sent to it."""
 
 
 class BindError(StartError):

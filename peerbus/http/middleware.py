@@ -1,4 +1,4 @@
-"""What stands in front of the routes: hosts, origins and rates.
+"""Guards in front of the routes: hosts, origins and rates.
 
 The first two depend on a head alone, so they are decided once for each head, and not for each request.
 """
@@ -78,7 +78,7 @@ class Preflight:
     max_body = 0
 
     def __call__(self, request: Request) -> Reply:  # noqa: ARG002  # all are answered alike
-        """Say what may be called."""
+        """Answer with the methods and headers that a page may use."""
         return Reply(204, b"", PREFLIGHT)
 
 
@@ -89,15 +89,15 @@ HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:/@\s]*?)\.?)(?::[0-9]*)?")
 class Hosts:
     """Knows which Host headers are served: loopback names and addresses, and the names that were allowed.
 
-    A browser sends the name that a page was loaded from. Whoever owns a name can let it mean 127.0.0.1 after the
-    page is loaded, and so reach what listens there as if it were the page's own server ("DNS rebinding").
+    A browser sends the name that a page was loaded from. The owner of a name can let it mean 127.0.0.1 after the
+    page is loaded, and so reach a server there as if it were the page's own server ("DNS rebinding").
     """
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self._allowed = {name.strip("[]").removesuffix(".").lower() for name in allowed if name}
 
     def check(self, header: str) -> None:
-        """Raise `HostNotAllowed` unless requests with this Host header are served; an empty one stands for none."""
+        """Raise `HostNotAllowed` unless requests with this Host header are served; an empty one means none."""
         if not header:
             return
         match = HOST.fullmatch(header.lower())
@@ -201,7 +201,7 @@ class RateLimit:
 
 @lru_cache(maxsize=MOST_CLIENTS)
 def client_of(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
+    """The client of an address: an IPv4 address, or the /64 network of an IPv6 address."""
     if ":" not in address:
         return address
     parsed = IPv6Address(address)

@@ -24,7 +24,7 @@ DIGITS = re.compile(r"0*[0-9]{1,18}")
 
 
 class Unreadable(Exception):
-    """What came is not a request that this server reads; `status` is the status of the refusal."""
+    """The bytes are no request that this server reads; `status` is the status of the refusal."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

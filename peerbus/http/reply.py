@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def success(answer: Answer, values: Sequence[bytes] = (), on_lost: Callable[[], None] | None = None) -> Reply:
-    """The reply to a call that did what was asked.
+    """The reply to a call that succeeded.
 
     `values` are JSON, and become the `messages` of an answer that is given without any.
     """
@@ -62,7 +62,7 @@ def failure_body(error: Exception, call: str) -> bytes:
 
 
 def unreadable(message: str, status: int) -> Reply:
-    """The reply to what cannot be read as a request."""
+    """The reply to bytes that cannot be read as a request."""
     return Reply(status, _encode(ErrorAnswer(BadRequest.code, message)), JSON)
 
 

@@ -60,6 +60,6 @@ def decode_query(query: str, fields: type[R]) -> R:
 
 
 def _fault(error: msgspec.ValidationError, fields: type[Fields]) -> str:
-    """What is wrong and where; msgspec names no path where that is the request as a whole."""
+    """The fault and its path; msgspec names no path if the request as a whole is wrong."""
     fault = describe_fault(error, fields)
     return (fault if " - at $" in fault else f"{fault} - at $")[:LONGEST_FAULT]

@@ -21,7 +21,7 @@ MOST_UNREAD = 64 << 10
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TOO_SLOW = "The body came too slowly, or not whole: the connection is closed."
 UNREADABLE = Head("", "", "", {}, keep_alive=False)
-"""The head of what cannot be read as a request."""
+"""The head of a request that cannot be read."""
 
 
 class Receiver(Protocol):
@@ -42,7 +42,7 @@ class Receiver(Protocol):
 
 
 class ReaderServer(Protocol):
-    """What reading needs of the server."""
+    """The part of a server that reading uses."""
 
     router: Router
     heads: KnownHeads[Head]
@@ -51,7 +51,7 @@ class ReaderServer(Protocol):
 
 
 class RequestReader:
-    """Reads the requests of one connection, one at a time: what comes ahead waits until the receiver is not busy.
+    """Reads the requests of one connection, one at a time: further ones wait until the receiver is not busy.
 
     The timer runs while a request is waited for, or comes.
     """
@@ -83,7 +83,7 @@ class RequestReader:
         self._is_paused = False
         """Whether the client is kept from sending more."""
         self._is_discarding = False
-        """Whether all that comes is thrown away."""
+        """Whether all further bytes are discarded."""
         self.is_idle = True
         """Whether no byte is unread and no request under way: the next byte begins a request."""
         self.is_unfinished = False
@@ -102,7 +102,7 @@ class RequestReader:
         """Whether the client sends no more, and all that it sent is read."""
         return self.is_at_end and self._at >= len(self._unread)
 
-    # What the connection calls
+    # Called by the connection
 
     def receive(self, data: bytes) -> None:
         """Read bytes that came."""
@@ -139,7 +139,7 @@ class RequestReader:
         self._break_off(TOO_SLOW)
 
     def discard(self) -> None:
-        """Throw away all that comes from now on."""
+        """Discard all bytes from now on."""
         self._is_discarding, self.is_idle = True, False
         self._unread, self._at = b"", 0
         self._forget_body()
@@ -148,7 +148,7 @@ class RequestReader:
     # Heads
 
     def _read_on(self) -> None:
-        """Read what is unread, up to the end of one request."""
+        """Read the unread bytes, up to the end of one request."""
         if self._is_discarding:
             return
         if self._receiver.is_busy:
@@ -247,7 +247,7 @@ class RequestReader:
         self._events.call_soon(self._read_on)
 
     def _read_body(self, body: IncomingBody) -> None:
-        """Take in what came of the body. Raises `Unreadable`, and `TooLarge`."""
+        """Take the unread bytes of the body. Raises `Unreadable`, and `TooLarge`."""
         if self._claim is not None and not self._claim.is_granted:
             self._pause()
             return

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server: an event loop that accepts connections, and a few threads for what would hold it up."""
+"""The HTTP/1.1 server: an event loop that accepts connections, and a few threads for pages and large bodies."""
 
 import asyncio
 import logging
@@ -80,7 +80,7 @@ class Server(Stoppable):
         self._threads.shutdown(wait=False, cancel_futures=True)
         return ended
 
-    # What the connections call, in the loop
+    # Called by the connections, in the loop
 
     def opened(self, connection: Connection) -> None:
         """A client connected."""
@@ -104,7 +104,7 @@ class Server(Stoppable):
             future.set_result(request.head.route.failed(request, error))
         return future
 
-    # What it does itself
+    # In the loop
 
     async def _accept(self) -> asyncio.Server:
         return await self.loop.events.create_server(

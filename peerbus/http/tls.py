@@ -47,7 +47,7 @@ def trust(ca: Path | None = None) -> ssl.SSLContext:
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, without the place in OpenSSL."""
+    """The reason of an error, without the place in OpenSSL."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or "not PEM").replace("_", " ").lower()
     return getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""What passes between a connection and the application behind it: heads, requests, routes and replies."""
+"""Types between a connection and the application behind it: heads, requests, routes and replies."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -9,7 +9,7 @@ Headers = Sequence[tuple[str, str]]
 
 
 class Head:
-    """What the head of a request says. It never changes, so one object serves every request with the same bytes.
+    """The parsed head of a request. It never changes, so one object serves every request with the same bytes.
 
     Header names are in lower case; the values of a repeated header are joined by commas. `length` is the declared
     length of the body in bytes, 0 without a body and for a `chunked` one.
@@ -50,7 +50,7 @@ class Head:
         self.length = int(headers.get("content-length", 0))
         self.expects_continue = "expect" in headers and not is_old
         self.route: Route
-        """Where requests with this head go; set by the server."""
+        """The route of requests with this head; set by the server."""
 
     @property
     def call(self) -> str:
@@ -81,9 +81,9 @@ class Request:
         self.is_admitted = False
         """Whether the guards of its route let it in already."""
         self.checks: list[Callable[[Any], None]] = []
-        """What the guards have yet to check, once the request is decoded; each may raise."""
+        """Checks that the guards leave until the request is decoded; each may raise."""
         self.waits = False
-        """Whether its answer may wait for a message as long as the caller said."""
+        """Whether its answer may wait for a message: a pull with `wait`."""
 
 
 BODY_PIECE = 256 << 10
@@ -142,7 +142,7 @@ class Reply(NamedTuple):
 
 
 class Route(Protocol):
-    """What happens to the requests that have one head."""
+    """Answers the requests that have one head."""
 
     max_body: int
     """Bytes of the largest body that is taken."""

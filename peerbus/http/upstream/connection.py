@@ -74,7 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.write(exchange.data)
 
     def end(self, error: UpstreamError) -> None:
-        """Close the connection; what it carries fails with `error`."""
+        """Close the connection; its exchange fails with `error`."""
         if self._error is None:
             self._error = error
             if self._stream:

@@ -10,7 +10,7 @@ class Unreachable(UpstreamError):
 
 
 class TimedOut(UpstreamError):
-    """Connected, but the response did not come, or did not go on, in time."""
+    """Connected, but the response did not come, or was not complete, in time."""
 
 
 class StreamClosed(UpstreamError):

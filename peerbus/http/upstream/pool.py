@@ -23,7 +23,7 @@ from peerbus.http.upstream.resolver import Resolver
 SWEEP_SECONDS = 0.1
 """The most by which a timeout is late."""
 ENDED_AT_ONCE = 50
-"""Exchanges that one turn of the loop times out: about a millisecond of work."""
+"""Exchanges that are timed out in one slice: about a millisecond of work."""
 PORTS = {"http": 80, "https": 443}
 
 
@@ -57,8 +57,8 @@ class ConnectionPool:
     ) -> Future[Response]:
         """Send a request; the future fails with `TimedOut` after `timeout` seconds, and with `Unreachable`.
 
-        A kept connection may turn out closed before a response came: it was idle for too long, or the other side did
-        what was asked and could not answer. Only a `repeatable` request is then sent again, on a new connection.
+        A kept connection may turn out closed before a response came: it was idle for too long, or the other side served
+        the request and could not answer. Only a `repeatable` request is then sent again, on a new connection.
         An invalid URL is `Unreachable`; the future has then failed when this returns.
         """
         origin, head = _head(method, url, headers)
@@ -175,7 +175,7 @@ class ConnectionPool:
             exchange.set_exception(error)
 
     def _sweep(self) -> None:
-        """Time exchanges out, a few in one turn of the loop; repeated while any are under way."""
+        """Time exchanges out, in slices; repeated while any are under way."""
         now = monotonic()
         under_way = [connection for connection in self._open if connection.exchange]
         expired = [each for each in under_way if each.exchange and each.exchange.deadline <= now]
