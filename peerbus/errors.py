@@ -213,7 +213,7 @@ class IndexTimeout(PeerbusError):
 
 
 class StorageFull(PeerbusError):
-    """The disk with the server's state has no room for what the call changes."""
+    """The disk with the server's state has no room for the changes of the call."""
 
     code, status, retry_after = "storage_full", 507, 10
 

@@ -20,7 +20,7 @@ class Log:
 
     Offsets count from 0 and are never reused: `start` is the oldest retained, `end` the next to be given. Freeing
     moves `start`, at no cost; `release` drops the values. Appending and releasing are amortised constant time a
-    message; reading costs what it returns.
+    message; reading takes time in proportion to its result.
     """
 
     __slots__ = ("_base", "_released", "_values", "end", "start")

@@ -135,7 +135,7 @@ class LowWaterMark:
     def __init__(self) -> None:
         self._readers: dict[int, int] = {}
         self.lowest: int | None = None
-        """None when nobody reads."""
+        """None if there is no reader."""
 
     def add(self, position: int) -> None:
         """A reader begins at `position`."""

@@ -67,7 +67,7 @@ class IncomingBody:
 
 
 class _Decoded:
-    """Receives the parts that httptools finds in a chunked body. It refers to no parser: such a cycle would keep the body."""
+    """Receives the parts of a chunked body from httptools. It refers to no parser: a cycle would keep the body."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []

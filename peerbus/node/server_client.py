@@ -51,7 +51,7 @@ class ServerClient:
         """Responses are delivered in the thread of `loop`, which the caller closes after this client.
 
         `timeout` is in seconds, for each response, in addition to the time that a call itself waits. At most
-        `max_waiting` calls wait at once. `token` is what registering a peer takes. `ca` is a file with certificates,
+        `max_waiting` calls wait at once. `token` is the token to register with. `ca` is a file with certificates,
         one of which an https server's must be signed by; by default those that the system trusts.
         """
         self.loop = loop

@@ -17,7 +17,7 @@ from peerbus.wire.tokens import carried, hash_of, new_token, peer_in
 
 
 class Tokens(NamedTuple):
-    """The tokens of a server; without an admin token nobody is an admin."""
+    """The tokens of a server; without an admin token there is no admin."""
 
     enrolment: str
     admin: str | None = None

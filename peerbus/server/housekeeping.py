@@ -1,4 +1,4 @@
-"""Periodic work of an indexing server: what falls due in the broker, and the memory of the process."""
+"""Periodic work of an indexing server: work that falls due in the broker, and the memory of the process."""
 
 import asyncio
 import logging
