@@ -26,7 +26,10 @@ class WriteBuffer:
         self._is_lost = False
         self.is_full = False
         """Whether the client has to take what was sent before more is sent."""
-        transport.set_write_buffer_limits(high=1, low=0)
+
+    def begin(self) -> None:
+        """Have the transport say whenever it keeps anything; it may call `pause` at once, for its handshake."""
+        self._transport.set_write_buffer_limits(high=1, low=0)
 
     def send(self, data: bytes) -> None:
         """Send to the client."""
@@ -56,8 +59,9 @@ class WriteBuffer:
             self._emptied()
 
     def close(self) -> None:
-        """The connection is lost, with what it did not take."""
+        """The connection is lost, with what it did not take; let go of the owner of this buffer."""
         self._is_lost = True
+        self._emptied = _do_nothing
         self._unsent.clear()
         self._settle(False)
 
@@ -73,3 +77,7 @@ class WriteBuffer:
         taken, self._taken = self._taken, None
         if taken:
             taken(is_taken)
+
+
+def _do_nothing() -> None:
+    """Nothing is sent to a lost connection."""
