@@ -81,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._out = WriteBuffer(self._transport, self._all_taken)
         events = self._server.loop.events
         self._reader = RequestReader(self._server, events, self, self._transport, self._timer, self._client)
+        self._out.begin()
         self._server.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -120,12 +121,11 @@ class Connection(asyncio.Protocol):
         """The connection is closed, from either side."""
         self._is_lost = True
         self._request = None
-        self._reader.discard()
+        self._reader.close()
         self._timer.cancel()
         if self._stream:
             self._stream.cancel()
         self._out.close()
-        del self._reader, self._timer, self._out  # each refers to this connection: only a collection would free it
         self._server.closed(self)
 
     # What the server calls

@@ -34,9 +34,10 @@ def success(answer: Answer, values: Sequence[bytes] = (), on_lost: Callable[[], 
     encoded = _encode(answer)
     if not values:
         return Reply(200, encoded, JSON, on_lost)
-    before, empty, after = encoded.partition(NO_MESSAGES)
-    body = LargeBody(before + empty[:-1], values, empty[-1:] + after)
-    return Reply(200, body if len(body) > BODY_PIECE else b"".join(body), JSON, on_lost)
+    before, _, after = encoded.partition(NO_MESSAGES)
+    if sum(map(len, values)) <= BODY_PIECE:
+        return Reply(200, b'%b"messages":[%b]%b' % (before, b",".join(values), after), JSON, on_lost)
+    return Reply(200, LargeBody(before + b'"messages":[', values, b"]" + after), JSON, on_lost)
 
 
 def failure(error: Exception, call: str) -> Reply:
