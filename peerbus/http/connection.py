@@ -186,7 +186,9 @@ class Connection(asyncio.Protocol):
             reply.on_lost()
 
     def _is_abandoned(self) -> bool:
-        """Whether the client closed its side of the connection, although the loop has yet to report it."""
+        """Whether the connection is closed from either side, although the loop has yet to report it."""
+        if self._transport.is_closing():
+            return True
         ends = select.poll()
         ends.register(self._transport.get_extra_info("socket").fileno(), ENDS)
         return bool(ends.poll(0))

@@ -2,7 +2,8 @@
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,31 @@ def test_an_answer_for_a_lost_connection_is_given_back() -> None:
             connection.end_sending()
             assert connection.received() == b""
         answered.set_result(Reply(200, b"", (), on_lost=lost.set))
+        assert lost.wait(DEADLINE)
+
+
+@pytest.mark.parametrize("stream", [None, endless], ids=["an answer", "a stream"])
+def test_an_answer_for_a_connection_that_the_server_has_just_aborted_is_given_back(
+    stream: Callable[[Sink], Coroutine[Any, Any, None]] | None,
+) -> None:
+    asked: Future[None] = Future()
+    answered: Future[Reply] = Future()
+    lost = threading.Event()
+
+    def answer(request: Request) -> Reply | Future[Reply]:
+        if request.head.path == "/first":
+            asked.set_result(None)
+            return answered
+        for each in gc.get_objects():
+            if isinstance(each, Served):
+                each.abort()
+        answered.set_result(Reply(200, b"", (), lost.set, stream))
+        return Reply(200, b"", ())
+
+    with start_answering(answer) as api, Connection(api.url) as first, Connection(api.url) as second:
+        first.send(request("GET", "/first"))
+        asked.result(DEADLINE)
+        second.send(request("GET", "/second"))
         assert lost.wait(DEADLINE)
 
 
