@@ -40,7 +40,7 @@ class ConnectionServer(ReaderServer, Protocol):
         """A client connected."""
 
     def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
+        """A connection is gone, and its stream has ended."""
 
     def answer_in_thread(self, request: Request) -> Future[Reply]:
         """Answer a request in another thread than the loop's."""
@@ -122,16 +122,20 @@ class Connection(asyncio.Protocol):
         self._request = None
         self._reader.discard()
         self._timer.cancel()
-        if self._stream:
-            self._stream.cancel()
         self._out.close()
         del self._reader, self._timer, self._out  # each refers to this connection: only a collection would free it
-        self._server.closed(self)
+        if self._stream:
+            self._stream.add_done_callback(lambda _: self._server.closed(self))  # it may have messages to give back
+            self._stream.cancel()
+        else:
+            self._server.closed(self)
 
     # What the server calls
 
     def stop(self) -> None:
         """Close the connection when the request under way is answered."""
+        if self._is_lost:  # its stream is about to end
+            return
         if self._reader.is_in_body:
             self._reader.cut_off()
         elif self._is_leaving:

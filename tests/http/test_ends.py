@@ -1,5 +1,6 @@
 """How connections end: closed by either side, lost in the middle of anything, or closed when the server stops."""
 
+import asyncio
 import gc
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -9,10 +10,13 @@ import pytest
 
 from peerbus.future import Future
 from peerbus.http.connection import Connection as Served
+from peerbus.http.dispatch import HandlerRoute
+from peerbus.http.listener import bind, url_of
+from peerbus.http.server import Server
 from peerbus.http.types import Reply, Request, Sink
 from tests.support.connections import Connection, NotReading, request
 from tests.support.harness import DEADLINE, MAX_BODY, Api, eventually
-from tests.support.servers import start_answering
+from tests.support.servers import Application, running_loop, start_answering
 
 BIG = 8 << 20
 CHUNKED = request("POST", "/", b"", {"Transfer-Encoding": "chunked"}).replace(b"Content-Length: 0\r\n", b"")
@@ -137,6 +141,33 @@ def test_an_answer_for_a_connection_that_the_server_has_just_aborted_is_given_ba
         asked.result(DEADLINE)
         second.send(request("GET", "/second"))
         assert lost.wait(DEADLINE)
+
+
+@pytest.mark.parametrize("goes", [True, False], ids=["its client goes", "its client stays"])
+def test_a_stopped_server_has_ended_its_streams(goes: bool) -> None:
+    begun: Future[None] = Future()
+    ended = threading.Event()
+
+    async def stream(sink: Sink) -> None:
+        begun.set_result(None)
+        try:
+            await endless(sink)
+        except asyncio.CancelledError:
+            for _ in range(1000):  # turns of the loop that the end of a stream may take
+                await asyncio.sleep(0)
+            ended.set()
+            raise
+
+    route = HandlerRoute("test", Application(lambda _: Reply(200, b"", (), stream=stream)), lambda *_: None)
+    listener = bind("127.0.0.1", 0)
+    with running_loop() as loop, NotReading(url_of(listener)) as client:
+        server = Server(lambda _: route, loop, listener, 1, MAX_BODY, client.abort if goes else lambda: None)
+        server.start()
+        client.send(request("GET", "/"))
+        begun.result(DEADLINE)
+        server.stop()
+        assert server.wait() == goes
+        assert ended.is_set()
 
 
 def test_a_client_that_wants_the_connection_closed_has_it_closed_each_time(api: Api) -> None:
