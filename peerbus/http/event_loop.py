@@ -37,6 +37,7 @@ class Loop:
         self._thread = threading.Thread(target=self.events.run_forever, name=name, daemon=True)
         self._thread.start()
         self._ident = self._thread.ident
+        """None once the thread has ended: the system gives its identity to other threads."""
 
     @property
     def here(self) -> bool:
@@ -117,6 +118,7 @@ class Loop:
             self._closed = True
             self.events.call_soon_threadsafe(self.events.stop)
         self._thread.join()
+        self._ident = None
         self.events.close()
 
     def _step(self, steps: Steps[T], future: Future[T]) -> None:
