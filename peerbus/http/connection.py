@@ -184,10 +184,14 @@ class Connection(asyncio.Protocol):
 
     def _respond_later(self, request: Request, future: Future[Reply]) -> None:
         reply = future.result()
-        if request is self._request and not (reply.on_lost and self._is_abandoned()):
-            self._respond(reply)
-        elif reply.on_lost:
+        if request is not self._request:
+            if reply.on_lost:
+                reply.on_lost()
+        elif reply.on_lost and self._is_abandoned():
             reply.on_lost()
+            self.abort()
+        else:
+            self._respond(reply)
 
     def _is_abandoned(self) -> bool:
         """Whether the connection is closed from either side, although the loop has yet to report it."""

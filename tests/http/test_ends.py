@@ -118,6 +118,27 @@ def test_an_answer_for_a_lost_connection_is_given_back() -> None:
         assert lost.wait(DEADLINE)
 
 
+def test_a_client_that_left_before_its_stream_was_open_is_hung_up_on() -> None:
+    asked: Future[None] = Future()
+    answered: Future[Reply] = Future()
+    lost = threading.Event()
+
+    def open_stream(request: Request) -> Reply | Future[Reply]:
+        if request.head.path != "/stream":
+            return Reply(200, b"", ())
+        asked.set_result(None)
+        return answered
+
+    with start_answering(open_stream) as api, Connection(api.url) as connection:
+        connection.send(request("GET", "/stream"))
+        asked.result(DEADLINE)
+        connection.end_sending()
+        all_was_read(api)
+        answered.set_result(Reply(200, b"", (), lost.set, endless))
+        assert lost.wait(DEADLINE)
+        assert connection.received() == b""
+
+
 @pytest.mark.parametrize("stream", [None, endless], ids=["an answer", "a stream"])
 def test_an_answer_for_a_connection_that_the_server_has_just_aborted_is_given_back(
     stream: Callable[[Sink], Coroutine[Any, Any, None]] | None,
