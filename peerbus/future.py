@@ -61,25 +61,35 @@ class Future(Generic[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the value; raises the error that was set, or `TimeoutError` after `timeout` seconds."""
+        error = self.exception(timeout)
+        if error is not None:
+            raise error
+        value: T = self._value
+        return value
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Wait for the error, None where there is a value; raises `TimeoutError` after `timeout` seconds.
+
+        A function that catches what `result` raises is in the error's traceback, with the future that holds the
+        error: a cycle, which only the garbage collector frees. This raises nothing, and leaves none.
+        """
         if self._callbacks is not None:
             done = threading.Event()
             self.add_done_callback(lambda _: done.set())
             if not done.wait(timeout):
                 raise TimeoutError
-        if self._error is not None:
-            raise self._error
-        value: T = self._value
-        return value
+        return self._error
 
     def then(self, change: "Callable[[T], U | Future[U]]") -> "Future[U]":
         """A future of `change(value)`; an error is passed on. `change` may return another future."""
         result: Future[U] = Future()
 
         def follow(done: Future[T]) -> None:
-            if done._error is None:
-                settle(result, change, done._value)
+            error = done.exception()
+            if error is None:
+                settle(result, change, done.result())
             else:
-                result.set_exception(done._error)
+                result.set_exception(error)
 
         self.add_done_callback(follow)
         return result

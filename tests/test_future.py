@@ -33,9 +33,21 @@ def test_an_error_is_raised_in_place_of_the_value() -> None:
         failed(KeyError()).result()
 
 
+def test_an_error_can_be_had_without_raising_it() -> None:
+    error = KeyError()
+    assert failed(error).exception() is error
+    future: Future[int] = Future()
+    setter = Thread(target=future.set_result, args=(1,))
+    setter.start()
+    assert future.exception(10.0) is None
+    setter.join()
+
+
 def test_waiting_ends_after_the_timeout() -> None:
     with pytest.raises(TimeoutError):
         Future[int]().result(0.0)
+    with pytest.raises(TimeoutError):
+        Future[int]().exception(0.0)
 
 
 def test_callbacks_run_in_their_order_and_at_once_when_the_value_is_there() -> None:

@@ -33,7 +33,7 @@ class Client:
 
     Every error of the server is raised as its class in `peerbus.errors`. `IndexUnreachable` and `IndexTimeout` are
     raised as well if this client cannot reach the server, or gets no answer in time. Idempotent calls are repeated
-    for up to `patience` seconds after such a failure, and all calls after a refusal for lack of room. The pauses between
+    for up to `patience` seconds after such a failure, and all calls if the server has no room. The pauses between
     them grow, are drawn at random ("full jitter", Marc Brooker, AWS Architecture Blog, 2015), and are never shorter
     than the server's Retry-After.
     """

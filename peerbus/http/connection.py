@@ -40,7 +40,7 @@ class ConnectionServer(ReaderServer, Protocol):
         """A client connected."""
 
     def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
+        """A connection is gone, and its stream has ended."""
 
     def answer_in_thread(self, request: Request) -> Future[Reply]:
         """Answer a request in another thread than the loop's."""
@@ -81,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._out = WriteBuffer(self._transport, self._all_taken)
         events = self._server.loop.events
         self._reader = RequestReader(self._server, events, self, self._transport, self._timer, self._client)
+        self._out.begin()
         self._server.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -120,18 +121,21 @@ class Connection(asyncio.Protocol):
         """The connection is closed, from either side."""
         self._is_lost = True
         self._request = None
-        self._reader.discard()
+        self._reader.close()
         self._timer.cancel()
-        if self._stream:
-            self._stream.cancel()
         self._out.close()
-        del self._reader, self._timer, self._out  # each refers to this connection: only a collection would free it
-        self._server.closed(self)
+        if self._stream:
+            self._stream.add_done_callback(lambda _: self._server.closed(self))  # it may have messages to give back
+            self._stream.cancel()
+        else:
+            self._server.closed(self)
 
     # Called by the server
 
     def stop(self) -> None:
         """Close the connection when the request under way is answered."""
+        if self._is_lost:  # its stream is about to end
+            return
         if self._reader.is_in_body:
             self._reader.cut_off()
         elif self._is_leaving:
@@ -180,13 +184,19 @@ class Connection(asyncio.Protocol):
 
     def _respond_later(self, request: Request, future: Future[Reply]) -> None:
         reply = future.result()
-        if request is self._request and not (reply.on_lost and self._is_abandoned()):
-            self._respond(reply)
-        elif reply.on_lost:
+        if request is not self._request:
+            if reply.on_lost:
+                reply.on_lost()
+        elif reply.on_lost and self._is_abandoned():
             reply.on_lost()
+            self.abort()
+        else:
+            self._respond(reply)
 
     def _is_abandoned(self) -> bool:
-        """Whether the client closed its side of the connection, although the loop has yet to report it."""
+        """Whether the connection is closed from either side, although the loop has yet to report it."""
+        if self._transport.is_closing():
+            return True
         ends = select.poll()
         ends.register(self._transport.get_extra_info("socket").fileno(), ENDS)
         return bool(ends.poll(0))

@@ -93,10 +93,8 @@ class HandlerRoute:
         return self._counted(perf_counter(), request, failure(error, request.head.call))
 
     def _answered(self, began: float, request: Request, done: Future[Reply]) -> Reply:
-        try:
-            reply = done.result()
-        except Exception as error:  # noqa: BLE001  # every error becomes an answer
-            reply = failure(error, request.head.call)
+        error = done.exception()
+        reply = failure(error, request.head.call) if error else done.result()
         return self._counted(began, request, reply)
 
     def _counted(self, began: float, request: Request, reply: Reply) -> Reply:

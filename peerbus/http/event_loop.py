@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.histogram import Histogram
 
@@ -32,11 +33,14 @@ class Loop:
         self.lag = Histogram(LAG_BOUNDS)
         """Delays of a timer in seconds: so long other work kept the loop busy."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stepping: set[Future[Any]] = set()
+        """Of the long work under way; whoever waits for it when the loop closes gets an error."""
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self.events.run_forever, name=name, daemon=True)
         self._thread.start()
         self._ident = self._thread.ident
+        """None once the thread has ended: the system gives its identity to other threads."""
 
     @property
     def here(self) -> bool:
@@ -66,7 +70,10 @@ class Loop:
     def run_steps(self, steps: Steps[T]) -> Future[T]:
         """Run long work in the loop, step by step; other work runs between the steps."""
         future: Future[T] = Future()
-        self.call(self._step, steps, future)
+        self._stepping.add(future)
+        if not self.call(self._step, steps, future):
+            self._stepping.discard(future)
+            future.set_exception(_closed())
         return future
 
     def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -117,14 +124,19 @@ class Loop:
             self._closed = True
             self.events.call_soon_threadsafe(self.events.stop)
         self._thread.join()
+        self._ident = None
         self.events.close()
+        while self._stepping:
+            self._stepping.pop().set_exception(_closed())
 
     def _step(self, steps: Steps[T], future: Future[T]) -> None:
         try:
             next(steps)
         except StopIteration as end:
+            self._stepping.discard(future)
             future.set_result(end.value)
         except Exception as error:  # noqa: BLE001  # the error is the future's
+            self._stepping.discard(future)
             future.set_exception(error)
         else:
             self.events.call_soon(self._step, steps, future)
@@ -134,6 +146,10 @@ class Loop:
         if due is not None:
             self.lag.add(max(0.0, now - due))
         self.events.call_later(PROBE_SECONDS, partial(self._probe, now + PROBE_SECONDS))
+
+
+def _closed() -> NotReady:
+    return NotReady("The server is stopping.")
 
 
 def _log_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

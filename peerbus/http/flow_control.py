@@ -7,7 +7,7 @@ from itertools import chain
 
 from peerbus.http.types import LargeBody
 
-PIECE = 64 << 10
+PIECE = 256 << 10
 """Bytes that a connection is given at once."""
 
 
@@ -30,7 +30,10 @@ class WriteBuffer:
         self._is_lost = False
         self.is_full = False
         """Whether the client has to take the data sent before more is sent."""
-        transport.set_write_buffer_limits(high=1, low=0)
+
+    def begin(self) -> None:
+        """Have the transport say whenever it keeps anything; it may call `pause` at once, for its handshake."""
+        self._transport.set_write_buffer_limits(high=1, low=0)
 
     def send(self, data: bytes, body: bytes | LargeBody = b"") -> None:
         """Send to the client: `data`, and a body after it."""
@@ -61,8 +64,9 @@ class WriteBuffer:
             self._emptied()
 
     def close(self) -> None:
-        """The connection is lost, with what it did not take."""
+        """The connection is lost, with what it did not take; let go of the owner of this buffer."""
         self._is_lost = True
+        self._emptied = _do_nothing
         self._unsent.clear()
         self._settle(False)
 
@@ -87,3 +91,7 @@ def _cut(pieces: Iterable[bytes]) -> Iterator[bytes | memoryview]:
         else:
             view = memoryview(piece)
             yield from (view[begin : begin + PIECE] for begin in range(0, len(piece), PIECE))
+
+
+def _do_nothing() -> None:
+    """Nothing is sent to a lost connection."""

@@ -9,13 +9,13 @@ LARGEST_HEAD = 64 << 10
 """Bytes of the largest head that is taken."""
 MOST_LINES = 100
 """Header lines of the longest head that is taken."""
-REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/([0-9])\.([0-9])")
+REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++) ([!-~]++) HTTP/([0-9])\.([0-9])")
 """RFC 9112, 3: method, target and version, with one space between them."""
-TARGET = re.compile(rb"(?:https?://([^/?#]*))?(/[^?#]*)?(?:\?([^#]*))?", re.IGNORECASE)
+TARGET = re.compile(rb"(?:https?://([^/?#]*+))?(/[^?#]*+)?(?:\?([^#]*+))?", re.IGNORECASE)
 """RFC 9112, 3.2.1 and 3.2.2: the authority of an absolute URL, a path, and a query."""
-FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
+FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):([\t -~\x80-\xff]*+)")
 """RFC 9112, 5: name and value of a header line."""
-HOST = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]*)?", re.IGNORECASE)
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._~!$&'()*+,;=%-]++)(?::[0-9]*+)?")
 """RFC 9112, 3.2: an IPv6 address or a name, and a port."""
 SINGLE = ("host", "content-length", "transfer-encoding")
 """Headers that may not be repeated; repeated ones have served to smuggle requests."""

@@ -117,6 +117,8 @@ class RequestReader:
     def end(self) -> None:
         """The client sends no more."""
         self.is_at_end = True
+        if self._is_discarding:
+            return
         if self._body is not None and self._at >= len(self._unread):
             self._break_off(self._body.shortage())
         elif not self._receiver.is_busy:
@@ -144,6 +146,11 @@ class RequestReader:
         self._unread, self._at = b"", 0
         self._forget_body()
         self._resume()
+
+    def close(self) -> None:
+        """The connection is lost: let go of it, for a cycle would keep both until a collection."""
+        self.discard()
+        del self._receiver
 
     # Heads
 

@@ -12,7 +12,7 @@ from peerbus.future import Future
 from peerbus.http.connection import Connection
 from peerbus.http.event_loop import Loop
 from peerbus.http.known_heads import KnownHeads
-from peerbus.http.listener import BACKLOG, MAX_CONNECTIONS, Stoppable, url_of
+from peerbus.http.listener import BACKLOG, LEAST_SECONDS, MAX_CONNECTIONS, Stoppable, url_of
 from peerbus.http.timeouts import TIMEOUTS, BodyMemory, Timeouts
 from peerbus.http.tls import Certificate, server_context
 from peerbus.http.types import Head, Reply, Request, Router
@@ -77,6 +77,7 @@ class Server(Stoppable):
         self.loop.call(self._close)
         ended = self._all_closed.wait(seconds)
         self.loop.call(self._abort)
+        self._all_closed.wait(LEAST_SECONDS)
         self._threads.shutdown(wait=False, cancel_futures=True)
         return ended
 
@@ -89,7 +90,7 @@ class Server(Stoppable):
             connection.abort()
 
     def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
+        """A connection is gone, and its stream has ended."""
         self._connections.discard(connection)
         if self.is_stopping and not self._connections:
             self._all_closed.set()

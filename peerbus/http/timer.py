@@ -28,8 +28,9 @@ class Timer:
         self._deadline = inf
 
     def cancel(self) -> None:
-        """Have no deadline any more."""
+        """Have no deadline any more, and let go of the function."""
         self.stop()
+        self._expired = _do_nothing
         if self._handle:
             self._handle.cancel()
 
@@ -45,3 +46,7 @@ class Timer:
             self._expired()
         elif left < inf:
             self._check_in(left)
+
+
+def _do_nothing() -> None:
+    """A cancelled timer never expires."""

@@ -98,10 +98,10 @@ class ServerClient:
 
         Raises `IndexTimeout`, and `IndexUnreachable`, which includes a response that is not an indexing server's.
         """
-        try:
-            response = sent.result()
-        except UpstreamError as error:
-            raise self.failure(error) from None
+        error = sent.exception()
+        if isinstance(error, UpstreamError):
+            raise self.failure(error)
+        response = sent.result()
         if not _is_answer(response):
             raise self.not_ours()
         return response

@@ -13,7 +13,6 @@ import msgspec
 
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
-from peerbus.http.upstream.errors import UpstreamError
 from peerbus.http.upstream.exchange import Response
 from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.wire.protocol import Notice
@@ -141,11 +140,7 @@ class Notifier:
 
     def _sent(self, notice: _Notice, sent: Future[Response]) -> None:
         self._under_way -= 1
-        try:
-            status = sent.result().status
-            problem = None if status == 200 else f"status {status}"
-        except UpstreamError as error:
-            problem = str(error)
+        problem = _problem(sent)
         if problem is None:
             log.info("Peer '%s' is notified at %s.", notice.peer_id, notice.url)
         elif notice.tries < len(RETRY_AFTER_SECONDS) and not self._closing:
@@ -154,3 +149,11 @@ class Notifier:
         else:
             log.warning("Peer '%s' could not be notified at %s: %s.", notice.peer_id, notice.url, problem)
         self._schedule()
+
+
+def _problem(sent: Future[Response]) -> str | None:
+    """Why the peer node did not take the notice; None if it did."""
+    if error := sent.exception():
+        return str(error)
+    status = sent.result().status
+    return None if status == 200 else f"status {status}"

@@ -1,17 +1,22 @@
 """How connections end: closed by either side, lost in the middle of anything, or closed when the server stops."""
 
+import asyncio
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
 
 from peerbus.future import Future
 from peerbus.http.connection import Connection as Served
+from peerbus.http.dispatch import HandlerRoute
+from peerbus.http.listener import bind, url_of
+from peerbus.http.server import Server
 from peerbus.http.types import Reply, Request, Sink
 from tests.support.connections import Connection, NotReading, request
 from tests.support.harness import DEADLINE, MAX_BODY, Api, eventually
-from tests.support.servers import start_answering
+from tests.support.servers import Application, running_loop, start_answering
 
 BIG = 8 << 20
 CHUNKED = request("POST", "/", b"", {"Transfer-Encoding": "chunked"}).replace(b"Content-Length: 0\r\n", b"")
@@ -111,6 +116,79 @@ def test_an_answer_for_a_lost_connection_is_given_back() -> None:
             assert connection.received() == b""
         answered.set_result(Reply(200, b"", (), on_lost=lost.set))
         assert lost.wait(DEADLINE)
+
+
+def test_a_client_that_left_before_its_stream_was_open_is_hung_up_on() -> None:
+    asked: Future[None] = Future()
+    answered: Future[Reply] = Future()
+    lost = threading.Event()
+
+    def open_stream(request: Request) -> Reply | Future[Reply]:
+        if request.head.path != "/stream":
+            return Reply(200, b"", ())
+        asked.set_result(None)
+        return answered
+
+    with start_answering(open_stream) as api, Connection(api.url) as connection:
+        connection.send(request("GET", "/stream"))
+        asked.result(DEADLINE)
+        connection.end_sending()
+        all_was_read(api)
+        answered.set_result(Reply(200, b"", (), lost.set, endless))
+        assert lost.wait(DEADLINE)
+        assert connection.received() == b""
+
+
+@pytest.mark.parametrize("stream", [None, endless], ids=["an answer", "a stream"])
+def test_an_answer_for_a_connection_that_the_server_has_just_aborted_is_given_back(
+    stream: Callable[[Sink], Coroutine[Any, Any, None]] | None,
+) -> None:
+    asked: Future[None] = Future()
+    answered: Future[Reply] = Future()
+    lost = threading.Event()
+
+    def answer(request: Request) -> Reply | Future[Reply]:
+        if request.head.path == "/first":
+            asked.set_result(None)
+            return answered
+        for each in gc.get_objects():
+            if isinstance(each, Served):
+                each.abort()
+        answered.set_result(Reply(200, b"", (), lost.set, stream))
+        return Reply(200, b"", ())
+
+    with start_answering(answer) as api, Connection(api.url) as first, Connection(api.url) as second:
+        first.send(request("GET", "/first"))
+        asked.result(DEADLINE)
+        second.send(request("GET", "/second"))
+        assert lost.wait(DEADLINE)
+
+
+@pytest.mark.parametrize("goes", [True, False], ids=["its client goes", "its client stays"])
+def test_a_stopped_server_has_ended_its_streams(goes: bool) -> None:
+    begun: Future[None] = Future()
+    ended = threading.Event()
+
+    async def stream(sink: Sink) -> None:
+        begun.set_result(None)
+        try:
+            await endless(sink)
+        except asyncio.CancelledError:
+            for _ in range(1000):  # turns of the loop that the end of a stream may take
+                await asyncio.sleep(0)
+            ended.set()
+            raise
+
+    route = HandlerRoute("test", Application(lambda _: Reply(200, b"", (), stream=stream)), lambda *_: None)
+    listener = bind("127.0.0.1", 0)
+    with running_loop() as loop, NotReading(url_of(listener)) as client:
+        server = Server(lambda _: route, loop, listener, 1, MAX_BODY, client.abort if goes else lambda: None)
+        server.start()
+        client.send(request("GET", "/"))
+        begun.result(DEADLINE)
+        server.stop()
+        assert server.wait() == goes
+        assert ended.is_set()
 
 
 def test_a_client_that_wants_the_connection_closed_has_it_closed_each_time(api: Api) -> None:

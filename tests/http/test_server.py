@@ -1,4 +1,4 @@
-"""What the server in a loop makes of the bytes that clients send, whichever way they are cut."""
+"""What the server makes of the bytes that clients send, whichever way they are cut."""
 
 import json
 import socket
@@ -129,7 +129,7 @@ def test_the_beginning_of_a_head_is_not_taken_for_one_that_came_before(api: Api)
         ("*", "*", ""),
     ],
 )
-def test_what_is_asked_for_is_told_as_it_is_meant(api: Api, target: str, path: str, query: str) -> None:
+def test_a_target_is_split_into_path_and_query(api: Api, target: str, path: str, query: str) -> None:
     with Connection(api.url) as connection:
         for _ in range(2):
             shown, _ = echoed(connection.call("POST" if target != "*" else "OPTIONS", target))
@@ -145,7 +145,7 @@ def test_headers_that_could_pass_for_others_are_left_out(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("version", "header", "kept"), [("1.0", "", False), ("1.0", "keep-alive", True)])
-def test_the_previous_version_of_http_is_spoken(api: Api, version: str, header: str, kept: bool) -> None:
+def test_http_1_0_is_spoken(api: Api, version: str, header: str, kept: bool) -> None:
     with Connection(api.url) as connection:
         for _ in range(3 if kept else 1):
             own = f"Connection: {header}\r\n" if header else ""
@@ -184,7 +184,7 @@ def test_what_came_before_what_is_not_http_is_answered(api: Api) -> None:
 
 
 @pytest.mark.parametrize("name", ["Upgrade", "upGRADE"])
-def test_who_offers_another_protocol_is_answered_in_this_one(api: Api, name: str) -> None:
+def test_a_client_that_offers_another_protocol_is_answered_in_this_one(api: Api, name: str) -> None:
     offer = {"Connection": "Upgrade, HTTP2-Settings", name: "h2c", "HTTP2-Settings": "x", "X-Own": "1"}
     with Connection(api.url) as connection:
         for body in (b"", b"whole", b"\r\nUpgrade: h2c\r\n\r\n"):
@@ -238,7 +238,7 @@ def test_what_follows_a_body_of_unknown_length_is_not_taken_without_end(api: Api
         assert echoed(connection.reply())[1] == b"{}"
         connection.send(head + b"2\r\n{}\r\n0\r\nX-Own: ")
         connection.send_what_is_taken(b"1" * (1 << 20))
-        connection.received()  # until the connection is closed, before the client's patience is at its end
+        connection.received()  # until the connection is closed, before the client gives up
 
 
 def test_a_length_may_begin_with_zeros(api: Api) -> None:
@@ -248,7 +248,7 @@ def test_a_length_may_begin_with_zeros(api: Api) -> None:
             assert echoed(connection.reply())[1] == b"hi"
 
 
-def test_who_speaks_the_previous_version_is_not_told_to_go_on(api: Api) -> None:
+def test_a_client_of_http_1_0_gets_no_100_continue(api: Api) -> None:
     with Connection(api.url) as connection:
         connection.send(b"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
         connection.send(b"hi")
@@ -265,7 +265,7 @@ def test_thousands_of_requests_and_of_pieces_come_at_once(api: Api) -> None:
         sending.result(DEADLINE)
 
 
-def test_who_waits_to_be_told_to_send_a_body_is(api: Api) -> None:
+def test_a_client_that_waits_for_100_continue_before_its_body_gets_it(api: Api) -> None:
     for path, size in (("/echo", 3), ("/thread", 3), ("/thread", 1 << 20)):
         body = b"x" * size
         with Connection(api.url) as connection:
@@ -290,7 +290,7 @@ def test_an_answer_that_cannot_be_sent_is_an_error_of_the_server(answer: tuple[i
         assert connection.call("GET", "/").status == 500
 
 
-def test_who_still_sends_what_is_refused_gets_the_answer(api: Api) -> None:
+def test_a_client_that_still_sends_what_is_refused_gets_the_answer(api: Api) -> None:
     with Connection(api.url) as connection:
         connection.send(request("POST", "/echo", b"x" * 1000, {}, 17 << 20))
         reply = connection.reply()

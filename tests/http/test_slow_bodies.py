@@ -1,4 +1,4 @@
-"""Clients that send bodies and heads slowly, against a real server, and who is cut off when."""
+"""Clients that send bodies and heads slowly, against a real server, and when they are cut off."""
 
 import asyncio
 import json
@@ -43,7 +43,9 @@ def cut_off(connection: Connection) -> bool:
 
 
 @pytest.mark.parametrize("name", HALVES)
-def test_who_does_not_end_a_body_is_cut_off_and_nothing_is_done(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_does_not_end_a_body_is_cut_off_and_nothing_is_done(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     with start(Timeouts(body=0.0)) as api:
         with Connection(api.url) as slow:
@@ -58,7 +60,7 @@ def test_who_does_not_end_a_body_is_cut_off_and_nothing_is_done(name: str, caplo
 
 
 @pytest.mark.parametrize("host", ["::1", "::"])
-def test_who_does_not_end_a_body_is_cut_off_over_ipv6_too(host: str) -> None:
+def test_a_client_that_does_not_end_a_body_is_cut_off_over_ipv6_too(host: str) -> None:
     with start(Timeouts(body=0.0), host) as api, Connection(api.url) as slow:
         slow.send(HALVES["declared"])
         assert cut_off(slow)
@@ -111,10 +113,10 @@ def test_an_indexing_server_outlasts_more_slow_senders_than_it_has_threads() -> 
         assert api.post("/create_topic", topic="news").status == 200
 
 
-# KnownHeads
+# Heads
 
 
-def test_who_does_not_end_a_head_is_cut_off() -> None:
+def test_a_client_that_does_not_end_a_head_is_cut_off() -> None:
     with start(Timeouts(head=0.1)) as api:
         for sent in (b"", b"POST /publ", HALVES["declared"][:-200]):
             with Connection(api.url) as slow:

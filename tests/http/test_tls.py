@@ -251,6 +251,17 @@ def test_tls_of_either_version_is_spoken(trusted: Authority, version: ssl.TLSVer
             assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
+def test_handshakes_that_are_not_taken_at_once_leave_no_fault_in_the_log(
+    trusted: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    with start_answering(lambda _: Reply(200, b"", ()), certificate=trusted.own) as api:
+        for _ in range(20):
+            with secured(api, trusted) as client:
+                client.sendall(request("GET", "/"))
+                assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert caplog.records == []
+
+
 def test_who_sends_a_body_slowly_is_cut_off_behind_tls_too(trusted: Authority) -> None:
     answering = start_answering(
         lambda _: Reply(200, SECRET, ()), threads=4, timeouts=Timeouts(body=0.0), certificate=trusted.own

@@ -1,6 +1,7 @@
 """Subscribers of a deleted topic are told at their addresses, in the background."""
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from peerbus.http.event_loop import Loop
+from peerbus.http.upstream.errors import UpstreamError
 from peerbus.server.notifier import MAX_PENDING, TAKEN_AT_ONCE, Notifier
 from tests.support.fakes import HANG_UP, SILENCE, FakeServer, fake_server, http
 from tests.support.harness import DEADLINE, Api, free_port, in_background, start_index
@@ -99,6 +101,25 @@ def test_after_close_nothing_is_sent(loop: Loop) -> None:
         in_background(notifier.close).result(DEADLINE)
         notifier.topic_deleted("sport", [("peer1", fake.url)])
         assert fake.requests.empty()
+
+
+def errors_in_memory() -> int:
+    return sum(isinstance(each, UpstreamError) for each in gc.get_objects())
+
+
+def test_notices_that_fail_leave_no_cycles_for_the_garbage_collector(loop: Loop) -> None:
+    notifier = Notifier(loop)
+    gc.collect()
+    gc.disable()
+    try:
+        before = errors_in_memory()
+        with fake_server(HANG_UP) as fake:
+            notifier.topic_deleted("news", [(f"peer{number}", fake.url) for number in range(LOST)])
+            assert [notice(fake) for _ in range(LOST)] == [TOLD] * LOST
+            in_background(notifier.close).result(DEADLINE)
+        assert errors_in_memory() == before
+    finally:
+        gc.enable()
 
 
 def test_many_notices_are_taken_in_slices_up_to_a_limit(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
