@@ -34,7 +34,7 @@ class Loop:
         """Delays of a timer in seconds: so long other work kept the loop busy."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._stepping: set[Future[Any]] = set()
-        """Of the long work under way; whoever waits for it when the loop closes gets an error."""
+        """Futures of the long work under way; they fail when the loop closes."""
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self.events.run_forever, name=name, daemon=True)

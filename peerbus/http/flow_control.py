@@ -32,7 +32,7 @@ class WriteBuffer:
         """Whether the client has to take the data sent before more is sent."""
 
     def begin(self) -> None:
-        """Have the transport say whenever it keeps anything; it may call `pause` at once, for its handshake."""
+        """Have the transport report when it holds data back; it may call `pause` at once, for its handshake."""
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def send(self, data: bytes, body: bytes | LargeBody = b"") -> None:
@@ -64,7 +64,7 @@ class WriteBuffer:
             self._emptied()
 
     def close(self) -> None:
-        """The connection is lost, with what it did not take; let go of the owner of this buffer."""
+        """The connection is lost, with the data that it did not take. The buffer no longer refers to its owner."""
         self._is_lost = True
         self._emptied = _do_nothing
         self._unsent.clear()

@@ -148,7 +148,7 @@ class RequestReader:
         self._resume()
 
     def close(self) -> None:
-        """The connection is lost: let go of it, for a cycle would keep both until a collection."""
+        """The connection is lost. Drop the references to it: a cycle would keep both until a garbage collection."""
         self.discard()
         del self._receiver
 

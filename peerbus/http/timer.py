@@ -28,7 +28,7 @@ class Timer:
         self._deadline = inf
 
     def cancel(self) -> None:
-        """Have no deadline any more, and let go of the function."""
+        """Have no deadline any more, and drop the function."""
         self.stop()
         self._expired = _do_nothing
         if self._handle:
