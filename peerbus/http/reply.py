@@ -21,8 +21,10 @@ LONGEST_CALL = 200
 """Characters of a call's method and path that errors and logs show."""
 JSON: Headers = (("Content-Type", "application/json"),)
 WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-JOINED_AT_ONCE = 1000
-"""Values that are joined before their size is known: joining them takes less time than adding up their sizes."""
+MEASURED_WHOLE = 100
+SAMPLED_EVERY = 13
+"""Of more values than that, every so many is measured, to decide how a body is made: measuring a thousand of
+100 bytes takes 15 us, a seventh of what the whole pull takes."""
 NO_MESSAGES = b'"messages":[]'
 """No string of an answer has this in it: quotes in strings are escaped."""
 _encode = msgspec.json.Encoder().encode
@@ -37,9 +39,10 @@ def success(answer: Answer, values: Sequence[bytes] = (), on_lost: Callable[[], 
     if not values:
         return Reply(200, encoded, JSON, on_lost)
     before, _, after = encoded.partition(NO_MESSAGES)
-    if len(values) <= JOINED_AT_ONCE and len(joined := b",".join(values)) <= BODY_PIECE:
-        return Reply(200, b'%b"messages":[%b]%b' % (before, joined, after), JSON, on_lost)
-    return Reply(200, LargeBody(before + b'"messages":[', values, b"]" + after), JSON, on_lost)
+    sampled = 1 if len(values) <= MEASURED_WHOLE else SAMPLED_EVERY
+    if sum(map(len, values[::sampled])) * sampled > BODY_PIECE:
+        return Reply(200, LargeBody(before + b'"messages":[', values, b"]" + after), JSON, on_lost)
+    return Reply(200, b'%b"messages":[%b]%b' % (before, b",".join(values), after), JSON, on_lost)
 
 
 def failure(error: Exception, call: str) -> Reply:

@@ -7,10 +7,10 @@ import sys
 SWITCH_SECONDS = 0.0005
 """How long one thread may keep the interpreter from the others, in place of Python's 5 ms."""
 
-NEW_OBJECTS = 5000
+NEW_OBJECTS = 2500
 """New container objects after which Python collects the youngest generation; its default is 700."""
-YOUNG_COLLECTIONS, OLD_COLLECTIONS = 3, 60
-"""Collections of a generation after which the next older one is collected: about 5 ms, and everything."""
+YOUNG_COLLECTIONS, OLD_COLLECTIONS = 1, 240
+"""Collections of a generation after which the next older one is collected: up to 3 ms, and everything."""
 
 
 def collect_rarely() -> None:
