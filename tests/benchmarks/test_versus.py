@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import versus, wrk
+from benchmarks import versus
 from benchmarks.connection import ConnectionBroken
 from benchmarks.processes import ROOT
 from benchmarks.stats import read_table
@@ -19,18 +19,6 @@ from tests.benchmarks.support import NOTES, an_outcome
 
 HERE = Checkout(ROOT, Path(sys.executable))
 WAKING = Scenario("waking-5", 5, waking(5), busy=True, on_disk=True)
-needs_wrk = pytest.mark.skipif(not wrk.is_installed(), reason="wrk is not installed")
-
-
-@needs_wrk
-@pytest.mark.parametrize("name", ["publish-1", "pull-many-16"])
-def test_this_checkout_is_compared_with_itself(name: str) -> None:
-    (scenario,) = (each for each in SCENARIOS if each.name == name)
-    row = compare(scenario, HERE, HERE, rounds=1, seconds=1, busy=0)
-    assert (row.scenario, row.rounds, row.old_errors, row.new_errors) == (name, 1, 0, 0)
-    assert row.messages_per_request == scenario.messages
-    assert row.ratio == row.worst_ratio == row.new_per_s / row.old_per_s
-    assert all(value > 0 for value in (row.old_p50_ms, row.new_p50_ms, row.old_cpu_us, row.new_cpu_us))
 
 
 def test_pulls_that_wait_are_woken_on_both_servers() -> None:
