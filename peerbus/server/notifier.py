@@ -107,12 +107,12 @@ class Notifier:
             self._timer = self._loop.events.call_at(self._waiting[0].due, self._schedule)
 
     def _run_slice(self) -> None:
+        self._next_slice = None
         if self._announced:
             self._take(self._announced[0])
         for _ in range(SENT_AT_ONCE):
             if self._may_send():
                 self._send(heapq.heappop(self._waiting))
-        self._next_slice = None
         self._schedule()
 
     def _may_send(self) -> bool:

@@ -39,9 +39,9 @@ VALUES = [
 ]
 
 
-def pulled(api: Api) -> bytes:
+def pulled(api: Api, count: int = 100) -> bytes:
     """The messages of a pull, as the bytes of the answer have them."""
-    reply = call(api, "POST", "/pull_messages", b'{"peer_id": "peer1", "topic": "news"}')
+    reply = call(api, "POST", "/pull_messages", b'{"peer_id": "peer1", "topic": "news", "max_messages": %d}' % count)
     assert reply.status == 200
     return reply.body.partition(b'"messages":')[2].rpartition(b',"offsets":')[0]
 
@@ -60,3 +60,13 @@ def test_a_value_is_pulled_as_it_was_published(prepared: Api, value: bytes) -> N
 def test_the_values_of_a_batch_are_pulled_as_they_were_published(prepared: Api) -> None:
     publish(prepared, b"messages", b"[" + b" , ".join(VALUES) + b"]")
     assert pulled(prepared) == b"[" + b",".join(VALUES) + b"]"
+
+
+@pytest.mark.parametrize("length", [1, 3_000])
+@pytest.mark.parametrize("large", [range(0), range(0, 1000, 13), range(1, 1000, 13), range(999, 1000)])
+def test_many_values_are_pulled_as_they_were_published_however_their_sizes_are_mixed(
+    prepared: Api, length: int, large: range
+) -> None:
+    values = b",".join(b"9" * (4_000 if number in large else length) for number in range(1000))
+    publish(prepared, b"messages", b"[" + values + b"]")
+    assert pulled(prepared, 1000) == b"[" + values + b"]"
