@@ -183,11 +183,11 @@ def _print_and_acknowledge(client: Client, pulled: Pulled, details: bool) -> Non
         _print(pulled, details)
     except OSError:
         if explicit:
-            with suppress(PeerbusError):  # otherwise they are delivered again after their deadline
+            with suppress(PeerbusError):  # otherwise they are redelivered after their deadline
                 client.nack(*pulled.messages)
         raise
     if explicit and (stale := client.ack(*pulled.messages).stale):
-        remark(f"warning: {counted(len(stale), 'message')} printed too late will be handed over again.")
+        remark(f"warning: {counted(len(stale), 'message')} printed too late will be redelivered.")
 
 
 def _print(pulled: Pulled, details: bool) -> None:

@@ -177,13 +177,18 @@ class Client:
         """Acknowledge the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
         return self._ack(claims_at(topic, offsets, up_to))
 
-    def nack(self, *messages: Message, delay: float = 0.0) -> wire.NackAnswer:
-        """Reject messages of one topic: they are delivered again in `delay` seconds."""
-        return self._nack(claims_of(messages), delay)
+    def nack(self, *messages: Message, delay: float = 0.0, attempted: bool = True) -> wire.NackAnswer:
+        """Reject messages of one topic: they are redelivered in `delay` seconds.
 
-    def nack_offsets(self, topic: str, *offsets: int, up_to: int | None = None, delay: float = 0.0) -> wire.NackAnswer:
+        Unless `attempted`, they are handed back untouched: this delivery does not count as an attempt.
+        """
+        return self._nack(claims_of(messages), delay, attempted=attempted)
+
+    def nack_offsets(
+        self, topic: str, *offsets: int, up_to: int | None = None, delay: float = 0.0, attempted: bool = True
+    ) -> wire.NackAnswer:
         """Reject the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
-        return self._nack(claims_at(topic, offsets, up_to), delay)
+        return self._nack(claims_at(topic, offsets, up_to), delay, attempted=attempted)
 
     def query_peers(self, topic: str) -> wire.QueryPeersAnswer:
         """List the subscribers of a topic, and their addresses."""
@@ -260,8 +265,11 @@ class Client:
         self._positions[answer.topic] = answer.resume_from
         return answer
 
-    def _nack(self, claims: dict[str, Any], delay: float = 0.0, *, repeat: bool = True) -> wire.NackAnswer:
-        answer = self._post("/nack_messages", wire.NackAnswer, {"delay": delay, **claims}, repeat=repeat)
+    def _nack(
+        self, claims: dict[str, Any], delay: float = 0.0, *, attempted: bool = True, repeat: bool = True
+    ) -> wire.NackAnswer:
+        fields = {"delay": delay, "attempted": attempted, **claims}
+        answer = self._post("/nack_messages", wire.NackAnswer, fields, repeat=repeat)
         self._positions[answer.topic] = answer.resume_from
         return answer
 

@@ -103,6 +103,9 @@ Deliveries = Annotated[
     list[Count], Many, Meta(description="The delivery of each message, counted from 1; by default the latest.")
 ]
 UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, up to this offset.")]
+Attempted = Annotated[
+    bool, Meta(description="false: the messages are handed back untouched, and this delivery counts as no attempt.")
+]
 Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
 
 # Listings

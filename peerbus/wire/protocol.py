@@ -290,12 +290,14 @@ class ClaimRequest(Request):
 
 
 class NackRequest(ClaimRequest):
-    """Rejects messages: they are delivered again in `delay` seconds, unless they are acknowledged before.
+    """Rejects messages: they are redelivered in `delay` seconds, unless they are acknowledged before.
 
-    If pulling acknowledges, only the messages of the last pull can be rejected, without a delay.
+    With `attempted` false they are handed back untouched: this delivery does not count as an attempt. If pulling
+    acknowledges, only the messages of the last pull can be rejected, without a delay.
     """
 
     delay: fields.Delay = 0.0
+    attempted: fields.Attempted = True
 
 
 class AckAnswer(Answer):

@@ -11,13 +11,15 @@ BEFORE_ALL = float("-inf")
 
 @dataclass
 class Handed:
-    """A message that was handed over and is not acknowledged; without a `due` it is to be handed over again."""
+    """A message that was handed over and is not acknowledged; without a `due` it is to be redelivered."""
 
     member: str
     attempt: int
     due: float | None
     order: int
     problem: str = "not acknowledged in time"
+    untouched: bool = False
+    """It was handed back as if it had never been delivered."""
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Queue:
         return min([*self.handed, self.cursor])
 
     def again(self) -> list[int]:
-        """Offsets to be handed over again, in the order they came back."""
+        """Offsets to be redelivered, in the order they came back."""
         return sorted(
             (o for o, handed in self.handed.items() if handed.due is None), key=lambda o: self.handed[o].order
         )
@@ -195,7 +197,7 @@ class Model:
             if offset < topic.start:
                 del queue.handed[offset]
                 queue.dropped += 1
-            elif queue.max_attempts is not None and handed.attempt >= queue.max_attempts:
+            elif queue.max_attempts is not None and handed.attempt >= queue.max_attempts and not handed.untouched:
                 self.bury(topic, queue, offset)
             else:
                 handed.due, handed.order = None, self.next_order()
@@ -297,12 +299,12 @@ class Model:
 
     def hand_over(self, queue: Queue, peer: str, offset: int) -> int:
         before = queue.handed.pop(offset, None)
-        attempt = before.attempt + 1 if before else 1
+        attempt = before.attempt + (not before.untouched) if before else 1
         if queue.explicit:
             queue.handed[offset] = Handed(peer, attempt, self.now + queue.ack_deadline, self.next_order())
         return attempt
 
-    def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None) -> Any:
+    def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None, attempted: bool = True) -> Any:
         """Acknowledge, or with a `delay` reject, what is claimed."""
         found = self.subscription(peer, name)
         if isinstance(found, str):
@@ -323,6 +325,7 @@ class Model:
             else:
                 handed = queue.handed[offset]
                 handed.due, handed.problem, handed.order = self.now + delay, "rejected", self.next_order()
+                handed.untouched = not attempted
         settled = len(valid)
         pulled = list(range(queue.started, queue.cursor))
         if delay == 0 and not queue.explicit and stale and stale == pulled[-len(stale) :]:

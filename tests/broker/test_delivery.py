@@ -99,6 +99,63 @@ def test_a_rejection_with_delay_extends_the_deadline(broker: Broker, clock: Cloc
     assert broker.acknowledge("a", "news", 0).count == 1
 
 
+@pytest.mark.parametrize("delay", [0.0, 3.0])
+def test_what_is_handed_back_untouched_comes_again_as_the_same_attempt(
+    broker: Broker, clock: Clock, delay: float
+) -> None:
+    explicit(broker)
+    publish(broker, 2)
+    broker.pull("a", "news", 1)
+    broker.reject("a", "news", 0)
+    assert broker.pull("a", "news").attempts == [2, 1]
+    done = broker.reject("a", "news", 1, delay, attempted=False)
+    assert (done.count, done.stale, done.position) == (2, [], 0)
+    if delay:
+        assert broker.pull("a", "news").values == []
+        clock.advance(delay)
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.attempts) == ([0, 1], [2, 1])
+    clock.advance(10.0)
+    assert broker.pull("a", "news").attempts == [3, 2], "this delivery counts"
+
+
+def test_handing_back_is_never_the_last_attempt(broker: Broker, clock: Clock) -> None:
+    explicit(broker, "a", "b", group="g", max_attempts=2, dead_letter_topic="dead")
+    publish(broker, 1)
+    for attempt, attempted in ((1, True), (2, False)):
+        assert broker.pull("a", "news").attempts == [attempt]
+        broker.reject("a", "news", 0, attempted=attempted)
+    broker.subscribe("a", "news", max_attempts=1)
+    assert broker.pull("a", "news").attempts == [2], "also after fewer attempts are allowed"
+    broker.reject("a", "news", 0, 5.0, attempted=False)
+    broker.unsubscribe("a", "news")
+    assert broker.pull("b", "news").attempts == [2], "also if its member left during the delay"
+    clock.advance(10.0)
+    broker.run_due()
+    assert broker.stats().dead_lettered == 1
+
+
+def test_what_was_handed_back_can_be_acknowledged_until_it_comes_again(broker: Broker) -> None:
+    explicit(broker)
+    publish(broker, 2)
+    broker.pull("a", "news")
+    broker.reject("a", "news", [(0, 1)], 5.0, attempted=False)
+    broker.reject("a", "news", [(1, 1)], attempted=False)
+    assert broker.acknowledge("a", "news", [(0, 1), (1, 1)]).count == 2
+    assert broker.pull("a", "news").values == []
+
+
+def test_of_two_rejections_the_later_one_counts(broker: Broker) -> None:
+    explicit(broker)
+    publish(broker, 2)
+    broker.pull("a", "news")
+    broker.reject("a", "news", [(0, 1)], attempted=False)
+    broker.reject("a", "news", [(0, 1), (1, 1)])
+    broker.reject("a", "news", [(1, 1)], attempted=False)
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.attempts) == ([0, 1], [2, 1])
+
+
 @pytest.mark.parametrize(
     ("give_up", "reason"),
     [

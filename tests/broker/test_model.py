@@ -31,6 +31,7 @@ STEP = 0.25
 BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
+ATTEMPTED = st.sampled_from([True, True, False])
 SLICE = Slice(answers=1, overdue=1, subscriptions=1, values=1)
 LIMITS = Limits(history=3, max_messages=8, max_pull=4, max_unacknowledged=6)
 
@@ -154,21 +155,21 @@ class BrokerAndModel(RuleBasedStateMachine):
         answer = outcome(lambda: self.broker.acknowledge(peer, topic, claims))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, delay=st.sampled_from([0.0, 2.0]))
-    def reject(self, peer: str, topic: str, claims: Any, delay: float) -> None:
+    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, delay=st.sampled_from([0.0, 2.0]), attempted=ATTEMPTED)
+    def reject(self, peer: str, topic: str, claims: Any, delay: float, attempted: bool) -> None:
         claims = self.offsets(topic, claims)
-        expected = self.model.settle_claims(peer, topic, claims, delay)
-        answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay))
+        expected = self.model.settle_claims(peer, topic, claims, delay, attempted)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay, attempted=attempted))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4))
-    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int) -> None:
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4), attempted=ATTEMPTED)
+    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int, attempted: bool) -> None:
         known = self.model.topics.get(topic)
         queue = known.queue_of(peer) if known else None
         cursor = queue.cursor if queue else 0
         claims = [(offset, None) for offset in range(max(0, cursor - count), cursor)]
-        expected = self.model.settle_claims(peer, topic, claims, 0.0)
-        answer = outcome(lambda: self.broker.reject(peer, topic, claims))
+        expected = self.model.settle_claims(peer, topic, claims, 0.0, attempted)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims, attempted=attempted))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
     @rule(peer=PEERS, topic=TOPICS, back=BACK, delay=st.sampled_from([None, 0.0, 2.0]))

@@ -123,6 +123,8 @@ def test_pulled_messages_are_settled_by_their_offsets(peerbus: CommandLine, inde
     assert peerbus.says("ack", *me, "0") == "1 message acknowledged.\n"
     assert peerbus.says("nack", *me, "--up-to", "1") == "1 message rejected.\n"
     assert details(peerbus.says("pull", *me, "--details")) == [(1, 2, ["b"]), (2, 1, None)]
+    assert peerbus.says("nack", *me, "--up-to", "2", "--untouched") == "2 messages handed back.\n"
+    assert details(peerbus.says("pull", *me, "--details")) == [(1, 2, ["b"]), (2, 1, None)]
     assert peerbus.says("nack", *me, "2", "--delay", "3600") == "1 message rejected.\n"
     assert peerbus.says("pull", *me) == ""
     assert peerbus.says("ack", *me, "--up-to", "2") == "2 messages acknowledged.\n"

@@ -24,6 +24,10 @@ FIELDS = [
     for field in msgspec.structs.fields(row.request)
     if field.encode_name != "message"  # any value is one
 ]
+NO_VALUES: list[Any] = [{}, True]
+WRONG_TYPES = [
+    (row, name, value) for row, name in FIELDS for value in NO_VALUES if (name, value) != ("attempted", True)
+]
 REQUIRED = [(row, field.encode_name) for row in ROWS for field in msgspec.structs.fields(row.request) if field.required]
 
 BAD_BODIES = {
@@ -74,6 +78,8 @@ BAD_VALUES = [
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "max_messages": 0}, "max_messages"),
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "wait": -1}, "wait"),
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "wait": 60.5}, "wait"),
+    ("/nack_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "attempted": 0}, "attempted"),
+    ("/nack_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "attempted": "no"}, "attempted"),
 ]
 BAD_QUERIES = [
     ("GET", "/query_peers?topic=a&topic=b", "Expected one value, got several - at $.topic"),
@@ -136,8 +142,7 @@ def test_fields_in_body_and_query_string_at_once_are_refused(prepared: Api, row:
     assert "query string" in refusal(reply, 400, "bad_request")
 
 
-@pytest.mark.parametrize("value", [{}, True], ids=repr)
-@pytest.mark.parametrize(("row", "name"), FIELDS, ids=name_of)
+@pytest.mark.parametrize(("row", "name", "value"), WRONG_TYPES, ids=name_of)
 def test_a_value_of_the_wrong_type_is_refused_with_its_path(prepared: Api, row: Row, name: str, value: Any) -> None:
     sentence = refusal(send(prepared, row, EXAMPLES[row.path].fields | {name: value}), 400, "bad_request")
     assert sentence.startswith("Expected ")

@@ -55,6 +55,7 @@ CALLS: list[tuple[str, dict[str, Any], int]] = [
     ("/ack_messages", {"topic": "news"}, 400),
     ("/ack_messages", {"topic": "gone", "up_to": 5}, 410),
     ("/nack_messages", {"topic": "news", "offsets": [0, 1], "delay": 1}, 200),
+    ("/nack_messages", {"topic": "news", "offsets": [0], "attempted": False}, 200),
     ("/nack_messages", {"topic": "news", "offsets": [0], "attempts": []}, 400),
     ("/nack_messages", {"topic": "full", "up_to": 0}, 404),
     ("/query_peers", {"topic": "news"}, 200),
