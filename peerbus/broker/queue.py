@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
 from typing import NamedTuple
 
-from peerbus.broker.in_flight import HANDED_BACK, REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, REJECTED, Claim, Claims, Delivery, InFlight
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.topic import Topic
 from peerbus.errors import StreamReplaced
@@ -195,6 +195,13 @@ class MessageQueue:
         Unless `attempted`, this delivery does not count as an attempt. Returns how many, and the stale offsets.
         """
         return self._postpone(member, claims, due, REJECTED if attempted else HANDED_BACK)
+
+    def extend(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
+        """Let `due` be the deadline of the messages validly claimed by `member`.
+
+        Those that wait for redelivery are in hand again. Returns how many, and the stale offsets.
+        """
+        return self._postpone(member, claims, due, NOT_IN_TIME)
 
     def discard(self, offset: int) -> None:
         """Forget a message in flight: it is acknowledged, or dead-lettered."""

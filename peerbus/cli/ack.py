@@ -1,4 +1,4 @@
-"""`peerbus ack` and `peerbus nack`: pulled messages are settled."""
+"""`peerbus ack`, `nack` and `extend`: pulled messages are settled, or their deadline is extended."""
 
 from collections.abc import Sequence
 
@@ -69,4 +69,31 @@ def nack(
     _check(offsets, up_to)
     with settings.client(peer_id) as client:
         answer = client.nack_offsets(topic, *offsets, up_to=up_to, delay=delay, attempted=not untouched)
+    _report(answer.message, answer.stale)
+
+
+@command(
+    TOPIC,
+    OFFSETS,
+    UP_TO,
+    click.option(
+        "--seconds",
+        type=Seconds(0.001),
+        required=True,
+        metavar="SECONDS",
+        help="Seconds from now in which they must be acknowledged.",
+    ),
+    PEER_ID,
+)
+def extend(
+    settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | None, seconds: float, peer_id: str | None
+) -> None:
+    """Extend the deadline of pulled messages.
+
+    For work that takes longer than the subscription's --ack-deadline. pull --details shows their offsets. The exit
+    code is 1 if some are stale: settled before, redelivered since, or never delivered.
+    """
+    _check(offsets, up_to)
+    with settings.client(peer_id) as client:
+        answer = client.extend_offsets(topic, *offsets, up_to=up_to, seconds=seconds)
     _report(answer.message, answer.stale)

@@ -190,6 +190,14 @@ class Client:
         """Reject the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
         return self._nack(claims_at(topic, offsets, up_to), delay, attempted=attempted)
 
+    def extend(self, *messages: Message, seconds: float) -> wire.ExtendAnswer:
+        """Extend the deadline of messages of one topic: they must be acknowledged within `seconds` from now."""
+        return self._extend(claims_of(messages), seconds)
+
+    def extend_offsets(self, topic: str, *offsets: int, up_to: int | None = None, seconds: float) -> wire.ExtendAnswer:
+        """Extend the deadline of the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
+        return self._extend(claims_at(topic, offsets, up_to), seconds)
+
     def query_peers(self, topic: str) -> wire.QueryPeersAnswer:
         """List the subscribers of a topic, and their addresses."""
         return self._session.call("GET", "/query_peers", wire.QueryPeersAnswer, {"topic": topic})
@@ -262,6 +270,11 @@ class Client:
 
     def _ack(self, claims: dict[str, Any]) -> wire.AckAnswer:
         answer = self._post("/ack_messages", wire.AckAnswer, claims)
+        self._positions[answer.topic] = answer.resume_from
+        return answer
+
+    def _extend(self, claims: dict[str, Any], seconds: float) -> wire.ExtendAnswer:
+        answer = self._post("/extend_messages", wire.ExtendAnswer, {"seconds": seconds, **claims})
         self._positions[answer.topic] = answer.resume_from
         return answer
 

@@ -91,5 +91,6 @@ ANSWER_HOOKS: dict[str, Callable[[Answered], None]] = {
     "pull_messages": _moved_on,
     "ack_messages": _moved_on,
     "nack_messages": _moved_back,
+    "extend_messages": _moved_on,
 }
 """The hook of each call that has one, by the call's name; it raises `DecodeError` for an unexpected answer."""

@@ -70,7 +70,7 @@ class Subscriptions:
         self._by_topic[topic] = Subscription(resume_from, self.epoch, options)
 
     def moved_on(self, topic: str, subscription: Subscription | None, resume_from: int) -> None:
-        """Messages were pulled or acknowledged. The answers of concurrent calls may come in any order.
+        """Messages were pulled, acknowledged or extended. The answers of concurrent calls may come in any order.
 
         `subscription` is the result of `find` before the call; one that has ended or moved since is not changed.
         """

@@ -220,6 +220,22 @@ def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.Answer | Steps[wi
     return _settle(broker, r, reject, answer)
 
 
+def extend_messages(broker: Broker, r: wire.ExtendRequest) -> wire.Answer | Steps[wire.Answer]:
+    """Extend the deadline of pulled messages."""
+
+    def answer(done: Settled) -> wire.Answer:
+        return wire.ExtendAnswer(
+            message=f"{counted(done.count, 'message')} extended for {r.seconds:g} seconds." + _stale(done),
+            topic=r.topic,
+            peer_id=r.peer_id,
+            extended=done.count,
+            stale=done.stale,
+            resume_from=done.position,
+        )
+
+    return _settle(broker, r, partial(broker.extend, r.peer_id, r.topic, seconds=r.seconds), answer)
+
+
 def _settle(
     broker: Broker,
     r: wire.ClaimRequest,
@@ -330,6 +346,7 @@ CALLS: dict[str, Call] = {
     "pull_messages": pull_messages,
     "ack_messages": ack_messages,
     "nack_messages": nack_messages,
+    "extend_messages": extend_messages,
     "query_peers": query_peers,
     "topics": listings.topics,
     "peers": listings.peers,

@@ -103,6 +103,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/nack_messages", wire.NackRequest,
              "Reject pulled messages: they are redelivered, now or after a delay.",
              logging.DEBUG, answer=wire.NackAnswer, errors=(*SUBSCRIPTION, StorageFull)),
+    Endpoint("POST", "/extend_messages", wire.ExtendRequest, "Extend the deadline of pulled messages.",
+             logging.DEBUG, answer=wire.ExtendAnswer, errors=(*SUBSCRIPTION, StorageFull)),
     # Listings
     Endpoint("GET", "/query_peers", wire.TopicRequest, "List the subscribers of a topic.",
              answer=wire.QueryPeersAnswer, errors=(TopicNotFound,)),

@@ -106,6 +106,9 @@ UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, u
 Attempted = Annotated[
     bool, Meta(description="false: the messages are handed back untouched, and this delivery counts as no attempt.")
 ]
+Extension = Annotated[
+    float, Meta(ge=0.001, le=43_200, description="Seconds from now in which the messages must be acknowledged.")
+]
 Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
 
 # Listings

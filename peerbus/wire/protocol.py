@@ -300,6 +300,15 @@ class NackRequest(ClaimRequest):
     attempted: fields.Attempted = True
 
 
+class ExtendRequest(ClaimRequest, kw_only=True):
+    """Extends the deadline of messages: they must be acknowledged within `seconds` from now.
+
+    A message that was rejected with a delay, and is not redelivered yet, is in flight as before.
+    """
+
+    seconds: fields.Extension
+
+
 class AckAnswer(Answer):
     """`acknowledged` counts messages; those at the `stale` offsets are not, or no longer, in flight to this peer.
 
@@ -322,6 +331,19 @@ class NackAnswer(Answer):
     topic: str
     peer_id: str
     rejected: int
+    stale: list[int]
+    resume_from: int
+
+
+class ExtendAnswer(Answer):
+    """`extended` counts messages; those at the `stale` offsets are not, or no longer, in flight to this peer.
+
+    All messages before the offset `resume_from` are acknowledged.
+    """
+
+    topic: str
+    peer_id: str
+    extended: int
     stale: list[int]
     resume_from: int
 

@@ -310,15 +310,7 @@ class Model:
         if isinstance(found, str):
             return found
         topic, queue = found
-        if isinstance(claims, int):
-            claims = [(o, None) for o in sorted(queue.handed) if o <= claims and queue.handed[o].member == peer]
-        valid, stale = dict[int, None](), []
-        for offset, attempt in claims:
-            handed = queue.handed.get(offset)
-            if handed and handed.member == peer and attempt in (None, handed.attempt):
-                valid[offset] = None
-            else:
-                stale.append(offset)
+        valid, stale = self.check(peer, queue, claims)
         for offset in valid:
             if delay is None:
                 del queue.handed[offset]
@@ -334,6 +326,30 @@ class Model:
             self.settle(topic, queue)
         self.free(topic)
         return settled, stale
+
+    def extend(self, peer: str, name: str, claims: Any, seconds: float) -> Any:
+        """Let the peer have what is claimed for some more seconds."""
+        found = self.subscription(peer, name)
+        if isinstance(found, str):
+            return found
+        valid, stale = self.check(peer, found[1], claims)
+        for offset in valid:
+            attempt = found[1].handed[offset].attempt
+            found[1].handed[offset] = Handed(peer, attempt, self.now + seconds, self.next_order())
+        return len(valid), stale
+
+    def check(self, peer: str, queue: Queue, claims: Any) -> tuple[list[int], list[int]]:
+        """What of the claims the peer has, and what it has not."""
+        if isinstance(claims, int):
+            claims = [(o, None) for o in sorted(queue.handed) if o <= claims and queue.handed[o].member == peer]
+        valid, stale = dict[int, None](), []
+        for offset, attempt in claims:
+            handed = queue.handed.get(offset)
+            if handed and handed.member == peer and attempt in (None, handed.attempt):
+                valid[offset] = None
+            else:
+                stale.append(offset)
+        return list(valid), stale
 
     def time_passes(self, seconds: float) -> dict[str, int]:
         """Move on, and say which peers were silent for too long, and what is discarded with each."""

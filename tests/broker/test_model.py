@@ -32,6 +32,7 @@ BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
 ATTEMPTED = st.sampled_from([True, True, False])
+EXTENSIONS = st.sampled_from([1.0, 5.0, 20.0])
 SLICE = Slice(answers=1, overdue=1, subscriptions=1, values=1)
 LIMITS = Limits(history=3, max_messages=8, max_pull=4, max_unacknowledged=6)
 
@@ -160,6 +161,13 @@ class BrokerAndModel(RuleBasedStateMachine):
         claims = self.offsets(topic, claims)
         expected = self.model.settle_claims(peer, topic, claims, delay, attempted)
         answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay, attempted=attempted))
+        assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
+
+    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, seconds=EXTENSIONS)
+    def extend(self, peer: str, topic: str, claims: Any, seconds: float) -> None:
+        claims = self.offsets(topic, claims)
+        expected = self.model.extend(peer, topic, claims, seconds)
+        answer = outcome(lambda: self.broker.extend(peer, topic, claims, seconds))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4), attempted=ATTEMPTED)

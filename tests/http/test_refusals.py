@@ -78,6 +78,11 @@ BAD_VALUES = [
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "max_messages": 0}, "max_messages"),
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "wait": -1}, "wait"),
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "wait": 60.5}, "wait"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "seconds": 0}, "seconds"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "seconds": -1}, "seconds"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "seconds": 43_200.5}, "seconds"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "seconds": "10"}, "seconds"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": -1, "seconds": 1}, "up_to"),
     ("/nack_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "attempted": 0}, "attempted"),
     ("/nack_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "attempted": "no"}, "attempted"),
 ]
@@ -260,6 +265,7 @@ def test_a_body_declared_too_large_is_refused_before_it_is_sent(way: str) -> Non
         ("/publish", {"topic": "news", "messages": [1] * 100_001}),
         ("/ack_messages", PEER | TOPIC | {"offsets": [1] * 100_001}),
         ("/nack_messages", PEER | TOPIC | {"offsets": [0], "attempts": [1] * 100_001}),
+        ("/extend_messages", PEER | TOPIC | {"offsets": [1] * 100_001, "seconds": 1}),
     ],
 )
 def test_one_call_names_only_so_many(prepared: Api, path: str, fields: dict[str, Any]) -> None:

@@ -78,6 +78,10 @@ EXAMPLES: dict[str, Example] = {
         wire.NackRequest(peer_id=PEER, topic=TOPIC, up_to=0, delay=0.5, attempted=False),
         wire.NackAnswer("1 message handed back.", TOPIC, PEER, rejected=1, stale=[], resume_from=0),
     ),
+    "extend_messages": Example(
+        wire.ExtendRequest(peer_id=PEER, topic=TOPIC, offsets=[0], attempts=[1], seconds=60.0),
+        wire.ExtendAnswer("1 message extended for 60 seconds.", TOPIC, PEER, extended=1, stale=[], resume_from=0),
+    ),
     "query_peers": Example(
         wire.TopicRequest(topic=TOPIC),
         wire.QueryPeersAnswer("1 peer subscribed to topic 'news'.", TOPIC, [PEER], {PEER: ADDRESS}),
