@@ -58,7 +58,7 @@ def _start(context: click.Context, parameter: click.Parameter, value: str | None
         "--ack-deadline",
         type=Seconds(0.001, 43_200),
         metavar="SECONDS",
-        help="With --ack explicit, seconds until a message that is not acknowledged is delivered again.",
+        help="With --ack explicit, seconds until a message that is not acknowledged is redelivered.",
     ),
     click.option(
         "--max-attempts",
@@ -93,7 +93,7 @@ def subscribe(
     node, keeps its subscription, and continues there the next time.
 
     A new subscription begins with the oldest message kept; with --follow, with the next one published. With --ack
-    explicit a message is acknowledged after it is printed, and delivered again if it could not be printed.
+    explicit a message is acknowledged after it is printed, and redelivered if it could not be printed.
     """
     named = {name: value for name, value in options.items() if value is not None}
     interruption = Interruption()

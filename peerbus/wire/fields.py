@@ -109,7 +109,7 @@ Attempted = Annotated[
 Extension = Annotated[
     float, Meta(ge=0.001, le=43_200, description="Seconds from now in which the messages must be acknowledged.")
 ]
-Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
+Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is redelivered.")]
 
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]

@@ -187,7 +187,7 @@ class SubscribeRequest(Request):
     """Subscribe a peer to a topic, or change those options of its subscription that the request has.
 
     Without a `group` the peer has a message queue of its own. The members of a group share one queue, with its
-    position and options. With `ack` explicit a pulled message is delivered again after `ack_deadline` seconds
+    position and options. With `ack` explicit a pulled message is redelivered after `ack_deadline` seconds
     unless it is acknowledged. After `max_attempts` deliveries it moves to the `dead_letter_topic`.
     """
 

@@ -327,6 +327,24 @@ class Model:
         self.free(topic)
         return settled, stale
 
+    def give_back(self, peer: str, name: str, offsets: list[int], attempts: list[int] | None, missed: int) -> None:
+        """Take back what was just pulled, and reached nobody."""
+        topic = self.topics[name]
+        queue = topic.queue_of(peer)
+        assert queue
+        queue.dropped += missed
+        if attempts is not None:
+            for offset in offsets:
+                handed = queue.handed[offset]
+                handed.due, handed.untouched, handed.order = self.now, True, self.next_order()
+            self.settle(topic, queue)
+        elif offsets and offsets[0] >= queue.started and offsets == list(range(offsets[0], queue.cursor)):
+            queue.cursor = offsets[0]
+            queue.handed = {offset: handed for offset, handed in queue.handed.items() if offset < queue.cursor}
+        else:
+            queue.dropped += len(offsets)
+        self.free(topic)
+
     def extend(self, peer: str, name: str, claims: Any, seconds: float) -> Any:
         """Let the peer have what is claimed for some more seconds."""
         found = self.subscription(peer, name)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from peerbus.broker import Broker, Limits
+from peerbus.broker.results import Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
 from tests.broker.model import Model
@@ -136,13 +137,28 @@ class BrokerAndModel(RuleBasedStateMachine):
 
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6))
     def pull(self, peer: str, topic: str, count: int) -> None:
+        self.pulled(peer, topic, count)
+
+    def pulled(self, peer: str, topic: str, count: int) -> Pulled | str:
         expected = self.model.pull(peer, topic, count)
-        answer = outcome(lambda: self.broker.pull(peer, topic, count))
-        if not isinstance(answer, str):
+        answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count))
+        if isinstance(answer, str):
+            assert answer == expected
+        else:
             values = [readable(value) for value in answer.values]
-            attempts, offsets = answer.attempts, list(answer.offsets)
-            answer = offsets, values, attempts, answer.missed, answer.remaining, answer.position
-        assert answer == expected
+            found = list(answer.offsets), values, answer.attempts, answer.missed, answer.remaining, answer.position
+            assert found == expected
+        return answer
+
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), arrived=st.integers(0, 3))
+    def pull_and_give_back(self, peer: str, topic: str, count: int, arrived: int) -> None:
+        pulled = self.pulled(peer, topic, count)
+        if isinstance(pulled, str):
+            return
+        offsets = list(pulled.offsets)[arrived:]
+        attempts = None if pulled.attempts is None else list(pulled.attempts)[arrived:]
+        self.broker.give_back(peer, topic, pulled.generation, offsets, attempts, pulled.missed)
+        self.model.give_back(peer, topic, offsets, attempts, pulled.missed)
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), pulled=st.integers(1, 6))
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
