@@ -247,6 +247,7 @@ def cases(part: int) -> list[Case]:
         Case("acknowledge 100,000 up to an offset", in_flight, partial(one, post("ack_messages", up_to=many))),
         Case("reject them with a delay", in_flight, partial(one, post("nack_messages", up_to=many, delay=60))),
         Case("reject them", in_flight, partial(one, post("nack_messages", up_to=many))),
+        Case("extend them", in_flight, partial(one, post("extend_messages", up_to=many, seconds=60))),
         Case("acknowledge 100,000 named", in_flight, partial(one, post("ack_messages", offsets=[*range(many)]))),
         Case("list topics matching", some_topics, partial(one, get("topics", matching="none"))),
         Case("list topics by backlog", some_topics, partial(one, get("topics", order="unread"))),

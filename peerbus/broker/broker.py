@@ -300,8 +300,8 @@ class Broker(Overview):
     def in_hand(self, peer_id: str, topic: str, up_to: int) -> Iterator[list[Claim]]:
         """Claims on all messages that a peer has in flight now, up to the offset `up_to`, a thousand at a time.
 
-        For `acknowledge` and `reject` in slices: the call costs 1 ms for 100,000 messages. A message that is settled
-        or handed over again between two slices is stale in the later one.
+        For `acknowledge`, `reject` and `extend` in slices: the call costs 1 ms for 100,000 messages. A message that is
+        settled or redelivered between two slices is stale in the later one.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
@@ -310,8 +310,8 @@ class Broker(Overview):
     def acknowledge(self, peer_id: str, topic: str, claims: Sequence[Claim] | int) -> Settled:
         """Settle the messages claimed, or all that the peer has in flight up to the offset given.
 
-        A claim on a message that was settled, or handed over again since, is stale and changes nothing. A thousand
-        claims take up to 1 ms.
+        A claim on a message that was settled, or redelivered since, is stale and changes nothing. A thousand claims
+        take up to 1 ms.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
@@ -321,19 +321,34 @@ class Broker(Overview):
             self._state.long_polls.wake_queue(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
-    def reject(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0) -> Settled:
+    def reject(
+        self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0, *, attempted: bool = True
+    ) -> Settled:
         """Let the messages claimed be redelivered in `delay` seconds, unless acknowledged before.
 
-        With automatic acknowledgement, the messages pulled last may be claimed, to be handed over again at once.
-        Claims and errors are those of `acknowledge`; a thousand claims take up to 2 ms.
+        Unless `attempted`, this delivery does not count: the next one has the same attempt number, even after
+        `max_attempts`. With automatic acknowledgement, the messages pulled last may be claimed, to be redelivered at
+        once. Claims and errors are those of `acknowledge`; a thousand claims take up to 2 ms.
         """
         with self._lock:
             queue = self._state.queue(peer_id, topic)
-            count, stale = queue.reject(peer_id, claims, self._clock() + delay)
+            count, stale = queue.reject(peer_id, claims, self._clock() + delay, attempted=attempted)
             if stale and not delay and not queue.options.explicit and queue.return_last(stale):
                 count, stale = count + len(stale), []
             self._state.up_to_date(queue)
             self._state.long_polls.wake_queue(queue)
+            return Settled(count, stale, queue.position, queue.options.explicit)
+
+    def extend(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, seconds: float) -> Settled:
+        """Let the deadline of the messages claimed be in `seconds` from now.
+
+        Messages that were rejected and are not redelivered yet are in flight again, as the same attempt. Claims and
+        errors are those of `acknowledge`; a thousand claims take up to 2 ms.
+        """
+        with self._lock:
+            queue = self._state.queue(peer_id, topic)
+            count, stale = queue.extend(peer_id, claims, self._clock() + seconds)
+            self._state.up_to_date(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def give_back(
@@ -345,7 +360,7 @@ class Broker(Overview):
         attempts: Sequence[int] | None,
         missed: int,
     ) -> None:
-        """Take back the messages of a pull whose answer did not arrive; they are handed over again.
+        """Take back the messages of a pull whose answer did not arrive; they are redelivered as the same attempt.
 
         With automatic acknowledgement, they count as missed when others of the group pulled since. Does nothing when
         the subscription ended since, or was moved. Renews no lease.
@@ -359,7 +374,7 @@ class Broker(Overview):
                 queue.give_back(offsets, missed)
             else:
                 queue.give_back((), missed)
-                queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock())
+                queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock(), attempted=False)
                 self._state.up_to_date(queue)
             self._state.long_polls.wake_queue(queue)
 

@@ -11,6 +11,8 @@ from peerbus.broker.structures import NEVER, NOW
 NOT_IN_TIME = "not acknowledged in time"
 PEER_LEFT = "its peer left"
 REJECTED = "rejected"
+HANDED_BACK = "handed back"
+"""The problem of messages that were handed back untouched: their delivery does not count as an attempt."""
 SETTLED_ENTRIES = 64
 """Offsets, or deliveries, that are settled and still listed, beyond as many that are not, before they are removed."""
 
@@ -38,6 +40,19 @@ class Delivery:
         """How many of `offsets`, from the first on, were taken when overdue."""
         self.left = len(offsets)
         """Of the others, those not settled."""
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the next delivery of these messages."""
+        return self.attempt if self.problem == HANDED_BACK else self.attempt + 1
+
+    def is_last(self, max_attempts: int | None) -> bool:
+        """Whether the messages are exhausted once they are overdue."""
+        return max_attempts is not None and self.attempt >= max_attempts and self.problem != HANDED_BACK
+
+    def problem_after(self, event: str) -> str:
+        """Why the messages are redelivered after `event`: those that were handed back stay untouched."""
+        return self.problem if self.problem == HANDED_BACK else event
 
 
 class InFlight:
@@ -134,7 +149,7 @@ class InFlight:
         Each is new, or was taken from those that wait for redelivery.
         """
         get = self._deliveries.get
-        attempts = [before.attempt + 1 if (before := get(offset)) else 1 for offset in offsets]
+        attempts = [before.next_attempt if (before := get(offset)) else 1 for offset in offsets]
         if deadline is not None:
             known = len(self._deliveries)
             self._add(member, offsets, attempts, NOT_IN_TIME, deadline)
@@ -185,7 +200,7 @@ class InFlight:
 
         Returns their delivery from now on, and their offsets, at least one.
         """
-        problem = PEER_LEFT if self._departed else delivery.problem
+        problem = delivery.problem_after(PEER_LEFT) if self._departed else delivery.problem
         left = islice(delivery.offsets, delivery.taken, None)
         offsets = list(islice((offset for offset in left if self._deliveries.get(offset) is delivery), limit))
         requeued = Delivery(delivery.member, delivery.attempt, problem, None, offsets)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
 from typing import NamedTuple
 
-from peerbus.broker.in_flight import REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, REJECTED, Claim, Claims, Delivery, InFlight
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.topic import Topic
 from peerbus.errors import StreamReplaced
@@ -44,8 +44,8 @@ class MessageQueue:
 
     A message is new (from `cursor` on), then handed over to a member. With automatic acknowledgement that is
     all. With explicit acknowledgement it is in flight until the member acknowledges it: when its deadline passes, or
-    the member rejects it or leaves, it waits for redelivery to any member, with its attempt counted up. After the last
-    attempt it is exhausted, and the broker dead-letters it.
+    the member rejects it or leaves, it waits for redelivery to any member, with its attempt counted up, unless the
+    member handed it back untouched. After the last attempt it is exhausted, and the broker dead-letters it.
 
     Every step costs at most the logarithm of the messages in flight, whatever the backlog.
     """
@@ -162,7 +162,7 @@ class MessageQueue:
         cost = 0
         exhausted: list[tuple[int, Delivery]] = []
         while cost < limit and (delivery := self.in_flight.first_overdue(now)):
-            is_last = self.options.max_attempts is not None and delivery.attempt >= self.options.max_attempts
+            is_last = delivery.is_last(self.options.max_attempts)
             each = EXHAUSTED_COST if is_last else 1
             requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
             cost += each * len(offsets)
@@ -213,15 +213,19 @@ class MessageQueue:
         self._moved()
         return len(valid), stale
 
-    def reject(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
+    def reject(self, member: str, claims: Claims, due: float, *, attempted: bool) -> tuple[int, list[int]]:
         """Let the messages validly claimed by `member` be redelivered at `due`, unless acknowledged before.
 
-        Returns how many, and the stale offsets.
+        Unless `attempted`, this delivery does not count as an attempt. Returns how many, and the stale offsets.
         """
-        valid, stale = self.in_flight.check(member, claims)
-        self.in_flight.postpone(valid, due, REJECTED)
-        self._changes.deliveries_changed(self, valid)
-        return len(valid), stale
+        return self._postpone(member, claims, due, REJECTED if attempted else HANDED_BACK)
+
+    def extend(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
+        """Let `due` be the deadline of the messages validly claimed by `member`.
+
+        Those that wait for redelivery are in hand again. Returns how many, and the stale offsets.
+        """
+        return self._postpone(member, claims, due, NOT_IN_TIME)
 
     def discard(self, offset: int) -> None:
         """Forget a message in flight: it is acknowledged, or dead-lettered."""
@@ -254,7 +258,7 @@ class MessageQueue:
             raise StreamReplaced("The reader of this stream came back, and follows the topic by another one.")
 
     def go_back(self, offset: int) -> None:
-        """Hand over again from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
+        """Redeliver from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
         self.started = min(self.started, offset)
         self.generation = self.topic.context.numbers.next()
         self._set_back(offset)
@@ -276,7 +280,7 @@ class MessageQueue:
     def give_back(self, offsets: Sequence[int], missed: int) -> None:
         """Take back a pull that did not arrive, with automatic acknowledgement.
 
-        Its messages are handed over again, or count as missed when others were pulled since; so do its `missed` ones.
+        Its messages are redelivered, or count as missed when others were pulled since; so do its `missed` ones.
         """
         returned = not offsets or self.return_last(offsets)
         self.dropped += missed if returned else missed + len(offsets)
@@ -298,6 +302,12 @@ class MessageQueue:
         """End the queue: it keeps no message of its topic from being freed any more."""
         self.in_flight.forget_all()
         self.topic.end_reading(self.position)
+
+    def _postpone(self, member: str, claims: Claims, due: float, problem: str) -> tuple[int, list[int]]:
+        valid, stale = self.in_flight.check(member, claims)
+        self.in_flight.postpone(valid, due, problem)
+        self._changes.deliveries_changed(self, valid)
+        return len(valid), stale
 
     @property
     def _new(self) -> int:

@@ -76,11 +76,12 @@ def _restore_queue(
     queue = MessageQueue(topic, position, options, name, record.group, record.number, used_at)
     queue.cursor, queue.started, queue.dropped = record.cursor, record.started, record.dropped
     for (member, attempt, problem, due), run in groupby(deliveries, _shared):
-        offsets = [delivery.offset for delivery in run]
+        offsets = [each.offset for each in run]
+        delivery = Delivery(member, attempt, problem, None if due is None else due - wall, offsets)
         if due is not None and (member not in record.members or state.peers[member].away_since is not None):
-            is_last = record.max_attempts is not None and attempt >= record.max_attempts
-            problem, due = PEER_LEFT, now + wall if is_last else None
-        queue.in_flight.restore(Delivery(member, attempt, problem, None if due is None else due - wall, offsets))
+            delivery.due = now if delivery.is_last(record.max_attempts) else None
+            delivery.problem = delivery.problem_after(PEER_LEFT)
+        queue.in_flight.restore(delivery)
     for member in record.members:
         state.subscriptions.add(state.peers[member], queue)
     if not record.members:

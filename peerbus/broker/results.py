@@ -56,7 +56,7 @@ class Pulled(Struct):
 
 
 class Settled(Struct):
-    """How many messages were acknowledged or rejected, and the offsets of stale claims.
+    """How many messages were acknowledged, rejected or extended, and the offsets of stale claims.
 
     Every message before `position` is acknowledged. `explicit`: whether the subscription acknowledges explicitly.
     """

@@ -59,7 +59,7 @@ def place(context: click.Context, parameter: click.Parameter, value: str | None)
         "--ack-deadline",
         type=Seconds(0.001, 43_200),
         metavar="SECONDS",
-        help="With --ack explicit, seconds until a message that is not acknowledged is delivered again.",
+        help="With --ack explicit, seconds until a message that is not acknowledged is redelivered.",
     ),
     click.option(
         "--max-attempts",
@@ -100,7 +100,7 @@ def subscribe(
     peer node, keeps its message queue, and continues there the next time; so does a group.
 
     A new message queue begins with the oldest message kept; with --follow, with the next one published. With --ack
-    explicit a message is acknowledged after it is printed, and delivered again if it could not be printed.
+    explicit a message is acknowledged after it is printed, and redelivered if it could not be printed.
     """
     named = {name: value for name, value in options.items() if value is not None}
     interruption = Interruption()
@@ -188,7 +188,7 @@ def _print_and_acknowledge(client: Client, pulled: Pulled, details: bool) -> Non
         _print(pulled, details)
     except OSError:
         if explicit:
-            with suppress(PeerbusError):  # otherwise they are delivered again after their deadline
+            with suppress(PeerbusError):  # otherwise they are redelivered after their deadline
                 client.nack(*pulled.messages)
         raise
     if explicit and (stale := client.ack(*pulled.messages).stale):

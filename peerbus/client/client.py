@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 from msgspec import UNSET
 
+from peerbus.client.following import Following, OnMissed
+from peerbus.client.heartbeat import Heartbeat
 from peerbus.client.messages import Message, Pulled, claims_at, claims_of, pulled
-from peerbus.client.retry import AnswerT, RetryingSession
-from peerbus.errors import NotSubscribed, PeerbusError, PeerNotFound, TopicNotFound, Unauthorized
+from peerbus.client.session import AnswerT, Session
+from peerbus.errors import NotSubscribed, PeerNotFound, TopicNotFound, Unauthorized
 from peerbus.wire import protocol as wire
 from peerbus.wire.views import PeerView, SubscriptionView, TopicView
 
@@ -54,13 +56,16 @@ class Client:
         sent with every call, until the server gives the peer its own. Raises `ValueError` for a malformed URL.
         """
         self.peer_id = peer_id
-        self._session = RetryingSession(url, timeout, patience, token, ca)
+        self._session = Session(url, timeout, patience, token, ca)
+        self._connect_another = partial(Client, url, timeout=timeout, patience=0.0, ca=ca)
         self._token = token
         self._has_own_token = False
         self._registered: dict[str, Any] = {}
         self._epoch: str | None = None
         self._options: dict[str, dict[str, Any]] = {}
         """The options of each subscription, by topic."""
+        self._followings: list[Following] = []
+        """The loops over `messages` that go on."""
 
     def __enter__(self) -> Client:
         return self
@@ -172,13 +177,29 @@ class Client:
         """Acknowledge the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
         return self._ack(claims_at(topic, offsets, up_to))
 
-    def nack(self, *messages: Message, delay: float = 0.0) -> wire.NackAnswer:
-        """Reject messages of one topic: they are delivered again in `delay` seconds."""
-        return self._nack(claims_of(messages), delay)
+    def nack(
+        self, *messages: Message, delay: float = 0.0, attempted: bool = True, repeat: bool = True
+    ) -> wire.NackAnswer:
+        """Reject messages of one topic: they are redelivered in `delay` seconds.
 
-    def nack_offsets(self, topic: str, *offsets: int, up_to: int | None = None, delay: float = 0.0) -> wire.NackAnswer:
+        Unless `attempted`, they are handed back untouched: this delivery does not count as an attempt. Without
+        `repeat` the call is not made again if its answer was lost.
+        """
+        return self._nack(claims_of(messages), delay, attempted=attempted, repeat=repeat)
+
+    def nack_offsets(
+        self, topic: str, *offsets: int, up_to: int | None = None, delay: float = 0.0, attempted: bool = True
+    ) -> wire.NackAnswer:
         """Reject the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
-        return self._nack(claims_at(topic, offsets, up_to), delay)
+        return self._nack(claims_at(topic, offsets, up_to), delay, attempted=attempted)
+
+    def extend(self, *messages: Message, seconds: float) -> wire.ExtendAnswer:
+        """Extend the deadline of messages of one topic: they must be acknowledged within `seconds` from now."""
+        return self._extend(claims_of(messages), seconds)
+
+    def extend_offsets(self, topic: str, *offsets: int, up_to: int | None = None, seconds: float) -> wire.ExtendAnswer:
+        """Extend the deadline of the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
+        return self._extend(claims_at(topic, offsets, up_to), seconds)
 
     def query_peers(self, topic: str) -> wire.QueryPeersAnswer:
         """List the subscribers of a topic, and their addresses."""
@@ -220,48 +241,73 @@ class Client:
         return self._session.call("GET", "/stats", wire.StatsAnswer, {})
 
     def messages(
-        self, topic: str, *, batch: int = 10, wait: float = 20.0, **options: Any
+        self,
+        topic: str,
+        *,
+        batch: int = 1,
+        wait: float = 20.0,
+        on_missed: OnMissed | None = None,
+        **options: Any,
     ) -> Generator[Message, None, None]:
         """Follow a topic for ever; asking for the next message acknowledges the one before.
 
         Subscribes with explicit acknowledgement, and pulls up to `batch` messages at once, waiting up to `wait`
-        seconds; `options` are those of `subscribe`. When the loop ends, also by an exception, the current message and
-        the rest of its batch are rejected, and so delivered again. A subscription that the server lost is made
-        again as `rejoin` says. Raises `TopicDeleted` when the topic is deleted.
+        seconds; `options` are those of `subscribe`. While the loop has messages in hand, a thread extends their
+        deadline and renews the lease, so that work on a message may take any time. A message that the loop settles
+        itself, by `ack` or `nack` of this client, is left as it is.
+
+        When the loop ends, the current message is rejected, and the rest of its batch handed back untouched. This
+        holds for a `break` as well as for an exception: to leave the loop with a message that is done, acknowledge it
+        first. Lost messages are passed to `on_missed`, or else are a `MissedWarning`. A subscription that the server
+        lost is made again as `rejoin` says. Raises `TopicDeleted` when the topic is deleted.
         """
         if self._epoch is None:
             self.register()
         self.subscribe(topic, **{**options, "ack": "explicit"})
-        while True:
-            try:
-                yield from self._acknowledging(self.pull(topic, batch, wait, repeat=True).messages)
-            except (PeerNotFound, NotSubscribed):
-                self.rejoin(topic)
-            except Unauthorized:
-                if not self._has_own_token:
-                    raise
-                self.rejoin(topic)
-
-    def _acknowledging(self, messages: list[Message]) -> Generator[Message, None, None]:
+        lease_seconds = self._registered.get("lease_seconds")
+        following = Following(self, Heartbeat(self._another), topic, lease_seconds, on_missed)
+        self._followings.append(following)
         try:
-            while messages:
-                yield messages[0]
-                self.ack(messages[0])
-                del messages[0]
+            while True:
+                try:
+                    yield from following.work_on(self.pull(topic, batch, wait, repeat=True))
+                except (PeerNotFound, NotSubscribed):
+                    self.rejoin(topic)
+                except Unauthorized:
+                    if not self._has_own_token:
+                        raise
+                    self.rejoin(topic)
         finally:
-            if messages:
-                with suppress(PeerbusError):  # their deadline does the same, later
-                    self._nack(claims_of(messages), repeat=False)
+            self._followings.remove(following)
+            following.end()
+
+    def _another(self) -> Client:
+        """A client of the same peer for another thread; it repeats no calls."""
+        return self._connect_another(self.peer_id, token=self._session.token)
+
+    def _let_go(self, claims: dict[str, Any]) -> None:
+        """Let no loop hold messages any longer that the fields of a call settle."""
+        for following in self._followings:
+            following.release(claims)
 
     def _forget_own_token(self) -> None:
         self._has_own_token = False
         self._session.show(self._token)
 
     def _ack(self, claims: dict[str, Any]) -> wire.AckAnswer:
-        return self._post("/ack_messages", wire.AckAnswer, claims)
+        answer = self._post("/ack_messages", wire.AckAnswer, claims)
+        self._let_go(claims)
+        return answer
 
-    def _nack(self, claims: dict[str, Any], delay: float = 0.0, *, repeat: bool = True) -> wire.NackAnswer:
-        return self._post("/nack_messages", wire.NackAnswer, {"delay": delay, **claims}, repeat=repeat)
+    def _extend(self, claims: dict[str, Any], seconds: float) -> wire.ExtendAnswer:
+        return self._post("/extend_messages", wire.ExtendAnswer, {"seconds": seconds, **claims})
+
+    def _nack(
+        self, claims: dict[str, Any], delay: float = 0.0, *, attempted: bool = True, repeat: bool = True
+    ) -> wire.NackAnswer:
+        self._let_go(claims)  # first: a later beat would take the messages in hand again
+        fields = {"delay": delay, "attempted": attempted, **claims}
+        return self._post("/nack_messages", wire.NackAnswer, fields, repeat=repeat)
 
     def _post(
         self, path: str, answer: type[AnswerT], fields: dict[str, Any], *, repeat: bool = True, wait: float = 0.0

@@ -67,5 +67,6 @@ ANSWER_HOOKS: dict[str, Callable[[Answered], None]] = {
     "pull_messages": _used,
     "ack_messages": _used,
     "nack_messages": _used,
+    "extend_messages": _used,
 }
 """The hook of each call that has one, by the call's name; it raises `DecodeError` for an unexpected answer."""

@@ -104,8 +104,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/ack_messages", wire.ClaimRequest, "Acknowledge pulled messages: they are settled for good.",
              logging.DEBUG, answer=wire.AckAnswer, errors=(*SUBSCRIPTION, StorageFull)),
     Endpoint("POST", "/nack_messages", wire.NackRequest,
-             "Reject pulled messages: they are delivered again, now or after a delay.",
+             "Reject pulled messages: they are redelivered, now or after a delay.",
              logging.DEBUG, answer=wire.NackAnswer, errors=(*SUBSCRIPTION, StorageFull)),
+    Endpoint("POST", "/extend_messages", wire.ExtendRequest, "Extend the deadline of pulled messages.",
+             logging.DEBUG, answer=wire.ExtendAnswer, errors=(*SUBSCRIPTION, StorageFull)),
     # Listings
     Endpoint("GET", "/query_peers", wire.TopicRequest, "List the subscribers of a topic.",
              answer=wire.QueryPeersAnswer, errors=(TopicNotFound,)),

@@ -120,7 +120,13 @@ Deliveries = Annotated[
     list[Count], Many, Meta(description="The delivery of each message, counted from 1; by default the latest.")
 ]
 UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, up to this offset.")]
-Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
+Attempted = Annotated[
+    bool, Meta(description="false: the messages are handed back untouched, and this delivery counts as no attempt.")
+]
+Extension = Annotated[
+    float, Meta(ge=0.001, le=43_200, description="Seconds from now in which the messages must be acknowledged.")
+]
+Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is redelivered.")]
 
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]

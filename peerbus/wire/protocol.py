@@ -189,8 +189,8 @@ class SubscribeRequest(Request):
 
     Without a `group` the peer has a message queue of its own. The members of a group share one queue, with its
     position and options; it stands without members, and so does a peer's own while the peer is away, for
-    `expires_after` seconds. A queue that stands keeps its position. With `ack` explicit a pulled message is delivered
-    again after `ack_deadline` seconds unless it is acknowledged. After `max_attempts` deliveries it moves to the
+    `expires_after` seconds. A queue that stands keeps its position. With `ack` explicit a pulled message is
+    redelivered after `ack_deadline` seconds unless it is acknowledged. After `max_attempts` deliveries it moves to the
     `dead_letter_topic`.
     """
 
@@ -326,12 +326,23 @@ class ClaimRequest(Request):
 
 
 class NackRequest(ClaimRequest):
-    """Rejects messages: they are delivered again in `delay` seconds, unless they are acknowledged before.
+    """Rejects messages: they are redelivered in `delay` seconds, unless they are acknowledged before.
 
-    If pulling acknowledges, only the messages of the last pull can be rejected, without a delay.
+    With `attempted` false they are handed back untouched: this delivery does not count as an attempt. If pulling
+    acknowledges, only the messages of the last pull can be rejected, without a delay.
     """
 
     delay: fields.Delay = 0.0
+    attempted: fields.Attempted = True
+
+
+class ExtendRequest(ClaimRequest, kw_only=True):
+    """Extends the deadline of messages: they must be acknowledged within `seconds` from now.
+
+    A message that was rejected with a delay, and is not redelivered yet, is in flight as before.
+    """
+
+    seconds: fields.Extension
 
 
 class AckAnswer(Answer):
@@ -356,6 +367,19 @@ class NackAnswer(Answer):
     topic: str
     peer_id: str
     rejected: int
+    stale: list[int]
+    resume_from: int
+
+
+class ExtendAnswer(Answer):
+    """`extended` counts messages; those at the `stale` offsets are not, or no longer, in flight to this peer.
+
+    All messages before the offset `resume_from` are acknowledged.
+    """
+
+    topic: str
+    peer_id: str
+    extended: int
     stale: list[int]
     resume_from: int
 

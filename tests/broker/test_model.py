@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from peerbus.broker import Broker, Limits
-from peerbus.broker.results import Ended, ExpiredQueue
+from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
 from tests.broker.model import Model
@@ -34,6 +34,8 @@ leases: no two at once in one step."""
 BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
+ATTEMPTED = st.sampled_from([True, True, False])
+EXTENSIONS = st.sampled_from([1.0, 5.0, 20.0])
 SLICE = Slice(answers=1, overdue=1, subscriptions=1, values=1)
 LIMITS = Limits(
     history=3, max_messages=8, max_pull=4, max_unacknowledged=6, group_expiry=20.375, subscription_expiry=6.375
@@ -154,13 +156,28 @@ class BrokerAndModel(RuleBasedStateMachine):
 
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6))
     def pull(self, peer: str, topic: str, count: int) -> None:
+        self.pulled(peer, topic, count)
+
+    def pulled(self, peer: str, topic: str, count: int) -> Pulled | str:
         expected = self.model.pull(peer, topic, count)
-        answer = outcome(lambda: self.broker.pull(peer, topic, count))
-        if not isinstance(answer, str):
+        answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count))
+        if isinstance(answer, str):
+            assert answer == expected
+        else:
             values = [readable(value) for value in answer.values]
-            attempts, offsets = answer.attempts, list(answer.offsets)
-            answer = offsets, values, attempts, answer.missed, answer.remaining, answer.position
-        assert answer == expected
+            found = list(answer.offsets), values, answer.attempts, answer.missed, answer.remaining, answer.position
+            assert found == expected
+        return answer
+
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), arrived=st.integers(0, 3))
+    def pull_and_give_back(self, peer: str, topic: str, count: int, arrived: int) -> None:
+        pulled = self.pulled(peer, topic, count)
+        if isinstance(pulled, str):
+            return
+        offsets = list(pulled.offsets)[arrived:]
+        attempts = None if pulled.attempts is None else list(pulled.attempts)[arrived:]
+        self.broker.give_back(peer, topic, pulled.generation, offsets, attempts, pulled.missed)
+        self.model.give_back(peer, topic, offsets, attempts, pulled.missed)
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), pulled=st.integers(1, 6))
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
@@ -174,21 +191,28 @@ class BrokerAndModel(RuleBasedStateMachine):
         answer = outcome(lambda: self.broker.acknowledge(peer, topic, claims))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, delay=st.sampled_from([0.0, 2.0]))
-    def reject(self, peer: str, topic: str, claims: Any, delay: float) -> None:
+    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, delay=st.sampled_from([0.0, 2.0]), attempted=ATTEMPTED)
+    def reject(self, peer: str, topic: str, claims: Any, delay: float, attempted: bool) -> None:
         claims = self.offsets(topic, claims)
-        expected = self.model.settle_claims(peer, topic, claims, delay)
-        answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay))
+        expected = self.model.settle_claims(peer, topic, claims, delay, attempted)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay, attempted=attempted))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4))
-    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int) -> None:
+    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, seconds=EXTENSIONS)
+    def extend(self, peer: str, topic: str, claims: Any, seconds: float) -> None:
+        claims = self.offsets(topic, claims)
+        expected = self.model.extend(peer, topic, claims, seconds)
+        answer = outcome(lambda: self.broker.extend(peer, topic, claims, seconds))
+        assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
+
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4), attempted=ATTEMPTED)
+    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int, attempted: bool) -> None:
         known = self.model.topics.get(topic)
         queue = known.queue_of(peer) if known else None
         cursor = queue.cursor if queue else 0
         claims = [(offset, None) for offset in range(max(0, cursor - count), cursor)]
-        expected = self.model.settle_claims(peer, topic, claims, 0.0)
-        answer = outcome(lambda: self.broker.reject(peer, topic, claims))
+        expected = self.model.settle_claims(peer, topic, claims, 0.0, attempted)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims, attempted=attempted))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
     @rule(peer=PEERS, topic=TOPICS, back=BACK, delay=st.sampled_from([None, 0.0, 2.0]))

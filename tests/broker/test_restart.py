@@ -18,7 +18,18 @@ from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call
 from tests.broker.kept_model import KeptModel
-from tests.broker.test_model import CLAIMS, LIMITS, PEERS, SLICE, STEP, TOPICS, BrokerAndModel, outcome, readable
+from tests.broker.test_model import (
+    ATTEMPTED,
+    CLAIMS,
+    LIMITS,
+    PEERS,
+    SLICE,
+    STEP,
+    TOPICS,
+    BrokerAndModel,
+    outcome,
+    readable,
+)
 from tests.support.storage import copy
 
 KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
@@ -77,13 +88,22 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.clock.advance(seconds)
         self.model.now += seconds
 
-    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), claims=CLAIMS, delay=st.sampled_from([None, 0.0, 2.0]))
-    def pull_and_settle(self, peer: str, topic: str, count: int, claims: Any, delay: float | None) -> None:
+    @rule(
+        peer=PEERS,
+        topic=TOPICS,
+        count=st.integers(1, 6),
+        claims=CLAIMS,
+        delay=st.sampled_from([None, 0.0, 2.0]),
+        attempted=ATTEMPTED,
+    )
+    def pull_and_settle(
+        self, peer: str, topic: str, count: int, claims: Any, delay: float | None, attempted: bool
+    ) -> None:
         self.pull(peer, topic, count)
         if delay is None:
             self.acknowledge(peer, topic, claims)
         else:
-            self.reject(peer, topic, claims, delay)
+            self.reject(peer, topic, claims, delay, attempted)
 
     @rule(peer=PEERS, address=st.sampled_from([None, "http://a:1", "http://b:2"]))
     def set_address(self, peer: str, address: str | None) -> None:

@@ -290,6 +290,16 @@ def test_messages_rejected_in_slices_come_back_together(group: Broker, clock: Cl
     assert [len(offsets) for offsets in again] == [1000, 1000, 500]
 
 
+def test_deadlines_are_extended_in_slices(group: Broker, clock: Clock) -> None:
+    done = [group.extend("a", "news", claims, 100.0) for claims in group.in_hand("a", "news", 2399)]
+    assert [(settled.count, settled.stale) for settled in done] == [(1000, []), (1000, []), (400, [])]
+    clock.advance(99.0)
+    assert group.pull("b", "news", 10_000).offsets == list(range(2400, 2500))
+    clock.advance(1.0)
+    again = [group.pull("b", "news", 10_000).offsets for _ in range(3)]
+    assert [offset for offsets in again for offset in offsets] == list(range(2400))
+
+
 def test_a_member_that_leaves_gives_back_all_it_has(group: Broker) -> None:
     group.reject("a", "news", [(7, None)], delay=3600.0)
     group.unsubscribe("a", "news")
