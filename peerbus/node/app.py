@@ -26,6 +26,7 @@ from peerbus.node.calls import CALLS
 from peerbus.node.described import described_node
 from peerbus.node.event_log import EventLog
 from peerbus.node.forwarding import Forwarding
+from peerbus.node.identity import fill_in_query
 from peerbus.node.membership import Membership
 from peerbus.node.metrics import node_metrics
 from peerbus.node.requeue import Requeue
@@ -98,7 +99,13 @@ class PeerNode:
         metrics = metrics_page(durations, lambda: node_metrics(self.streams, self.registered))
         metrics = replace(metrics, guard=access.admit if access else None)
         self._forwarded_streams = ForwardedStreams(index, self.membership, self._workers)
-        self._streams = Streams(self._forwarded_streams, loop, options.max_streams, [access.admit] if access else ())
+        self._streams = Streams(
+            self._forwarded_streams,
+            loop,
+            options.max_streams,
+            [access.admit] if access else (),
+            partial(fill_in_query, peer_id=peer_id),
+        )
 
         def make_app() -> Flask:
             shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)

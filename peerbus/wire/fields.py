@@ -105,6 +105,15 @@ Deliveries = Annotated[
 UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, up to this offset.")]
 Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
 
+# Streams
+LastEventId = Annotated[
+    str,
+    Meta(
+        description="Last-Event-ID for clients that cannot send a header. The header counts if both are there.",
+        extra_json_schema={"pattern": "^[0-9]{0,16}$"},
+    ),
+]
+
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
 After = Annotated[str, Meta(description="The last name of the previous page.")]

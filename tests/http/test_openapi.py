@@ -105,7 +105,8 @@ def test_a_stream_is_described_with_what_it_brings_and_is_refused_with(told: dic
         assert codes_of(operation)["503"] == {"too_many_streams"}
         assert more <= codes_of(operation).keys()
         parameters = {(each["name"], each["required"]) for each in operation["parameters"]}
-        assert parameters == {("topic", True), ("peer_id", name != "node"), ("Last-Event-ID", False)}
+        named = {("topic", True), ("peer_id", name != "node")}
+        assert parameters == named | {("Last-Event-ID", False), ("lastEventId", False)}
 
 
 def test_what_may_pass_says_when_to_call_again(told: dict[str, Any]) -> None:

@@ -81,6 +81,38 @@ def test_a_last_event_id_that_is_none_is_refused(subscribed: Api, last_id: str) 
     assert (reply.status, reply.body["code"]) == (400, "bad_request")
 
 
+@pytest.mark.parametrize("last_id", ["-1", "x", "1.5", "9" * 20])
+def test_a_last_id_in_the_query_that_is_none_is_refused_as_in_the_header(subscribed: Api, last_id: str) -> None:
+    in_header = subscribed.send("GET", "/stream", params=FOLLOWED, headers={"Last-Event-ID": last_id})
+    in_query = subscribed.get("/stream", **FOLLOWED, lastEventId=last_id)
+    assert (in_query.status, in_query.body["code"]) == (400, "bad_request")
+    assert in_query.body["message"] == in_header.body["message"].replace("in Last-Event-ID", "at $.lastEventId")
+
+
+def test_a_last_id_in_the_query_counts_as_the_header_does(subscribed: Api) -> None:
+    publish(subscribed, *range(5))
+    with Reader(subscribed, **FOLLOWED) as before:
+        assert before.messages(5) == list(range(5))
+        with Reader(subscribed, **FOLLOWED, lastEventId="1") as reader:
+            assert reader.messages(3) == [2, 3, 4]
+            assert before.end() == "stream_replaced"
+
+
+@pytest.mark.parametrize("in_query", ["0", "4", "100", ""])
+def test_the_last_id_in_the_header_counts_if_both_are_there(subscribed: Api, in_query: str) -> None:
+    publish(subscribed, *range(5))
+    subscribed.post("/pull_messages", **FOLLOWED)
+    with Reader(subscribed, last_id=2, **FOLLOWED, lastEventId=in_query) as reader:
+        assert reader.messages(2) == [3, 4]
+
+
+def test_a_last_id_that_is_empty_is_none(subscribed: Api) -> None:
+    publish(subscribed, "one", "two")
+    subscribed.post("/pull_messages", **FOLLOWED, max_messages=1)
+    with Reader(subscribed, **FOLLOWED, lastEventId="") as reader:
+        assert reader.messages(1) == ["two"]
+
+
 def test_another_method_than_get_is_refused(subscribed: Api) -> None:
     assert subscribed.post("/stream", **FOLLOWED).status == 405
 

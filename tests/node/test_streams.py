@@ -23,8 +23,11 @@ def test_a_reader_follows_its_peers_topic_and_resumes(index: Api) -> None:
             seen = reader.messages(5)
             publish(index, *range(20, 30))
         with Reader(node, last_id=4, topic="news", peer_id="peer1") as reader:
-            seen += reader.messages(25)
+            seen += reader.messages(10)
+        with Reader(node, topic="news", lastEventId="14") as reader:
+            seen += reader.messages(15)
         assert seen == list(range(30))
+        assert node.get("/stream", topic="news", lastEventId="x").status == 400
 
 
 def test_errors_before_a_stream_are_the_servers_own_and_the_nodes(index: Api) -> None:
