@@ -71,7 +71,7 @@ class ForwardedStreams:
             self._membership.subscriptions.moved_on(topic, subscription, int(last.partition(b"\n")[0]) + 1)
 
     async def _opened(self, request: StreamRequest, last_id: int | None) -> BodyStream:
-        query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
+        query = urlencode({"topic": request.topic, "peer_id": request.peer_id, "in_flight": request.in_flight})
         headers = () if last_id is None else (f"Last-Event-ID: {last_id}",)
         return await self._client.open(f"{PATH}?{query}", headers, SILENCE_SECONDS)
 

@@ -112,7 +112,9 @@ class BrokerStream:
         if streams.broker.closing:
             raise NotReady("The indexing server is stopping.")
         self._check()
-        pulling = streams.broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, self._reader_token)
+        pulling = streams.broker.pull_waiting(
+            request.peer_id, request.topic, BATCH, wait, self._reader_token, request.in_flight
+        )
         kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: streams.journal.after_commit(pulled))
         if isinstance(kept, Future):
             try:

@@ -106,6 +106,13 @@ UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, u
 Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
 
 # Streams
+InFlight = Annotated[
+    Count,
+    Meta(
+        description="With explicit acknowledgement: maximum of messages in flight to the peer. "
+        "The stream continues as soon as some are acknowledged, rejected or overdue."
+    ),
+]
 LastEventId = Annotated[
     str,
     Meta(

@@ -257,6 +257,7 @@ class StreamRequest(Request):
 
     peer_id: fields.Name
     topic: fields.Name
+    in_flight: fields.InFlight = 100
     last_event_id: fields.LastEventId = field(name="lastEventId", default="")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import settings
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from peerbus.broker import Broker, Limits
+from peerbus.broker.results import Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
+from peerbus.future import Future
 from tests.broker.model import Model
 from tests.support.harness import Clock
 
@@ -30,6 +33,7 @@ STEP = 0.25
 """Deadlines end at whole seconds, leases at quarters and ages at halves past: no two at once in one step."""
 BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
+IN_FLIGHT = st.sampled_from([None, None, 1, 2, 4])
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
 SLICE = Slice(answers=1, overdue=1, subscriptions=1, values=1)
 LIMITS = Limits(history=3, max_messages=8, max_pull=4, max_unacknowledged=6)
@@ -51,6 +55,15 @@ def readable(value: bytes) -> Any:
         if isinstance(content, dict)
         else content
     )
+
+
+def pulled(answer: Callable[[], Pulled]) -> Any:
+    """What a pull was answered with, as the model has it."""
+    found = outcome(answer)
+    if isinstance(found, str):
+        return found
+    values = [readable(value) for value in found.values]
+    return list(found.offsets), values, found.attempts, found.missed, found.remaining, found.position
 
 
 class BrokerAndModel(RuleBasedStateMachine):
@@ -135,12 +148,7 @@ class BrokerAndModel(RuleBasedStateMachine):
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6))
     def pull(self, peer: str, topic: str, count: int) -> None:
         expected = self.model.pull(peer, topic, count)
-        answer = outcome(lambda: self.broker.pull(peer, topic, count))
-        if not isinstance(answer, str):
-            values = [readable(value) for value in answer.values]
-            attempts, offsets = answer.attempts, list(answer.offsets)
-            answer = offsets, values, attempts, answer.missed, answer.remaining, answer.position
-        assert answer == expected
+        assert pulled(lambda: self.broker.pull(peer, topic, count)) == expected
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), pulled=st.integers(1, 6))
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
@@ -187,6 +195,39 @@ class BrokerAndModel(RuleBasedStateMachine):
             return sum(settled.count for settled in done), [o for settled in done for o in settled.stale]
 
         assert outcome(settle) == expected
+
+    @rule(
+        peer=PEERS,
+        topic=TOPICS,
+        count=st.integers(1, 6),
+        in_flight=IN_FLIGHT,
+        claims=CLAIMS,
+        delay=st.sampled_from([None, 0.0, 2.0]),
+    )
+    def wait_for_room(
+        self, peer: str, topic: str, count: int, in_flight: int | None, claims: Any, delay: float | None
+    ) -> None:
+        """A pull that waits is answered when there is room for messages in flight to its peer."""
+        self.run_due()
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight))
+        if not isinstance(answer, Future):
+            assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)
+            return
+        assert not isinstance(self.model.subscription(peer, topic), str)
+        if delay is None:
+            self.acknowledge(peer, topic, claims)
+        else:
+            self.reject(peer, topic, claims, delay)
+        self.run_due()
+        if not answer.done:
+            assert self.peek(peer, topic, count, in_flight) == []
+            self.time_passes(STEP)
+        assert pulled(lambda: answer.result(0)) == self.model.pull(peer, topic, count, in_flight)
+
+    def peek(self, peer: str, topic: str, count: int, in_flight: int | None) -> list[int]:
+        """The offsets that a pull would be answered with."""
+        offsets: list[int] = deepcopy(self.model).pull(peer, topic, count, in_flight)[0]
+        return offsets
 
     def offsets(self, topic: str, claims: Any) -> Any:
         """Claims on offsets counted from the start, for claims on offsets counted back from the end."""

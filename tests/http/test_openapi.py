@@ -99,14 +99,14 @@ def test_a_call_is_described_with_all_its_errors(told: dict[str, Any], row: Row)
 
 
 def test_a_stream_is_described_with_what_it_brings_and_is_refused_with(told: dict[str, Any]) -> None:
-    for name, more in (("index", set()), ("guarded index", {"401"}), ("node", {"401", "502", "504"})):
-        operation = told[name]["paths"]["/stream"]["get"]
+    for service, more in (("index", set()), ("guarded index", {"401"}), ("node", {"401", "502", "504"})):
+        operation = told[service]["paths"]["/stream"]["get"]
         assert operation["responses"]["200"]["content"].keys() == {"text/event-stream"}
         assert codes_of(operation)["503"] == {"too_many_streams"}
         assert more <= codes_of(operation).keys()
         parameters = {(each["name"], each["required"]) for each in operation["parameters"]}
-        named = {("topic", True), ("peer_id", name != "node")}
-        assert parameters == named | {("Last-Event-ID", False), ("lastEventId", False)}
+        named = {("topic", True), ("peer_id", service != "node")}
+        assert parameters == named | {(name, False) for name in ("in_flight", "Last-Event-ID", "lastEventId")}
 
 
 def test_what_may_pass_says_when_to_call_again(told: dict[str, Any]) -> None:

@@ -30,6 +30,17 @@ def test_a_reader_follows_its_peers_topic_and_resumes(index: Api) -> None:
         assert node.get("/stream", topic="news", lastEventId="x").status == 400
 
 
+def test_no_more_is_sent_than_may_be_in_flight(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        subscribe(node, ack="explicit")
+        publish(index, *range(3))
+        with Reader(node, topic="news", in_flight="1") as reader:
+            for number in range(3):
+                assert reader.messages(1) == [number]
+                assert index.get("/stats").body["stats"]["unacknowledged"] == 1
+                node.post("/ack_messages", topic="news", offsets=[number])
+
+
 def test_errors_before_a_stream_are_the_servers_own_and_the_nodes(index: Api) -> None:
     with start_node("peer1", index.url, max_streams=0) as node, start_node("peer2", index.url) as other:
         full = node.get("/stream", topic="news")
