@@ -20,6 +20,7 @@ from peerbus.http.metrics import metrics_page
 from peerbus.http.middleware import NO_GUARDS, Guards, guarded
 from peerbus.http.pages import pages
 from peerbus.http.server import Server
+from peerbus.http.stream_tickets import StreamTickets
 from peerbus.http.tls import Certificate
 from peerbus.node.access import AccessControl
 from peerbus.node.calls import CALLS
@@ -77,6 +78,7 @@ class PeerNode:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
         self.peer_id = peer_id
         self.events = EventLog()
+        self.tickets = StreamTickets()
         address = url_of(listener, options.advertise, options.certificate is not None)
         self.membership = Membership(
             index, peer_id, address, options.lease_seconds, self.events, options.unregister_seconds
@@ -103,7 +105,7 @@ class PeerNode:
             self._forwarded_streams,
             loop,
             options.max_streams,
-            [access.admit] if access else (),
+            [self.tickets.or_else([access.admit] if access else ())],
             partial(fill_in_query, peer_id=peer_id),
         )
 

@@ -121,6 +121,8 @@ LastEventId = Annotated[
     ),
 ]
 
+Ticket = Annotated[str, Meta(description="A ticket from POST /stream_ticket: it replaces the token, once.")]
+
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
 After = Annotated[str, Meta(description="The last name of the previous page.")]
