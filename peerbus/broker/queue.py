@@ -36,6 +36,17 @@ class Taken(NamedTuple):
     missed: int
 
 
+class Requeued(NamedTuple):
+    """What requeueing overdue messages cost, and the members that they were handed over to.
+
+    The caller drops, discards or postpones each of the messages that are `exhausted`.
+    """
+
+    cost: int
+    exhausted: list[tuple[int, Delivery]]
+    members: Iterable[str]
+
+
 class MessageQueue:
     """Positions in a topic's log, never copies of messages: of one peer, or shared by the members of a group.
 
@@ -135,6 +146,16 @@ class MessageQueue:
         new = self._room > 0 and self.topic.committed > self.cursor
         return new or bool(self.in_flight.redelivery or self.dropped)
 
+    def ready_for(self, member: str, in_flight: int | None) -> bool:
+        """Whether a pull of `member` has anything to answer with, if it may have `in_flight` messages at most."""
+        return self.ready and self.allowed(member, 1, in_flight) > 0
+
+    def allowed(self, member: str, count: int, in_flight: int | None) -> int:
+        """How many of `count` messages `member` may get, if it may have `in_flight` at most: all if nothing will be."""
+        if in_flight is None or not self.options.explicit:
+            return count
+        return max(0, min(count, in_flight - self.in_flight.count_of(member)))
+
     def record(self, wall: float) -> QueueRecord:
         """The queue as it is kept on disk; the wall clock is `wall` seconds ahead of the broker's."""
         return QueueRecord(
@@ -154,18 +175,17 @@ class MessageQueue:
         """The delivery of each offset, None for a message that is not in flight."""
         return list(map(self.in_flight.get, offsets))
 
-    def requeue_overdue(self, now: float, limit: int) -> tuple[int, list[tuple[int, Delivery]]]:
-        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`.
-
-        Returns the cost, and the messages that are exhausted: the caller drops, discards or postpones each.
-        """
+    def requeue_overdue(self, now: float, limit: int) -> Requeued:
+        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`."""
         cost = 0
         exhausted: list[tuple[int, Delivery]] = []
+        members: dict[str, None] = {}
         while cost < limit and (delivery := self.in_flight.first_overdue(now)):
             is_last = delivery.is_last(self.options.max_attempts)
             each = EXHAUSTED_COST if is_last else 1
             requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
             cost += each * len(offsets)
+            members[delivery.member] = None
             self._changes.deliveries_changed(self, offsets)
             if is_last or min(offsets) < self.topic.start:
                 for offset in offsets:
@@ -173,7 +193,7 @@ class MessageQueue:
                         self.drop(offset)
                     elif is_last:
                         exhausted.append((offset, requeued))
-        return cost, exhausted
+        return Requeued(cost, exhausted, members)
 
     def pull(self, member: str, count: int, now: float) -> Taken:
         """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.

@@ -57,6 +57,14 @@ class AccessControl:
         """Admit a peer for itself, and an admin; raises `Unauthorized`, and `Forbidden` once the fields are known."""
         self._admit(Access.PEER, request)
 
+    def check_of_peer(self, peer_id: str) -> Callable[[Request], None]:
+        """A check that the peer has the same token as now; it raises `Unauthorized`."""
+        return partial(self._check_same, peer_id, self._broker.token_hash(peer_id))
+
+    def _check_same(self, peer_id: str, token_hash: bytes | None, _: Request) -> None:
+        if self._broker.token_hash(peer_id) != token_hash:
+            raise Unauthorized(f"Peer '{peer_id}' has no token now, or another one than when the ticket was issued.")
+
     def _admit(self, access: Access, request: HttpRequest) -> None:
         caller = self._caller(request)
         if access is Access.ADMIN:

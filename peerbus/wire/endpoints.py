@@ -1,12 +1,13 @@
 """The table of calls: method, path, request, summary, log level, answer, errors and access; no functions.
 
-The indexing server serves `ENDPOINTS` and `HEALTH`. A peer node forwards `ENDPOINTS` and serves `NODE_ENDPOINTS`.
+The indexing server serves `ENDPOINTS` and `SERVER_ENDPOINTS`. A peer node forwards `ENDPOINTS` and serves
+`NODE_ENDPOINTS`.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from peerbus.errors import (
@@ -16,6 +17,7 @@ from peerbus.errors import (
     NotReady,
     NotSubscribed,
     PeerbusError,
+    PeerMismatch,
     PeerNotFound,
     StorageFull,
     SubscriptionExists,
@@ -123,7 +125,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 LIVEZ = Endpoint("GET", "/livez", wire.EmptyRequest, "Say that the process answers.", access=Access.ANYONE)
 
-HEALTH: tuple[Endpoint, ...] = (
+STREAM_TICKET = Endpoint("POST", "/stream_ticket", wire.SubscriptionRequest,
+                         "Get a ticket that replaces the token of one stream.", logging.DEBUG,
+                         answer=wire.StreamTicketAnswer)
+
+SERVER_ENDPOINTS: tuple[Endpoint, ...] = (
+    STREAM_TICKET,
     LIVEZ,
     Endpoint("GET", "/readyz", wire.EmptyRequest, "Say whether calls will be served.",
              errors=(NotReady,), access=Access.ANYONE),
@@ -134,6 +141,7 @@ NODE_ENDPOINTS: tuple[Endpoint, ...] = (
              answer=wire.PeerAnswer),
     Endpoint("POST", "/notify", wire.Notice, "Take a notice from the indexing server.", logging.DEBUG,
              access=Access.ANYONE),
+    replace(STREAM_TICKET, request=wire.NodeTicketRequest, errors=(PeerMismatch,)),
     Endpoint("GET", "/events", wire.EmptyRequest, "Show what happened to this peer.", answer=wire.EventsAnswer),
     Endpoint("GET", "/node", wire.EmptyRequest, "Show which peer this node acts for, and whether it is registered.",
              answer=wire.NodeAnswer),

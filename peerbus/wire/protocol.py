@@ -293,6 +293,23 @@ class StreamRequest(Request):
 
     peer_id: fields.Name
     topic: fields.Name
+    in_flight: fields.InFlight = 100
+    last_event_id: fields.LastEventId = field(name="lastEventId", default="")
+    ticket: fields.Ticket = ""
+
+
+class NodeTicketRequest(Request):
+    """Ask a peer node for a ticket for one stream of its own peer."""
+
+    topic: fields.Name
+    peer_id: fields.Name | UnsetType = UNSET
+
+
+class StreamTicketAnswer(Answer):
+    """`ticket` replaces the token of one `GET /stream` of this peer and topic, within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: float
 
 
 class ClaimRequest(Request):

@@ -45,6 +45,11 @@ class Queue:
     def position(self) -> int:
         return min([*self.handed, self.cursor])
 
+    def count_of(self, member: str) -> int:
+        """How many messages a member has that are neither settled, rejected nor overdue."""
+        held = [handed for handed in self.handed.values() if handed.member == member and handed.due is not None]
+        return sum(handed.problem == "not acknowledged in time" for handed in held)
+
     def again(self) -> list[int]:
         """Offsets to be redelivered, in the order they came back."""
         return sorted(
@@ -362,12 +367,14 @@ class Model:
             return found
         return self.leave(peer, found[0])
 
-    def pull(self, peer: str, name: str, count: int) -> Any:
+    def pull(self, peer: str, name: str, count: int, in_flight: int | None = None) -> Any:
         found = self.subscription(peer, name)
         if isinstance(found, str):
             return found
         topic, queue = found
         count = min(count, self.limits.max_pull)
+        if queue.explicit and in_flight is not None:
+            count = max(0, min(count, in_flight - queue.count_of(peer)))
         offsets: list[int] = []
         for offset in queue.again():
             if len(offsets) == count:

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from peerbus.wire.endpoints import Access
 from tests.support.connections import JSON, Connection, request
 from tests.support.endpoints import EXAMPLES, ROWS, Row, name_of
 from tests.support.harness import DEADLINE, Api, Reply, serving, start_index
-from tests.support.streams import Reader
+from tests.support.streams import PING, Reader
 
 ENROLMENT, ADMIN = "enrolment-secret", "administration-secret"
 TOKENS = Tokens(ENROLMENT, ADMIN)
@@ -183,6 +184,50 @@ def test_a_stream_takes_nothing_of_who_has_its_peers_id_now(server: Api, peer1: 
             events.append(slow.next())
     assert (events[-1].name, events[-1].data["code"]) == ("end", "unauthorized")
     assert other.post("/pull_messages", peer_id="peer1", topic="news").body["messages"] == ["another's"]
+
+
+FOLLOWED: dict[str, Any] = {"peer_id": "peer1", "topic": "news"}
+
+
+def test_a_ticket_replaces_the_token_of_one_stream(server: Api, peer1: Api, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "peerbus")
+    peer1.post("/publish", topic="news", message="one")
+    ticket = peer1.post("/stream_ticket", **FOLLOWED).body["ticket"]
+    assert code(server.get("/stream", **FOLLOWED)) == (401, "unauthorized")
+    with Reader(server, **FOLLOWED, ticket=ticket) as reader:
+        assert reader.messages(1) == ["one"]
+    again = peer1.get("/stream", **FOLLOWED, ticket=ticket)
+    assert code(again) == (401, "unauthorized"), "the ticket counts, not the token"
+    assert again.headers["www-authenticate"] == "Bearer"
+    assert again.body["message"].startswith("The ticket was used before")
+    assert "This ticket is good for one stream" in caplog.text
+    assert ticket not in caplog.text
+
+
+def test_a_ticket_is_issued_to_who_may_follow(server: Api, peer1: Api) -> None:
+    assert code(server.post("/stream_ticket", **FOLLOWED)) == (401, "unauthorized")
+    for other in (server.showing(ENROLMENT), join(server, "peer2")):
+        assert code(other.post("/stream_ticket", **FOLLOWED)) == (403, "forbidden")
+    other = join(server, "peer3")
+    ticket = other.post("/stream_ticket", peer_id="peer3", topic="news").body["ticket"]
+    assert code(server.get("/stream", **FOLLOWED, ticket=ticket)) == (403, "forbidden")
+    for allowed in (peer1, server.showing(ADMIN)):
+        ticket = allowed.post("/stream_ticket", **FOLLOWED).body["ticket"]
+        with Reader(server, **FOLLOWED, ticket=ticket) as reader:
+            assert reader.next().name == PING
+
+
+@pytest.mark.parametrize("issuer", ["the peer", "an admin"])
+def test_a_stream_by_ticket_ends_with_the_token_of_its_peer(server: Api, peer1: Api, issuer: str) -> None:
+    by = peer1 if issuer == "the peer" else server.showing(ADMIN)
+    used, unused = (by.post("/stream_ticket", **FOLLOWED).body["ticket"] for _ in range(2))
+    with Reader(server, **FOLLOWED, ticket=used) as reader:
+        assert reader.next().name == PING
+        other = begin_anew(server, "peer1")
+        assert other.post("/publish", topic="news", message="another's").status == 200
+        assert reader.end() in ("unauthorized", "peer_not_found")
+    assert code(server.get("/stream", **FOLLOWED, ticket=unused)) == (401, "unauthorized")
+    assert other.post("/pull_messages", **FOLLOWED).body["messages"] == ["another's"]
 
 
 def test_what_names_no_peer_is_done_in_the_name_of_the_caller(server: Api, peer1: Api) -> None:

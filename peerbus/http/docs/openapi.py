@@ -46,6 +46,11 @@ seconds. An unknown path is 404 `not_found`. A wrong method is 405 `method_not_a
 the path."""
 JSON = "application/json"
 TOKEN = "token"  # noqa: S105  # a name
+TICKET = "ticket"
+SECURITY: Schema = {
+    TOKEN: {"type": "http", "scheme": "bearer"},
+    TICKET: {"type": "apiKey", "in": "query", "name": TICKET},
+}
 WITH_TOKEN: Schema = {"security": [{TOKEN: []}]}
 ANYWHERE = (NotFound, MethodNotAllowed)
 """Errors outside of all calls."""
@@ -90,7 +95,7 @@ def describe(service: Service, rows: Iterable[Row], pages: Iterable[Page]) -> Sc
         if page.description:
             paths.setdefault(page.path, {})["get"] = _page(page)
     paths |= _files([page for page in pages if not page.description])
-    schemes = {"securitySchemes": {TOKEN: {"type": "http", "scheme": "bearer"}}} if service.asks_for_tokens else {}
+    schemes = {"securitySchemes": SECURITY} if service.asks_for_tokens else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": __version__, "description": f"{service.about}\n\n{ABOUT}"},
@@ -177,7 +182,7 @@ def _stream(service: Service) -> Schema:
         "description": "Server-sent events, one for each message, until the reader disconnects: `id` is the offset, "
         "`data` the message. An event `missed` counts lost messages. The last event is `end`, with the error that a "
         "pull would get.",
-        **(WITH_TOKEN if service.asks_for_tokens else {}),
+        **({"security": [{TOKEN: []}, {TICKET: []}]} if service.asks_for_tokens else {}),
         **described,
         "responses": {
             "200": {"description": summary, "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
