@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from peerbus import __version__
 from peerbus.histogram import Durations, Histogram
 from peerbus.http.pages import Page
 
@@ -24,10 +25,10 @@ class _Looking(Collector):
 
 
 def metrics_page(durations: Durations, look: Callable[[], Iterable[Metric]]) -> Page:
-    """The page with the metrics that `look` returns at each scrape, request durations, and process metrics."""
+    """The page of the metrics that `look` returns at each scrape, the version, request durations, and the process."""
     registry = CollectorRegistry()
     registry.register(_Looking(look))
-    registry.register(_Looking(lambda: [_requests(durations)]))
+    registry.register(_Looking(lambda: [_build(), _requests(durations)]))
     ProcessCollector(registry=registry)
     return Page(
         "/metrics",
@@ -51,6 +52,12 @@ def histogram(name: str, meaning: str, histogram: Histogram) -> Metric:
     """A distribution of durations, in seconds."""
     family = HistogramMetricFamily(f"peerbus_{name}", meaning)
     family.add_metric([], _buckets(histogram), histogram.seconds)
+    return family
+
+
+def _build() -> Metric:
+    family = GaugeMetricFamily("peerbus_build_info", "1, with the version of peerbus as a label.", labels=("version",))
+    family.add_metric([__version__], 1)
     return family
 
 

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from peerbus import __version__
 from peerbus.http.listener import bind
 from peerbus.server import IndexingServer, ServerOptions
 from peerbus.storage import Storage
@@ -176,6 +177,13 @@ def test_a_node_counts_what_it_forwards(index: Api) -> None:
         assert values(node)["peerbus_registered"] == 1
 
 
+def test_servers_and_nodes_say_which_version_they_run(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        for api in (index, node):
+            (sample,) = families(api)["peerbus_build_info"].samples
+            assert (sample.labels, sample.value) == ({"version": __version__}, 1)
+
+
 def test_names_units_and_buckets_are_as_prometheus_wants_them(durable: Api) -> None:
     work(durable)
     text = read(durable)
@@ -188,7 +196,7 @@ def test_names_units_and_buckets_are_as_prometheus_wants_them(durable: Api) -> N
         assert not OTHER_UNITS.search(name), name
         assert name.endswith(UNITS) or not {"duration", "memory", "stored"} & set(name.split("_")), name
         for sample in family.samples:
-            assert set(sample.labels) <= {"call", "status", "le"}, name
+            assert set(sample.labels) <= {"call", "status", "le", "version"}, name
             assert sample.name.endswith("_total") == (family.type == "counter"), name
         if family.type == "histogram":
             check_buckets(family)
