@@ -56,6 +56,7 @@ def limit_options(command: Any) -> Any:
 )
 @options.token_option("--token", "File with the token for registering; each peer then gets its own token.")
 @options.token_option("--admin-token", "File with the token for all calls.")
+@options.token_option("--metrics-token", "File with the token for reading /metrics and /stats, and nothing else.")
 @click.option(
     "--allow-address",
     multiple=True,
@@ -79,6 +80,7 @@ def main(
     min_free: int,
     token_file: Path | None,
     admin_token_file: Path | None,
+    metrics_token_file: Path | None,
     insecure: bool,
     max_body: int,
     max_streams: int,
@@ -91,7 +93,7 @@ def main(
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
-    tokens = _tokens(token_file, admin_token_file)
+    tokens = _tokens(token_file, admin_token_file, metrics_token_file)
     listener = bind(host, port)
     check_exposure(listener, tokens and tokens.enrolment, insecure)
     log_file = log_to(log_dir, "indexing_server", log_level)
@@ -114,13 +116,18 @@ def main(
     server.wait()
 
 
-def _tokens(file: Path | None, admin_file: Path | None) -> Tokens | None:
-    enrolment, admin = options.token("PEERBUS_TOKEN", file), options.token("PEERBUS_ADMIN_TOKEN", admin_file)
-    if enrolment is None and admin is not None:
-        raise click.UsageError("With an admin token, peers need one to register with: name it with --token-file.")
-    if enrolment is not None and enrolment == admin:
-        raise click.UsageError("The admin token must be another one than that to register with.")
-    return Tokens(enrolment, admin) if enrolment else None
+def _tokens(file: Path | None, admin_file: Path | None, metrics_file: Path | None) -> Tokens | None:
+    enrolment = options.token("PEERBUS_TOKEN", file)
+    admin = options.token("PEERBUS_ADMIN_TOKEN", admin_file)
+    metrics = options.token("PEERBUS_METRICS_TOKEN", metrics_file)
+    given = [token for token in (enrolment, admin, metrics) if token]
+    if enrolment is None and given:
+        raise click.UsageError(
+            "With an admin or a metrics token, peers need one to register with: name it with --token-file."
+        )
+    if len(set(given)) < len(given):
+        raise click.UsageError("The token to register with, the admin token and the metrics token must be different.")
+    return Tokens(enrolment, admin, metrics) if enrolment else None
 
 
 def run() -> NoReturn:

@@ -28,7 +28,7 @@ from peerbus.server.notifier import Notifier
 from peerbus.server.peer_addresses import PeerAddresses
 from peerbus.server.streams import PATIENCE_SECONDS, PING_SECONDS, BrokerStreams
 from peerbus.storage.group_commit import InMemory
-from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
+from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Access, Endpoint
 from peerbus.wire.protocol import RegisterRequest
 
 ADDRESSES_AT_ONCE = 200
@@ -49,7 +49,7 @@ class ServerOptions:
     guards: Guards = NO_GUARDS
     addresses: PeerAddresses = field(default_factory=PeerAddresses)
     tokens: Tokens | None = None
-    """The tokens to register with and of admins; None if callers need no token."""
+    """None if callers need no token."""
     certificate: Certificate | None = None
     """With a certificate, the server speaks https."""
     peer_ca: Path | None = None
@@ -93,7 +93,8 @@ class IndexingServer:
         metrics = metrics_page(
             durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count, self.loop)
         )
-        metrics = replace(metrics, guard=access.admit_admin if access else None)
+        if access:
+            metrics = replace(metrics, guard=access.admit_to_metrics, callers=Access.METRICS.value)
         shown = described_index([*pages("index.html"), metrics], limits, options.tokens is not None)
         flask = FlaskHandler(create_app(handlers, shown))
         router = Dispatch(flask, handlers, durations, streams).route
