@@ -21,6 +21,7 @@ from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit, InMemory
 
 DEFAULTS = ServerOptions()
+MOST_METRICS_QUEUES = 10_000
 
 
 def limit_options(command: Any) -> Any:
@@ -70,6 +71,12 @@ def limit_options(command: Any) -> Any:
     show_default="the system's",
     help="PEM file of the authorities to trust for https peer nodes.",
 )
+@click.option(
+    "--metrics-queues",
+    type=click.IntRange(0, MOST_METRICS_QUEUES),
+    default=DEFAULTS.metrics_queues,
+    help="Message queues, and as many topics, that /metrics shows one by one: those with the largest backlogs.",
+)
 @serving(DEFAULTS.max_body, DEFAULTS.max_streams)
 @limit_options
 def main(
@@ -90,6 +97,7 @@ def main(
     guards: Guards,
     certificate: Certificate | None,
     peer_ca: Path | None,
+    metrics_queues: int,
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
@@ -108,6 +116,7 @@ def main(
         certificate,
         peer_ca,
         max_streams,
+        metrics_queues=metrics_queues,
     )
     server = IndexingServer(listener, server_options, journal)
     server.stop_on_signals()

@@ -1,6 +1,6 @@
 """`GET /metrics`: metrics in the text format of Prometheus."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
@@ -11,6 +11,9 @@ from prometheus_client.registry import Collector
 from peerbus import __version__
 from peerbus.histogram import Durations, Histogram
 from peerbus.http.pages import Page
+
+Values = Iterable[tuple[Sequence[str], float]]
+"""Values with the labels of each."""
 
 
 class _Looking(Collector):
@@ -48,6 +51,16 @@ def gauge(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(f"peerbus_{name}", meaning, value)
 
 
+def counters(name: str, meaning: str, labels: tuple[str, ...], values: Values) -> Metric:
+    """A total of each of several things."""
+    return _labelled(CounterMetricFamily(f"peerbus_{name}", meaning, labels=labels), values)
+
+
+def gauges(name: str, meaning: str, labels: tuple[str, ...], values: Values) -> Metric:
+    """A current value of each of several things."""
+    return _labelled(GaugeMetricFamily(f"peerbus_{name}", meaning, labels=labels), values)
+
+
 def histogram(name: str, meaning: str, histogram: Histogram) -> Metric:
     """A distribution of durations, in seconds."""
     family = HistogramMetricFamily(f"peerbus_{name}", meaning)
@@ -55,10 +68,14 @@ def histogram(name: str, meaning: str, histogram: Histogram) -> Metric:
     return family
 
 
-def _build() -> Metric:
-    family = GaugeMetricFamily("peerbus_build_info", "1, with the version of peerbus as a label.", labels=("version",))
-    family.add_metric([__version__], 1)
+def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: Values) -> Metric:
+    for labels, value in values:
+        family.add_metric(labels, value)
     return family
+
+
+def _build() -> Metric:
+    return gauges("build_info", "1, with the version of peerbus as a label.", ("version",), [([__version__], 1)])
 
 
 def _requests(durations: Durations) -> Metric:

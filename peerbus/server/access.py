@@ -26,7 +26,7 @@ class Tokens(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """The bearer of a token: an admin, one of the metrics token, the peer `peer_id`, or else of the enrolment token."""
+    """The bearer of a token: that of an admin, for metrics, of the peer `peer_id`, or else that to register with."""
 
     token: str
     is_admin: bool = False

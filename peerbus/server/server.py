@@ -59,6 +59,8 @@ class ServerOptions:
     """Seconds after which a stream that has nothing to send sends a comment."""
     patience: float = PATIENCE_SECONDS
     """Seconds that the client of a stream may take for each 64 KiB."""
+    metrics_queues: int = 200
+    """Topics, and as many message queues, that the metrics show one by one."""
 
 
 class IndexingServer:
@@ -91,7 +93,8 @@ class IndexingServer:
         )
         streams = Streams(source, self.loop, options.max_streams, [access.admit_peer] if access else ())
         metrics = metrics_page(
-            durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count, self.loop)
+            durations,
+            lambda: broker_metrics(self.broker, self._journal, streams.count, self.loop, options.metrics_queues),
         )
         if access:
             metrics = replace(metrics, guard=access.admit_to_metrics, callers=Access.METRICS.value)

@@ -225,7 +225,12 @@ class BrokerAndModel(RuleBasedStateMachine):
                 (q.group, len(q.members), q.cursor, q.position, len(q.handed), known.unread_of(q)) for q in known.queues
             }
         assert sorted(self.broker.topic_names()) == sorted(seen)
-        assert self.broker.backlogs([*seen, "gone"]) == [view.unread for view in seen.values()] + [0]
+        backlogs = [(view.unread, view.next_offset) for view in seen.values()]
+        assert self.broker.backlogs([*seen, "gone"]) == [*backlogs, (0, 0)]
+        assert self.broker.topic_views([*seen, "gone"]) == list(seen.values())
+        for name, backlog in zip(seen, backlogs, strict=True):
+            of_queues = self.broker.queue_backlogs(name, self.broker.queue_names(name))
+            assert max(of_queues, default=(0, backlog[1])) == backlog, "the slowest queue is the topic's backlog"
 
     @invariant()
     def what_is_handed_over_is_counted(self) -> None:

@@ -67,6 +67,10 @@ def work(api: Api) -> None:
     for _ in range(2):
         api.post("/nack_messages", **PEER_AND_TOPIC, offsets=[1])
         api.post("/pull_messages", **PEER_AND_TOPIC, max_messages=1)
+    api.post("/create_topic", topic="full", max_messages=1)
+    api.post("/subscribe", peer_id="peer1", topic="full")
+    for _ in range(2):
+        api.post("/publish", topic="full", message=1)
 
 
 def test_the_counts_are_what_was_done(index: Api) -> None:
@@ -79,17 +83,18 @@ def test_the_counts_are_what_was_done(index: Api) -> None:
     assert seen["peerbus_stored_bytes"] == 0
 
 
-MESSAGES = {"published": 4, "pulled": 5, "redelivered": 1, "acknowledged": 1, "dead_lettered": 1, "missed": 0}
+MESSAGES = {"published": 5, "pulled": 5, "redelivered": 1, "acknowledged": 1, "dead_lettered": 1, "missed": 0}
 HELD = {
     "peers": 1,
-    "topics": 2,
-    "subscriptions": 1,
+    "topics": 3,
+    "subscriptions": 2,
     "waiting_pulls": 0,
     "unacknowledged_messages": 2,
-    "unread_messages": 2,
+    "unread_messages": 3,
     "unread_messages_max": 2,
     "memory_limit_bytes": 1 << 30,
     "peers_expired_total": 0,
+    "publishes_refused_total": 1,
 }
 
 
@@ -196,7 +201,7 @@ def test_names_units_and_buckets_are_as_prometheus_wants_them(durable: Api) -> N
         assert not OTHER_UNITS.search(name), name
         assert name.endswith(UNITS) or not {"duration", "memory", "stored"} & set(name.split("_")), name
         for sample in family.samples:
-            assert set(sample.labels) <= {"call", "status", "le", "version"}, name
+            assert set(sample.labels) <= {"call", "status", "le", "version", "topic", "queue"}, name
             assert sample.name.endswith("_total") == (family.type == "counter"), name
         if family.type == "histogram":
             check_buckets(family)
