@@ -75,16 +75,16 @@ class Overview:
         with self._lock:
             return self._state.peers.view(limit, after, self._state.clock())
 
-    def topic_names(self) -> list[str]:
-        """The names of all topics, in no order, 1 ms for 250,000."""
+    def backlogs(self, limit: int, after: str = "") -> dict[str, Backlog]:
+        """The backlogs of the first `limit` topics by name that come after `after`, 1 us for each."""
         with self._lock:
-            return list(self._state.topics)
+            return {topic.name: Backlog(topic.unread, topic.end) for topic in self._state.topics.page(limit, after)}
 
-    def backlogs(self, topics: Iterable[str]) -> list[Backlog]:
-        """The backlog of each of `topics`, 0.5 us for each; a topic that is gone has none."""
+    def queue_counts(self, topics: Iterable[str]) -> list[int]:
+        """The number of message queues of each of `topics`, 0.3 us for each."""
         with self._lock:
-            find = self._state.topics.find
-            return [Backlog(topic.unread, topic.end) if (topic := find(name)) else NO_BACKLOG for name in topics]
+            find, of = self._state.topics.find, self._state.subscriptions.of
+            return [len(of(topic).queues) if (topic := find(name)) else 0 for name in topics]
 
     def queue_names(self, topic: str) -> list[str]:
         """The names of a topic's message queues, in no order, 1 ms for 50,000; raises `TopicNotFound`."""

@@ -32,12 +32,14 @@ def largest_backlogs(broker: Overview, limit: int) -> LargestBacklogs:
     """
     total = largest = 0
     topics, queues = _Largest(limit), _Largest(limit)
-    for names in slices(broker.topic_names()):
-        for topic, backlog in zip(names, broker.backlogs(names), strict=True):
+    for backlogs in _backlogs(broker):
+        for topic, backlog in backlogs.items():
             total += backlog.messages
             largest = max(largest, backlog.messages)
             topics.offer(backlog, (topic,))
-            if queues.admits(backlog):
+        near = [topic for topic, backlog in backlogs.items() if queues.admits(backlog)]
+        for topic, count in zip(near, broker.queue_counts(near), strict=True):
+            if count and queues.admits(backlogs[topic]):
                 _offer_queues(broker, topic, queues)
     found: dict[str, list[str]] = {}
     for topic, queue in queues.names():
@@ -50,6 +52,14 @@ def slices(names: list[str]) -> Iterator[list[str]]:
     left = iter(names)
     while some := list(islice(left, ENTRIES_AT_ONCE)):
         yield some
+
+
+def _backlogs(broker: Overview) -> Iterator[dict[str, Backlog]]:
+    """The backlogs of all topics, a slice at a time."""
+    after = ""
+    while backlogs := broker.backlogs(ENTRIES_AT_ONCE, after):
+        yield backlogs
+        after = next(reversed(backlogs))
 
 
 class _Largest:
