@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from peerbus.http.listener import bind
 from peerbus.server import IndexingServer, ServerOptions
-from tests.support.harness import DEADLINE, Api, serving
+from tests.support.harness import Api, serving
+from tests.support.metrics import families, read
 
 Series = dict[tuple[str, ...], float]
 """The value of each topic, or of each topic and queue."""
@@ -22,9 +22,8 @@ def showing(queues: int) -> Iterator[Api]:
 
 def shown(api: Api) -> dict[str, Series]:
     """Everything that is about a topic or a queue, by its name."""
-    text = api.session.get(f"{api.url}/metrics", timeout=DEADLINE).text
     found: dict[str, Series] = {}
-    for family in text_string_to_metric_families(text):
+    for family in families(api).values():
         if family.name.startswith(("peerbus_topic_", "peerbus_queue_")):
             found[family.name.removeprefix("peerbus_")] = {
                 tuple(sample.labels[label] for label in ("topic", "queue") if label in sample.labels): sample.value
@@ -144,7 +143,7 @@ def test_none_are_shown_where_none_may_be() -> None:
     with showing(0) as api:
         backlog(api, "news", a=1)
         assert shown(api) == {}
-        assert "peerbus_unread_messages 1.0" in api.session.get(f"{api.url}/metrics", timeout=DEADLINE).text
+        assert "peerbus_unread_messages 1.0" in read(api)
 
 
 @pytest.mark.parametrize("gone", ["queue", "topic"])
