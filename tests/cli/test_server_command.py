@@ -10,7 +10,7 @@ import click
 import pytest
 
 import indexing_server
-from tests.support.harness import Api, Process, eventually
+from tests.support.harness import DEADLINE, Api, Process, eventually
 
 Run = Callable[..., Process]
 SERVER = "indexing_server.py"
@@ -198,6 +198,19 @@ def test_a_token_that_is_none_is_refused(run: Run, tmp_path: Path, name: str) ->
 
 def test_a_token_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
     assert f"{tmp_path}/none cannot be read" in run(SERVER, "--port", "0", "--token-file", f"{tmp_path}/none").refusal()
+
+
+def test_the_metrics_are_read_with_a_token_and_show_as_many_queues_as_allowed(run: Run, tmp_path: Path) -> None:
+    for name in ("register", "metrics"):
+        (tmp_path / name).write_text(name * 4 + "\n")
+    tokens = ("--token-file", str(tmp_path / "register"), "--metrics-token-file", str(tmp_path / "metrics"))
+    server = Api(run(SERVER, "--port", "0", "--metrics-queues", "1", *tokens).urls()[0])
+    registered = server.showing("register" * 4)
+    for topic in ("one", "two"):
+        assert registered.post("/create_topic", topic=topic).status == 200
+    with server.showing("metrics" * 4).session as session:
+        text = session.get(f"{server.url}/metrics", timeout=DEADLINE).text
+    assert text.count("\npeerbus_topic_unread_messages{") == 1
 
 
 TOKENS = ("PEERBUS_TOKEN", "PEERBUS_ADMIN_TOKEN", "PEERBUS_METRICS_TOKEN")
