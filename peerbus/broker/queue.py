@@ -71,10 +71,12 @@ class MessageQueue:
         "in_flight",
         "left_at",
         "members",
+        "missed_total",
         "name",
         "number",
         "options",
         "position",
+        "pulled_total",
         "reader_token",
         "started",
         "topic",
@@ -106,6 +108,8 @@ class MessageQueue:
         self.in_flight = InFlight(topic.context.totals)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while in flight, since the last pull."""
+        self.pulled_total = self.missed_total = 0
+        """Since the server started: deliveries, and messages that pulls reported as missed."""
         self._limits = topic.context.limits
         self._changes = topic.context.changes
         topic.begin_reading(cursor)
@@ -129,6 +133,11 @@ class MessageQueue:
         start = self.topic.start
         gone = self.in_flight.count_before(start) if self.position < start else 0
         return self.topic.end - max(self.cursor, start) + len(self.in_flight) - gone
+
+    @property
+    def backlog(self) -> int:
+        """Retained messages from the first one that is not acknowledged on; `unread`, unless later ones are."""
+        return self.topic.end - max(self.position, self.topic.start)
 
     @property
     def remaining(self) -> int:
@@ -215,6 +224,8 @@ class MessageQueue:
             values += new
             self.cursor += len(new)
         attempts = self._hand_over(offsets, member, now)
+        self.pulled_total += len(values)
+        self.missed_total += missed
         if values or missed:
             self._changes.queue_changed(self)
         self._moved()

@@ -41,6 +41,7 @@ class Access(Enum):
     PEER = "a peer, for itself; callers with the enrolment token if the call names no peer"
     SELF = "a peer, about itself"
     OWNER = "the peer that created the topic"
+    METRICS = "callers with the metrics token, and admins"
     ADMIN = "admins"
 
 
@@ -120,7 +121,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/messages", wire.MessagesRequest, "Show the last messages of a topic, without taking them.",
              answer=wire.MessagesAnswer, errors=(TopicNotFound,)),
     Endpoint("GET", "/stats", wire.EmptyRequest, "Show the server's totals, and what it holds now.",
-             answer=wire.StatsAnswer, access=Access.ADMIN),
+             answer=wire.StatsAnswer, access=Access.METRICS),
 )
 
 LIVEZ = Endpoint("GET", "/livez", wire.EmptyRequest, "Say that the process answers.", access=Access.ANYONE)

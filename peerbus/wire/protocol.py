@@ -215,6 +215,13 @@ class SubscribeAnswer(Answer):
     members: int
 
 
+class SubscriptionRequest(Request):
+    """A request about the subscription of a peer to a topic."""
+
+    peer_id: fields.Name
+    topic: fields.Name
+
+
 class UnsubscribeRequest(Request):
     """End the subscription of a peer: its own queue ends, a group's stands, for a time if it was the last member.
 

@@ -260,12 +260,17 @@ class BrokerAndModel(RuleBasedStateMachine):
         if delay is None:
             self.acknowledge(peer, topic, claims)
         else:
-            self.reject(peer, topic, claims, delay)
+            self.reject(peer, topic, claims, delay, True)
         self.run_due()
         if not answer.done:
             assert self.peek(peer, topic, count, in_flight) == []
             self.time_passes(STEP)
         assert pulled(lambda: answer.result(0)) == self.model.pull(peer, topic, count, in_flight)
+        self.until_the_next_second()
+
+    def until_the_next_second(self) -> None:
+        """Calls are made at whole seconds."""
+        self.time_passes(-self.clock.now % 1.0)
 
     def peek(self, peer: str, topic: str, count: int, in_flight: int | None) -> list[int]:
         """The offsets that a pull would be answered with."""
@@ -319,8 +324,14 @@ class BrokerAndModel(RuleBasedStateMachine):
             assert sorted(self.broker.subscribers(name)) == sorted(
                 peer for queue in known.queues for peer in queue.members if peer in self.model.leases
             )
-        assert sorted(self.broker.topic_names()) == sorted(seen)
-        assert self.broker.backlogs([*seen, "gone"]) == [view.unread for view in seen.values()] + [0]
+        backlogs = [(view.unread, view.next_offset) for view in seen.values()]
+        assert list(self.broker.backlogs(10).items()) == list(zip(seen, backlogs, strict=True))
+        counts = [len(known.queues) for known in self.model.topics.values()]
+        assert self.broker.queue_counts([*self.model.topics, "gone"]) == [*counts, 0]
+        assert self.broker.topic_views([*seen, "gone"]) == list(seen.values())
+        for name, backlog in zip(seen, backlogs, strict=True):
+            of_queues = self.broker.queue_backlogs(name, self.broker.queue_names(name))
+            assert max(of_queues, default=(0, backlog[1])) == backlog, "the slowest queue is the topic's backlog"
 
     @invariant()
     def what_is_handed_over_is_counted(self) -> None:

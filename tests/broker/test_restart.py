@@ -134,6 +134,7 @@ class KeptBrokerAndModel(BrokerAndModel):
             self.time_passes(STEP)
         assert answer.done
         assert pulled(answer.result) == self.model.pull(peer, topic, count, in_flight)
+        self.until_the_next_second()
 
     @invariant()
     def peers_agree(self) -> None:

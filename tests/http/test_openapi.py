@@ -196,6 +196,12 @@ def test_the_commands_carry_a_token_where_one_is_asked_for(services: dict[str, A
     assert len(carrying) == len(guarded) + len(["/metrics", "/stream"])
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/stats"])
+def test_the_metrics_token_is_described_where_it_is_enough(told: dict[str, Any], path: str) -> None:
+    assert "callers with the metrics token" in told["guarded index"]["paths"][path]["get"]["description"]
+    assert "metrics token" not in told["index"]["paths"][path]["get"].get("description", "")
+
+
 def run(command: str) -> requests.Response:
     """What curl gets."""
     parser = ArgumentParser()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from peerbus.http.listener import bind
 from peerbus.server import IndexingServer, ServerOptions
@@ -19,8 +20,8 @@ from tests.support.endpoints import EXAMPLES, ROWS, Row, name_of
 from tests.support.harness import DEADLINE, Api, Reply, serving, start_index
 from tests.support.streams import PING, Reader
 
-ENROLMENT, ADMIN = "enrolment-secret", "administration-secret"
-TOKENS = Tokens(ENROLMENT, ADMIN)
+ENROLMENT, ADMIN, METRICS = "enrolment-secret", "administration-secret", "metrics-secret"
+TOKENS = Tokens(ENROLMENT, ADMIN, METRICS)
 GUARDED = [row for row in ROWS if row.access is not Access.ANYONE]
 OF_A_PEER = [row for row in ROWS if row.access is Access.PEER and row.has_peer_id]
 
@@ -269,7 +270,7 @@ def test_tokens_are_kept_as_hashes_and_outlive_a_restart(tmp_path: Path) -> None
         assert code(register(server, ENROLMENT, "a")) == (403, "forbidden")
         assert server.showing(token).delete("/delete_topic", topic="mine").status == 200
         kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    for secret in (token, token.partition(".")[2], ENROLMENT, ADMIN):
+    for secret in (token, token.partition(".")[2], ENROLMENT, ADMIN, METRICS):
         assert secret.encode() not in kept
 
 
@@ -285,12 +286,35 @@ def test_tokens_are_not_logged(server: Api, caplog: pytest.LogCaptureFixture) ->
         assert secret not in caplog.text
 
 
-def test_metrics_are_for_admins(server: Api) -> None:
-    statuses = [
-        server.showing(token).session.get(f"{server.url}/metrics", timeout=DEADLINE).status_code
-        for token in ("unknown", ENROLMENT, ADMIN)
-    ]
-    assert statuses == [401, 403, 200]
+@pytest.mark.parametrize("path", ["/metrics", "/stats"])
+def test_metrics_are_for_admins_and_for_the_metrics_token(server: Api, peer1: Api, path: str) -> None:
+    def read(api: Api) -> requests.Response:
+        return api.session.get(f"{server.url}{path}", timeout=DEADLINE)
+
+    assert [read(server.showing(token)).status_code for token in ("unknown", ADMIN, METRICS)] == [401, 200, 200]
+    for api in (peer1, server.showing(ENROLMENT)):
+        refused = read(api)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        assert "the metrics token or the admin token" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("row", [row for row in GUARDED if row.access is not Access.METRICS], ids=name_of)
+def test_the_metrics_token_permits_no_other_call(server: Api, peer1: Api, row: Row) -> None:
+    assert peer1
+    refused = example(server.showing(METRICS), row)
+    assert code(refused) == (403, "forbidden")
+    assert "GET /metrics and GET /stats" in refused.body["message"]
+
+
+def test_the_metrics_token_opens_no_stream(server: Api, peer1: Api) -> None:
+    assert peer1
+    assert code(server.showing(METRICS).get("/stream", peer_id="peer1", topic="news")) == (403, "forbidden")
+
+
+def test_without_a_metrics_token_no_token_is_for_metrics() -> None:
+    with start_index(tokens=Tokens(ENROLMENT, ADMIN)) as server:
+        for token, expected in ((METRICS, 401), ("", 401), (ENROLMENT, 403), (ADMIN, 200)):
+            assert server.showing(token).get("/stats").status == expected
 
 
 def test_a_peer_sees_its_own_subscriptions_and_an_admin_those_of_all(server: Api, peer1: Api) -> None:

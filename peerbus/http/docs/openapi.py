@@ -118,7 +118,7 @@ def _call(row: Row, requests: Schemas, service: Service) -> Schema:
     remarks = ["The fields may be in a JSON body instead."] if row.method == "DELETE" else []
     guarded = service.asks_for_tokens and row.access is not Access.ANYONE
     if guarded:
-        remarks.append(f"Allowed callers: {row.access.value}.")
+        remarks.append(_allowed(row.access.value))
     return {
         "operationId": row.name,
         "summary": row.summary,
@@ -127,6 +127,10 @@ def _call(row: Row, requests: Schemas, service: Service) -> Schema:
         **fields,
         "responses": {"200": _success(row), **_refusals((*row.errors, *ALWAYS))},
     }
+
+
+def _allowed(callers: str) -> str:
+    return f"Allowed callers: {callers}."
 
 
 def _body(row: Row, schema: Schema, example: Schema | None) -> Schema:
@@ -196,6 +200,7 @@ def _page(page: Page) -> Schema:
     return {
         "operationId": page.path.strip("/").replace(".", "_") or "start",
         "summary": page.description,
+        **({"description": _allowed(page.callers)} if page.callers else {}),
         **(WITH_TOKEN if page.guard else {}),
         "responses": {"200": _shown(page.description, [page]), **_refusals(errors)},
     }
