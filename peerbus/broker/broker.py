@@ -8,16 +8,28 @@ from typing import TypeVar
 from msgspec import UNSET, UnsetType
 
 from peerbus.broker.change_listener import ChangeListener, IgnoreChanges
+from peerbus.broker.dead_letters import GROUP
 from peerbus.broker.in_flight import Claim
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
 from peerbus.broker.overview import Overview
+from peerbus.broker.queue import MessageQueue, group_queue
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restore import restore
-from peerbus.broker.results import Deleted, DueResult, Ended, Published, Pulled, Registered, Settled, Subscribed
+from peerbus.broker.results import (
+    Deleted,
+    DueResult,
+    Ended,
+    Published,
+    Pulled,
+    Redriven,
+    Registered,
+    Settled,
+    Subscribed,
+)
 from peerbus.broker.state import PER_SLICE, Slice, State
 from peerbus.broker.topic import From, Overflow
-from peerbus.errors import BadRequest, MemoryFull, StorageFull, TopicFull
+from peerbus.errors import BadRequest
 from peerbus.future import Future
 
 T = TypeVar("T")
@@ -125,6 +137,7 @@ class Broker(Overview):
         overflow: Overflow | None = None,
         max_age: float | None = None,
         creator: str | None = None,
+        history: int | None = None,
     ) -> bool:
         """Create a topic and return whether it is new; an existing one is left as it is.
 
@@ -136,7 +149,7 @@ class Broker(Overview):
         with self._lock:
             if creator is not None:
                 self._state.peer(creator)
-            return self._state.topics.create(topic, max_messages, overflow, max_age, creator)
+            return self._state.topics.create(topic, max_messages, overflow, max_age, creator, history)
 
     def delete_topic(self, topic: str) -> Deleted:
         """Delete a topic with its messages and subscriptions, in one atomic step.
@@ -171,18 +184,10 @@ class Broker(Overview):
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
                     return Published(*seen, duplicate=True)
-            try:
-                offset = found.append(values, size, self._clock())
-            except (TopicFull, MemoryFull, StorageFull) as error:
-                found.refused += 1
-                self._state.totals.refused += 1
-                if isinstance(error, TopicFull):
-                    raise self._state.topic_full(found, error) from None
-                raise
+            offset = self._state.publish(found, values, size)
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
             self._state.refreshed(found)
-            self._state.totals.published += len(values)
             return Published(offset, len(values), duplicate=False)
 
     def subscribe(
@@ -403,6 +408,39 @@ class Broker(Overview):
                     queue.go_back(offset)
                 self._state.long_polls.end(queue)
             return queue.reader_token
+
+    # Dead letters
+
+    def dead_letters(self, topic: str) -> tuple[list[int], range]:
+        """The offsets of the dead letters in a topic that are not dealt with: in flight, and new ones.
+
+        Raises `TopicNotFound`, and `BadRequest` for a topic that has no queue for dead letters.
+        """
+        with self._lock:
+            return self._letters(topic).unsettled()
+
+    def redrive(
+        self, topic: str, offsets: Sequence[int], to: str | None = None, peer_id: str | None = None
+    ) -> Redriven:
+        """Publish the messages of dead letters again, and acknowledge the letters, in one step.
+
+        They go to the topic `to`, by default to the topics that they came from. A letter whose message cannot be
+        published stays. `peer_id` is the calling peer, whose lease is renewed. A hundred take some 2 ms.
+        Raises `TopicNotFound`, `PeerNotFound`, and `BadRequest` for a topic that has no queue for dead letters.
+        """
+        with self._lock:
+            if peer_id is not None:
+                self._state.peer(peer_id)
+            return self._state.redrive(self._letters(topic), offsets, to)
+
+    def _letters(self, topic: str) -> MessageQueue:
+        found = self._state.topic(topic)
+        queue = self._state.subscriptions.of(found).queues.get(group_queue(GROUP))
+        if queue is None:
+            raise BadRequest(
+                f"Topic '{topic}' is no dead-letter topic: it has no queue of group '{GROUP}' - at $.topic"
+            )
+        return queue
 
     # The calls of the server itself
 

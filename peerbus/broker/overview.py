@@ -207,7 +207,7 @@ class Overview:
     def _view(self, queue: MessageQueue) -> SubscriptionView:
         state, options, now = self._state, queue.options, self._state.clock()
         ends_at = state.expiry.time(queue)
-        is_away = queue.group is None and ends_at != NEVER
+        is_away = queue.group is None and state.expiry.left_at(queue) is not None
         return SubscriptionView(
             topic=queue.topic.name,
             queue=queue.name,
@@ -224,7 +224,7 @@ class Overview:
             unacknowledged=len(queue.in_flight),
             missed=queue.missed,
             idle_seconds=max(0.0, now - queue.used_at),
-            expires_after=queue.expires_after,
+            expires_after=None if queue.expires_after == NEVER else queue.expires_after,
             expires_in=None if ends_at == NEVER else max(0.0, ends_at - now),
         )
 

@@ -44,6 +44,7 @@ class TopicRecord(Struct, frozen=True, gc=False):
     dropped: int
     first_id: int
     creator: str | None = None
+    history: int | None = None
 
 
 class QueueRecord(Struct, frozen=True, gc=False):

@@ -50,10 +50,10 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
 
 def _topic(state: State, record: TopicRecord) -> Topic:
     if record.overflow == DELETED:
-        options = TopicOptions(record.max_messages, "reject", record.max_age)
+        options = TopicOptions(record.max_messages, "reject", record.max_age, record.history)
         topic = state.topics.restore_deleted(record.name, options, record.number)
     else:
-        options = TopicOptions(record.max_messages, record.overflow, record.max_age)
+        options = TopicOptions(record.max_messages, record.overflow, record.max_age, record.history)
         topic = state.topics.add(record.name, options, record.number)
     topic.begin_at(record.start)
     topic.dropped = record.dropped

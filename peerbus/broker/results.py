@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from peerbus.errors import PeerbusError
 
 
 class Backlog(NamedTuple):
@@ -120,6 +122,19 @@ class DueResult(Struct):
     expired: dict[str, int]
     ended: list[ExpiredQueue]
     next_in: float
+
+
+class Redriven(Struct):
+    """How many dead letters were published again, and the offsets of the others.
+
+    Those that are `failed` stay where they are, the first of them because of `error`; those that are `stale` are
+    settled already, or not there.
+    """
+
+    count: int = 0
+    stale: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
+    error: PeerbusError | None = None
 
 
 class Peeked(Struct):

@@ -1,6 +1,6 @@
 """The broker's state, and the steps its calls are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -8,20 +8,22 @@ from uuid import uuid4
 
 from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.context import Context, Numbers, Totals
+from peerbus.broker.dead_letters import redrive
 from peerbus.broker.expiry import Expiry
 from peerbus.broker.limits import Limits
+from peerbus.broker.log import size_of
 from peerbus.broker.long_polls import LongPolls
 from peerbus.broker.maintenance import Maintenance
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.results import DueResult, Ended, ExpiredQueue, Pulled
+from peerbus.broker.results import DueResult, Ended, ExpiredQueue, Pulled, Redriven
 from peerbus.broker.structures import NEVER, NOW
 from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.waiters import LongPoll
-from peerbus.errors import NotSubscribed, PeerbusError, TopicDeleted, TopicFull
+from peerbus.errors import MemoryFull, NotSubscribed, PeerbusError, StorageFull, TopicDeleted, TopicFull
 from peerbus.future import Future
 from peerbus.wire.words import duration
 
@@ -73,7 +75,7 @@ class State:
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
         self.expiry = Expiry(self.peers)
-        self.maintenance = Maintenance(self.topics, self.long_polls)
+        self.maintenance = Maintenance(self.topics, self.subscriptions, self.long_polls)
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
@@ -219,6 +221,32 @@ class State:
         self.forget(peer)
         self.check_due()
         return Ended(discarded, len(peer.leaving))
+
+    def publish(self, topic: Topic, values: Sequence[bytes], size: int) -> int:
+        """Append messages to a topic that is up to date, and return the offset of the first.
+
+        Raises `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
+        """
+        try:
+            offset = topic.append(values, size, self.clock())
+        except (TopicFull, MemoryFull, StorageFull) as error:
+            topic.refused += 1
+            self.totals.refused += 1
+            if isinstance(error, TopicFull):
+                raise self.topic_full(topic, error) from None
+            raise
+        self.totals.published += len(values)
+        return offset
+
+    def redrive(self, queue: MessageQueue, offsets: Sequence[int], to: str | None) -> Redriven:
+        """Publish dead letters again; see `dead_letters.redrive`."""
+
+        def publish(name: str, value: bytes) -> None:
+            target = self.topic(name)
+            self.publish(target, [value], size_of([value]))
+            self.refreshed(target)
+
+        return redrive(queue, offsets, to, publish)
 
     def topic_full(self, topic: Topic, error: TopicFull) -> TopicFull:
         """The error of a publish to a full topic, with the message queue that is furthest behind."""

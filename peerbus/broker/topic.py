@@ -24,6 +24,8 @@ class TopicOptions(NamedTuple):
     overflow: Overflow
     max_age: float | None
     """Seconds after which a message is dropped."""
+    history: int | None = None
+    """Messages kept for replay after all queues have them acknowledged; None for the server's limit."""
 
 
 class Topic(Log):
@@ -88,7 +90,8 @@ class Topic(Log):
         self._changes = context.changes
         self._commits_at_once = context.changes.commits_at_once
         self._on_readable = context.on_readable
-        self._history = min(context.limits.history, options.max_messages)
+        history = context.limits.history if options.history is None else options.history
+        self._history = min(history, options.max_messages)
         self._has_history = False
         self._ages: deque[tuple[int, float]] | None = None if options.max_age is None else deque()
         """The end and the time of each publish, where ages are limited."""
@@ -201,6 +204,7 @@ class Topic(Log):
             max_messages=self.options.max_messages,
             overflow=self.options.overflow,
             max_age=self.options.max_age,
+            history=self._history,
             first_offset=self.start,
             next_offset=self.end,
             unread=self.unread,
@@ -226,6 +230,7 @@ class Topic(Log):
             self.dropped,
             self.message_ids.first,
             self.creator,
+            self.options.history,
         )
 
     def delete(self) -> None:

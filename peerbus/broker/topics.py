@@ -50,6 +50,7 @@ class Topics:
         overflow: Overflow | None = None,
         max_age: float | None = None,
         creator: str | None = None,
+        history: int | None = None,
     ) -> bool:
         """Create a topic, or compare the options named with those it has; returns whether it is new.
 
@@ -61,17 +62,17 @@ class Topics:
         existing = self._topics.get(name)
         if existing is not None:
             options = existing.options
-            for named, value in zip((max_messages, overflow, max_age), options, strict=True):
+            for named, value in zip((max_messages, overflow, max_age, history), options, strict=True):
                 if named not in (None, value):
                     raise TopicExists(
                         f"Topic '{name}' exists with other options: max_messages {options.max_messages}, "
-                        f"overflow {options.overflow}, max_age {options.max_age}."
+                        f"overflow {options.overflow}, max_age {options.max_age}, history {options.history}."
                     )
             return False
         if len(self._topics) >= self._limits.max_topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
         self._context.changes.check_room(0)
-        options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
+        options = TopicOptions(max_messages or limit, overflow or "reject", max_age, history)
         topic = self.add(name, options, self._context.numbers.next())
         topic.creator = creator
         self._context.changes.topic_changed(topic)

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 import click
 
 from peerbus import __version__
-from peerbus.cli.ack import ack, extend, nack
+from peerbus.cli.ack import ack, extend, nack, redrive
 from peerbus.cli.list import peers, query, stats, subscriptions, topics
 from peerbus.cli.manage import create, delete, seek, unregister, unsubscribe
 from peerbus.cli.output import remark
@@ -22,7 +22,7 @@ REFUSED = 1
 UNREACHABLE = 3
 INTERRUPTED = 130
 COMMANDS = (
-    publish, subscribe, pull, ack, nack, extend, seek, unsubscribe, unregister,
+    publish, subscribe, pull, ack, nack, extend, redrive, seek, unsubscribe, unregister,
     create, delete, topics, subscriptions, peers, query, stats, top,
 )  # fmt: skip
 

@@ -18,6 +18,9 @@ from peerbus.cli.subscribe import place
         help="What a publish to a full topic does: fail, or drop the oldest.",
     ),
     click.option("--max-age", type=Seconds(0.001), metavar="SECONDS", help="Seconds after which a message is dropped."),
+    click.option(
+        "--history", type=click.IntRange(min=0), help="Messages kept for replay after all subscribers pulled them."
+    ),
 )
 def create(settings: Settings, topic: str, **options: Any) -> None:
     """Create a topic.

@@ -100,7 +100,7 @@ class Client:
         return answer
 
     def create_topic(self, topic: str, **options: Any) -> wire.CreateTopicAnswer:
-        """Create a topic; options are `max_messages`, `overflow` and `max_age`."""
+        """Create a topic; options are `max_messages`, `overflow`, `max_age` and `history`."""
         return self._session.call("POST", "/create_topic", wire.CreateTopicAnswer, {"topic": topic, **options})
 
     def delete_topic(self, topic: str) -> wire.DeleteTopicAnswer:
@@ -200,6 +200,15 @@ class Client:
     def extend_offsets(self, topic: str, *offsets: int, up_to: int | None = None, seconds: float) -> wire.ExtendAnswer:
         """Extend the deadline of the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
         return self._extend(claims_at(topic, offsets, up_to), seconds)
+
+    def redrive(self, topic: str, *offsets: int, to: str | None = None) -> wire.RedriveAnswer:
+        """Publish the messages of dead letters again, all of them where no offsets are named, and acknowledge these.
+
+        They go to the topic `to`, by default to the topics that they came from.
+        """
+        which: dict[str, Any] = {"offsets": offsets} if offsets else {"all": True}
+        fields = {"topic": topic, **which} | ({} if to is None else {"to": to})
+        return self._post("/redrive", wire.RedriveAnswer, fields, repeat=False)
 
     def query_peers(self, topic: str) -> wire.QueryPeersAnswer:
         """List the subscribers of a topic, and their addresses."""

@@ -3,8 +3,9 @@
 Each function takes the broker and the decoded request.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from msgspec import UNSET
@@ -25,6 +26,8 @@ from peerbus.wire.words import also_discarded, counted
 SUBSCRIPTIONS_AT_ONCE = 500
 """Subscriptions of a peer that are ended in one step, about 3 ms."""
 
+LETTERS_AT_ONCE = 100
+"""Dead letters that are published again in one step, about 2 ms."""
 VALUES_AT_ONCE = 10_000
 """Messages that are copied out of a request in one step, about 1 ms."""
 ADDRESSES_AT_ONCE = 5000
@@ -66,7 +69,7 @@ def _in_slices(end: Callable[[], Ended]) -> Steps[int]:
 
 def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
     """Create a topic."""
-    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age, r.peer_id)
+    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age, r.peer_id, r.history)
     sentence = f"Topic '{r.topic}' is created." if created else f"Topic '{r.topic}' existed; it keeps its messages."
     return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
 
@@ -307,6 +310,27 @@ def _stale(done: Settled) -> str:
     return sentence
 
 
+def redrive(broker: Broker, r: wire.RedriveRequest) -> Steps[wire.Answer]:
+    """Publish the messages of dead letters again, and acknowledge the letters, some at a time."""
+    r.check()
+    offsets: Iterable[int] = chain(*broker.dead_letters(r.topic)) if r.offsets is None else r.offsets
+    left = iter(offsets)
+    done = broker.redrive(r.topic, list(islice(left, LETTERS_AT_ONCE)), r.to, r.peer_id)
+    while some := list(islice(left, LETTERS_AT_ONCE)):
+        yield
+        more = broker.redrive(r.topic, some, r.to)
+        done.count += more.count
+        done.stale += more.stale
+        done.failed += more.failed
+        done.error = done.error or more.error
+    if done.error and not done.count:
+        raise done.error
+    sentence = f"{counted(done.count, 'message')} of topic '{r.topic}' published again."
+    if done.error:
+        sentence += f" {len(done.failed)} stay: {done.error}"
+    return wire.RedriveAnswer(sentence, r.topic, redriven=done.count, stale=done.stale, failed=done.failed)
+
+
 def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.Answer | Steps[wire.Answer]:
     """List the peers that are subscribed to a topic."""
     peers = broker.subscribers(r.topic)
@@ -376,6 +400,7 @@ CALLS: dict[str, Call] = {
     "ack_messages": ack_messages,
     "nack_messages": nack_messages,
     "extend_messages": extend_messages,
+    "redrive": redrive,
     "query_peers": query_peers,
     "topics": listings.topics,
     "peers": listings.peers,

@@ -114,7 +114,7 @@ class Storage:
     def _put(self, changes: Changes) -> None:
         put = self._for_each
         put("REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?)", map(peer_row, _there(changes.peers)))
-        put("REPLACE INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.topics)))
+        put("REPLACE INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.topics)))
         put(
             "REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             map(queue_row, _there(changes.queues)),

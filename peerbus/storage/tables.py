@@ -14,9 +14,16 @@ UPGRADES = {
     1: "ALTER TABLE peers ADD COLUMN token_hash BLOB; ALTER TABLE topics ADD COLUMN creator TEXT",
     2: """
         ALTER TABLE peers ADD COLUMN away_since REAL;
+        ALTER TABLE topics ADD COLUMN history INTEGER;
         ALTER TABLE queues ADD COLUMN expires_after REAL;
         ALTER TABLE queues ADD COLUMN used_at REAL;
-        ALTER TABLE queues ADD COLUMN left_at REAL
+        ALTER TABLE queues ADD COLUMN left_at REAL;
+        INSERT INTO queues
+            SELECT
+                (SELECT max(number) FROM (SELECT number FROM topics UNION SELECT number FROM queues))
+                    + row_number() OVER (),
+                number, 'dead-letters', 1, 30.0, NULL, NULL, start, start, 0, '[]', 9e999, NULL, NULL
+            FROM topics WHERE overflow != 'deleted' AND name IN (SELECT dead_letter_topic FROM queues)
     """,
 }
 """The statements that upgrade each older version to the next."""
@@ -40,7 +47,8 @@ CREATE TABLE topics (
     "end" INTEGER NOT NULL,
     dropped INTEGER NOT NULL,
     first_id INTEGER NOT NULL,
-    creator TEXT
+    creator TEXT,
+    history INTEGER
 );
 CREATE TABLE queues (
     number INTEGER PRIMARY KEY NOT NULL,

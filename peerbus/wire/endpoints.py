@@ -111,6 +111,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              logging.DEBUG, answer=wire.NackAnswer, errors=(*SUBSCRIPTION, StorageFull)),
     Endpoint("POST", "/extend_messages", wire.ExtendRequest, "Extend the deadline of pulled messages.",
              logging.DEBUG, answer=wire.ExtendAnswer, errors=(*SUBSCRIPTION, StorageFull)),
+    Endpoint("POST", "/redrive", wire.RedriveRequest,
+             "Publish the messages of dead letters again, and acknowledge the letters.",
+             answer=wire.RedriveAnswer, errors=(TopicNotFound, PeerNotFound, TopicFull, MemoryFull, StorageFull)),
     # Listings
     Endpoint("GET", "/query_peers", wire.TopicRequest, "List the subscribers of a topic.",
              answer=wire.QueryPeersAnswer, errors=(TopicNotFound,)),

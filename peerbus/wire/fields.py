@@ -63,6 +63,14 @@ Overflow = Annotated[
 ]
 Age = Annotated[float, Meta(ge=0.001, description="Seconds after which a message is dropped; by default never.")]
 
+History = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=LARGEST,
+        description="Messages kept for replay after all subscribers have pulled them; by default the server's number.",
+    ),
+]
 Creator = Annotated[Name, Meta(description="The peer that creates the topic; its lease is renewed.")]
 
 # Messages
@@ -90,7 +98,7 @@ Expiry = Annotated[
 Keep = Annotated[bool, Meta(description="Whether the peer's own queues stand, as if its lease had run out.")]
 End = Annotated[bool, Meta(description="Whether the message queue of the group ends, for all its members.")]
 Ended = Annotated[Name, Meta(description="Group whose message queue ends; the peer need not be a member.")]
-Target = Annotated[
+Place = Annotated[
     Literal["earliest", "latest"] | Offset,
     Meta(description="The oldest message kept, the next one published, or an offset."),
 ]
@@ -145,6 +153,11 @@ LastEventId = Annotated[
 ]
 
 Ticket = Annotated[str, Meta(description="A ticket from POST /stream_ticket: it replaces the token, once.")]
+
+# Dead letters
+Target = Annotated[Name, Meta(description="Topic to publish to; by default the one that each message came from.")]
+Letters = Annotated[list[Offset], Many, Meta(description="Offsets of the dead letters.")]
+All = Annotated[bool, Meta(description="All dead letters that are not acknowledged.")]
 
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]

@@ -103,6 +103,7 @@ class CreateTopicRequest(Request):
     max_messages: fields.Capacity | None = None
     overflow: fields.Overflow | None = None
     max_age: fields.Age | None = None
+    history: fields.History | None = None
     peer_id: fields.Creator | None = None
 
 
@@ -258,7 +259,7 @@ class SeekRequest(Request):
 
     peer_id: fields.Name
     topic: fields.Name
-    to: fields.Target
+    to: fields.Place
 
 
 class SeekAnswer(Answer):
@@ -406,6 +407,36 @@ class ExtendAnswer(Answer):
     extended: int
     stale: list[int]
     resume_from: int
+
+
+class RedriveRequest(Request):
+    """Publish the messages of dead letters again, and acknowledge the letters: named by `offsets`, or `all`."""
+
+    one_of = ("offsets", "all")
+    lists = ("offsets",)
+
+    topic: fields.Name
+    offsets: fields.Letters | None = None
+    all: fields.All = False
+    to: fields.Target | None = None
+    peer_id: fields.Publisher | None = None
+
+    def check(self) -> None:
+        """Raise `BadRequest` unless the fields fit together."""
+        if (self.offsets is None) is not self.all:
+            raise BadRequest("Expected either offsets or all: true - at $")
+
+
+class RedriveAnswer(Answer):
+    """`redriven` counts messages. Dead letters at the `failed` offsets could not be published and stay.
+
+    Those at the `stale` offsets are acknowledged, redriven before, or not there.
+    """
+
+    topic: str
+    redriven: int
+    stale: list[int]
+    failed: list[int]
 
 
 class QueryPeersAnswer(Answer):

@@ -6,15 +6,17 @@ from msgspec import Struct
 class TopicView(Struct, frozen=True):
     """A topic. `unread` counts the messages that some subscriber has not pulled, or not acknowledged, yet.
 
-    `dropped` counts those dropped while they were unread, for overflow or age. Since the server started,
-    `redelivered` messages were delivered again, `dead_lettered` ones moved to a dead-letter topic, subscribers
-    `missed` messages, queues that ended held `discarded` ones, and `refused` publishes found no room.
+    Up to `history` messages are kept for replay after all subscribers have pulled them. `dropped` counts those dropped
+    while they were unread, for overflow or age. Since the server started, `redelivered` messages were delivered again,
+    `dead_lettered` ones moved to a dead-letter topic, subscribers `missed` messages, queues that ended held `discarded`
+    ones, and `refused` publishes found no room.
     """
 
     topic: str
     max_messages: int
     overflow: str
     max_age: float | None
+    history: int
     first_offset: int
     next_offset: int
     unread: int
@@ -34,7 +36,7 @@ class SubscriptionView(Struct, frozen=True):
     `next_offset` is the offset of the next new message; all messages before `resume_from` are acknowledged. `unread`
     messages are not acknowledged yet; `unacknowledged` of them are in flight. `missed` messages were lost since the
     last pull. The last call of a member about it was `idle_seconds` ago. Without members it stands for
-    `expires_after` seconds, and ends in `expires_in` seconds; null while it has members.
+    `expires_after` seconds, null for ever, and ends in `expires_in` seconds; null while it has members.
     """
 
     topic: str
@@ -52,7 +54,7 @@ class SubscriptionView(Struct, frozen=True):
     unacknowledged: int
     missed: int
     idle_seconds: float
-    expires_after: float
+    expires_after: float | None
     expires_in: float | None
 
 

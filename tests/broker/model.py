@@ -303,12 +303,63 @@ class Model:
             queue.dropped += 1
         else:
             limit = self.limits.max_messages
-            self.topics.setdefault(queue.dead_letter_topic, Topic(queue.dead_letter_topic, limit, "reject", None))
+            dead = self.topics.setdefault(
+                queue.dead_letter_topic, Topic(queue.dead_letter_topic, limit, "reject", None)
+            )
+            if not any(other.group == "dead-letters" for other in dead.queues):
+                keeper = Queue(self.next_order(), dead.end, dead.end, "dead-letters", True, expires_after=NEVER)
+                keeper.left_at = self.now
+                dead.queues.append(keeper)
             letter = (topic.values[offset], topic.name, offset, handed.attempt, handed.member, handed.problem)
             if isinstance(self.publish(queue.dead_letter_topic, [letter]), str):
                 handed.due, handed.order = self.now + queue.ack_deadline, self.next_order()
                 return
         del queue.handed[offset]
+
+    def redrive(self, name: str, offsets: list[int] | None, to: str | None) -> Any:
+        """Publish dead letters again, all of them or at these offsets; returns how many, stale and failed offsets."""
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        queue = next((queue for queue in topic.queues if queue.group == "dead-letters"), None)
+        if queue is None:
+            return "bad_request"
+        if offsets is None:
+            new = range(max(queue.cursor, topic.start), self.seen_end(topic))
+            offsets = [*sorted(offset for offset in queue.handed if offset >= topic.start), *new]
+        count, stale, failed = 0, [], []
+        for offset in offsets:
+            is_there = topic.start <= offset < self.seen_end(topic)
+            if not is_there or not (offset >= queue.cursor or offset in queue.handed):
+                stale.append(offset)
+            elif isinstance(self.publish_letter(topic, queue, offset, to), str):
+                failed.append(offset)
+            else:
+                count += 1
+                self.take_out(topic, queue, offset)
+        return count, stale, failed
+
+    def publish_letter(self, topic: Topic, queue: Queue, offset: int, to: str | None) -> int | str:
+        letter = topic.values[offset]
+        is_far = offset - queue.cursor > self.limits.max_unacknowledged - len(queue.handed)
+        if is_far or not isinstance(letter, tuple):
+            return "bad_request"
+        return self.publish(to or letter[1], [letter[0]])
+
+    def take_out(self, topic: Topic, queue: Queue, offset: int) -> None:
+        if offset < queue.cursor:
+            del queue.handed[offset]
+        else:
+            queue.dropped += max(0, topic.start - queue.cursor)
+            for passed in range(max(queue.cursor, topic.start), offset):
+                queue.handed[passed] = Handed("", 0, None, self.next_order(), "passed over")
+            queue.cursor = offset + 1
+        self.free(topic)
+
+    def seen_end(self, topic: Topic) -> int:
+        """The end of what may be delivered."""
+        return topic.end
 
     def subscription(self, peer: str, name: str) -> tuple[Topic, Queue] | str:
         """What a call of a peer on its subscription meets: the queue, settled, or an error."""

@@ -132,7 +132,7 @@ def test_a_dead_letter_that_found_no_room_is_tried_again_when_it_was_to_be(
 ) -> None:
     broker.create_topic("dead", max_messages=1)
     broker.register_peer("b")
-    broker.subscribe("b", "dead")
+    broker.subscribe("b", "dead", group="dead-letters")
     broker.subscribe("a", "news", max_attempts=1, dead_letter_topic="dead")
     broker.publish("dead", [b"in the way"])
     broker.pull("a", "news", 1)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 from hypothesis import settings
@@ -19,6 +20,7 @@ from tests.support.harness import Clock
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
 TOPICS = st.sampled_from(["t1", "t1", "t1", "t2", "dead"])
+DEAD = st.sampled_from(["dead", "dead", "dead", "t1", "t2"])
 STARTS = st.sampled_from([None, None, None, "latest", "earliest", 0, 2, 1000])
 OPTIONS = st.fixed_dictionaries(
     {},
@@ -190,6 +192,20 @@ class BrokerAndModel(RuleBasedStateMachine):
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
         self.publish(topic, published)
         self.pull(peer, topic, pulled)
+
+    @rule(topic=DEAD, back=st.none() | st.lists(BACK, min_size=1, max_size=3), to=st.sampled_from([None, None, "t2"]))
+    def redrive(self, topic: str, back: list[int] | None, to: str | None) -> None:
+        offsets = (
+            None if back is None else [offset for offset, _ in self.offsets(topic, [(each, None) for each in back])]
+        )
+        expected = self.model.redrive(topic, offsets, to)
+
+        def redrive() -> tuple[int, list[int], list[int]]:
+            chosen = chain(*self.broker.dead_letters(topic)) if offsets is None else offsets
+            done = self.broker.redrive(topic, list(chosen), to)
+            return done.count, done.stale, done.failed
+
+        assert outcome(redrive) == expected
 
     @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS)
     def acknowledge(self, peer: str, topic: str, claims: Any) -> None:

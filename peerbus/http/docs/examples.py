@@ -30,7 +30,7 @@ EXAMPLES: dict[str, Example] = {
         wire.UnregisterAnswer("Peer 'peer1' is unregistered.", PEER, discarded=0),
     ),
     "create_topic": Example(
-        wire.CreateTopicRequest(topic="sport", max_messages=5000, overflow="drop_oldest", max_age=3600.0),
+        wire.CreateTopicRequest(topic="sport", max_messages=5000, overflow="drop_oldest", max_age=3600.0, history=100),
         wire.CreateTopicAnswer("Topic 'sport' is created.", "sport", created=True),
     ),
     "delete_topic": Example(
@@ -87,6 +87,10 @@ EXAMPLES: dict[str, Example] = {
         wire.ExtendRequest(peer_id=PEER, topic=TOPIC, offsets=[0], attempts=[1], seconds=60.0),
         wire.ExtendAnswer("1 message extended for 60 seconds.", TOPIC, PEER, extended=1, stale=[], resume_from=0),
     ),
+    "redrive": Example(
+        wire.RedriveRequest(topic="dead", offsets=[0], to=TOPIC),
+        wire.RedriveAnswer("1 message of topic 'dead' published again.", "dead", redriven=1, stale=[], failed=[]),
+    ),
     "query_peers": Example(
         wire.TopicRequest(topic=TOPIC),
         wire.QueryPeersAnswer("1 peer subscribed to topic 'news'.", TOPIC, [PEER], {PEER: ADDRESS}),
@@ -101,6 +105,7 @@ EXAMPLES: dict[str, Example] = {
                     max_messages=1_000_000,
                     overflow="reject",
                     max_age=None,
+                    history=1000,
                     first_offset=0,
                     next_offset=1,
                     unread=1,
