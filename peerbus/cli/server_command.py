@@ -27,7 +27,7 @@ def limit_options(command: Any) -> Any:
     """One option for each of the broker's limits."""
     for limit in reversed(fields(Limits)):
         least = limit.metadata["least"]
-        bounds = click.IntRange(least, options.LARGEST) if limit.type is int else Seconds(0, 86_400)
+        bounds = click.IntRange(least, options.LARGEST) if limit.type is int else Seconds(0, 31_622_400)
         flag = f"--{limit.name.replace('_', '-')}"
         command = click.option(flag, type=bounds, default=limit.default, help=limit.metadata["help"])(command)
     return command

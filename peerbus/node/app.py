@@ -136,7 +136,7 @@ class PeerNode:
         log.info("Peer '%s' serves at %s.", self.peer_id, self.url)
 
     def leave(self) -> Future[None]:
-        """Unregister, then stop, in the background."""
+        """Unregister for good, then stop, in the background."""
         left: Future[None] = Future()
         self._workers.submit(settle, left, self._leave)
         return left
@@ -150,11 +150,11 @@ class PeerNode:
         return clean
 
     def _leave(self) -> None:
-        self.membership.stop()
+        self.membership.stop(keep=False)
         self.stop()
 
     def _stop_forwarding(self) -> None:
-        """Unregister, and answer the calls that still wait for the indexing server."""
+        """Let the peer go away, and answer the calls that still wait for the indexing server."""
         self._forwarded_streams.close()
-        self.membership.stop()
+        self.membership.stop(keep=True)
         self._index.close()

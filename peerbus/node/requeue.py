@@ -52,7 +52,6 @@ class Requeue:
         except PeerbusError as error:
             self._note(topic, str(error))
             return
-        self._membership.subscriptions.moved_back(topic, done.resume_from)
         if done.stale:
             self._note(topic, "Others pulled since.")
 

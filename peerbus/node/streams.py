@@ -22,7 +22,7 @@ LAST = b"event: end\n"
 
 
 class ForwardedStreams:
-    """Makes streams of the indexing server's for this node's peer, and learns the position of its queue from them."""
+    """Makes streams of the indexing server's for this node's peer."""
 
     def __init__(self, client: ServerClient, membership: Membership, workers: Executor) -> None:
         """`workers` run work that blocks."""
@@ -47,7 +47,7 @@ class ForwardedStreams:
             upstream.close()
             raise NotReady("The peer node is stopping.")
         self._open.add(upstream)
-        return ForwardedStream(self, request.topic, upstream)
+        return ForwardedStream(self, upstream)
 
     def close(self) -> None:
         """End all streams. Called in any thread."""
@@ -61,15 +61,6 @@ class ForwardedStreams:
     def failure(self, error: UpstreamError) -> Exception:
         """The error of the catalogue for a stream that broke off."""
         return self._client.failure(error)
-
-    def moved_on(self, topic: str, events: bytes) -> None:
-        """The reader took these events: that settles them, unless they are acknowledged explicitly or shared."""
-        _, found, last = (END + events).rpartition(END + b"id: ")
-        subscription = self._membership.subscriptions.find(topic)
-        if not found or subscription is None or subscription.options.get("ack") == "explicit":
-            return
-        if "group" not in subscription.options:
-            self._membership.subscriptions.moved_on(topic, subscription, int(last.partition(b"\n")[0]) + 1)
 
     async def _opened(self, request: StreamRequest, last_id: int | None) -> BodyStream:
         query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
@@ -88,9 +79,8 @@ class ForwardedStreams:
 class ForwardedStream:
     """The stream of one reader."""
 
-    def __init__(self, streams: ForwardedStreams, topic: str, upstream: BodyStream) -> None:
+    def __init__(self, streams: ForwardedStreams, upstream: BodyStream) -> None:
         self._streams = streams
-        self._topic = topic
         self._upstream = upstream
 
     async def send(self, sink: Sink) -> None:
@@ -117,7 +107,6 @@ class ForwardedStream:
             events, gathered = bytes(gathered[:end]), gathered[end + len(END) :]
             if not await sink.write(events + END):
                 return
-            self._streams.moved_on(self._topic, events)
             if events.rpartition(END)[2].startswith(LAST):
                 return
         raise Unreachable("it broke the stream off")
