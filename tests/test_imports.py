@@ -21,9 +21,15 @@ ROOMS: dict[str, set[str]] = {
     "peerbus.logs": {"peerbus.errors"},
     "peerbus.wire": {"peerbus.errors"},
     "peerbus.client": {"peerbus.errors", "peerbus.wire"},
-    "peerbus.broker": {"peerbus.errors", "peerbus.future", "peerbus.wire.json_scan", "peerbus.wire.views"},
+    "peerbus.broker": {
+        "peerbus.errors",
+        "peerbus.future",
+        "peerbus.wire.json_scan",
+        "peerbus.wire.views",
+        "peerbus.wire.words",
+    },
     "peerbus.storage": {"peerbus.broker", "peerbus.errors", "peerbus.future", "peerbus.histogram"},
-    "peerbus.http": {"peerbus.errors", "peerbus.future", "peerbus.histogram", "peerbus.wire"},
+    "peerbus.http": {"peerbus", "peerbus.errors", "peerbus.future", "peerbus.histogram", "peerbus.wire"},
     "peerbus.http.docs": {"peerbus", "peerbus.errors", "peerbus.http", "peerbus.wire"},
     "peerbus.http.upstream": {
         "peerbus.future",

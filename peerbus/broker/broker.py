@@ -247,7 +247,7 @@ class Broker(Overview):
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             discarded = self._state.end_subscription(self._state.peers[peer_id], queue)
-            if queue.members:
+            if self._state.subscriptions.stands(queue):
                 self._state.up_to_date(queue)
             self._state.check_due()
             return discarded
@@ -279,23 +279,32 @@ class Broker(Overview):
             return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages)
 
     def pull_waiting(
-        self, peer_id: str, topic: str, max_messages: int, wait: float, reader_token: int | None = None
+        self,
+        peer_id: str,
+        topic: str,
+        max_messages: int,
+        wait: float,
+        reader_token: int | None = None,
+        in_flight: int | None = None,
     ) -> Pulled | Future[Pulled]:
         """Pull; when there is nothing yet, the answer comes from `run_due`, within `wait` seconds, or empty.
 
         A message is found and handed over in one step; of several pulls that wait for one queue, the first is answered
         first. The peer's lease does not run out while it waits. If the subscription ends, the pull ends with the error
-        that `pull` would raise. Raises those, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and
-        `StreamReplaced` for a `reader_token` of `resume` once a later one was given, also while it waits.
+        that `pull` would raise. With explicit acknowledgement, the peer gets no more messages than it may have
+        `in_flight` in this queue: those handed over to it that are not settled and not overdue. A pull that has to wait
+        for room is answered after those that have it.
+        Raises those errors, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and `StreamReplaced` for a
+        `reader_token` of `resume` once a later one was given, also while it waits.
         """
         if wait > (limit := self._state.limits.max_wait):
             raise BadRequest(f"Expected seconds <= {limit:g} - at $.wait")
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             queue.check_reader(reader_token)
-            if queue.ready or self._state.closing:
-                return self._state.pull(queue, peer_id, max_messages)
-            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token)
+            if queue.ready_for(peer_id, in_flight) or self._state.closing:
+                return self._state.pull(queue, peer_id, max_messages, in_flight)
+            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token, in_flight)
 
     def in_hand(self, peer_id: str, topic: str, up_to: int) -> Iterator[list[Claim]]:
         """Claims on all messages that a peer has in flight now, up to the offset `up_to`, a thousand at a time.
@@ -318,7 +327,7 @@ class Broker(Overview):
             queue = self._state.queue(peer_id, topic)
             count, stale = queue.acknowledge(peer_id, claims)
             self._state.totals.acknowledged += count
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def reject(
@@ -336,7 +345,7 @@ class Broker(Overview):
             if stale and not delay and not queue.options.explicit and queue.return_last(stale):
                 count, stale = count + len(stale), []
             self._state.up_to_date(queue)
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def extend(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, seconds: float) -> Settled:
@@ -376,7 +385,7 @@ class Broker(Overview):
                 queue.give_back((), missed)
                 queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock(), attempted=False)
                 self._state.up_to_date(queue)
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
 
     def resume(self, peer_id: str, topic: str, offset: int | None) -> int:
         """Begin to follow the peer's message queue; returns the reader token for `pull_waiting`.

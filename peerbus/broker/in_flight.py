@@ -72,6 +72,7 @@ class InFlight:
         "_order",
         "_settled",
         "_totals",
+        "_unsettled",
         "redelivery",
     )
 
@@ -87,6 +88,8 @@ class InFlight:
         """Entries of the heap whose messages are all settled."""
         self._of_member: dict[str, dict[Delivery, None]] = {}
         """The deliveries to each member whose deadline has not passed, as they were made."""
+        self._unsettled: dict[str, int] = {}
+        """How many messages of those deliveries are neither acknowledged nor rejected, by member."""
         self._departed: deque[Delivery] = deque()
         """Deliveries to members that left: overdue now."""
         self._totals = totals
@@ -113,6 +116,10 @@ class InFlight:
     def since(self, offset: int) -> list[int]:
         """The offsets in flight from `offset` on."""
         return [other for other in self._deliveries if other >= offset]
+
+    def count_of(self, member: str) -> int:
+        """How many messages `member` has: handed over to it, not overdue, and neither acknowledged nor rejected."""
+        return self._unsettled.get(member, 0)
 
     def count_before(self, offset: int) -> int:
         """How many messages before `offset` are in flight."""
@@ -176,7 +183,10 @@ class InFlight:
 
     def depart(self, member: str) -> None:
         """Let everything that `member` has be overdue now, however late its deadlines are."""
-        self._departed.extend(self._of_member.pop(member, ()))
+        for delivery in self._of_member.pop(member, ()):
+            delivery.problem = delivery.problem_after(PEER_LEFT)
+            self._departed.append(delivery)
+        self._unsettled.pop(member, None)
 
     def next_deadline(self) -> float:
         """When the next deadline passes; `NOW` when a member left, `NEVER` when nothing is due."""
@@ -200,10 +210,9 @@ class InFlight:
 
         Returns their delivery from now on, and their offsets, at least one.
         """
-        problem = delivery.problem_after(PEER_LEFT) if self._departed else delivery.problem
         left = islice(delivery.offsets, delivery.taken, None)
         offsets = list(islice((offset for offset in left if self._deliveries.get(offset) is delivery), limit))
-        requeued = Delivery(delivery.member, delivery.attempt, problem, None, offsets)
+        requeued = Delivery(delivery.member, delivery.attempt, delivery.problem, None, offsets)
         self._deliver(requeued)
         delivery.taken = delivery.offsets.index(offsets[-1], delivery.taken) + 1
         self._count_settled(delivery, len(offsets))
@@ -227,6 +236,7 @@ class InFlight:
         self._deadlines = []
         self._departed.clear()
         self._of_member = {}
+        self._unsettled = {}
         self._settled = 0
 
     def _add(self, member: str, offsets: Sequence[int], attempts: list[int], problem: str, due: float) -> None:
@@ -250,6 +260,8 @@ class InFlight:
             self._order += 1
             heappush(self._deadlines, (delivery.due, self._order, delivery))
             self._of_member.setdefault(delivery.member, {})[delivery] = None
+            if delivery.problem == NOT_IN_TIME:
+                self._unsettled[delivery.member] = self.count_of(delivery.member) + len(delivery.offsets)
 
     def _left(self, offset: int, delivery: Delivery) -> None:
         """A message belongs to `delivery` no longer."""
@@ -260,6 +272,8 @@ class InFlight:
 
     def _count_settled(self, delivery: Delivery, count: int) -> None:
         delivery.left -= count
+        if delivery.problem == NOT_IN_TIME:
+            self._unsettled[delivery.member] -= count
         if not delivery.left:
             delivery.offsets = ()
             self._forget_of_member(delivery)
@@ -279,6 +293,7 @@ class InFlight:
         of_member.pop(delivery, None)
         if not of_member:
             self._of_member.pop(delivery.member, None)
+            self._unsettled.pop(delivery.member, None)
 
 
 def _claims(deliveries: dict[int, Delivery], member: str, up_to: int, size: int) -> Iterator[list[Claim]]:

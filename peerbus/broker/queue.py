@@ -36,6 +36,17 @@ class Taken(NamedTuple):
     missed: int
 
 
+class Requeued(NamedTuple):
+    """What requeueing overdue messages cost, and the members that they were handed over to.
+
+    The caller drops, discards or postpones each of the messages that are `exhausted`.
+    """
+
+    cost: int
+    exhausted: list[tuple[int, Delivery]]
+    members: Iterable[str]
+
+
 class MessageQueue:
     """Positions in a topic's log, never copies of messages: of one peer, or shared by the members of a group.
 
@@ -60,10 +71,12 @@ class MessageQueue:
         "in_flight",
         "left_at",
         "members",
+        "missed_total",
         "name",
         "number",
         "options",
         "position",
+        "pulled_total",
         "reader_token",
         "started",
         "topic",
@@ -95,6 +108,8 @@ class MessageQueue:
         self.in_flight = InFlight(topic.context.totals)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while in flight, since the last pull."""
+        self.pulled_total = self.missed_total = 0
+        """Since the server started: deliveries, and messages that pulls reported as missed."""
         self._limits = topic.context.limits
         self._changes = topic.context.changes
         topic.begin_reading(cursor)
@@ -120,6 +135,11 @@ class MessageQueue:
         return self.topic.end - max(self.cursor, start) + len(self.in_flight) - gone
 
     @property
+    def backlog(self) -> int:
+        """Retained messages from the first one that is not acknowledged on; `unread`, unless later ones are."""
+        return self.topic.end - max(self.position, self.topic.start)
+
+    @property
     def remaining(self) -> int:
         """Messages that can be handed over now, new or for redelivery."""
         return self._new + len(self.in_flight.redelivery)
@@ -134,6 +154,16 @@ class MessageQueue:
         """Whether a pull has anything to answer with."""
         new = self._room > 0 and self.topic.committed > self.cursor
         return new or bool(self.in_flight.redelivery or self.dropped)
+
+    def ready_for(self, member: str, in_flight: int | None) -> bool:
+        """Whether a pull of `member` has anything to answer with, if it may have `in_flight` messages at most."""
+        return self.ready and self.allowed(member, 1, in_flight) > 0
+
+    def allowed(self, member: str, count: int, in_flight: int | None) -> int:
+        """How many of `count` messages `member` may get, if it may have `in_flight` at most: all if nothing will be."""
+        if in_flight is None or not self.options.explicit:
+            return count
+        return max(0, min(count, in_flight - self.in_flight.count_of(member)))
 
     def record(self, wall: float) -> QueueRecord:
         """The queue as it is kept on disk; the wall clock is `wall` seconds ahead of the broker's."""
@@ -154,18 +184,17 @@ class MessageQueue:
         """The delivery of each offset, None for a message that is not in flight."""
         return list(map(self.in_flight.get, offsets))
 
-    def requeue_overdue(self, now: float, limit: int) -> tuple[int, list[tuple[int, Delivery]]]:
-        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`.
-
-        Returns the cost, and the messages that are exhausted: the caller drops, discards or postpones each.
-        """
+    def requeue_overdue(self, now: float, limit: int) -> Requeued:
+        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`."""
         cost = 0
         exhausted: list[tuple[int, Delivery]] = []
+        members: dict[str, None] = {}
         while cost < limit and (delivery := self.in_flight.first_overdue(now)):
             is_last = delivery.is_last(self.options.max_attempts)
             each = EXHAUSTED_COST if is_last else 1
             requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
             cost += each * len(offsets)
+            members[delivery.member] = None
             self._changes.deliveries_changed(self, offsets)
             if is_last or min(offsets) < self.topic.start:
                 for offset in offsets:
@@ -173,7 +202,7 @@ class MessageQueue:
                         self.drop(offset)
                     elif is_last:
                         exhausted.append((offset, requeued))
-        return cost, exhausted
+        return Requeued(cost, exhausted, members)
 
     def pull(self, member: str, count: int, now: float) -> Taken:
         """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.
@@ -195,6 +224,8 @@ class MessageQueue:
             values += new
             self.cursor += len(new)
         attempts = self._hand_over(offsets, member, now)
+        self.pulled_total += len(values)
+        self.missed_total += missed
         if values or missed:
             self._changes.queue_changed(self)
         self._moved()
@@ -250,6 +281,7 @@ class MessageQueue:
         self.generation = self.topic.context.numbers.next()
         self._changes.deliveries_changed(self, self.in_flight.offsets())
         self.in_flight.forget_all()
+        self._changes.queue_changed(self)
         self._moved()
 
     def check_reader(self, token: int | None) -> None:
@@ -264,7 +296,7 @@ class MessageQueue:
         self._set_back(offset)
 
     def return_last(self, offsets: Sequence[int]) -> bool:
-        """Redeliver the messages pulled last, if they are `offsets`; returns whether they are.
+        """Let the messages pulled last be new again, if they are `offsets`; returns whether they are.
 
         Messages in flight are not among those that were pulled for good: another member may have them.
         """

@@ -1,8 +1,27 @@
 """The answers of the broker's calls: plain values, detached from its state."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
+
+
+class Backlog(NamedTuple):
+    """How far a topic's slowest message queue is behind, or one queue: by `messages`, of `end` that were published."""
+
+    messages: int
+    end: int
+
+
+class QueueFigures(NamedTuple):
+    """Figures of a message queue; `pulled` and `missed` are totals since the server started."""
+
+    topic: str
+    queue: str
+    unread: int
+    in_flight: int
+    pulled: int
+    missed: int
 
 
 class Registered(Struct):

@@ -22,8 +22,8 @@ REFUSED = 1
 UNREACHABLE = 3
 INTERRUPTED = 130
 COMMANDS = (
-    publish, subscribe, pull, ack, nack, extend, seek, unsubscribe, unregister, create, delete, topics, subscriptions,
-    peers, query, stats, top,
+    publish, subscribe, pull, ack, nack, extend, seek, unsubscribe, unregister,
+    create, delete, topics, subscriptions, peers, query, stats, top,
 )  # fmt: skip
 
 

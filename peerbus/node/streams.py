@@ -5,12 +5,11 @@ from concurrent.futures import Executor
 from urllib.parse import urlencode
 
 from peerbus.errors import NotReady, NotSubscribed, PeerNotFound, Unauthorized
-from peerbus.http.event_stream import PATH, Wanted, event, stream_request
+from peerbus.http.event_stream import PATH, Wanted, event
 from peerbus.http.reply import failure_body
 from peerbus.http.types import Sink
 from peerbus.http.upstream.body_stream import BodyStream
 from peerbus.http.upstream.errors import Unreachable, UpstreamError
-from peerbus.node.identity import fill_in_query
 from peerbus.node.membership import Membership
 from peerbus.node.server_client import ServerClient
 from peerbus.wire.protocol import StreamRequest
@@ -34,8 +33,8 @@ class ForwardedStreams:
 
     async def open(self, wanted: Wanted) -> "ForwardedStream":
         """A stream of the peer's message queue; raises the error that the indexing server refuses it with."""
-        request = stream_request(fill_in_query(wanted.query, self._membership.peer_id))
-        wanted.check(request)
+        request = wanted.request
+        wanted.check()
         try:
             upstream = await self._opened(request, wanted.last_id)
         except (PeerNotFound, NotSubscribed, Unauthorized) as error:
@@ -63,7 +62,7 @@ class ForwardedStreams:
         return self._client.failure(error)
 
     async def _opened(self, request: StreamRequest, last_id: int | None) -> BodyStream:
-        query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
+        query = urlencode({"topic": request.topic, "peer_id": request.peer_id, "in_flight": request.in_flight})
         headers = () if last_id is None else (f"Last-Event-ID: {last_id}",)
         return await self._client.open(f"{PATH}?{query}", headers, SILENCE_SECONDS)
 

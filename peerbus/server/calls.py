@@ -385,4 +385,4 @@ CALLS: dict[str, Call] = {
     "livez": livez,
     "readyz": readyz,
 }
-"""The function of each row of the table, by its name."""
+"""The function of each row of the table that calls the broker, by its name."""

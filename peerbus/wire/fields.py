@@ -128,6 +128,24 @@ Extension = Annotated[
 ]
 Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is redelivered.")]
 
+# Streams
+InFlight = Annotated[
+    Count,
+    Meta(
+        description="With explicit acknowledgement: maximum of messages in flight to the peer. "
+        "The stream continues as soon as some are acknowledged, rejected or overdue."
+    ),
+]
+LastEventId = Annotated[
+    str,
+    Meta(
+        description="Last-Event-ID for clients that cannot send a header. The header counts if both are there.",
+        extra_json_schema={"pattern": "^[0-9]{0,16}$"},
+    ),
+]
+
+Ticket = Annotated[str, Meta(description="A ticket from POST /stream_ticket: it replaces the token, once.")]
+
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
 After = Annotated[str, Meta(description="The last name of the previous page.")]

@@ -189,8 +189,8 @@ class SubscribeRequest(Request):
 
     Without a `group` the peer has a message queue of its own. The members of a group share one queue, with its
     position and options; it stands without members, and so does a peer's own while the peer is away, for
-    `expires_after` seconds. A queue that stands keeps its position. With `ack` explicit a pulled message is redelivered
-    after `ack_deadline` seconds unless it is acknowledged. After `max_attempts` deliveries it moves to the
+    `expires_after` seconds. A queue that stands keeps its position. With `ack` explicit a pulled message is
+    redelivered after `ack_deadline` seconds unless it is acknowledged. After `max_attempts` deliveries it moves to the
     `dead_letter_topic`.
     """
 
@@ -213,6 +213,13 @@ class SubscribeAnswer(Answer):
     created: bool
     next_offset: int
     members: int
+
+
+class SubscriptionRequest(Request):
+    """A request about the subscription of a peer to a topic."""
+
+    peer_id: fields.Name
+    topic: fields.Name
 
 
 class UnsubscribeRequest(Request):
@@ -293,6 +300,23 @@ class StreamRequest(Request):
 
     peer_id: fields.Name
     topic: fields.Name
+    in_flight: fields.InFlight = 100
+    last_event_id: fields.LastEventId = field(name="lastEventId", default="")
+    ticket: fields.Ticket = ""
+
+
+class NodeTicketRequest(Request):
+    """Ask a peer node for a ticket for one stream of its own peer."""
+
+    topic: fields.Name
+    peer_id: fields.Name | UnsetType = UNSET
+
+
+class StreamTicketAnswer(Answer):
+    """`ticket` replaces the token of one `GET /stream` of this peer and topic, within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: float
 
 
 class ClaimRequest(Request):

@@ -1,5 +1,6 @@
 """A naive broker: it keeps every message for ever, scans instead of indexing, and shares nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,11 @@ class Queue:
     @property
     def position(self) -> int:
         return min([*self.handed, self.cursor])
+
+    def count_of(self, member: str) -> int:
+        """How many messages a member has that are neither settled, rejected nor overdue."""
+        held = [handed for handed in self.handed.values() if handed.member == member and handed.due is not None]
+        return sum(handed.problem == "not acknowledged in time" for handed in held)
 
     def again(self) -> list[int]:
         """Offsets to be redelivered, in the order they came back."""
@@ -133,7 +139,15 @@ class Model:
         self.leases.pop(peer, None)
         self.away.pop(peer, None)
         self.expiries.pop(peer, None)
-        return sum(self.leave(peer, topic) for topic in self.topics_of(peer))
+        return self.settled(self.topics_of(peer), lambda topic: self.leave(peer, topic))
+
+    def settled(self, topics: list[Topic], leave: Callable[[Topic], int]) -> int:
+        """Leave queues of these topics, and bring all of them up to date afterwards; returns the messages discarded."""
+        discarded = sum(leave(topic) for topic in topics)
+        for topic in topics:
+            for queue in topic.queues:
+                self.settle(topic, queue)
+        return discarded
 
     def go_away(self, peer: str) -> int:
         """Let a peer's own queues stand without it, and let it leave its groups; returns the messages discarded."""
@@ -141,17 +155,17 @@ class Model:
             return 0
         self.away[peer] = self.leases.pop(peer), self.now
         self.expiries.pop(peer, None)
-        discarded = 0
-        for topic in self.topics_of(peer):
-            queue = topic.queue_of(peer)
-            assert queue
-            if queue.group is None and self.expires_after(queue):
-                self.give_up(queue, peer)
-                self.settle(topic, queue)
-            else:
-                discarded += self.leave(peer, topic)
+        discarded = self.settled(self.topics_of(peer), lambda topic: self.let_stand_or_leave(peer, topic))
         self.forget(peer)
         return discarded
+
+    def let_stand_or_leave(self, peer: str, topic: Topic) -> int:
+        queue = topic.queue_of(peer)
+        assert queue
+        if queue.group is not None or not self.expires_after(queue):
+            return self.leave(peer, topic)
+        self.give_up(queue, peer)
+        return 0
 
     def forget(self, peer: str) -> None:
         """Forget an away peer that has nothing to come back to."""
@@ -188,7 +202,6 @@ class Model:
         if not queue.members:
             queue.left_at = self.now
         self.give_up(queue, peer)
-        self.settle(topic, queue)
         return 0
 
     def close(self, topic: Topic, queue: Queue) -> int:
@@ -360,14 +373,20 @@ class Model:
         found = self.subscription(peer, name)
         if isinstance(found, str):
             return found
-        return self.leave(peer, found[0])
+        topic, queue = found
+        discarded = self.leave(peer, topic)
+        if queue in topic.queues:
+            self.settle(topic, queue)
+        return discarded
 
-    def pull(self, peer: str, name: str, count: int) -> Any:
+    def pull(self, peer: str, name: str, count: int, in_flight: int | None = None) -> Any:
         found = self.subscription(peer, name)
         if isinstance(found, str):
             return found
         topic, queue = found
         count = min(count, self.limits.max_pull)
+        if queue.explicit and in_flight is not None:
+            count = max(0, min(count, in_flight - queue.count_of(peer)))
         offsets: list[int] = []
         for offset in queue.again():
             if len(offsets) == count:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import settings
@@ -12,6 +13,7 @@ from peerbus.broker import Broker, Limits
 from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
+from peerbus.future import Future
 from tests.broker.model import Model
 from tests.support.harness import Clock
 
@@ -33,6 +35,7 @@ STEP = 0.125
 leases: no two at once in one step."""
 BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
+IN_FLIGHT = st.sampled_from([None, None, 1, 2, 4])
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
 ATTEMPTED = st.sampled_from([True, True, False])
 EXTENSIONS = st.sampled_from([1.0, 5.0, 20.0])
@@ -58,6 +61,15 @@ def readable(value: bytes) -> Any:
         if isinstance(content, dict)
         else content
     )
+
+
+def pulled(answer: Callable[[], Pulled | str]) -> Any:
+    """What a pull was answered with, as the model has it."""
+    found = outcome(answer)
+    if isinstance(found, str):
+        return found
+    values = [readable(value) for value in found.values]
+    return list(found.offsets), values, found.attempts, found.missed, found.remaining, found.position
 
 
 class BrokerAndModel(RuleBasedStateMachine):
@@ -161,23 +173,18 @@ class BrokerAndModel(RuleBasedStateMachine):
     def pulled(self, peer: str, topic: str, count: int) -> Pulled | str:
         expected = self.model.pull(peer, topic, count)
         answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count))
-        if isinstance(answer, str):
-            assert answer == expected
-        else:
-            values = [readable(value) for value in answer.values]
-            found = list(answer.offsets), values, answer.attempts, answer.missed, answer.remaining, answer.position
-            assert found == expected
+        assert pulled(lambda: answer) == expected
         return answer
 
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), arrived=st.integers(0, 3))
     def pull_and_give_back(self, peer: str, topic: str, count: int, arrived: int) -> None:
-        pulled = self.pulled(peer, topic, count)
-        if isinstance(pulled, str):
+        answer = self.pulled(peer, topic, count)
+        if isinstance(answer, str):
             return
-        offsets = list(pulled.offsets)[arrived:]
-        attempts = None if pulled.attempts is None else list(pulled.attempts)[arrived:]
-        self.broker.give_back(peer, topic, pulled.generation, offsets, attempts, pulled.missed)
-        self.model.give_back(peer, topic, offsets, attempts, pulled.missed)
+        offsets = list(answer.offsets)[arrived:]
+        attempts = None if answer.attempts is None else list(answer.attempts)[arrived:]
+        self.broker.give_back(peer, topic, answer.generation, offsets, attempts, answer.missed)
+        self.model.give_back(peer, topic, offsets, attempts, answer.missed)
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), pulled=st.integers(1, 6))
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
@@ -232,6 +239,44 @@ class BrokerAndModel(RuleBasedStateMachine):
 
         assert outcome(settle) == expected
 
+    @rule(
+        peer=PEERS,
+        topic=TOPICS,
+        count=st.integers(1, 6),
+        in_flight=IN_FLIGHT,
+        claims=CLAIMS,
+        delay=st.sampled_from([None, 0.0, 2.0]),
+    )
+    def wait_for_room(
+        self, peer: str, topic: str, count: int, in_flight: int | None, claims: Any, delay: float | None
+    ) -> None:
+        """A pull that waits is answered when there is room for messages in flight to its peer."""
+        self.run_due()
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight))
+        if not isinstance(answer, Future):
+            assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)
+            return
+        assert not isinstance(self.model.subscription(peer, topic), str)
+        if delay is None:
+            self.acknowledge(peer, topic, claims)
+        else:
+            self.reject(peer, topic, claims, delay, True)
+        self.run_due()
+        if not answer.done:
+            assert self.peek(peer, topic, count, in_flight) == []
+            self.time_passes(STEP)
+        assert pulled(lambda: answer.result(0)) == self.model.pull(peer, topic, count, in_flight)
+        self.until_the_next_second()
+
+    def until_the_next_second(self) -> None:
+        """Calls are made at whole seconds."""
+        self.time_passes(-self.clock.now % 1.0)
+
+    def peek(self, peer: str, topic: str, count: int, in_flight: int | None) -> list[int]:
+        """The offsets that a pull would be answered with."""
+        offsets: list[int] = deepcopy(self.model).pull(peer, topic, count, in_flight)[0]
+        return offsets
+
     def offsets(self, topic: str, claims: Any) -> Any:
         """Claims on offsets counted from the start, for claims on offsets counted back from the end."""
         end = self.model.topics[topic].end if topic in self.model.topics else 0
@@ -279,8 +324,14 @@ class BrokerAndModel(RuleBasedStateMachine):
             assert sorted(self.broker.subscribers(name)) == sorted(
                 peer for queue in known.queues for peer in queue.members if peer in self.model.leases
             )
-        assert sorted(self.broker.topic_names()) == sorted(seen)
-        assert self.broker.backlogs([*seen, "gone"]) == [view.unread for view in seen.values()] + [0]
+        backlogs = [(view.unread, view.next_offset) for view in seen.values()]
+        assert list(self.broker.backlogs(10).items()) == list(zip(seen, backlogs, strict=True))
+        counts = [len(known.queues) for known in self.model.topics.values()]
+        assert self.broker.queue_counts([*self.model.topics, "gone"]) == [*counts, 0]
+        assert self.broker.topic_views([*seen, "gone"]) == list(seen.values())
+        for name, backlog in zip(seen, backlogs, strict=True):
+            of_queues = self.broker.queue_backlogs(name, self.broker.queue_names(name))
+            assert max(of_queues, default=(0, backlog[1])) == backlog, "the slowest queue is the topic's backlog"
 
     @invariant()
     def what_is_handed_over_is_counted(self) -> None:

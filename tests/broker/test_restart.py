@@ -1,7 +1,6 @@
 """What a broker on disk is after a restart or a crash, against the naive model, over random histories of calls."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from hypothesis.stateful import invariant, rule
 from msgspec import structs
 
 from peerbus.broker import Broker
-from peerbus.broker.results import Pulled
 from peerbus.future import Future
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
@@ -21,6 +19,7 @@ from tests.broker.kept_model import KeptModel
 from tests.broker.test_model import (
     ATTEMPTED,
     CLAIMS,
+    IN_FLIGHT,
     LIMITS,
     PEERS,
     SLICE,
@@ -28,7 +27,7 @@ from tests.broker.test_model import (
     TOPICS,
     BrokerAndModel,
     outcome,
-    readable,
+    pulled,
 )
 from tests.support.storage import copy
 
@@ -117,12 +116,12 @@ class KeptBrokerAndModel(BrokerAndModel):
         answer = outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], message_id=message_id))
         assert (answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6))
-    def wait_for_messages(self, peer: str, topic: str, published: int, count: int) -> None:
+    @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6), in_flight=IN_FLIGHT)
+    def wait_for_messages(self, peer: str, topic: str, published: int, count: int, in_flight: int | None) -> None:
         """A pull that waits is answered when what was published is on disk."""
-        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP))
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight))
         if not isinstance(answer, Future):
-            assert pulled(lambda: answer) == self.model.pull(peer, topic, count)
+            assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)
             return
         assert not isinstance(self.model.subscription(peer, topic), str)
         self.publish(topic, published)
@@ -134,7 +133,8 @@ class KeptBrokerAndModel(BrokerAndModel):
         if not answer.done:
             self.time_passes(STEP)
         assert answer.done
-        assert pulled(answer.result) == self.model.pull(peer, topic, count)
+        assert pulled(answer.result) == self.model.pull(peer, topic, count, in_flight)
+        self.until_the_next_second()
 
     @invariant()
     def peers_agree(self) -> None:
@@ -188,15 +188,6 @@ def views(broker: Broker) -> Any:
         {topic: (found, broker.addresses(found)) for topic, found in subscribers.items()},
         (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes, stats.unacknowledged),
     )
-
-
-def pulled(answer: Callable[[], Pulled]) -> Any:
-    """What a pull was answered with, as the model has it."""
-    found = outcome(answer)
-    if isinstance(found, str):
-        return found
-    values = [readable(value) for value in found.values]
-    return list(found.offsets), values, found.attempts, found.missed, found.remaining, found.position
 
 
 KeptBrokerAndModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -434,9 +434,19 @@ def test_views_of_named_queues_are_those_that_still_exist(make_broker: MakeBroke
     assert broker.queue_views("news", names) == [
         view for name in names for view in broker.list_subscriptions(10, topic="news") if view.queue == name
     ]
+    assert broker.queue_backlogs("news", ["b", "a"]) == [(0, 0), (0, 0)]
+    broker.publish("news", [b"1"])
+    assert broker.queue_backlogs("news", ["b", "a"]) == [(0, 0), (1, 1)]
+    assert [figures.queue for figures in broker.queue_figures("news", names)] == sorted(
+        {*names} - {"b"}, key=names.index
+    )
     broker.delete_topic("news")
     with pytest.raises(TopicNotFound):
         broker.queue_names("news")
+    with pytest.raises(TopicNotFound):
+        broker.queue_backlogs("news", names)
+    with pytest.raises(TopicNotFound):
+        broker.queue_figures("news", names)
     assert broker.subscription_views("f", ["news"]) == []
     with pytest.raises(PeerNotFound):
         broker.subscription_views("nobody", ["news"])

@@ -188,6 +188,14 @@ EXAMPLES: dict[str, Example] = {
             ),
         ),
     ),
+    "stream_ticket": Example(
+        wire.SubscriptionRequest(peer_id=PEER, topic=TOPIC),
+        wire.StreamTicketAnswer(
+            "This ticket is good for one stream of topic 'news' within 30 seconds.",
+            ticket="Fx3m1P0uJ2mGm7yJw8T5vQ4nYk6c9Rz0aBsDhEeLtUo",
+            expires_in=30.0,
+        ),
+    ),
     "livez": Example(wire.EmptyRequest(), wire.Answer("Alive.")),
     "readyz": Example(wire.EmptyRequest(), wire.Answer("Ready.")),
     "exit_peer": Example(wire.EmptyRequest(), wire.PeerAnswer("Peer 'peer1' is leaving.", PEER)),
