@@ -503,7 +503,6 @@ class Model:
             self.settle(topic, queue)
         elif offsets and offsets[0] >= queue.started and offsets == list(range(offsets[0], queue.cursor)):
             queue.cursor = offsets[0]
-            queue.handed = {offset: handed for offset, handed in queue.handed.items() if offset < queue.cursor}
         else:
             queue.dropped += len(offsets)
         self.free(topic)
