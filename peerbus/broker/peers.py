@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.records import PeerRecord
-from peerbus.broker.structures import NEVER, Schedule, SortedNames
+from peerbus.broker.structures import NEVER, Schedule, SortedKeys
 from peerbus.errors import Forbidden, PeerNotFound, TooManyPeers
 from peerbus.wire.views import PeerView
 
@@ -101,7 +101,7 @@ class Peers:
         self._limit = limit
         self._changes = changes
         self._peers: dict[str, Peer] = {}
-        self._names = SortedNames()
+        self._names: SortedKeys[str] = SortedKeys()
         self._leases: Schedule[str] = Schedule()
 
     def __len__(self) -> int:
@@ -151,7 +151,7 @@ class Peers:
     def remove(self, peer: Peer) -> None:
         """Forget a peer."""
         del self._peers[peer.peer_id]
-        self._names.remove(peer.peer_id)
+        self._names.discard(peer.peer_id)
         self._leases.discard(peer.peer_id)
         self._changes.peer_removed(peer)
 
