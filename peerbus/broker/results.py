@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from peerbus.wire.views import ScheduledView
+
 
 class Registered(Struct):
     """`created` is false when the peer was registered already; `token_is_new`: it has a token from now on."""
@@ -14,11 +16,32 @@ class Registered(Struct):
 
 
 class Published(Struct):
-    """`offset` is that of the first message; `duplicate`: its message id was published before."""
+    """`offset` is that of the first message; `duplicate`: its message id was published before.
 
-    offset: int
+    Messages that are published later have no offset yet; `scheduled` is the number by which they can be cancelled.
+    """
+
+    offset: int | None
     count: int
     duplicate: bool
+    scheduled: int | None = None
+
+
+class Cancelled(Struct):
+    """How many messages were cancelled, and the numbers that were not scheduled."""
+
+    count: int
+    unknown: list[int]
+
+
+class ScheduledPage(Struct):
+    """Entries by due time, and the place after which the next page begins; None if there is none.
+
+    A place is the due time, in milliseconds since 1970, and the number of an entry.
+    """
+
+    entries: list[ScheduledView]
+    next: tuple[int, int] | None
 
 
 class Subscribed(Struct):
@@ -64,7 +87,10 @@ class Settled(Struct):
 
 
 class Deleted(Struct):
-    """The ids of the subscribers, and how many messages at least one of them had yet to acknowledge."""
+    """The ids of the subscribers, and how many messages are discarded.
+
+    Those are the messages that at least one subscriber had yet to acknowledge, and those scheduled.
+    """
 
     peers: list[str]
     discarded: int

@@ -14,10 +14,12 @@ from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import DueResult, Ended, Pulled
+from peerbus.broker.scheduling import Scheduling
 from peerbus.broker.structures import NEVER, NOW
 from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
+from peerbus.broker.wall_time import WallTime
 from peerbus.errors import PeerbusError
 from peerbus.future import Future
 
@@ -33,6 +35,8 @@ class Slice(NamedTuple):
     """Overdue messages requeued; a dead letter costs as much as several."""
     subscriptions: int = 500
     """Subscriptions ended, of peers whose lease ran out or to deleted topics; messages in flight count, too."""
+    scheduled: int = 500
+    """Scheduled messages published; a batch counts as one more for every 100 of its messages."""
     values: int = 10_000
     """Message values released, and messages handed over to waiting pulls."""
 
@@ -53,6 +57,7 @@ class State:
         changes: ChangeListener,
         on_due: Callable[[], None],
         per_slice: Slice,
+        wall_clock: Callable[[], float],
     ) -> None:
         """`on_due` is called when something falls due earlier than the last `run_due` returned."""
         self.clock = clock
@@ -69,6 +74,7 @@ class State:
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
         self.maintenance = Maintenance(self.topics, self.long_polls)
+        self.scheduling = Scheduling(context, self.maintenance.refresh, WallTime(clock, wall_clock))
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
@@ -155,8 +161,9 @@ class State:
 
     def delete(self, topic: Topic) -> None:
         """Delete a topic with its subscriptions and messages: gone at once, though the work is done in slices."""
-        self.totals.discarded += topic.unread
+        self.totals.discarded += topic.unread + topic.scheduled
         self.maintenance.forget(topic)
+        self.scheduling.forget(topic)
         self.long_polls.end_topic(topic)
         self.topics.remove(topic)
         self.subscriptions.topic_deleted(topic)
@@ -202,6 +209,7 @@ class State:
 
         Returns the result, and the functions that set the answers of waiting pulls, to be called without the lock.
         """
+        self.scheduling.run(now, self._per_slice.scheduled)
         self._expire_peers(now)
         self._end_deleted()
         self.maintenance.run(now, self._per_slice.overdue)
@@ -223,7 +231,12 @@ class State:
     def _next_due(self) -> float:
         if self._expiring or self._expired or self.subscriptions.deleted_left or self.memory.unreleased:
             return NOW
-        return min(self.peers.next_expiry(), self.maintenance.next_due(), self.long_polls.next_due())
+        return min(
+            self.peers.next_expiry(),
+            self.maintenance.next_due(),
+            self.scheduling.next_due(),
+            self.long_polls.next_due(),
+        )
 
     def _expire_peers(self, now: float) -> None:
         limit = self._per_slice.subscriptions

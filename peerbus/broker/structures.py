@@ -138,13 +138,6 @@ class SortedKeys(Generic[Ordered]):
             if not run:
                 del self._runs[at]
 
-    def pop(self) -> Ordered:
-        """Remove and return the last key; there must be one."""
-        key = self._runs[-1].pop()
-        if not self._runs[-1]:
-            del self._runs[-1]
-        return key
-
     def first(self) -> Ordered | None:
         """The first key, if there is one."""
         return self._runs[0][0] if self._runs else None

@@ -38,6 +38,7 @@ def broker_metrics(
     yield gauge(
         "unacknowledged_messages", "Messages in flight: handed over and not acknowledged yet.", stats.unacknowledged
     )
+    yield gauge("scheduled_messages", "Messages that are published later.", stats.scheduled)
     total, largest = _backlog(broker)
     yield gauge(
         "unread_messages", "Messages that at least one subscriber has not pulled or not acknowledged yet.", total

@@ -7,13 +7,33 @@ from zlib import crc32
 from msgspec import json, msgpack
 from msgspec.structs import astuple
 
-from peerbus.broker.records import PeerRecord, QueueRecord, Segment
+from peerbus.broker.records import PeerRecord, QueueRecord, ScheduledRecord, Segment
 
-SCHEMA_VERSION = 2
-UPGRADES = {1: "ALTER TABLE peers ADD COLUMN token_hash BLOB; ALTER TABLE topics ADD COLUMN creator TEXT"}
+SCHEMA_VERSION = 3
+SCHEDULED = """
+CREATE TABLE scheduled (
+    topic INTEGER NOT NULL REFERENCES topics,
+    number INTEGER NOT NULL,
+    due REAL NOT NULL,
+    publisher TEXT,
+    message_id TEXT,
+    data BLOB NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (topic, number)
+);
+"""
+"""The messages to be published later, with row ids, because rows are large."""
+UPGRADES = {
+    1: "ALTER TABLE peers ADD COLUMN token_hash BLOB; ALTER TABLE topics ADD COLUMN creator TEXT",
+    2: f"""
+ALTER TABLE meta ADD COLUMN last_scheduled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message_ids ADD COLUMN scheduled INTEGER;
+{SCHEDULED}
+""",
+}
 """The statements that upgrade each older version to the next."""
-SCHEMA = """
-CREATE TABLE meta (epoch TEXT NOT NULL);
+SCHEMA = f"""
+CREATE TABLE meta (epoch TEXT NOT NULL, last_scheduled INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE peers (
     peer_id TEXT PRIMARY KEY NOT NULL,
     address TEXT,
@@ -70,8 +90,10 @@ CREATE TABLE message_ids (
     "offset" INTEGER NOT NULL,
     count INTEGER NOT NULL,
     seen_at REAL NOT NULL,
+    scheduled INTEGER,
     PRIMARY KEY (topic, serial)
 ) WITHOUT ROWID;
+{SCHEDULED}
 """
 ROW_BYTES = 1 << 20
 """Bytes of messages after which a new row begins: a row is only freed as a whole."""
@@ -79,6 +101,7 @@ Run = list[tuple[float, Sequence[bytes]]]
 
 _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(list[tuple[float, list[bytes]]]).decode
+_decode_values = msgpack.Decoder(tuple[bytes, ...]).decode
 _names = json.Decoder(list[str]).decode
 
 
@@ -104,6 +127,21 @@ def queue_record(row: tuple[Any, ...]) -> QueueRecord:
     number, topic, group, explicit, *options, members = row
     values = number, topic, group, bool(explicit), *options, _names(members)
     return QueueRecord(*values)
+
+
+def scheduled_row(record: ScheduledRecord) -> tuple[Any, ...]:
+    """The row of scheduled messages."""
+    *values, messages = astuple(record)
+    data = _encode(messages)
+    return *values, data, crc32(data)
+
+
+def scheduled_record(row: tuple[Any, ...]) -> ScheduledRecord:
+    """The scheduled messages of a row; raises `ValueError` if its checksum is wrong."""
+    topic, number, due, publisher, message_id, data, checksum = row
+    if crc32(data) != checksum:
+        raise ValueError(f"the scheduled messages {number} of topic {topic} are not as they were written")
+    return ScheduledRecord(topic, number, due, publisher, message_id, _decode_values(data))
 
 
 def segment_rows(segments: Iterable[Segment]) -> Iterator[tuple[int, int, bytes, int]]:

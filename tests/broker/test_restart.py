@@ -18,7 +18,18 @@ from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call
 from tests.broker.kept_model import KeptModel
-from tests.broker.test_model import CLAIMS, LIMITS, PEERS, SLICE, STEP, TOPICS, BrokerAndModel, outcome, readable
+from tests.broker.test_model import (
+    CLAIMS,
+    DELAYS,
+    LIMITS,
+    PEERS,
+    SLICE,
+    STEP,
+    TOPICS,
+    BrokerAndModel,
+    outcome,
+    readable,
+)
 from tests.support.storage import copy
 
 KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
@@ -95,7 +106,16 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.published += count
         expected = self.model.publish_once(topic, numbers, message_id)
         answer = outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], message_id=message_id))
-        assert (answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate)) == expected
+        assert published(answer) == expected
+
+    @rule(topic=TOPICS, message_id=st.sampled_from("abcde"), count=st.integers(1, 2), delay=DELAYS)
+    def schedule_once(self, topic: str, message_id: str, count: int, delay: float) -> None:
+        numbers = list(range(self.published, self.published + count))
+        self.published += count
+        expected = self.model.publish_once(topic, numbers, message_id, delay)
+        values = [b"%d" % n for n in numbers]
+        answer = outcome(lambda: self.broker.schedule(topic, values, message_id=message_id, delay=delay))
+        assert published(answer) == expected
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6))
     def wait_for_messages(self, peer: str, topic: str, published: int, count: int) -> None:
@@ -166,8 +186,14 @@ def views(broker: Broker) -> Any:
         topics,
         [(peer.peer_id, peer.address, peer.lease_seconds, sorted(peer.topics)) for peer in broker.list_peers(10)],
         {topic: (found, broker.addresses(found)) for topic, found in subscribers.items()},
+        {topic: broker.list_scheduled(topic, 10).entries for topic in subscribers},
         (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes, stats.unacknowledged),
     )
+
+
+def published(answer: Any) -> Any:
+    """What a publish was answered with, as the model has it."""
+    return answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate, answer.scheduled)
 
 
 def pulled(answer: Callable[[], Pulled]) -> Any:

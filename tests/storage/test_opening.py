@@ -101,7 +101,9 @@ def test_a_database_of_an_older_release_is_brought_up_to_date(tmp_path: Path) ->
         storage.write(published(1, 0, b"x"))
     with closing(sqlite3.connect(tmp_path / "peerbus.db")) as older:
         older.executescript(
-            "ALTER TABLE peers DROP COLUMN token_hash; ALTER TABLE topics DROP COLUMN creator; PRAGMA user_version = 1"
+            "ALTER TABLE peers DROP COLUMN token_hash; ALTER TABLE topics DROP COLUMN creator; "
+            "ALTER TABLE meta DROP COLUMN last_scheduled; ALTER TABLE message_ids DROP COLUMN scheduled; "
+            "DROP TABLE scheduled; PRAGMA user_version = 1"
         )
     for _ in range(2):
         assert list(messages(contents(tmp_path)).values()) == [(b"x", 1000.0)]
@@ -113,9 +115,9 @@ def test_a_database_of_an_older_release_is_brought_up_to_date(tmp_path: Path) ->
 def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     contents(tmp_path)
     with closing(sqlite3.connect(tmp_path / "peerbus.db")) as newer:
-        newer.execute("PRAGMA user_version = 3")
+        newer.execute("PRAGMA user_version = 4")
     before = files(tmp_path)
-    assert "has version 3 of the schema, and this program reads version 2" in refusal(tmp_path)
+    assert "has version 4 of the schema, and this program reads version 3" in refusal(tmp_path)
     assert before.items() <= files(tmp_path).items()
 
 
