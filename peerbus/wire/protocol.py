@@ -127,7 +127,7 @@ class DeleteTopicAnswer(Answer):
 
 
 class PublishRequest(Request):
-    """Publish one `message`, or all or none of a batch of `messages`; later with `delay` or `at`."""
+    """Publish one `message`, or all or none of a batch of `messages`: now, or later with one of `delay` and `at`."""
 
     one_of = ("message", "messages")
     lists = ("messages",)
