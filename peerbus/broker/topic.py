@@ -109,7 +109,7 @@ class Topic(Log):
         excess = 0
         if self._slowest is not None:
             excess = self.end + len(values) - max(self._slowest, self.start) - self._max_unread
-        if excess > 0 and not self._may_drop(len(values)):
+        if excess > 0 and (self.options.overflow == "reject" or (self.scheduled and len(values) > self._max_unread)):
             raise self._overflow(len(values))
         self._changes.check_room(size)
         self._memory.reserve(size)
@@ -337,10 +337,6 @@ class Topic(Log):
     def _drop(self, start: int) -> None:
         self.dropped += max(0, start - self._unread_from())
         self._free(start)
-
-    def _may_drop(self, count: int) -> bool:
-        """Whether the oldest messages may be dropped for `count` new ones: all of those find room besides others."""
-        return self.options.overflow == "drop_oldest" and not (self.scheduled and count > self._max_unread)
 
     def _overflow(self, count: int) -> TopicFull | TooLarge:
         limit = self.options.max_messages

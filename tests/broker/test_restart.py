@@ -53,6 +53,8 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.model: KeptModel = KeptModel(KEPT_LIMITS, self.writes_each_call)
         self.folder = tempfile.TemporaryDirectory()
         self.lives = 0
+        self.written_behind = False
+        """Whether what is on disk is `behind`."""
         self.open(0.0)
 
     @property
@@ -71,6 +73,7 @@ class KeptBrokerAndModel(BrokerAndModel):
     def write(self) -> None:
         self.journal.write()
         self.model.write()
+        self.written_behind = self.behind
 
     @rule(shift=SHIFTS, stopped=STOPPED)
     def restart(self, shift: float, stopped: float) -> None:
@@ -174,6 +177,7 @@ class CrashingBrokerAndModel(KeptBrokerAndModel):
         self.stay_stopped(stopped)
         self.open(shift)
         self.model.crash()
+        self.behind = self.written_behind
 
 
 def views(broker: Broker) -> Any:
