@@ -222,7 +222,7 @@ class Broker(Overview):
             return Published(None, len(values), duplicate=False, scheduled=entry.number)
 
     def cancel_scheduled(self, topic: str, numbers: Sequence[int], peer_id: str | None = None) -> Cancelled:
-        """Cancel scheduled messages by the numbers that `schedule` returned; 100,000 take 30 ms.
+        """Cancel scheduled messages by the numbers that `schedule` returned; a thousand take up to 2 ms.
 
         Messages that are published already stay published. `peer_id` is the calling peer, whose lease is renewed.
         Raises `TopicNotFound` and `PeerNotFound`.

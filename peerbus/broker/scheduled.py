@@ -8,9 +8,9 @@ from peerbus.broker.log import MESSAGE_OVERHEAD
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.structures import SortedKeys
 
-ENTRY_SIZE = 400
+ENTRY_SIZE = 330
 """Bytes counted for an entry besides its messages: CPython's objects for it, and its place in the order."""
-RELEASE_COST = 5
+RELEASE_COST = 20
 """The cost of releasing an entry: as much as releasing so many values of a log."""
 SKIPPED_AT_ONCE = 1000
 """Keys that a page reads at once, at least: those of cancelled entries may be among them."""

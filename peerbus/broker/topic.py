@@ -104,7 +104,8 @@ class Topic(Log):
     def append(self, values: Sequence[bytes], size: int, now: float) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
-        Raises `TopicFull` or `TooLarge` by the topic's overflow policy, `MemoryFull` and `StorageFull`.
+        Raises `TopicFull` or `TooLarge` by the topic's overflow policy, also if dropping all others would not make
+        room beside those scheduled, `MemoryFull` and `StorageFull`.
         """
         excess = 0
         if self._slowest is not None:

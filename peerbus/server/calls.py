@@ -12,7 +12,7 @@ from msgspec import UNSET
 from peerbus.broker import Broker, Overview
 from peerbus.broker.broker import CLAIMS_AT_ONCE
 from peerbus.broker.in_flight import Claim
-from peerbus.broker.results import Published, Pulled, Settled
+from peerbus.broker.results import Cancelled, Published, Pulled, Settled
 from peerbus.errors import BadRequest, NotReady
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
@@ -27,6 +27,8 @@ SUBSCRIPTIONS_AT_ONCE = 500
 
 VALUES_AT_ONCE = 10_000
 """Messages that are copied out of a request in one step, about 1 ms."""
+IDS_AT_ONCE = 1000
+"""Ids whose messages are cancelled in one step, up to 2 ms."""
 ADDRESSES_AT_ONCE = 5000
 """Peers whose addresses are looked up in one step, about 1 ms."""
 
@@ -131,9 +133,24 @@ def _duplicate(r: wire.PublishRequest, done: Published) -> wire.PublishAnswer:
     )
 
 
-def cancel_scheduled(broker: Broker, r: wire.CancelScheduledRequest) -> wire.CancelScheduledAnswer:
-    """Cancel messages that are to be published later."""
-    done = broker.cancel_scheduled(r.topic, r.ids, r.peer_id)
+def cancel_scheduled(broker: Broker, r: wire.CancelScheduledRequest) -> wire.Answer | Steps[wire.Answer]:
+    """Cancel messages that are to be published later, many of them in slices: each slice is one atomic step."""
+    if len(r.ids) <= IDS_AT_ONCE:
+        return _cancelled(r, broker.cancel_scheduled(r.topic, r.ids, r.peer_id))
+    return _cancel_slices(broker, r)
+
+
+def _cancel_slices(broker: Broker, r: wire.CancelScheduledRequest) -> Steps[wire.Answer]:
+    ids = list(dict.fromkeys(r.ids))
+    done = Cancelled(0, [])
+    for begin in range(0, len(ids), IDS_AT_ONCE):
+        yield
+        more = broker.cancel_scheduled(r.topic, ids[begin : begin + IDS_AT_ONCE], r.peer_id)
+        done = Cancelled(done.count + more.count, done.unknown + more.unknown)
+    return _cancelled(r, done)
+
+
+def _cancelled(r: wire.CancelScheduledRequest, done: Cancelled) -> wire.CancelScheduledAnswer:
     sentence = f"{counted(done.count, 'message')} of topic '{r.topic}' cancelled."
     if done.unknown:
         sentence += f" {counted(len(done.unknown), 'id')} unknown: published, cancelled before, or never scheduled."

@@ -71,3 +71,12 @@ def test_what_is_scheduled_is_listed_counted_and_cancelled(api: Api) -> None:
 def test_a_delay_and_a_time_are_not_both_taken(api: Api) -> None:
     reply = api.post("/publish", topic="news", message=1, delay=1, at=time() + 1)
     assert (reply.status, reply.body["message"]) == (400, "Expected delay or at, got both - at $")
+
+
+def test_many_ids_are_cancelled_in_one_call(api: Api) -> None:
+    api.post("/publish", topic="news", message=1, delay=1000)
+    api.post("/publish", topic="news", messages=[2, 3], delay=1000)
+    done = api.post("/cancel_scheduled", topic="news", ids=[1, *range(3, 5000), 2, 1]).body
+    assert (done["cancelled"], done["unknown"]) == (3, list(range(3, 5000)))
+    refused = api.post("/cancel_scheduled", topic="news", ids=[1] * 100_001)
+    assert (refused.status, refused.body["message"]) == (400, "Expected array of length <= 100000 - at $.ids")
