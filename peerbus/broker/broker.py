@@ -89,25 +89,27 @@ class Broker(Overview):
     ) -> Registered:
         """Register a peer or renew its lease; keeps the address and the lease of a known peer where not named.
 
-        A `token_hash` is kept, and known peers that have one are renewed by that one alone, or by none. Raises
-        `Forbidden` for another, `TooManyPeers` and `StorageFull`.
+        A peer that is away is back, with its queues. A `token_hash` is kept, and peers that have one are renewed by
+        that one alone, or by none, unless they are away. Raises `Forbidden` for another, `TooManyPeers` and
+        `StorageFull`.
         """
         with self._lock:
-            known = self._state.known_peer(peer_id)
+            known = self._state.peers.find(peer_id)
+            created = known is None or known.away_since is not None
             peer = known or self._state.peers.register(peer_id)
             token_is_new = peer.update(address, lease_seconds, token_hash)
             self._state.peers.renew(peer, self._clock())
             self._state.check_due()
-            return Registered(known is None, self._state.epoch, token_is_new)
+            return Registered(created, self._state.epoch, token_is_new)
 
     def unregister_peer(self, peer_id: str) -> int:
-        """Remove a peer with its subscriptions; its waiting pulls end.
+        """Remove a peer with its own queues; it leaves its groups, and its waiting pulls end.
 
-        Returns how many messages are discarded: those unread in its own queues. Raises `PeerNotFound`. Takes 200 ms
-        for 50,000 subscriptions: see `end_subscriptions`.
+        Returns how many messages are discarded: those unread in the queues that end. Raises `PeerNotFound`. Takes
+        200 ms for 50,000 subscriptions: see `end_subscriptions`.
         """
         with self._lock:
-            return self._state.end_subscriptions(self._state.peer(peer_id)).discarded
+            return self._state.end_subscriptions(self._state.peers.get(peer_id)).discarded
 
     def end_subscriptions(self, peer_id: str, limit: int) -> Ended:
         """End up to `limit` subscriptions of a peer, which is removed with the last one, in the same step.
@@ -116,7 +118,19 @@ class Broker(Overview):
         messages; 500 take up to 3 ms. Raises `PeerNotFound`.
         """
         with self._lock:
-            return self._state.end_subscriptions(self._state.peer(peer_id), limit)
+            return self._state.end_subscriptions(self._state.peers.get(peer_id), limit)
+
+    def leave(self, peer_id: str, limit: int) -> Ended:
+        """Let a peer go away as if its lease had run out: its own queues stand, for a time, until it comes back.
+
+        It leaves up to `limit` queues; called until none is left, in slices like `end_subscriptions`. A peer that
+        comes back in between keeps the rest. Raises `PeerNotFound`.
+        """
+        with self._lock:
+            peer = self._state.peers.get(peer_id)
+            if peer.away_since is None:
+                self._state.peers.go_away(peer, self._clock())
+            return self._state.leave(peer, limit)
 
     # Topics
 
@@ -176,10 +190,8 @@ class Broker(Overview):
                     return _duplicate(seen)
             try:
                 offset = found.append(values, size, self._clock())
-            except (TopicFull, MemoryFull, StorageFull):
-                found.refused += 1
-                self._state.totals.refused += 1
-                raise
+            except (TopicFull, MemoryFull, StorageFull) as error:
+                raise self._state.refused(found, error) from None
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
             self._state.refreshed(found)
@@ -213,10 +225,8 @@ class Broker(Overview):
             due = scheduling.due(delay, at, now)
             try:
                 entry = scheduling.schedule(found, values, size, due, peer_id, message_id, now)
-            except (TopicFull, MemoryFull, StorageFull, TooManyScheduled):
-                found.refused += 1
-                self._state.totals.refused += 1
-                raise
+            except (TopicFull, MemoryFull, StorageFull, TooManyScheduled) as error:
+                raise self._state.refused(found, error) from None
             self._state.refreshed(found)
             self._state.check_due()
             return Published(None, len(values), duplicate=False, scheduled=entry.number)
@@ -244,12 +254,13 @@ class Broker(Overview):
         ack_deadline: float | None = None,
         max_attempts: int | None = None,
         dead_letter_topic: str | None = None,
+        expires_after: float | None = None,
     ) -> Subscribed:
         """Give a peer a message queue on a topic, beginning at `start`: by default with the next message.
 
-        With a `group` it is the group's, and `start` counts for its first member only. An existing subscription keeps
-        its position unless `start` is named, which moves it there, and those of its `QueueOptions` that are not named.
-        Messages from `start` on that are freed count as missed; an offset beyond the end means the next message.
+        With a `group` it is the group's. A queue that exists, with or without members, keeps its position whatever
+        `start` says, and those of its `QueueOptions` that are not named; see `seek`. Messages from `start` on that are
+        freed count as missed; an offset beyond the end means the next message.
         Raises `PeerNotFound`, `TopicNotFound`, `SubscriptionExists`, `TooManySubscriptions`, `StorageFull`,
         and `BadRequest` for options that contradict each other.
         """
@@ -260,22 +271,35 @@ class Broker(Overview):
             "ack_deadline": ack_deadline,
             "max_attempts": max_attempts,
             "dead_letter_topic": dead_letter_topic,
+            "expires_after": expires_after,
         }
         named = {name: value for name, value in options.items() if value is not None}
         with self._lock:
-            peer = self._state.peer(peer_id)
-            created = self._state.subscriptions.begin(peer, self._state.topic(topic), start, group, named)
-            queue = self._state.subscriptions.get(peer, topic)
+            peer, found = self._state.peer(peer_id), self._state.topic(topic)
+            queue, created, begun = self._state.subscribe(peer, found, start, group, named)
+            return Subscribed(created, begun, queue.cursor, len(queue.members))
+
+    def seek(self, peer_id: str, topic: str, to: From) -> int:
+        """Move a message queue to `to`, forwards or back, and return the offset of its next message.
+
+        A group's queue moves for all members; what any of them has in flight is not any more. Messages from `to` on
+        that are freed count as missed. Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed`, `TopicDeleted`, and
+        `BadRequest` for an offset that is beyond the end.
+        """
+        with self._lock:
+            queue = self._state.queue(peer_id, topic)
+            if isinstance(to, int) and to > queue.topic.end:
+                raise BadRequest(f"Expected int <= {queue.topic.end}, the offset of the next message - at $.to")
+            queue.seek(queue.topic.position(to))
             self._state.maintenance.set_alarm(queue)
             self._state.long_polls.wake_queue(queue)
-            self._state.check_due()
-            return Subscribed(created, queue.cursor, len(queue.members))
+            return queue.cursor
 
     def unsubscribe(self, peer_id: str, topic: str) -> int:
         """End a subscription; its waiting pulls end.
 
-        Returns how many messages are discarded: those unread in a queue that is closed with it. In a group, the
-        messages that the peer has in flight go back to the others at once.
+        Returns how many messages are discarded: those unread in a peer's own queue, which ends. A peer leaves its
+        group, whose queue stands: the messages that the peer has in flight go back to the others at once.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
@@ -283,7 +307,26 @@ class Broker(Overview):
             discarded = self._state.end_subscription(self._state.peers[peer_id], queue)
             if queue.members:
                 self._state.up_to_date(queue)
+            self._state.check_due()
             return discarded
+
+    def group_of(self, peer_id: str, topic: str) -> str | None:
+        """The group in which a peer is subscribed to a topic; None for a queue of its own.
+
+        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
+        """
+        with self._lock:
+            return self._state.queue(peer_id, topic).group
+
+    def end_group(self, topic: str, group: str, limit: int) -> Ended:
+        """End the message queue of a group: up to `limit` members leave, and the queue ends with the last one.
+
+        Called until none is left, it ends in slices; a peer that joins in between leaves, too. Raises `TopicNotFound`
+        and `NotSubscribed`.
+        """
+        with self._lock:
+            queue = self._state.subscriptions.group(self._state.topic(topic), group)
+            return self._state.end_group(queue, limit)
 
     def pull(self, peer_id: str, topic: str, max_messages: int = 1000) -> Pulled:
         """Take up to `max_messages` from the peer's message queue.
@@ -294,29 +337,38 @@ class Broker(Overview):
             return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages)
 
     def pull_waiting(
-        self, peer_id: str, topic: str, max_messages: int, wait: float, reader_token: int | None = None
+        self,
+        peer_id: str,
+        topic: str,
+        max_messages: int,
+        wait: float,
+        reader_token: int | None = None,
+        in_flight: int | None = None,
     ) -> Pulled | Future[Pulled]:
         """Pull; when there is nothing yet, the answer comes from `run_due`, within `wait` seconds, or empty.
 
         A message is found and handed over in one step; of several pulls that wait for one queue, the first is answered
         first. The peer's lease does not run out while it waits. If the subscription ends, the pull ends with the error
-        that `pull` would raise. Raises those, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and
-        `StreamReplaced` for a `reader_token` of `resume` once a later one was given, also while it waits.
+        that `pull` would raise. With explicit acknowledgement, the peer gets no more messages than it may have
+        `in_flight` in this queue: those handed over to it that are not settled and not overdue. A pull that has to wait
+        for room is answered after those that have it.
+        Raises those errors, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and `StreamReplaced` for a
+        `reader_token` of `resume` once a later one was given, also while it waits.
         """
         if wait > (limit := self._state.limits.max_wait):
             raise BadRequest(f"Expected seconds <= {limit:g} - at $.wait")
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             queue.check_reader(reader_token)
-            if queue.ready or self._state.closing:
-                return self._state.pull(queue, peer_id, max_messages)
-            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token)
+            if queue.ready_for(peer_id, in_flight) or self._state.closing:
+                return self._state.pull(queue, peer_id, max_messages, in_flight)
+            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token, in_flight)
 
     def in_hand(self, peer_id: str, topic: str, up_to: int) -> Iterator[list[Claim]]:
         """Claims on all messages that a peer has in flight now, up to the offset `up_to`, a thousand at a time.
 
-        For `acknowledge` and `reject` in slices: the call costs 1 ms for 100,000 messages. A message that is settled
-        or handed over again between two slices is stale in the later one.
+        For `acknowledge`, `reject` and `extend` in slices: the call costs 1 ms for 100,000 messages. A message that is
+        settled or redelivered between two slices is stale in the later one.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
@@ -325,30 +377,45 @@ class Broker(Overview):
     def acknowledge(self, peer_id: str, topic: str, claims: Sequence[Claim] | int) -> Settled:
         """Settle the messages claimed, or all that the peer has in flight up to the offset given.
 
-        A claim on a message that was settled, or handed over again since, is stale and changes nothing. A thousand
-        claims take up to 1 ms.
+        A claim on a message that was settled, or redelivered since, is stale and changes nothing. A thousand claims
+        take up to 1 ms.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             count, stale = queue.acknowledge(peer_id, claims)
             self._state.totals.acknowledged += count
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
             return Settled(count, stale, queue.position, queue.options.explicit)
 
-    def reject(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0) -> Settled:
+    def reject(
+        self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0, *, attempted: bool = True
+    ) -> Settled:
         """Let the messages claimed be redelivered in `delay` seconds, unless acknowledged before.
 
-        With automatic acknowledgement, the messages pulled last may be claimed, to be handed over again at once.
-        Claims and errors are those of `acknowledge`; a thousand claims take up to 2 ms.
+        Unless `attempted`, this delivery does not count: the next one has the same attempt number, even after
+        `max_attempts`. With automatic acknowledgement, the messages pulled last may be claimed, to be redelivered at
+        once. Claims and errors are those of `acknowledge`; a thousand claims take up to 2 ms.
         """
         with self._lock:
             queue = self._state.queue(peer_id, topic)
-            count, stale = queue.reject(peer_id, claims, self._clock() + delay)
+            count, stale = queue.reject(peer_id, claims, self._clock() + delay, attempted=attempted)
             if stale and not delay and not queue.options.explicit and queue.return_last(stale):
                 count, stale = count + len(stale), []
             self._state.up_to_date(queue)
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
+            return Settled(count, stale, queue.position, queue.options.explicit)
+
+    def extend(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, seconds: float) -> Settled:
+        """Let the deadline of the messages claimed be in `seconds` from now.
+
+        Messages that were rejected and are not redelivered yet are in flight again, as the same attempt. Claims and
+        errors are those of `acknowledge`; a thousand claims take up to 2 ms.
+        """
+        with self._lock:
+            queue = self._state.queue(peer_id, topic)
+            count, stale = queue.extend(peer_id, claims, self._clock() + seconds)
+            self._state.up_to_date(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def give_back(
@@ -360,7 +427,7 @@ class Broker(Overview):
         attempts: Sequence[int] | None,
         missed: int,
     ) -> None:
-        """Take back the messages of a pull whose answer did not arrive; they are handed over again.
+        """Take back the messages of a pull whose answer did not arrive; they are redelivered as the same attempt.
 
         With automatic acknowledgement, they count as missed when others of the group pulled since. Does nothing when
         the subscription ended since, or was moved. Renews no lease.
@@ -374,9 +441,9 @@ class Broker(Overview):
                 queue.give_back(offsets, missed)
             else:
                 queue.give_back((), missed)
-                queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock())
+                queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock(), attempted=False)
                 self._state.up_to_date(queue)
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
 
     def resume(self, peer_id: str, topic: str, offset: int | None) -> int:
         """Begin to follow the peer's message queue; returns the reader token for `pull_waiting`.

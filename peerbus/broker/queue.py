@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
 from typing import NamedTuple
 
-from peerbus.broker.in_flight import REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, REJECTED, Claim, Claims, Delivery, InFlight
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.topic import Topic
 from peerbus.errors import StreamReplaced
@@ -14,12 +14,17 @@ EXHAUSTED_COST = 10
 
 
 class QueueOptions(NamedTuple):
-    """How messages are handed over; `ack_deadline` is in seconds, `max_attempts` None means without end."""
+    """How messages are handed over, and when the queue ends; `max_attempts` None means without end.
+
+    `ack_deadline` is in seconds, and so is `expires_after`: how long the queue stands while no member is there, None
+    for the server's default.
+    """
 
     explicit: bool = False
     ack_deadline: float = 30.0
     max_attempts: int | None = None
     dead_letter_topic: str | None = None
+    expires_after: float | None = None
 
 
 class Taken(NamedTuple):
@@ -31,13 +36,27 @@ class Taken(NamedTuple):
     missed: int
 
 
+class Requeued(NamedTuple):
+    """What requeueing overdue messages cost, and the members that they were handed over to.
+
+    The caller drops, discards or postpones each of the messages that are `exhausted`.
+    """
+
+    cost: int
+    exhausted: list[tuple[int, Delivery]]
+    members: Iterable[str]
+
+
 class MessageQueue:
-    """Positions in a topic's log, never copies of messages; shared by the members of a group, often one.
+    """Positions in a topic's log, never copies of messages: of one peer, or shared by the members of a group.
+
+    A peer's own queue ends with the peer, a group's stands without members. The member of a queue of its own may be
+    away.
 
     A message is new (from `cursor` on), then handed over to a member. With automatic acknowledgement that is
     all. With explicit acknowledgement it is in flight until the member acknowledges it: when its deadline passes, or
-    the member rejects it or leaves, it waits for redelivery to any member, with its attempt counted up. After the last
-    attempt it is exhausted, and the broker dead-letters it.
+    the member rejects it or leaves, it waits for redelivery to any member, with its attempt counted up, unless the
+    member handed it back untouched. After the last attempt it is exhausted, and the broker dead-letters it.
 
     Every step costs at most the logarithm of the messages in flight, whatever the backlog.
     """
@@ -50,23 +69,36 @@ class MessageQueue:
         "generation",
         "group",
         "in_flight",
+        "left_at",
         "members",
+        "missed_total",
+        "name",
         "number",
         "options",
         "position",
+        "pulled_total",
         "reader_token",
         "started",
         "topic",
+        "used_at",
     )
 
-    def __init__(self, topic: Topic, cursor: int, options: QueueOptions, group: str | None, number: int) -> None:
+    def __init__(
+        self, topic: Topic, cursor: int, options: QueueOptions, name: str, group: str | None, number: int, now: float
+    ) -> None:
         self.topic = topic
+        self.name = name
+        """Its name among the queues of its topic: the id of its peer, or `group` and the name of its group."""
         self.number = number
         self.generation = number
         """A globally unique number; changes on every seek."""
         self.options = options
         self.group = group
         self.members: dict[str, None] = {}
+        self.left_at: float | None = None
+        """When the last member left a group's queue; None while it has members."""
+        self.used_at = now
+        """When a member last made a call about it."""
         self.reader_token = 0
         """Fences streams: only the last that resumed has this token."""
         self.cursor = cursor
@@ -76,14 +108,19 @@ class MessageQueue:
         self.in_flight = InFlight(topic.context.totals)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while in flight, since the last pull."""
+        self.pulled_total = self.missed_total = 0
+        """Since the server started: deliveries, and messages that pulls reported as missed."""
         self._limits = topic.context.limits
         self._changes = topic.context.changes
         topic.begin_reading(cursor)
 
     @property
-    def name(self) -> str:
-        """Its name among the queues of its topic: the id of its peer, or `group` and the name of its group."""
-        return next(iter(self.members)) if self.group is None else group_queue(self.group)
+    def expires_after(self) -> float:
+        """Seconds for which it stands while no member is there."""
+        named = self.options.expires_after
+        if named is not None:
+            return named
+        return self._limits.subscription_expiry if self.group is None else self._limits.group_expiry
 
     @property
     def missed(self) -> int:
@@ -96,6 +133,11 @@ class MessageQueue:
         start = self.topic.start
         gone = self.in_flight.count_before(start) if self.position < start else 0
         return self.topic.end - max(self.cursor, start) + len(self.in_flight) - gone
+
+    @property
+    def backlog(self) -> int:
+        """Retained messages from the first one that is not acknowledged on; `unread`, unless later ones are."""
+        return self.topic.end - max(self.position, self.topic.start)
 
     @property
     def remaining(self) -> int:
@@ -113,35 +155,46 @@ class MessageQueue:
         new = self._room > 0 and self.topic.committed > self.cursor
         return new or bool(self.in_flight.redelivery or self.dropped)
 
-    def record(self) -> QueueRecord:
-        """The queue as it is kept on disk."""
+    def ready_for(self, member: str, in_flight: int | None) -> bool:
+        """Whether a pull of `member` has anything to answer with, if it may have `in_flight` messages at most."""
+        return self.ready and self.allowed(member, 1, in_flight) > 0
+
+    def allowed(self, member: str, count: int, in_flight: int | None) -> int:
+        """How many of `count` messages `member` may get, if it may have `in_flight` at most: all if nothing will be."""
+        if in_flight is None or not self.options.explicit:
+            return count
+        return max(0, min(count, in_flight - self.in_flight.count_of(member)))
+
+    def record(self, wall: float) -> QueueRecord:
+        """The queue as it is kept on disk; the wall clock is `wall` seconds ahead of the broker's."""
         return QueueRecord(
-            self.number,
-            self.topic.number,
-            self.group,
-            *self.options,
-            self.cursor,
-            self.started,
-            self.dropped,
-            list(self.members),
+            number=self.number,
+            topic=self.topic.number,
+            group=self.group,
+            **self.options._asdict(),
+            cursor=self.cursor,
+            started=self.started,
+            dropped=self.dropped,
+            members=list(self.members),
+            used_at=self.used_at + wall,
+            left_at=None if self.left_at is None else self.left_at + wall,
         )
 
     def deliveries(self, offsets: Iterable[int]) -> list[Delivery | None]:
         """The delivery of each offset, None for a message that is not in flight."""
         return list(map(self.in_flight.get, offsets))
 
-    def requeue_overdue(self, now: float, limit: int) -> tuple[int, list[tuple[int, Delivery]]]:
-        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`.
-
-        Returns the cost, and the messages that are exhausted: the caller drops, discards or postpones each.
-        """
+    def requeue_overdue(self, now: float, limit: int) -> Requeued:
+        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`."""
         cost = 0
         exhausted: list[tuple[int, Delivery]] = []
+        members: dict[str, None] = {}
         while cost < limit and (delivery := self.in_flight.first_overdue(now)):
-            is_last = self.options.max_attempts is not None and delivery.attempt >= self.options.max_attempts
+            is_last = delivery.is_last(self.options.max_attempts)
             each = EXHAUSTED_COST if is_last else 1
             requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
             cost += each * len(offsets)
+            members[delivery.member] = None
             self._changes.deliveries_changed(self, offsets)
             if is_last or min(offsets) < self.topic.start:
                 for offset in offsets:
@@ -149,7 +202,7 @@ class MessageQueue:
                         self.drop(offset)
                     elif is_last:
                         exhausted.append((offset, requeued))
-        return cost, exhausted
+        return Requeued(cost, exhausted, members)
 
     def pull(self, member: str, count: int, now: float) -> Taken:
         """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.
@@ -171,6 +224,8 @@ class MessageQueue:
             values += new
             self.cursor += len(new)
         attempts = self._hand_over(offsets, member, now)
+        self.pulled_total += len(values)
+        self.missed_total += missed
         if values or missed:
             self._changes.queue_changed(self)
         self._moved()
@@ -189,15 +244,19 @@ class MessageQueue:
         self._moved()
         return len(valid), stale
 
-    def reject(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
+    def reject(self, member: str, claims: Claims, due: float, *, attempted: bool) -> tuple[int, list[int]]:
         """Let the messages validly claimed by `member` be redelivered at `due`, unless acknowledged before.
 
-        Returns how many, and the stale offsets.
+        Unless `attempted`, this delivery does not count as an attempt. Returns how many, and the stale offsets.
         """
-        valid, stale = self.in_flight.check(member, claims)
-        self.in_flight.postpone(valid, due, REJECTED)
-        self._changes.deliveries_changed(self, valid)
-        return len(valid), stale
+        return self._postpone(member, claims, due, REJECTED if attempted else HANDED_BACK)
+
+    def extend(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
+        """Let `due` be the deadline of the messages validly claimed by `member`.
+
+        Those that wait for redelivery are in hand again. Returns how many, and the stale offsets.
+        """
+        return self._postpone(member, claims, due, NOT_IN_TIME)
 
     def discard(self, offset: int) -> None:
         """Forget a message in flight: it is acknowledged, or dead-lettered."""
@@ -230,16 +289,21 @@ class MessageQueue:
             raise StreamReplaced("The reader of this stream came back, and follows the topic by another one.")
 
     def go_back(self, offset: int) -> None:
-        """Hand over again from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
+        """Redeliver from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
         self.started = min(self.started, offset)
         self.generation = self.topic.context.numbers.next()
         self._set_back(offset)
 
     def return_last(self, offsets: Sequence[int]) -> bool:
-        """Hand over again the messages pulled last, if they are `offsets`; returns whether they are."""
+        """Let the messages pulled last be new again, if they are `offsets`; returns whether they are.
+
+        Messages in flight are not among those that were pulled for good: another member may have them.
+        """
         first = offsets[0]
         behind = self.cursor - first
         if first < self.started or len(offsets) != behind or any(map(ne, offsets, range(first, self.cursor))):
+            return False
+        if any(map(self.in_flight.get, offsets)):
             return False
         self._set_back(first)
         return True
@@ -247,20 +311,34 @@ class MessageQueue:
     def give_back(self, offsets: Sequence[int], missed: int) -> None:
         """Take back a pull that did not arrive, with automatic acknowledgement.
 
-        Its messages are handed over again, or count as missed when others were pulled since; so do its `missed` ones.
+        Its messages are redelivered, or count as missed when others were pulled since; so do its `missed` ones.
         """
         returned = not offsets or self.return_last(offsets)
         self.dropped += missed if returned else missed + len(offsets)
         self._changes.queue_changed(self)
 
-    def leave(self, member: str) -> None:
-        """End a membership: messages in flight to the member are overdue now. The last one closes the queue."""
+    def leave(self, member: str, now: float) -> None:
+        """End a membership: the messages in flight to the member are overdue now."""
         del self.members[member]
-        if self.members:
-            self.in_flight.depart(member)
-        else:
-            self.in_flight.forget_all()
-            self.topic.end_reading(self.position)
+        self.in_flight.depart(member)
+        if not self.members:
+            self.left_at = now
+
+    def join(self, member: str) -> None:
+        """Begin a membership."""
+        self.members[member] = None
+        self.left_at = None
+
+    def close(self) -> None:
+        """End the queue: it keeps no message of its topic from being freed any more."""
+        self.in_flight.forget_all()
+        self.topic.end_reading(self.position)
+
+    def _postpone(self, member: str, claims: Claims, due: float, problem: str) -> tuple[int, list[int]]:
+        valid, stale = self.in_flight.check(member, claims)
+        self.in_flight.postpone(valid, due, problem)
+        self._changes.deliveries_changed(self, valid)
+        return len(valid), stale
 
     @property
     def _new(self) -> int:

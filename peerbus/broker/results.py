@@ -1,10 +1,29 @@
 """The answers of the broker's calls: plain values, detached from its state."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from peerbus.wire.views import ScheduledView
+
+
+class Backlog(NamedTuple):
+    """How far a topic's slowest message queue is behind, or one queue: by `messages`, of `end` that were published."""
+
+    messages: int
+    end: int
+
+
+class QueueFigures(NamedTuple):
+    """Figures of a message queue; `pulled` and `missed` are totals since the server started."""
+
+    topic: str
+    queue: str
+    unread: int
+    in_flight: int
+    pulled: int
+    missed: int
 
 
 class Registered(Struct):
@@ -45,9 +64,13 @@ class ScheduledPage(Struct):
 
 
 class Subscribed(Struct):
-    """`next_offset` is the offset of the next new message; `members` peers share the message queue."""
+    """`created`: the subscription is new; `begun`: the message queue is, too.
+
+    `next_offset` is the offset of the next new message; `members` peers share the message queue.
+    """
 
     created: bool
+    begun: bool
     next_offset: int
     members: int
 
@@ -75,7 +98,7 @@ class Pulled(Struct):
 
 
 class Settled(Struct):
-    """How many messages were acknowledged or rejected, and the offsets of stale claims.
+    """How many messages were acknowledged, rejected or extended, and the offsets of stale claims.
 
     Every message before `position` is acknowledged. `explicit`: whether the subscription acknowledges explicitly.
     """
@@ -97,20 +120,31 @@ class Deleted(Struct):
 
 
 class Ended(Struct):
-    """Messages discarded with the subscriptions that ended, and how many subscriptions are left."""
+    """Messages discarded with the queues that ended, and how many subscriptions are left to end."""
 
     discarded: int
     left: int
 
 
+class ExpiredQueue(Struct):
+    """A message queue that ended because no member was there for `after` seconds, with its messages discarded."""
+
+    topic: str
+    queue: str
+    discarded: int
+    after: float
+
+
 class DueResult(Struct):
     """The result of one slice of due work.
 
-    `expired` has the peers removed because their lease ran out, each with the messages discarded. In `next_in` seconds
-    the next slice is due: 0.0 when there is more to do now, infinity when nothing is due.
+    `expired` has the peers that went away because their lease ran out, each with the messages discarded; `ended` the
+    queues that expired. In `next_in` seconds the next slice is due: 0.0 when there is more to do now, infinity when
+    nothing is due.
     """
 
     expired: dict[str, int]
+    ended: list[ExpiredQueue]
     next_in: float
 
 

@@ -56,9 +56,9 @@ class Schedule(Generic[Key]):
         """Remove `key`, if it is set."""
         self._times.pop(key, None)
 
-    def time(self, key: Key) -> float:
-        """The due time of `key`, or `NEVER`."""
-        return self._times[key][0] if key in self._times else NEVER
+    def time(self, key: Key, absent: float = NEVER) -> float:
+        """The due time of `key`, or `absent`."""
+        return self._times[key][0] if key in self._times else absent
 
     def next(self) -> float:
         """The due time of the first key, or `NEVER`."""
@@ -113,6 +113,9 @@ class SortedKeys(Generic[Ordered]):
     def __init__(self, longest_run: int = LONGEST_RUN) -> None:
         self._longest_run = longest_run
         self._runs: list[list[Ordered]] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._runs))
 
     def add(self, key: Ordered) -> None:
         """Add a key that is not among them."""

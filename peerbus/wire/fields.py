@@ -84,8 +84,25 @@ ScheduledIds = Annotated[list[Offset], Many, Meta(description="The ids with whic
 # Subscriptions
 Start = Annotated[
     Literal["latest", "earliest"] | Offset,
-    Meta(description="First message of the queue, also of one that exists: the next, the oldest kept, or an offset."),
+    Meta(description="First message of a new queue: the next, the oldest kept, or an offset. Other queues stay."),
 ]
+Expiry = Annotated[
+    float,
+    Meta(
+        ge=0,
+        le=31_622_400,
+        description="Seconds for which the queue stands without members; 0: it ends with them. By default the "
+        "server's: 7 days for a group, 1 hour for a peer's own.",
+    ),
+]
+Keep = Annotated[bool, Meta(description="Whether the peer's own queues stand, as if its lease had run out.")]
+End = Annotated[bool, Meta(description="Whether the message queue of the group ends, for all its members.")]
+Ended = Annotated[Name, Meta(description="Group whose message queue ends; the peer need not be a member.")]
+Target = Annotated[
+    Literal["earliest", "latest"] | Offset,
+    Meta(description="The oldest message kept, the next one published, or an offset."),
+]
+Time = Annotated[float, Meta(ge=0, description="Seconds since 1970.")]
 Group = Annotated[
     Name, Meta(description="Group whose members share one message queue; by default the peer has its own.")
 ]
@@ -111,7 +128,31 @@ Deliveries = Annotated[
     list[Count], Many, Meta(description="The delivery of each message, counted from 1; by default the latest.")
 ]
 UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, up to this offset.")]
-Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
+Attempted = Annotated[
+    bool, Meta(description="false: the messages are handed back untouched, and this delivery counts as no attempt.")
+]
+Extension = Annotated[
+    float, Meta(ge=0.001, le=43_200, description="Seconds from now in which the messages must be acknowledged.")
+]
+Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is redelivered.")]
+
+# Streams
+InFlight = Annotated[
+    Count,
+    Meta(
+        description="With explicit acknowledgement: maximum of messages in flight to the peer. "
+        "The stream continues as soon as some are acknowledged, rejected or overdue."
+    ),
+]
+LastEventId = Annotated[
+    str,
+    Meta(
+        description="Last-Event-ID for clients that cannot send a header. The header counts if both are there.",
+        extra_json_schema={"pattern": "^[0-9]{0,16}$"},
+    ),
+]
+
+Ticket = Annotated[str, Meta(description="A ticket from POST /stream_ticket: it replaces the token, once.")]
 
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]

@@ -37,6 +37,8 @@ class KeptModel(Model):
     def restart(self) -> None:
         """Every lease begins anew, what comes back comes in the order of offsets, what is too old by now is gone.
 
+        Queues without members stand as long as if the last one had just left.
+
         Nothing is counted yet, and who has several queues joined them in the order in which they were made.
         """
         self.discarded = 0
@@ -46,13 +48,15 @@ class KeptModel(Model):
             self.age(topic)
             topic.wake = min([later.due for later in topic.later], default=NEVER)
             for queue in topic.queues:
+                if self.left_at(queue) is not None:
+                    queue.stands_until = self.now + self.expires_after(queue)
                 self.joined |= {(member, topic.name): queue.number for member in queue.members}
                 for offset in sorted(queue.handed):
                     queue.handed[offset].order = self.next_order()
 
     def set_address(self, peer: str, address: str | None) -> bool:
         created = peer not in self.leases
-        if created:
+        if created and peer not in self.away:
             self.register(peer, None)
         self.alive(peer)
         self.addresses[peer] = address
@@ -61,6 +65,11 @@ class KeptModel(Model):
     def remove(self, peer: str) -> int:
         self.addresses.pop(peer, None)
         return super().remove(peer)
+
+    def forget(self, peer: str) -> None:
+        super().forget(peer)
+        if peer not in self.leases and peer not in self.away:
+            self.addresses.pop(peer, None)
 
     def delete(self, name: str) -> int | str:
         answer = super().delete(name)
@@ -90,15 +99,15 @@ class KeptModel(Model):
         if later.message_id in seen and seen[later.message_id][3] == later.number:
             seen[later.message_id] = offset, *seen[later.message_id][1:]
 
-    def pull(self, peer: str, name: str, count: int) -> Any:
+    def pull(self, peer: str, name: str, count: int, in_flight: int | None = None) -> Any:
         """As in memory, but for what is not written yet."""
         found = self.subscription(peer, name)
         if isinstance(found, str) or self.writes_each_call:
-            return found if isinstance(found, str) else super().pull(peer, name, count)
+            return found if isinstance(found, str) else super().pull(peer, name, count, in_flight)
         topic, queue = found
         end = max(self.committed.get(name, 0), queue.cursor, topic.start)
         unwritten = topic.values[end:]
         del topic.values[end:]
-        answer = super().pull(peer, name, count)
+        answer = super().pull(peer, name, count, in_flight)
         topic.values += unwritten
         return answer

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import settings
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from peerbus.broker import Broker, Limits
+from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
+from peerbus.future import Future
 from tests.broker.model import Model
 from tests.support.harness import Clock
 
@@ -24,16 +27,23 @@ OPTIONS = st.fixed_dictionaries(
         "ack_deadline": st.sampled_from([3.0, 8.0]),
         "max_attempts": st.sampled_from([1, 2]),
         "dead_letter_topic": st.just("dead"),
+        "expires_after": st.sampled_from([0.0, 2.375, 12.375]),
     },
 )
-STEP = 0.25
-"""Deadlines end at whole seconds, leases at quarters and ages at halves past: no two at once in one step."""
+STEP = 0.125
+"""Deadlines end at whole seconds, leases at quarters, ages at halves past, and queues three eighths after calls and
+leases: no two at once in one step."""
 BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
+IN_FLIGHT = st.sampled_from([None, None, 1, 2, 4])
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
 DELAYS = st.sampled_from([0.75, 1.75, 1.75, 4.75])
+ATTEMPTED = st.sampled_from([True, True, False])
+EXTENSIONS = st.sampled_from([1.0, 5.0, 20.0])
 SLICE = Slice(answers=1, overdue=1, subscriptions=1, scheduled=1000, values=1)
-LIMITS = Limits(history=3, max_messages=8, max_pull=4, max_unacknowledged=6)
+LIMITS = Limits(
+    history=3, max_messages=8, max_pull=4, max_unacknowledged=6, group_expiry=20.375, subscription_expiry=6.375
+)
 
 
 def outcome(call: Callable[[], Any]) -> Any:
@@ -52,6 +62,15 @@ def readable(value: bytes) -> Any:
         if isinstance(content, dict)
         else content
     )
+
+
+def pulled(answer: Callable[[], Pulled | str]) -> Any:
+    """What a pull was answered with, as the model has it."""
+    found = outcome(answer)
+    if isinstance(found, str):
+        return found
+    values = [readable(value) for value in found.values]
+    return list(found.offsets), values, found.attempts, found.missed, found.remaining, found.position
 
 
 class BrokerAndModel(RuleBasedStateMachine):
@@ -96,14 +115,18 @@ class BrokerAndModel(RuleBasedStateMachine):
     @rule(
         peer=PEERS,
         topic=TOPICS,
-        end=st.sampled_from(["peer", "peer in slices", "topic", "subscription", "subscription"]),
+        end=st.sampled_from(["peer", "peer in slices", "peer stays away", "topic", "group", *["subscription"] * 2]),
     )
     def end(self, peer: str, topic: str, end: str) -> None:
         if end.startswith("peer"):
-            gone = self.model.remove(peer) if peer in self.model.leases else "peer_not_found"
-            unregister = self.broker.unregister_peer if end == "peer" else self.unregister_in_slices
-            assert outcome(lambda: unregister(peer)) == gone
+            is_known = peer in self.model.leases or peer in self.model.away
+            leave = self.model.go_away if end == "peer stays away" else self.model.remove
+            gone = leave(peer) if is_known else "peer_not_found"
+            assert outcome(lambda: self.end_peer(peer, end)) == gone
             self.run_due()
+        elif end == "group":
+            expected = self.model.end_group(topic, "g")
+            assert outcome(lambda: self.in_slices(lambda: self.broker.end_group(topic, "g", 1))) == expected
         elif end == "topic":
             expected = self.model.delete(topic)
             self.behind = True
@@ -112,9 +135,15 @@ class BrokerAndModel(RuleBasedStateMachine):
             expected = self.model.unsubscribe(peer, topic)
             assert outcome(lambda: self.broker.unsubscribe(peer, topic)) == expected
 
-    def unregister_in_slices(self, peer: str) -> int:
-        ended = self.broker.end_subscriptions(peer, 1)
-        return ended.discarded + (self.unregister_in_slices(peer) if ended.left else 0)
+    def end_peer(self, peer: str, end: str) -> int:
+        if end == "peer":
+            return self.broker.unregister_peer(peer)
+        step = self.broker.leave if end == "peer stays away" else self.broker.end_subscriptions
+        return self.in_slices(lambda: step(peer, 1))
+
+    def in_slices(self, step: Callable[[], Ended]) -> int:
+        ended = step()
+        return ended.discarded + (self.in_slices(step) if ended.left else 0)
 
     @rule(topic=TOPICS, count=st.integers(1, 5))
     def publish(self, topic: str, count: int) -> None:
@@ -148,15 +177,30 @@ class BrokerAndModel(RuleBasedStateMachine):
         answer = outcome(lambda: self.broker.subscribe(peer, topic, start, group, **options))
         assert (answer if isinstance(answer, str) else (answer.created, answer.next_offset, answer.members)) == expected
 
+    @rule(peer=PEERS, topic=TOPICS, to=STARTS.filter(lambda to: to is not None))
+    def seek(self, peer: str, topic: str, to: Any) -> None:
+        expected = self.model.seek(peer, topic, to)
+        assert outcome(lambda: self.broker.seek(peer, topic, to)) == expected
+
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6))
     def pull(self, peer: str, topic: str, count: int) -> None:
+        self.pulled(peer, topic, count)
+
+    def pulled(self, peer: str, topic: str, count: int) -> Pulled | str:
         expected = self.model.pull(peer, topic, count)
-        answer = outcome(lambda: self.broker.pull(peer, topic, count))
-        if not isinstance(answer, str):
-            values = [readable(value) for value in answer.values]
-            attempts, offsets = answer.attempts, list(answer.offsets)
-            answer = offsets, values, attempts, answer.missed, answer.remaining, answer.position
-        assert answer == expected
+        answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count))
+        assert pulled(lambda: answer) == expected
+        return answer
+
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), arrived=st.integers(0, 3))
+    def pull_and_give_back(self, peer: str, topic: str, count: int, arrived: int) -> None:
+        answer = self.pulled(peer, topic, count)
+        if isinstance(answer, str):
+            return
+        offsets = list(answer.offsets)[arrived:]
+        attempts = None if answer.attempts is None else list(answer.attempts)[arrived:]
+        self.broker.give_back(peer, topic, answer.generation, offsets, attempts, answer.missed)
+        self.model.give_back(peer, topic, offsets, attempts, answer.missed)
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), pulled=st.integers(1, 6))
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
@@ -170,21 +214,28 @@ class BrokerAndModel(RuleBasedStateMachine):
         answer = outcome(lambda: self.broker.acknowledge(peer, topic, claims))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, delay=st.sampled_from([0.0, 2.0]))
-    def reject(self, peer: str, topic: str, claims: Any, delay: float) -> None:
+    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, delay=st.sampled_from([0.0, 2.0]), attempted=ATTEMPTED)
+    def reject(self, peer: str, topic: str, claims: Any, delay: float, attempted: bool) -> None:
         claims = self.offsets(topic, claims)
-        expected = self.model.settle_claims(peer, topic, claims, delay)
-        answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay))
+        expected = self.model.settle_claims(peer, topic, claims, delay, attempted)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay, attempted=attempted))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4))
-    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int) -> None:
+    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, seconds=EXTENSIONS)
+    def extend(self, peer: str, topic: str, claims: Any, seconds: float) -> None:
+        claims = self.offsets(topic, claims)
+        expected = self.model.extend(peer, topic, claims, seconds)
+        answer = outcome(lambda: self.broker.extend(peer, topic, claims, seconds))
+        assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
+
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4), attempted=ATTEMPTED)
+    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int, attempted: bool) -> None:
         known = self.model.topics.get(topic)
         queue = known.queue_of(peer) if known else None
         cursor = queue.cursor if queue else 0
         claims = [(offset, None) for offset in range(max(0, cursor - count), cursor)]
-        expected = self.model.settle_claims(peer, topic, claims, 0.0)
-        answer = outcome(lambda: self.broker.reject(peer, topic, claims))
+        expected = self.model.settle_claims(peer, topic, claims, 0.0, attempted)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims, attempted=attempted))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
     @rule(peer=PEERS, topic=TOPICS, back=BACK, delay=st.sampled_from([None, 0.0, 2.0]))
@@ -204,6 +255,44 @@ class BrokerAndModel(RuleBasedStateMachine):
 
         assert outcome(settle) == expected
 
+    @rule(
+        peer=PEERS,
+        topic=TOPICS,
+        count=st.integers(1, 6),
+        in_flight=IN_FLIGHT,
+        claims=CLAIMS,
+        delay=st.sampled_from([None, 0.0, 2.0]),
+    )
+    def wait_for_room(
+        self, peer: str, topic: str, count: int, in_flight: int | None, claims: Any, delay: float | None
+    ) -> None:
+        """A pull that waits is answered when there is room for messages in flight to its peer."""
+        self.run_due()
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight))
+        if not isinstance(answer, Future):
+            assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)
+            return
+        assert not isinstance(self.model.subscription(peer, topic), str)
+        if delay is None:
+            self.acknowledge(peer, topic, claims)
+        else:
+            self.reject(peer, topic, claims, delay, True)
+        self.run_due()
+        if not answer.done:
+            assert self.peek(peer, topic, count, in_flight) == []
+            self.time_passes(STEP)
+        assert pulled(lambda: answer.result(0)) == self.model.pull(peer, topic, count, in_flight)
+        self.until_the_next_second()
+
+    def until_the_next_second(self) -> None:
+        """Calls are made at whole seconds."""
+        self.time_passes(-self.clock.now % 1.0)
+
+    def peek(self, peer: str, topic: str, count: int, in_flight: int | None) -> list[int]:
+        """The offsets that a pull would be answered with."""
+        offsets: list[int] = deepcopy(self.model).pull(peer, topic, count, in_flight)[0]
+        return offsets
+
     def offsets(self, topic: str, claims: Any) -> Any:
         """Claims on offsets counted from the start, for claims on offsets counted back from the end."""
         end = self.model.topics[topic].end if topic in self.model.topics else 0
@@ -220,9 +309,16 @@ class BrokerAndModel(RuleBasedStateMachine):
     def run_due(self, passed: float = 0.0) -> None:
         """Do all that is due, slice by slice."""
         expired: dict[str, int] = {}
-        while (result := self.broker.run_due()).next_in == 0.0:
+        ended: list[ExpiredQueue] = []
+        more = True
+        while more:
+            result = self.broker.run_due()
             expired |= result.expired
-        assert expired | result.expired == self.model.time_passes(passed)
+            ended += result.ended
+            more = result.next_in == 0.0
+        gone, closed = self.model.time_passes(passed)
+        assert expired == gone
+        assert {(queue.topic, queue.queue, queue.discarded) for queue in ended} == closed
         self.behind = False
 
     @invariant()
@@ -242,10 +338,20 @@ class BrokerAndModel(RuleBasedStateMachine):
                 (queue.group, queue.members, queue.next_offset, queue.resume_from, queue.unacknowledged, queue.unread)
                 for queue in self.broker.list_subscriptions(10, topic=name)
             } == {
-                (q.group, len(q.members), q.cursor, q.position, len(q.handed), known.unread_of(q)) for q in known.queues
+                (q.group, self.model.present(q), q.cursor, q.position, len(q.handed), known.unread_of(q))
+                for q in known.queues
             }
-        assert sorted(self.broker.topic_names()) == sorted(seen)
-        assert self.broker.backlogs([*seen, "gone"]) == [view.unread for view in seen.values()] + [0]
+            assert sorted(self.broker.subscribers(name)) == sorted(
+                peer for queue in known.queues for peer in queue.members if peer in self.model.leases
+            )
+        backlogs = [(view.unread, view.next_offset) for view in seen.values()]
+        assert list(self.broker.backlogs(10).items()) == list(zip(seen, backlogs, strict=True))
+        counts = [len(known.queues) for known in self.model.topics.values()]
+        assert self.broker.queue_counts([*self.model.topics, "gone"]) == [*counts, 0]
+        assert self.broker.topic_views([*seen, "gone"]) == list(seen.values())
+        for name, backlog in zip(seen, backlogs, strict=True):
+            of_queues = self.broker.queue_backlogs(name, self.broker.queue_names(name))
+            assert max(of_queues, default=(0, backlog[1])) == backlog, "the slowest queue is the topic's backlog"
 
     @invariant()
     def what_is_handed_over_is_counted(self) -> None:

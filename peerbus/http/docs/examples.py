@@ -26,7 +26,7 @@ EXAMPLES: dict[str, Example] = {
         wire.RegisterAnswer("Peer 'peer1' is registered.", PEER, created=True, epoch=EPOCH),
     ),
     "unregister_peer_node": Example(
-        wire.PeerRequest(peer_id=PEER),
+        wire.UnregisterRequest(peer_id=PEER, keep=False),
         wire.UnregisterAnswer("Peer 'peer1' is unregistered.", PEER, discarded=0),
     ),
     "create_topic": Example(
@@ -54,14 +54,19 @@ EXAMPLES: dict[str, Example] = {
             ack_deadline=30.0,
             max_attempts=3,
             dead_letter_topic="dead",
+            expires_after=86_400.0,
         ),
         wire.SubscribeAnswer(
             "Peer 'peer1' is subscribed to topic 'news'.", TOPIC, PEER, created=True, next_offset=0, members=1
         ),
     ),
     "unsubscribe": Example(
-        wire.SubscriptionRequest(peer_id=PEER, topic=TOPIC),
+        wire.UnsubscribeRequest(peer_id=PEER, topic=TOPIC, end=False),
         wire.UnsubscribeAnswer("Peer 'peer1' is no longer subscribed to topic 'news'.", TOPIC, PEER, discarded=0),
+    ),
+    "seek": Example(
+        wire.SeekRequest(peer_id=PEER, topic=TOPIC, to=0),
+        wire.SeekAnswer("Peer 'peer1' continues at offset 0 of topic 'news'.", TOPIC, PEER, next_offset=0),
     ),
     "pull_messages": Example(
         wire.PullRequest(peer_id=PEER, topic=TOPIC, max_messages=10),
@@ -79,8 +84,12 @@ EXAMPLES: dict[str, Example] = {
         wire.AckAnswer("1 message acknowledged.", TOPIC, PEER, acknowledged=1, stale=[], resume_from=1),
     ),
     "nack_messages": Example(
-        wire.NackRequest(peer_id=PEER, topic=TOPIC, up_to=0, delay=0.5),
-        wire.NackAnswer("1 message rejected.", TOPIC, PEER, rejected=1, stale=[], resume_from=0),
+        wire.NackRequest(peer_id=PEER, topic=TOPIC, up_to=0, delay=0.5, attempted=False),
+        wire.NackAnswer("1 message handed back.", TOPIC, PEER, rejected=1, stale=[], resume_from=0),
+    ),
+    "extend_messages": Example(
+        wire.ExtendRequest(peer_id=PEER, topic=TOPIC, offsets=[0], attempts=[1], seconds=60.0),
+        wire.ExtendAnswer("1 message extended for 60 seconds.", TOPIC, PEER, extended=1, stale=[], resume_from=0),
     ),
     "query_peers": Example(
         wire.TopicRequest(topic=TOPIC),
@@ -104,6 +113,8 @@ EXAMPLES: dict[str, Example] = {
                     redelivered=0,
                     dead_lettered=0,
                     refused=0,
+                    missed=0,
+                    discarded=0,
                     scheduled=0,
                 )
             ],
@@ -133,6 +144,9 @@ EXAMPLES: dict[str, Example] = {
                     unread=1,
                     unacknowledged=1,
                     missed=0,
+                    idle_seconds=2.5,
+                    expires_after=3600.0,
+                    expires_in=None,
                 )
             ],
         ),
@@ -179,6 +193,7 @@ EXAMPLES: dict[str, Example] = {
                 dead_lettered=0,
                 refused=0,
                 expired_peers=0,
+                expired_queues=0,
                 discarded=0,
                 max_peers=100_000,
                 max_topics=250_000,
@@ -187,6 +202,14 @@ EXAMPLES: dict[str, Example] = {
                 scheduled=0,
                 max_scheduled=1_000_000,
             ),
+        ),
+    ),
+    "stream_ticket": Example(
+        wire.SubscriptionRequest(peer_id=PEER, topic=TOPIC),
+        wire.StreamTicketAnswer(
+            "This ticket is good for one stream of topic 'news' within 30 seconds.",
+            ticket="Fx3m1P0uJ2mGm7yJw8T5vQ4nYk6c9Rz0aBsDhEeLtUo",
+            expires_in=30.0,
         ),
     ),
     "livez": Example(wire.EmptyRequest(), wire.Answer("Alive.")),
