@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from peerbus.broker.change_listener import ChangeListener, IgnoreChanges
 from peerbus.broker.dead_letters import GROUP
+from peerbus.broker.dedup import Seen
 from peerbus.broker.in_flight import Claim
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
@@ -17,6 +18,7 @@ from peerbus.broker.queue import MessageQueue, group_queue
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restore import restore
 from peerbus.broker.results import (
+    Cancelled,
     Deleted,
     DueResult,
     Ended,
@@ -29,7 +31,7 @@ from peerbus.broker.results import (
 )
 from peerbus.broker.state import PER_SLICE, Slice, State
 from peerbus.broker.topic import From, Overflow
-from peerbus.errors import BadRequest
+from peerbus.errors import BadRequest, MemoryFull, StorageFull, TooManyScheduled, TopicFull
 from peerbus.future import Future
 
 T = TypeVar("T")
@@ -40,6 +42,11 @@ CLAIMS_AT_ONCE = 1000
 
 def _ignore() -> None:
     pass
+
+
+def _duplicate(seen: Seen) -> Published:
+    offset, count, scheduled, _ = seen
+    return Published(offset, count, duplicate=True, scheduled=scheduled)
 
 
 class Broker(Overview):
@@ -67,8 +74,8 @@ class Broker(Overview):
         subscribers, outside the lock. `on_due` is called under the lock when `run_due` has to be called
         sooner than it last returned, and before its first call. Neither may block. `per_slice` bounds one `run_due`.
         """
-        lock = Lock()
-        super().__init__(State(limits or Limits(), clock, journal or IgnoreChanges(), on_due, per_slice), lock)
+        changes = journal or IgnoreChanges()
+        super().__init__(State(limits or Limits(), clock, changes, on_due, per_slice, wall_clock), Lock())
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:
@@ -159,7 +166,7 @@ class Broker(Overview):
         """
         with self._lock:
             deleted = self._state.topic(topic)
-            result = Deleted(self._state.subscribers(deleted), deleted.unread)
+            result = Deleted(self._state.subscribers(deleted), deleted.unread + deleted.scheduled)
             self._state.delete(deleted)
         if self._on_topic_deleted:
             self._on_topic_deleted(topic, result.peers)
@@ -172,7 +179,8 @@ class Broker(Overview):
     ) -> Published:
         """Append all of `values` to a topic, or none, and wake the pulls waiting for them.
 
-        A `message_id` that the topic remembers publishes nothing and answers with the offset and count it had.
+        A `message_id` that the topic remembers publishes nothing and answers with the offset and count it had, and
+        with the number of the schedule, if it was scheduled.
         Raises `TopicNotFound`, `PeerNotFound`, `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
         """
         size = size_of(values)
@@ -183,12 +191,57 @@ class Broker(Overview):
             if message_id is not None:
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
-                    return Published(*seen, duplicate=True)
+                    return _duplicate(seen)
             offset = self._state.publish(found, values, size)
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
             self._state.refreshed(found)
             return Published(offset, len(values), duplicate=False)
+
+    def schedule(
+        self,
+        topic: str,
+        values: Sequence[bytes],
+        peer_id: str | None = None,
+        message_id: str | None = None,
+        *,
+        delay: float | None = None,
+        at: float | None = None,
+    ) -> Published:
+        """Publish all of `values` later: in `delay` seconds, or `at` a time in seconds since 1970.
+
+        `run_due` then publishes them in one step, as soon as there is room. Until then they count against the limits
+        of the topic and of memory. A `message_id` counts at once: one that the topic remembers schedules nothing.
+        Raises the errors of `publish`, `TooManyScheduled`, and `BadRequest` for a time that is not ahead, or too far.
+        """
+        size = size_of(values)
+        with self._lock:
+            found = self._state.topic(topic)
+            if peer_id is not None:
+                self._state.peer(peer_id)
+            if message_id is not None and (seen := found.message_ids.find(message_id)):
+                return _duplicate(seen)
+            now, scheduling = self._clock(), self._state.scheduling
+            due = scheduling.due(delay, at, now)
+            try:
+                entry = scheduling.schedule(found, values, size, due, peer_id, message_id, now)
+            except (TopicFull, MemoryFull, StorageFull, TooManyScheduled) as error:
+                raise self._state.refused(found, error) from None
+            self._state.refreshed(found)
+            self._state.check_due()
+            return Published(None, len(values), duplicate=False, scheduled=entry.number)
+
+    def cancel_scheduled(self, topic: str, numbers: Sequence[int], peer_id: str | None = None) -> Cancelled:
+        """Cancel scheduled messages by the numbers that `schedule` returned; a thousand take up to 2 ms.
+
+        Messages that are published already stay published. `peer_id` is the calling peer, whose lease is renewed.
+        Raises `TopicNotFound` and `PeerNotFound`.
+        """
+        with self._lock:
+            found = self._state.topic(topic)
+            if peer_id is not None:
+                self._state.peer(peer_id)
+            return self._state.scheduling.cancel(found, numbers)
 
     def subscribe(
         self,
@@ -447,8 +500,9 @@ class Broker(Overview):
     def run_due(self) -> DueResult:
         """Do one slice of the work that falls due by itself, some 2 ms, and return when the next is due.
 
-        Waiting pulls are answered, leases end, overdue messages are requeued or dead-lettered, messages that are too
-        old are dropped, and the memory of deleted topics and freed messages is released.
+        Scheduled messages are published, waiting pulls are answered, leases end, overdue messages are requeued or
+        dead-lettered, messages that are too old are dropped, and the memory of deleted topics and freed messages is
+        released.
         """
         with self._lock:
             result, answers = self._state.run_due(self._clock())

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import structs
 
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.results import Backlog, Peeked, QueueFigures
+from peerbus.broker.results import Backlog, Peeked, QueueFigures, ScheduledPage
 from peerbus.broker.state import State
 from peerbus.broker.structures import NEVER
 from peerbus.broker.topic import Topic
@@ -158,6 +158,14 @@ class Overview:
             both = of_peer if queues is None else [queue for queue in of_peer if queues.get(queue.name) is queue]
             return self._listing(both, lambda queue: queue.topic.name, limit, after, order)
 
+    def list_scheduled(self, topic: str, limit: int, after: tuple[int, int] | None = None) -> ScheduledPage:
+        """The first `limit` entries of a topic's scheduled messages by due time, after the place `after`.
+
+        A place is the `next` of the page before it. Raises `TopicNotFound`.
+        """
+        with self._lock:
+            return self._state.scheduling.page(self._state.topics.get(topic), limit, after)
+
     def peek(self, topic: str, limit: int, max_bytes: int) -> Peeked:
         """The last retained messages of a topic: up to `limit`, up to `max_bytes` together but at least one.
 
@@ -183,10 +191,12 @@ class Overview:
                 waiting_pulls=len(state.long_polls),
                 stored_bytes=state.changes.stored_bytes,
                 dead_lettered=state.maintenance.dead_lettered,
+                scheduled=state.scheduling.messages,
                 max_peers=state.limits.max_peers,
                 max_topics=state.limits.max_topics,
                 max_subscriptions=state.limits.max_subscriptions,
                 max_bytes=state.limits.max_bytes,
+                max_scheduled=state.limits.max_scheduled,
                 **structs.asdict(state.totals),
             )
 

@@ -18,11 +18,13 @@ from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import DueResult, Ended, ExpiredQueue, Pulled, Redriven
+from peerbus.broker.scheduling import Scheduling
 from peerbus.broker.structures import NEVER, NOW
 from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.waiters import LongPoll
+from peerbus.broker.wall_time import WallTime
 from peerbus.errors import MemoryFull, NotSubscribed, PeerbusError, StorageFull, TopicDeleted, TopicFull
 from peerbus.future import Future
 from peerbus.wire.words import duration
@@ -39,6 +41,8 @@ class Slice(NamedTuple):
     """Overdue messages requeued; a dead letter costs as much as several."""
     subscriptions: int = 500
     """Subscriptions that a peer leaves or that end, with their topic or because they expire; messages count, too."""
+    scheduled: int = 500
+    """Scheduled messages published; a batch counts as one more for every 100 of its messages."""
     values: int = 10_000
     """Message values released, and messages handed over to waiting pulls."""
 
@@ -59,6 +63,7 @@ class State:
         changes: ChangeListener,
         on_due: Callable[[], None],
         per_slice: Slice,
+        wall_clock: Callable[[], float],
     ) -> None:
         """`on_due` is called when something falls due earlier than the last `run_due` returned."""
         self.clock = clock
@@ -76,6 +81,7 @@ class State:
         self.subscriptions = Subscriptions(context)
         self.expiry = Expiry(self.peers)
         self.maintenance = Maintenance(self.topics, self.subscriptions, self.long_polls)
+        self.scheduling = Scheduling(context, self.maintenance.refresh, WallTime(clock, wall_clock))
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
@@ -230,11 +236,7 @@ class State:
         try:
             offset = topic.append(values, size, self.clock())
         except (TopicFull, MemoryFull, StorageFull) as error:
-            topic.refused += 1
-            self.totals.refused += 1
-            if isinstance(error, TopicFull):
-                raise self.topic_full(topic, error) from None
-            raise
+            raise self.refused(topic, error) from None
         self.totals.published += len(values)
         return offset
 
@@ -248,9 +250,12 @@ class State:
 
         return redrive(queue, offsets, to, publish)
 
-    def topic_full(self, topic: Topic, error: TopicFull) -> TopicFull:
-        """The error of a publish to a full topic, with the message queue that is furthest behind."""
-        queue = self.subscriptions.of(topic).furthest_behind(topic.end - topic.unread)
+    def refused(self, topic: Topic, error: PeerbusError) -> PeerbusError:
+        """Count a publish that found no room; returns its error, with the message queue that is furthest behind."""
+        topic.refused += 1
+        self.totals.refused += 1
+        is_full = isinstance(error, TopicFull)
+        queue = self.subscriptions.of(topic).furthest_behind(topic.end - topic.unread) if is_full else None
         if queue is None:
             return error
         idle = duration(self.clock() - queue.used_at)
@@ -258,8 +263,9 @@ class State:
 
     def delete(self, topic: Topic) -> None:
         """Delete a topic with its subscriptions and messages: gone at once, though the work is done in slices."""
-        self.totals.discarded += topic.unread
+        self.totals.discarded += topic.unread + topic.scheduled
         self.maintenance.forget(topic)
+        self.scheduling.forget(topic)
         self.long_polls.end_topic(topic)
         self.topics.remove(topic)
         self.subscriptions.topic_deleted(topic)
@@ -313,6 +319,7 @@ class State:
 
         Returns the result, and the functions that set the answers of waiting pulls, to be called without the lock.
         """
+        self.scheduling.run(now, self._per_slice.scheduled)
         expired = self._expire_peers(now)
         ended = self._end_expired(now)
         self._end_deleted()
@@ -335,7 +342,11 @@ class State:
         if self._departing or self.subscriptions.deleted or self.memory.unreleased:
             return NOW
         return min(
-            self.peers.next_expiry(), self.expiry.next_due(), self.maintenance.next_due(), self.long_polls.next_due()
+            self.peers.next_expiry(),
+            self.expiry.next_due(),
+            self.maintenance.next_due(),
+            self.scheduling.next_due(),
+            self.long_polls.next_due(),
         )
 
     def _expire_peers(self, now: float) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from peerbus.broker.context import Context
-from peerbus.broker.structures import SortedNames
+from peerbus.broker.structures import SortedKeys
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
 
@@ -18,7 +18,7 @@ class Topics:
         self._limits = context.limits
         self._topics: dict[str, Topic] = {}
         self._by_number: dict[int, Topic] = {}
-        self._names = SortedNames()
+        self._names: SortedKeys[str] = SortedKeys()
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -98,7 +98,7 @@ class Topics:
     def remove(self, topic: Topic) -> None:
         """Delete a topic: its name is free at once."""
         del self._topics[topic.name], self._by_number[topic.number]
-        self._names.remove(topic.name)
+        self._names.discard(topic.name)
         topic.delete()
 
     def page(self, limit: int, after: str) -> list[Topic]:

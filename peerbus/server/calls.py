@@ -13,8 +13,8 @@ from msgspec import UNSET
 from peerbus.broker import Broker, Overview
 from peerbus.broker.broker import CLAIMS_AT_ONCE
 from peerbus.broker.in_flight import Claim
-from peerbus.broker.results import Ended, Pulled, Settled
-from peerbus.errors import NotReady
+from peerbus.broker.results import Cancelled, Ended, Published, Pulled, Settled
+from peerbus.errors import BadRequest, NotReady
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
 from peerbus.http.handler import Handover, Pending
@@ -30,6 +30,8 @@ LETTERS_AT_ONCE = 100
 """Dead letters that are published again in one step, about 2 ms."""
 VALUES_AT_ONCE = 10_000
 """Messages that are copied out of a request in one step, about 1 ms."""
+IDS_AT_ONCE = 1000
+"""Ids whose messages are cancelled in one step, up to 2 ms."""
 ADDRESSES_AT_ONCE = 5000
 """Peers whose addresses are looked up in one step, about 1 ms."""
 
@@ -103,16 +105,66 @@ def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
 
 
 def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
+    if r.delay is not None or r.at is not None:
+        return _schedule(broker, r, values)
     done = broker.publish(r.topic, values, r.peer_id, r.message_id)
     if done.duplicate:
-        sentence = f"Message '{r.message_id}' was published to topic '{r.topic}' before; nothing is published."
-    elif done.count == 1:
+        return _duplicate(r, done)
+    if done.count == 1:
         sentence = f"Message published to topic '{r.topic}'."
     else:
         sentence = f"{counted(done.count, 'message')} published to topic '{r.topic}'."
     return wire.PublishAnswer(
         message=sentence, topic=r.topic, offset=done.offset, count=done.count, duplicate=done.duplicate
     )
+
+
+def _schedule(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
+    if r.delay is not None and r.at is not None:
+        raise BadRequest("Expected delay or at, got both - at $")
+    done = broker.schedule(r.topic, values, r.peer_id, r.message_id, delay=r.delay, at=r.at)
+    if done.duplicate or done.scheduled is None:
+        return _duplicate(r, done)
+    sentence = f"{counted(done.count, 'message')} scheduled for topic '{r.topic}', with the id {done.scheduled}."
+    return wire.PublishAnswer(
+        sentence, r.topic, offset=None, count=done.count, duplicate=False, scheduled=done.scheduled
+    )
+
+
+def _duplicate(r: wire.PublishRequest, done: Published) -> wire.PublishAnswer:
+    verb = "published to" if done.scheduled is None else "scheduled for"
+    return wire.PublishAnswer(
+        message=f"Message '{r.message_id}' was {verb} topic '{r.topic}' before; nothing is published.",
+        topic=r.topic,
+        offset=done.offset,
+        count=done.count,
+        duplicate=True,
+        scheduled=UNSET if done.scheduled is None else done.scheduled,
+    )
+
+
+def cancel_scheduled(broker: Broker, r: wire.CancelScheduledRequest) -> wire.Answer | Steps[wire.Answer]:
+    """Cancel messages that are to be published later, many of them in slices: each slice is one atomic step."""
+    if len(r.ids) <= IDS_AT_ONCE:
+        return _cancelled(r, broker.cancel_scheduled(r.topic, r.ids, r.peer_id))
+    return _cancel_slices(broker, r)
+
+
+def _cancel_slices(broker: Broker, r: wire.CancelScheduledRequest) -> Steps[wire.Answer]:
+    ids = list(dict.fromkeys(r.ids))
+    done = Cancelled(0, [])
+    for begin in range(0, len(ids), IDS_AT_ONCE):
+        yield
+        more = broker.cancel_scheduled(r.topic, ids[begin : begin + IDS_AT_ONCE], r.peer_id)
+        done = Cancelled(done.count + more.count, done.unknown + more.unknown)
+    return _cancelled(r, done)
+
+
+def _cancelled(r: wire.CancelScheduledRequest, done: Cancelled) -> wire.CancelScheduledAnswer:
+    sentence = f"{counted(done.count, 'message')} of topic '{r.topic}' cancelled."
+    if done.unknown:
+        sentence += f" {counted(len(done.unknown), 'id')} unknown: published, cancelled before, or never scheduled."
+    return wire.CancelScheduledAnswer(sentence, r.topic, cancelled=done.count, unknown=done.unknown)
 
 
 def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
@@ -393,6 +445,7 @@ CALLS: dict[str, Call] = {
     "create_topic": create_topic,
     "delete_topic": delete_topic,
     "publish": publish,
+    "cancel_scheduled": cancel_scheduled,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
     "seek": seek,
@@ -406,6 +459,7 @@ CALLS: dict[str, Call] = {
     "peers": listings.peers,
     "subscriptions": listings.subscriptions,
     "messages": listings.messages,
+    "scheduled": listings.scheduled,
     "stats": stats,
     "livez": livez,
     "readyz": readyz,

@@ -11,10 +11,12 @@ END = r"$(?!\n)"
 NAME = rf"^[A-Za-z0-9][A-Za-z0-9._:/-]*{END}"
 URL = r"^https?://[!-.0-~]"
 WORD = rf"^[A-Za-z0-9._:/-]+{END}"
+PLACE = rf"^[0-9]{{1,15}}-[0-9]{{1,15}}{END}"
 MEANINGS = {
     NAME: "a name that begins with a letter or digit and goes on with letters, digits and - . _ : or /",
     URL: "a URL that begins with http:// or https://",
     WORD: "a token of letters, digits and - . _ : or /",
+    PLACE: "the next of a page",
 }
 """The patterns in words, for error messages."""
 LARGEST = 2**53 - 1
@@ -77,9 +79,15 @@ Creator = Annotated[Name, Meta(description="The peer that creates the topic; its
 Value = Annotated[Raw, Meta(description="Any JSON value.")]
 Values = Annotated[list[Raw], Many, Meta(min_length=1, description="Any JSON values, in order.")]
 Publisher = Annotated[Name, Meta(description="The peer that publishes; its lease is renewed.")]
+Canceller = Annotated[Name, Meta(description="The peer that cancels; its lease is renewed.")]
 MessageId = Annotated[
     Name, Meta(description="Makes the call idempotent: one with an id already seen publishes nothing.")
 ]
+PublishDelay = Annotated[float, Meta(gt=0, le=2_592_000, description="Seconds until the messages are published.")]
+PublishTime = Annotated[
+    float, Meta(ge=0, description="When to publish the messages, in seconds since 1970: at most 30 days ahead.")
+]
+ScheduledIds = Annotated[list[Offset], Many, Meta(description="The ids with which the messages were scheduled.")]
 
 # Subscriptions
 Start = Annotated[
@@ -166,6 +174,15 @@ Matching = Annotated[str, Meta(max_length=128, description="Text that the names 
 Order = Annotated[
     Literal["name", "unread"],
     Meta(description="By name, or by unread messages, the most first, which has one page only."),
+]
+AfterPlace = Annotated[
+    str,
+    Meta(
+        title="place",
+        pattern=PLACE,
+        description="The next of the previous page.",
+        extra_json_schema={"pattern": PLACE.replace(END, "$")},
+    ),
 ]
 PeekBytes = Annotated[
     Count, Meta(description="Maximum of bytes in all messages; the last one is shown even if it is larger.")

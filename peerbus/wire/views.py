@@ -9,7 +9,7 @@ class TopicView(Struct, frozen=True):
     Up to `history` messages are kept for replay after all subscribers have pulled them. `dropped` counts those dropped
     while they were unread, for overflow or age. Since the server started, `redelivered` messages were delivered again,
     `dead_lettered` ones moved to a dead-letter topic, subscribers `missed` messages, queues that ended held `discarded`
-    ones, and `refused` publishes found no room.
+    ones, and `refused` publishes found no room. `scheduled` messages are published later.
     """
 
     topic: str
@@ -27,6 +27,21 @@ class TopicView(Struct, frozen=True):
     refused: int
     missed: int
     discarded: int
+    scheduled: int
+
+
+class ScheduledView(Struct, frozen=True):
+    """Messages that are published together `at` a time, in seconds since 1970: a `count` of them.
+
+    `bytes` is the size of their values. `peer_id` published them, or null.
+    """
+
+    id: int
+    at: float
+    count: int
+    bytes: int
+    peer_id: str | None
+    message_id: str | None
 
 
 class SubscriptionView(Struct, frozen=True):
@@ -73,7 +88,8 @@ class Stats(Struct, frozen=True, kw_only=True):
 
     `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages were
     not pulled, or not acknowledged, when their queue ended: with its topic, subscription or peer, or because it
-    expired, as `expired_queues` did.
+    expired, as `expired_queues` did; or they were still to be published when their topic was deleted. `scheduled`
+    messages are published later.
     """
 
     epoch: str
@@ -100,6 +116,8 @@ class Stats(Struct, frozen=True, kw_only=True):
     max_topics: int
     max_subscriptions: int
     max_bytes: int
+    scheduled: int
+    max_scheduled: int
 
 
 class Event(Struct, frozen=True):

@@ -59,6 +59,16 @@ class Queue:
 
 
 @dataclass
+class Later:
+    """Messages that are published when they are due."""
+
+    due: float
+    number: int
+    values: list[Any]
+    message_id: str | None
+
+
+@dataclass
 class Topic:
     """Every message ever published, and who has read how far."""
 
@@ -70,6 +80,14 @@ class Topic:
     times: list[float] = field(default_factory=list)
     start: int = 0
     queues: list[Queue] = field(default_factory=list)
+    later: list[Later] = field(default_factory=list)
+    """In their order."""
+    wake: float = NEVER
+    """When the first of them is due, or tried again."""
+
+    @property
+    def scheduled(self) -> int:
+        return sum(len(later.values) for later in self.later)
 
     @property
     def end(self) -> int:
@@ -109,6 +127,7 @@ class Model:
         """In the order in which the leases were renewed: of those that end together, the first renewed ends first."""
         self.told: dict[str, set[str]] = {}
         self.topics: dict[str, Topic] = {}
+        self.last_scheduled = 0
 
     def alive(self, peer: str) -> bool:
         if peer in self.away:
@@ -253,24 +272,67 @@ class Model:
         del self.topics[name]
         for peer in (member for queue in topic.queues for member in queue.members):
             self.told[peer].add(name)
-        self.discarded += topic.unread
-        return topic.unread
+        self.discarded += topic.unread + topic.scheduled
+        return topic.unread + topic.scheduled
 
-    def publish(self, name: str, values: list[Any]) -> int | str:
+    def publish(self, name: str, values: list[Any], kept: int | None = None) -> int | str:
+        """Publish, beside messages for which room is `kept`: by default those scheduled."""
         topic = self.topics.get(name)
         if topic is None:
             return "topic_not_found"
         self.age(topic)
-        excess = topic.unread + len(values) - topic.max_messages
-        if topic.queues and excess > 0:
-            if topic.overflow == "reject":
+        kept = topic.scheduled if kept is None else kept
+        most = topic.max_messages - kept
+        if topic.queues and topic.unread + len(values) > most:
+            if topic.overflow == "reject" or (kept and len(values) > most):
                 return "too_large" if len(values) > topic.max_messages else "topic_full"
-            topic.start = max(topic.start, topic.end + len(values) - topic.max_messages)
+            topic.start = max(topic.start, topic.end + len(values) - most)
         offset = topic.end
         topic.values += values
         topic.times += [self.now] * len(values)
         self.free(topic)
         return offset
+
+    def schedule(self, name: str, values: list[Any], delay: float, message_id: str | None = None) -> int | str:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        if topic.unread + topic.scheduled + len(values) > topic.max_messages:
+            return "too_large" if len(values) > topic.max_messages else "topic_full"
+        self.last_scheduled += 1
+        topic.later.append(Later(self.now + delay, self.last_scheduled, values, message_id))
+        topic.later.sort(key=lambda later: (later.due, later.number))
+        topic.wake = min(topic.wake, self.now + delay)
+        return self.last_scheduled
+
+    def cancel(self, name: str, numbers: list[int]) -> tuple[int, list[int]] | str:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        found = [later for later in topic.later if later.number in numbers]
+        topic.later = [later for later in topic.later if later not in found]
+        if not topic.later:
+            topic.wake = NEVER
+        unknown = [number for number in numbers if number not in [later.number for later in found]]
+        return sum(len(later.values) for later in found), unknown
+
+    def publish_due(self) -> None:
+        for topic in self.topics.values():
+            while topic.wake <= self.now:
+                later = topic.later[0]
+                offset = self.publish(topic.name, later.values, kept=0) if later.due <= self.now else None
+                if isinstance(offset, str):
+                    topic.wake = self.now + 1.0
+                    break
+                if offset is not None:
+                    del topic.later[0]
+                    self.was_published(topic, later, offset)
+                topic.wake = topic.later[0].due if topic.later else NEVER
+
+    def was_published(self, topic: Topic, later: Later, offset: int) -> None:
+        """Messages that were scheduled have an offset now."""
 
     def free(self, topic: Topic) -> None:
         pulled = topic.end - topic.unread
@@ -534,6 +596,7 @@ class Model:
     def time_passes(self, seconds: float) -> tuple[dict[str, int], set[tuple[str, str, int]]]:
         """Move on; returns the peers that were silent for too long, and the queues that expired, with the discarded."""
         self.now += seconds
+        self.publish_due()
         silent = [peer for peer, expiry in self.expiries.items() if expiry <= self.now]
         gone = {peer: self.go_away(peer) for peer in sorted(silent, key=lambda peer: self.expiries[peer])}
         ended = self.expire()

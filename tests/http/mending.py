@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from time import time
 from typing import Any
 
 from schemathesis import Case
@@ -71,6 +72,13 @@ def _dead_letters_elsewhere(fields: dict[str, Any], _: Limits) -> None:
         fields["dead_letter_topic"] = f"dead-{fields['topic']}"[:128]
 
 
+def _a_time_ahead(fields: dict[str, Any], _: Limits) -> None:
+    """A time that is ahead at any time; and not a delay, too."""
+    if fields.get("at") is not None:
+        fields["at"] = time() + 60.0
+        fields.pop("delay", None)
+
+
 def _within_limits(fields: dict[str, Any], limits: Limits) -> None:
     """A peer node does not know those of the indexing server."""
     for name, most in (("wait", limits.max_wait), ("max_messages", limits.max_messages)):
@@ -84,5 +92,6 @@ MENDED: tuple[Callable[[dict[str, Any], Limits], None], ...] = (
     _one_attempt_for_each_offset,
     _options_of_explicit_alone,
     _dead_letters_elsewhere,
+    _a_time_ahead,
     _within_limits,
 )

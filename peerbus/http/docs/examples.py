@@ -5,7 +5,7 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from peerbus.wire import protocol as wire
-from peerbus.wire.views import Event, PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import Event, PeerView, ScheduledView, Stats, SubscriptionView, TopicView
 
 PEER = "peer1"
 TOPIC = "news"
@@ -40,6 +40,10 @@ EXAMPLES: dict[str, Example] = {
     "publish": Example(
         wire.PublishRequest(topic=TOPIC, message=Raw(b'{"headline":"Rain at last"}'), peer_id=PEER, message_id="once"),
         wire.PublishAnswer("Message published to topic 'news'.", TOPIC, offset=0, count=1, duplicate=False),
+    ),
+    "cancel_scheduled": Example(
+        wire.CancelScheduledRequest(topic=TOPIC, ids=[1], peer_id=PEER),
+        wire.CancelScheduledAnswer("1 message of topic 'news' cancelled.", TOPIC, cancelled=1, unknown=[]),
     ),
     "subscribe": Example(
         wire.SubscribeRequest(
@@ -116,6 +120,7 @@ EXAMPLES: dict[str, Example] = {
                     refused=0,
                     missed=0,
                     discarded=0,
+                    scheduled=0,
                 )
             ],
         ),
@@ -161,6 +166,15 @@ EXAMPLES: dict[str, Example] = {
             first_offset=0,
         ),
     ),
+    "scheduled": Example(
+        wire.ScheduledRequest(topic=TOPIC, limit=10, after="1700000000000-1"),
+        wire.ScheduledAnswer(
+            "1 message scheduled for topic 'news'.",
+            TOPIC,
+            [ScheduledView(2, at=1_700_000_060.0, count=1, bytes=27, peer_id=PEER, message_id=None)],
+            next=None,
+        ),
+    ),
     "stats": Example(
         wire.EmptyRequest(),
         wire.StatsAnswer(
@@ -190,6 +204,8 @@ EXAMPLES: dict[str, Example] = {
                 max_topics=250_000,
                 max_subscriptions=1_000_000,
                 max_bytes=1 << 30,
+                scheduled=0,
+                max_scheduled=1_000_000,
             ),
         ),
     ),
