@@ -152,20 +152,21 @@ class Broker(Overview):
         with self._lock:
             found = self._state.topic(topic)
             if peer_id is not None:
-                self._state.peer(peer_id)
+                peer_id = self._state.peer(peer_id).peer_id
             if message_id is not None:
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
                     return Published(*seen, duplicate=True)
             try:
-                offset = found.append(values, size, self._clock())
+                offset = found.append(values, size, self._clock(), peer_id)
             except (TopicFull, MemoryFull, StorageFull):
                 found.refused += 1
                 self._state.totals.refused += 1
                 raise
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
-            self._state.refreshed(found)
+            if found.expires:
+                self._state.refreshed(found)
             self._state.totals.published += len(values)
             return Published(offset, len(values), duplicate=False)
 

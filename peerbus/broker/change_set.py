@@ -146,10 +146,12 @@ class ChangeSet:
                 "Publish again when they are written."
             )
 
-    def appended(self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, /) -> None:
+    def appended(
+        self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, publisher: str | None, /
+    ) -> None:
         """Messages were appended to a topic from `offset` on."""
         self._ahead += size
-        self._segments.append(Segment(topic.number, offset, values, now + self._wall()))
+        self._segments.append(Segment(topic.number, offset, values, now + self._wall(), publisher))
         self.topic_changed(topic)
 
     def message_id_added(

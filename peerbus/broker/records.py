@@ -76,12 +76,13 @@ class DeliveryRecord(Struct, frozen=True, gc=False):
 
 
 class Segment(Struct, frozen=True, gc=False):
-    """Consecutive messages of a topic, from `offset` on, that were published together."""
+    """Consecutive messages of a topic, from `offset` on, that were published together; by a peer, if it was named."""
 
     topic: int
     offset: int
     values: Sequence[bytes]
     published_at: float
+    publisher: str | None = None
 
 
 class MessageIdRecord(Struct, frozen=True, gc=False):

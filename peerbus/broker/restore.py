@@ -80,7 +80,7 @@ def _restore_messages(state: State, topics: dict[int, Topic], contents: Contents
     """After the queues, which keep them from being freed."""
     for segment in contents.segments:
         state.memory.used += size_of(segment.values)
-        topics[segment.topic].restore(segment.values, segment.published_at - wall)
+        topics[segment.topic].restore(segment.values, segment.published_at - wall, segment.publisher)
     for topic in topics.values():
         topic.commit(topic.end)
         topic.free_pulled()

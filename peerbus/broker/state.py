@@ -94,7 +94,8 @@ class State:
 
     def topic(self, name: str) -> Topic:
         """The topic, without messages that are too old; raises `TopicNotFound`."""
-        return self.refreshed(self.topics.get(name))
+        topic = self.topics.get(name)
+        return self.refreshed(topic) if topic.expires else topic
 
     def queue(self, peer_id: str, topic: str) -> MessageQueue:
         """The message queue of a subscription, up to date, and the peer's lease renewed.

@@ -161,7 +161,8 @@ class Storage:
 
 
 def _cut(segment: Segment, start: int) -> Segment:
-    return Segment(segment.topic, start, segment.values[start - segment.offset :], segment.published_at)
+    values = segment.values[start - segment.offset :]
+    return Segment(segment.topic, start, values, segment.published_at, segment.publisher)
 
 
 def _there(records: Mapping[Key, Record | None]) -> Iterator[Record]:

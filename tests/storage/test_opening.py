@@ -12,6 +12,7 @@ import pytest
 
 from peerbus.broker.records import Changes, PeerRecord
 from peerbus.storage import Storage, StorageError
+from peerbus.storage.tables import SCHEMA_VERSION
 from tests.support.harness import ROOT
 from tests.support.storage import contents, files, messages, opened, published
 
@@ -113,9 +114,10 @@ def test_a_database_of_an_older_release_is_brought_up_to_date(tmp_path: Path) ->
 def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     contents(tmp_path)
     with closing(sqlite3.connect(tmp_path / "peerbus.db")) as newer:
-        newer.execute("PRAGMA user_version = 3")
+        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     before = files(tmp_path)
-    assert "has version 3 of the schema, and this program reads version 2" in refusal(tmp_path)
+    refused = f"has version {SCHEMA_VERSION + 1} of the schema, and this program reads version {SCHEMA_VERSION}"
+    assert refused in refusal(tmp_path)
     assert before.items() <= files(tmp_path).items()
 
 
