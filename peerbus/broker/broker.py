@@ -56,7 +56,8 @@ class Broker(Overview):
         sooner than it last returned, and before its first call. Neither may block. `per_slice` bounds one `run_due`.
         """
         lock = Lock()
-        super().__init__(State(limits or Limits(), clock, journal or IgnoreChanges(), on_due, per_slice), lock)
+        state = State(limits or Limits(), clock, wall_clock, journal or IgnoreChanges(), on_due, per_slice)
+        super().__init__(state, lock)
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:
@@ -222,16 +223,23 @@ class Broker(Overview):
                 self._state.up_to_date(queue)
             return discarded
 
-    def pull(self, peer_id: str, topic: str, max_messages: int = 1000) -> Pulled:
+    def pull(self, peer_id: str, topic: str, max_messages: int = 1000, *, details: bool = False) -> Pulled:
         """Take up to `max_messages` from the peer's message queue.
 
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
-            return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages)
+            return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages, details=details)
 
     def pull_waiting(
-        self, peer_id: str, topic: str, max_messages: int, wait: float, reader_token: int | None = None
+        self,
+        peer_id: str,
+        topic: str,
+        max_messages: int,
+        wait: float,
+        reader_token: int | None = None,
+        *,
+        details: bool = False,
     ) -> Pulled | Future[Pulled]:
         """Pull; when there is nothing yet, the answer comes from `run_due`, within `wait` seconds, or empty.
 
@@ -246,8 +254,8 @@ class Broker(Overview):
             queue = self._state.queue(peer_id, topic)
             queue.check_reader(reader_token)
             if queue.ready or self._state.closing:
-                return self._state.pull(queue, peer_id, max_messages)
-            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token)
+                return self._state.pull(queue, peer_id, max_messages, details=details)
+            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token, details=details)
 
     def in_hand(self, peer_id: str, topic: str, up_to: int) -> Iterator[list[Claim]]:
         """Claims on all messages that a peer has in flight now, up to the offset `up_to`, a thousand at a time.

@@ -14,16 +14,24 @@ from peerbus.future import Future
 class LongPoll:
     """One pull that waits until `deadline` at most; `reader_token` is that of the stream it belongs to, if any."""
 
-    __slots__ = ("answer", "deadline", "max_messages", "peer", "queue", "reader_token")
+    __slots__ = ("answer", "deadline", "details", "max_messages", "peer", "queue", "reader_token")
 
     def __init__(
-        self, peer: Peer, queue: MessageQueue, max_messages: int, deadline: float, reader_token: int | None = None
+        self,
+        peer: Peer,
+        queue: MessageQueue,
+        max_messages: int,
+        deadline: float,
+        reader_token: int | None,
+        *,
+        details: bool,
     ) -> None:
         self.peer = peer
         self.queue = queue
         self.max_messages = max_messages
         self.deadline = deadline
         self.reader_token = reader_token
+        self.details = details
         self.answer: Future[Pulled] = Future()
 
 

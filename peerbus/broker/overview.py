@@ -132,15 +132,23 @@ class Overview:
             both = of_peer if queues is None else [queue for queue in of_peer if queues.get(queue.name) is queue]
             return listing(both, lambda queue: queue.topic.name, limit, after, order)
 
-    def peek(self, topic: str, limit: int, max_bytes: int) -> Peeked:
-        """The last retained messages of a topic: up to `limit`, up to `max_bytes` together but at least one.
+    def peek(
+        self, topic: str, limit: int, max_bytes: int, start: int | None = None, *, details: bool = False
+    ) -> Peeked:
+        """The last retained messages of a topic, or those from the offset `start` on.
 
-        No more bytes than one pull hands over. Raises `TopicNotFound`.
+        Up to `limit`, and up to `max_bytes` together but at least one; no more bytes than one pull hands over. Raises
+        `TopicNotFound`, and `BadRequest` for an offset that has no message yet.
         """
+        max_bytes = min(max_bytes, self._state.limits.max_pull_bytes)
         with self._lock:
             found = self._state.topic(topic)
-            first, values = found.latest(limit, min(max_bytes, self._state.limits.max_pull_bytes))
-            return Peeked(first, values, found.start)
+            if start is None:
+                first, values = found.latest(limit, max_bytes)
+            else:
+                first, values = found.following(start, limit, max_bytes)
+            told = found.details(range(first, first + len(values))) if details else None
+            return Peeked(first, values, found.start, told)
 
     def stats(self) -> Stats:
         """Totals since the server started, and the present figures."""

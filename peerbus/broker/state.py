@@ -18,6 +18,7 @@ from peerbus.broker.structures import NEVER, NOW
 from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
+from peerbus.broker.wall_clock import WallClock
 from peerbus.errors import PeerbusError
 from peerbus.future import Future
 
@@ -50,6 +51,7 @@ class State:
         self,
         limits: Limits,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         changes: ChangeListener,
         on_due: Callable[[], None],
         per_slice: Slice,
@@ -65,7 +67,8 @@ class State:
         self.peers = Peers(limits.max_peers, changes)
         self.totals = Totals()
         self.numbers = Numbers()
-        context = Context(limits, self.memory, changes, self.totals, self.numbers, self.long_polls.wake)
+        wall = WallClock(clock, wall_clock)
+        context = Context(limits, self.memory, changes, self.totals, self.numbers, wall, self.long_polls.wake)
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
         self.maintenance = Maintenance(self.topics, self.long_polls)
@@ -164,9 +167,9 @@ class State:
         self._end_deleted()
         self.check_due()
 
-    def pull(self, queue: MessageQueue, peer_id: str, max_messages: int) -> Pulled:
+    def pull(self, queue: MessageQueue, peer_id: str, max_messages: int, *, details: bool) -> Pulled:
         """Hand over messages of `queue` to one of its members."""
-        offsets, values, attempts, missed = queue.pull(peer_id, max_messages, self.clock())
+        offsets, values, attempts, missed, told = queue.pull(peer_id, max_messages, self.clock(), details=details)
         self.totals.pulled += len(values)
         self.totals.missed += missed
         if attempts:
@@ -186,14 +189,23 @@ class State:
             unacknowledged=len(queue.in_flight),
             earlier=queue.earlier,
             generation=queue.generation,
+            details=told,
             closing=self.closing,
         )
 
     def pull_when_ready(
-        self, queue: MessageQueue, peer_id: str, max_messages: int, wait: float, reader_token: int | None
+        self,
+        queue: MessageQueue,
+        peer_id: str,
+        max_messages: int,
+        wait: float,
+        reader_token: int | None,
+        *,
+        details: bool,
     ) -> Future[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
-        waiter = LongPoll(self.peers[peer_id], queue, max_messages, self.clock() + wait, reader_token)
+        deadline = self.clock() + wait
+        waiter = LongPoll(self.peers[peer_id], queue, max_messages, deadline, reader_token, details=details)
         self._wait(waiter)
         self.check_due()
         return waiter.answer
@@ -259,7 +271,7 @@ class State:
                     waiter.peer, waiter.queue = self.peers[peer_id], queue
                     self._wait(waiter)
                     continue
-                pulled = self.pull(queue, peer_id, waiter.max_messages)
+                pulled = self.pull(queue, peer_id, waiter.max_messages, details=waiter.details)
                 left -= len(pulled.values)
                 answers.append(partial(waiter.answer.set_result, pulled))
             except PeerbusError as error:

@@ -1,6 +1,6 @@
 """A named log of messages, as the message queues read it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from peerbus.broker.context import Context
@@ -8,8 +8,9 @@ from peerbus.broker.dedup import DedupWindow
 from peerbus.broker.log import Log
 from peerbus.broker.publish_log import PublishLog
 from peerbus.broker.records import DELETED, TopicRecord
+from peerbus.broker.results import Details
 from peerbus.broker.structures import NEVER, LowWaterMark
-from peerbus.errors import TooLarge, TopicFull
+from peerbus.errors import BadRequest, TooLarge, TopicFull
 from peerbus.wire.views import TopicView
 
 Overflow = Literal["reject", "drop_oldest"]
@@ -186,6 +187,35 @@ class Topic(Log):
         """
         values = self.read_back(self.committed, count, max_bytes)
         return self.committed - len(values), values
+
+    def following(self, offset: int, count: int, max_bytes: int) -> tuple[int, Sequence[bytes]]:
+        """Up to `count` of the messages from `offset` on, as `latest` gives the last; freed ones are left out.
+
+        Raises `BadRequest` for an offset that has no message yet.
+        """
+        if offset >= self.committed:
+            raise BadRequest(f"Topic '{self.name}' has no messages from offset {self.committed} on yet - at $.from")
+        first = max(offset, self.start)
+        return first, self.read(first, min(count, self.committed - first), max_bytes)
+
+    def details(self, offsets: Iterable[int]) -> Details:
+        """The publishers and times of retained messages."""
+        publishes = list(self._publishes.publishes(offsets))
+        ahead = self.context.wall_clock.ahead
+        return Details(
+            [publish.publisher for publish in publishes],
+            [(publish.milliseconds + ahead) / 1000 for publish in publishes],
+        )
+
+    def age(self, offset: int, now: float) -> float:
+        """Seconds since a retained message was published."""
+        (publish,) = self._publishes.publishes([offset])
+        return now - publish.milliseconds / 1000
+
+    def offset_at(self, time: float) -> int:
+        """The first retained message published at or after a time, in seconds since 1970, or the next message."""
+        milliseconds = round(time * 1000) - self.context.wall_clock.ahead
+        return max(self.start, self._publishes.first_since(milliseconds, self.end))
 
     def view(self, subscribers: int) -> TopicView:
         """The topic as it is now, with the number of its subscribers."""

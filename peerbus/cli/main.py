@@ -11,6 +11,7 @@ from peerbus.cli.ack import ack, nack
 from peerbus.cli.list import peers, query, stats, topics
 from peerbus.cli.manage import create, delete, unregister, unsubscribe
 from peerbus.cli.output import remark
+from peerbus.cli.peek import peek
 from peerbus.cli.publish import publish
 from peerbus.cli.settings import CA, PATIENCE, TOKEN, URL
 from peerbus.cli.subscribe import pull, subscribe
@@ -22,7 +23,8 @@ REFUSED = 1
 UNREACHABLE = 3
 INTERRUPTED = 130
 COMMANDS = (
-    publish, subscribe, pull, ack, nack, unsubscribe, unregister, create, delete, topics, peers, query, stats, top,
+    publish, subscribe, pull, peek, ack, nack, unsubscribe, unregister, create, delete, topics, peers, query, stats,
+    top,
 )  # fmt: skip
 
 

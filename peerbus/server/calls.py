@@ -138,8 +138,8 @@ def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.Unsubscribe
 def pull_messages(broker: Broker, r: wire.PullRequest) -> Handover | Pending:
     """Take the next messages from a peer's message queue."""
     if not r.wait:
-        return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
-    done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
+        return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages, details=r.details))
+    done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait, details=r.details)
     if not isinstance(done, Future):
         return _pull_answer(r.topic, done)
     return Pending(done, lambda pulled: _pull_answer(r.topic, pulled)._replace(on_lost=_take_back(broker, r, pulled)))
@@ -163,6 +163,8 @@ def _pull_answer(topic: str, done: Pulled) -> Handover:
         missed=done.missed,
         attempts=UNSET if done.attempts is None else done.attempts,
         resume_from=done.position if explicit else UNSET,
+        publishers=done.details.publishers if done.details else UNSET,
+        published_at=done.details.published_at if done.details else UNSET,
     )
     return Handover(answer, done.values)
 

@@ -105,6 +105,8 @@ Deliveries = Annotated[
 UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, up to this offset.")]
 Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
 
+Details = Annotated[bool, Meta(description="Whether the answer has the publisher and the time of each message.")]
+
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
 After = Annotated[str, Meta(description="The last name of the previous page.")]
@@ -113,6 +115,7 @@ Order = Annotated[
     Literal["name", "unread"],
     Meta(description="By name, or by unread messages, the most first, which has one page only."),
 ]
+From = Annotated[Offset, Meta(description="First message to show; by default the last ones are shown.")]
 PeekBytes = Annotated[
     Count, Meta(description="Maximum of bytes in all messages; the last one is shown even if it is larger.")
 ]

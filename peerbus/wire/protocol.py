@@ -233,6 +233,7 @@ class PullRequest(Request):
     topic: fields.Name
     max_messages: fields.PullSize = 1000
     wait: fields.Seconds = 0.0
+    details: fields.Details = False
 
 
 class PullAnswer(Answer):
@@ -240,7 +241,8 @@ class PullAnswer(Answer):
 
     `missed` counts the messages lost since the last pull, `remaining` those left to pull. With explicit
     acknowledgement only, `attempts` has the number of deliveries of each message, and all messages before the offset
-    `resume_from` are acknowledged.
+    `resume_from` are acknowledged. With `details` only, `publishers` has the peer that published each message, null if
+    it named none, and `published_at` the time, in seconds since 1970.
     """
 
     messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
@@ -250,6 +252,8 @@ class PullAnswer(Answer):
     missed: int
     attempts: Sequence[int] | UnsetType = UNSET
     resume_from: int | UnsetType = UNSET
+    publishers: Sequence[str | None] | UnsetType = UNSET
+    published_at: Sequence[float] | UnsetType = UNSET
 
 
 class StreamRequest(Request):
@@ -364,11 +368,16 @@ class SubscriptionsRequest(ListRequest):
 
 
 class MessagesRequest(Request):
-    """Show up to `limit` of the last messages of a topic, without taking them."""
+    """Show up to `limit` of the last messages of a topic, or of those `from` an offset, without taking them.
+
+    If the oldest message kept comes after that offset, it is the first that is shown.
+    """
 
     topic: fields.Name
     limit: fields.PageSize = 20
     max_bytes: fields.PeekBytes = 1 << 20
+    start: fields.From | None = field(name="from", default=None)
+    details: fields.Details = False
 
 
 class TopicsAnswer(Answer):
@@ -392,13 +401,16 @@ class SubscriptionsAnswer(Answer):
 class MessagesAnswer(Answer):
     """`messages` are the published values, unchanged; `offsets` has the offset of each.
 
-    `first_offset` is that of the oldest message kept.
+    `first_offset` is that of the oldest message kept. With `details` only, `publishers` has the peer that published
+    each message, null if it named none, and `published_at` the time, in seconds since 1970.
     """
 
     topic: str
     messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
     offsets: Sequence[int]
     first_offset: int
+    publishers: Sequence[str | None] | UnsetType = UNSET
+    published_at: Sequence[float] | UnsetType = UNSET
 
 
 class StatsAnswer(Answer):

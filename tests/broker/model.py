@@ -1,5 +1,6 @@
 """A naive broker: it keeps every message for ever, scans instead of indexing, and shares nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,8 @@ from peerbus.broker import Limits
 
 NEVER = float("inf")
 BEFORE_ALL = float("-inf")
+WALL = 1e9
+"""What the wall clock is ahead of the tests' own."""
 
 
 @dataclass
@@ -57,6 +60,7 @@ class Topic:
     max_age: float | None
     values: list[Any] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    publishers: list[str | None] = field(default_factory=list)
     start: int = 0
     queues: list[Queue] = field(default_factory=list)
 
@@ -160,11 +164,13 @@ class Model:
         self.discarded += topic.unread
         return topic.unread
 
-    def publish(self, name: str, values: list[Any]) -> int | str:
+    def publish(self, name: str, values: list[Any], publisher: str | None = None) -> int | str:
         topic = self.topics.get(name)
         if topic is None:
             return "topic_not_found"
         self.age(topic)
+        if publisher is not None and not self.alive(publisher):
+            return "peer_not_found"
         excess = topic.unread + len(values) - topic.max_messages
         if topic.queues and excess > 0:
             if topic.overflow == "reject":
@@ -173,6 +179,7 @@ class Model:
         offset = topic.end
         topic.values += values
         topic.times += [self.now] * len(values)
+        topic.publishers += [publisher] * len(values)
         self.free(topic)
         return offset
 
@@ -294,6 +301,27 @@ class Model:
         remaining = topic.end - queue.cursor + len(queue.again())
         values = [topic.values[offset] for offset in offsets]
         return offsets, values, attempts if queue.explicit else None, missed, remaining, queue.position
+
+    def peek(self, name: str, limit: int, start: int | None) -> Any:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        end = self.seen_end(topic)
+        if start is not None and start >= end:
+            return "bad_request"
+        kept = range(topic.start, end)
+        offsets = kept[-limit:] if start is None else [offset for offset in kept if offset >= start][:limit]
+        return [topic.values[offset] for offset in offsets], *self.details(name, offsets)
+
+    def seen_end(self, topic: Topic) -> int:
+        """The offset before which messages are seen."""
+        return topic.end
+
+    def details(self, name: str, offsets: Iterable[int]) -> tuple[list[str | None], list[float]]:
+        """The publishers of messages, and when they were published."""
+        topic = self.topics[name]
+        return [topic.publishers[offset] for offset in offsets], [topic.times[offset] + WALL for offset in offsets]
 
     def hand_over(self, queue: Queue, peer: str, offset: int) -> int:
         before = queue.handed.pop(offset, None)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from peerbus.broker import Broker
-from peerbus.errors import MemoryFull, PeerNotFound, TopicFull, TopicNotFound
+from peerbus.errors import BadRequest, MemoryFull, PeerNotFound, TopicFull, TopicNotFound
 from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
@@ -114,6 +114,18 @@ def test_the_last_messages_are_seen_and_stay_where_they_are(broker: Broker) -> N
     assert broker.pull("a", "news").values == [b"1", b"2", b"3"]
     with pytest.raises(TopicNotFound):
         broker.peek("none", 1, 1)
+
+
+def test_messages_are_seen_from_an_offset_on(make_broker: MakeBroker) -> None:
+    broker = make_broker(history=2)
+    broker.create_topic("news")
+    broker.publish("news", [b"0", b"1", b"2", b"3"])
+    peeked = broker.peek("news", 1, 1000, 3)
+    assert (peeked.first, peeked.values, peeked.start) == (3, [b"3"], 2)
+    assert broker.peek("news", 10, 1000, 0).first == 2, "the first that is retained"
+    for offset in (4, 5):
+        with pytest.raises(BadRequest, match="no messages from offset 4 on yet"):
+            broker.peek("news", 10, 1000, offset)
 
 
 def test_a_topic_without_messages_shows_none(make_broker: MakeBroker) -> None:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from peerbus.broker import Broker, Limits
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
-from tests.broker.model import Model
+from tests.broker.model import WALL, Model
 from tests.support.harness import Clock
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
@@ -59,7 +59,7 @@ class BrokerAndModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.broker = Broker(LIMITS, clock=self.clock, per_slice=SLICE)
+        self.broker = Broker(LIMITS, self.clock, wall_clock=lambda: self.clock() + WALL, per_slice=SLICE)
         self.model = Model(LIMITS)
         self.published = 0
         self.behind = False
@@ -115,12 +115,12 @@ class BrokerAndModel(RuleBasedStateMachine):
         ended = self.broker.end_subscriptions(peer, 1)
         return ended.discarded + (self.unregister_in_slices(peer) if ended.left else 0)
 
-    @rule(topic=TOPICS, count=st.integers(1, 5))
-    def publish(self, topic: str, count: int) -> None:
+    @rule(topic=TOPICS, count=st.integers(1, 5), publisher=st.none() | PEERS)
+    def publish(self, topic: str, count: int, publisher: str | None = None) -> None:
         numbers = list(range(self.published, self.published + count))
         self.published += count
-        expected = self.model.publish(topic, list(numbers))
-        assert outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers]).offset) == expected
+        expected = self.model.publish(topic, list(numbers), publisher)
+        assert outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], publisher).offset) == expected
 
     @rule(peer=PEERS, topic=TOPICS, start=STARTS, group=st.sampled_from([None, "g", "g"]), options=OPTIONS)
     def subscribe(self, peer: str, topic: str, start: Any, group: str | None, options: dict[str, Any]) -> None:
@@ -135,8 +135,9 @@ class BrokerAndModel(RuleBasedStateMachine):
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6))
     def pull(self, peer: str, topic: str, count: int) -> None:
         expected = self.model.pull(peer, topic, count)
-        answer = outcome(lambda: self.broker.pull(peer, topic, count))
+        answer = outcome(lambda: self.broker.pull(peer, topic, count, details=True))
         if not isinstance(answer, str):
+            assert answer.details == self.model.details(topic, answer.offsets)
             values = [readable(value) for value in answer.values]
             attempts, offsets = answer.attempts, list(answer.offsets)
             answer = offsets, values, attempts, answer.missed, answer.remaining, answer.position
@@ -146,6 +147,14 @@ class BrokerAndModel(RuleBasedStateMachine):
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
         self.publish(topic, published)
         self.pull(peer, topic, pulled)
+
+    @rule(topic=TOPICS, limit=st.integers(1, 4), start=st.none() | st.integers(0, 12))
+    def peek(self, topic: str, limit: int, start: int | None) -> None:
+        expected = self.model.peek(topic, limit, start)
+        answer = outcome(lambda: self.broker.peek(topic, limit, 1000, start, details=True))
+        if not isinstance(answer, str):
+            answer = [readable(value) for value in answer.values], *answer.details
+        assert answer == expected
 
     @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS)
     def acknowledge(self, peer: str, topic: str, claims: Any) -> None:

@@ -133,13 +133,15 @@ EXAMPLES: dict[str, Example] = {
         ),
     ),
     "messages": Example(
-        wire.MessagesRequest(topic=TOPIC, limit=10, max_bytes=1000),
+        wire.MessagesRequest(topic=TOPIC, limit=10, max_bytes=1000, details=True),
         wire.MessagesAnswer(
             "The last 1 message of topic 'news'.",
             TOPIC,
             Raw(b'[{"headline":"Rain at last"}]'),
             offsets=[0],
             first_offset=0,
+            publishers=[PEER],
+            published_at=[1_700_000_000.125],
         ),
     ),
     "stats": Example(

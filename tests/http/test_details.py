@@ -1,0 +1,62 @@
+"""The publisher and the time of each message, as they are asked for over HTTP."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.harness import Api, eventually, start_index, start_node
+
+
+@pytest.fixture(params=["server", "node"])
+def api(request: pytest.FixtureRequest) -> Iterator[Api]:
+    """Peer `a`, with the topic `news`, straight at the server or through its node."""
+    with start_index() as index:
+        index.subscriber("a", "news")
+        if request.param == "server":
+            yield index
+        else:
+            with start_node("a", index.url) as node:
+                yield node
+
+
+def test_a_pull_tells_who_published_and_when_if_it_is_asked_to(api: Api) -> None:
+    before = time.time()
+    api.post("/publish", topic="news", messages=[1, 2], peer_id="a")
+    after = time.time()
+    pulled = api.post("/pull_messages", topic="news", peer_id="a", details=True).body
+    assert (pulled["messages"], pulled["publishers"]) == ([1, 2], ["a", "a"])
+    assert all(before - 0.01 <= published_at <= after + 0.01 for published_at in pulled["published_at"])
+    shown = api.get("/messages", topic="news", details="true").body
+    assert {name: pulled[name] for name in ("publishers", "published_at")}.items() <= shown.items()
+
+
+def test_a_pull_that_waited_tells_it_too(api: Api) -> None:
+    waiting = api.in_background("POST", "/pull_messages", topic="news", peer_id="a", wait=20, details=True)
+    eventually(lambda: api.get("/stats").body["stats"]["waiting_pulls"] == 1)
+    api.post("/publish", topic="news", message=1, peer_id="a")
+    assert waiting.result().body["publishers"] == ["a"]
+
+
+def test_nobody_is_named_where_nobody_was(index: Api) -> None:
+    index.subscriber("a", "news")
+    index.post("/publish", topic="news", message=1)
+    index.post("/publish", topic="news", message=2, peer_id="a")
+    assert index.get("/messages", topic="news", details="true").body["publishers"] == [None, "a"]
+
+
+def test_nothing_is_told_unasked(api: Api) -> None:
+    api.post("/publish", topic="news", message=1, peer_id="a")
+    assert "publishers" not in api.get("/messages", topic="news").body
+    pulled = api.post("/pull_messages", topic="news", peer_id="a").body
+    assert list(pulled) == ["message", "messages", "offsets", "next_offset", "remaining", "missed"]
+
+
+def test_messages_are_shown_from_an_offset_on(api: Api) -> None:
+    api.post("/publish", topic="news", messages=[0, 1, 2, 3], peer_id="a")
+    shown = api.get("/messages", topic="news", limit=2, **{"from": 1}).body
+    assert (shown["messages"], shown["offsets"], shown["first_offset"]) == ([1, 2], [1, 2], 0)
+    assert shown["message"] == "2 messages of topic 'news' from offset 1 on."
+    refused = api.get("/messages", topic="news", **{"from": 4})
+    assert (refused.status, refused.body["code"]) == (400, "bad_request")
+    assert refused.body["message"] == "Topic 'news' has no messages from offset 4 on yet - at $.from"
