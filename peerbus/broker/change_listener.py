@@ -13,6 +13,8 @@ class DeliveryState(Protocol):
     attempt: int
     problem: str
     due: float | None
+    first: float | None
+    since: float | None
 
 
 class TopicState(Protocol):

@@ -29,8 +29,9 @@ class Batch(Struct):
     def _record(self, queue: int, offset: int, delivery: DeliveryState | None) -> DeliveryRecord | None:
         if delivery is None:
             return None
-        due = None if delivery.due is None else delivery.due + self.wall
-        return DeliveryRecord(queue, offset, delivery.member, delivery.attempt, delivery.problem, due)
+        times = (delivery.due, delivery.first, delivery.since)
+        due, first, since = (None if time is None else time + self.wall for time in times)
+        return DeliveryRecord(queue, offset, delivery.member, delivery.attempt, delivery.problem, due, first, since)
 
 
 class ChangeSet:

@@ -297,7 +297,7 @@ class MessageQueue:
         if not (self.options.explicit or self.in_flight):
             return []
         deadline = now + self.options.ack_deadline if self.options.explicit else None
-        attempts = self.in_flight.hand_over(offsets, member, deadline)
+        attempts = self.in_flight.hand_over(offsets, member, now, deadline)
         self._changes.deliveries_changed(self, offsets)
         return attempts
 

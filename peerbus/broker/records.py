@@ -64,7 +64,8 @@ class QueueRecord(Struct, frozen=True, gc=False):
 class DeliveryRecord(Struct, frozen=True, gc=False):
     """A message in flight, whose deadline is `due`; None when it waits for redelivery.
 
-    When `member` is no longer a member of the queue, the message waits for redelivery, whatever `due` says.
+    It was handed over `first`, and last `since`; None if that was before version 3 of the schema. When `member` is no
+    longer a member of the queue, the message waits for redelivery, whatever `due` says.
     """
 
     queue: int
@@ -73,6 +74,8 @@ class DeliveryRecord(Struct, frozen=True, gc=False):
     attempt: int
     problem: str
     due: float | None
+    first: float | None = None
+    since: float | None = None
 
 
 class Segment(Struct, frozen=True, gc=False):

@@ -61,19 +61,20 @@ def _restore_queue(
     position = deliveries[0].offset if deliveries else record.cursor
     queue = MessageQueue(topic, position, options, record.group, record.number)
     queue.cursor, queue.started, queue.dropped = record.cursor, record.started, record.dropped
-    for (member, attempt, problem, due), run in groupby(deliveries, _shared):
+    for (member, attempt, problem, *times), run in groupby(deliveries, _shared):
         offsets = [delivery.offset for delivery in run]
+        due, first, since = (None if time is None else time - wall for time in times)
         if due is not None and member not in record.members:
             is_last = record.max_attempts is not None and attempt >= record.max_attempts
-            problem, due = PEER_LEFT, state.clock() + wall if is_last else None
-        queue.in_flight.restore(Delivery(member, attempt, problem, None if due is None else due - wall, offsets))
+            problem, due = PEER_LEFT, state.clock() if is_last else None
+        queue.in_flight.restore(Delivery(member, (attempt, first, since), problem, due, offsets))
     for member in record.members:
         state.subscriptions.add(state.peers[member], queue)
     state.maintenance.set_alarm(queue)
 
 
-def _shared(delivery: DeliveryRecord) -> tuple[str, int, str, float | None]:
-    return delivery.member, delivery.attempt, delivery.problem, delivery.due
+def _shared(delivery: DeliveryRecord) -> tuple[str, int, str, float | None, float | None, float | None]:
+    return delivery.member, delivery.attempt, delivery.problem, delivery.due, delivery.first, delivery.since
 
 
 def _restore_messages(state: State, topics: dict[int, Topic], contents: Contents, wall: float) -> None:

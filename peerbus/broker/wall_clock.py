@@ -7,7 +7,7 @@ WAS_SET = 2.0
 
 
 class WallClock:
-    """Turns times of the broker's clock, in milliseconds, into seconds since 1970, and back.
+    """Knows how far the wall clock is ahead of the broker's.
 
     The broker's clock goes on steadily; the wall clock may be set, and then all times are others. Until then, a time
     is always the same.
@@ -22,12 +22,13 @@ class WallClock:
 
     @property
     def ahead(self) -> int:
-        """Milliseconds by which the wall clock is ahead of the broker's."""
+        """Milliseconds by which the wall clock, in seconds since 1970, is ahead of the broker's."""
         ahead = (self._wall_clock() - self._clock()) * 1000
         if abs(ahead - self._ahead) > WAS_SET:
             self._ahead = round(ahead)
         return self._ahead
 
-    def of_day(self, time: float) -> float:
-        """The seconds since 1970, to the millisecond, at a time of the broker's clock, in seconds."""
-        return (round(time * 1000) + self.ahead) / 1000
+
+def of_day(time: float | None, ahead: int) -> float | None:
+    """The seconds since 1970, to the millisecond, at a time of the broker's clock in seconds, if it is known."""
+    return None if time is None else (round(time * 1000) + ahead) / 1000

@@ -116,7 +116,7 @@ class Storage:
         put("REPLACE INTO peers VALUES (?, ?, ?, ?, ?)", map(peer_row, _there(changes.peers)))
         put("REPLACE INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.topics)))
         put("REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(queue_row, _there(changes.queues)))
-        put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
+        put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
         put("INSERT INTO segments VALUES (?, ?, ?, ?)", segment_rows(changes.segments))
         put("INSERT INTO message_ids VALUES (?, ?, ?, ?, ?, ?)", map(astuple, changes.message_ids))
 

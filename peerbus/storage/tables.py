@@ -16,6 +16,8 @@ UPGRADES = {
     ALTER TABLE topics ADD COLUMN creator TEXT;
     """,
     2: """
+    ALTER TABLE deliveries ADD COLUMN first REAL;
+    ALTER TABLE deliveries ADD COLUMN since REAL;
     """,
 }
 """The statements that upgrade each older version to the next."""
@@ -60,6 +62,8 @@ CREATE TABLE deliveries (
     attempt INTEGER NOT NULL,
     problem TEXT NOT NULL,
     due REAL,
+    first REAL,
+    since REAL,
     PRIMARY KEY (queue, "offset")
 ) WITHOUT ROWID;
 -- With row ids, unlike the others: rows are large, and appended in the order in which they are read again.

@@ -20,6 +20,8 @@ class Handed:
     attempt: int
     due: float | None
     order: int
+    first: float
+    since: float
     problem: str = "not acknowledged in time"
 
 
@@ -215,7 +217,9 @@ class Model:
         else:
             limit = self.limits.max_messages
             self.topics.setdefault(queue.dead_letter_topic, Topic(queue.dead_letter_topic, limit, "reject", None))
-            letter = (topic.values[offset], topic.name, offset, handed.attempt, handed.member, handed.problem)
+            (publisher,), (published_at,) = self.details(topic.name, [offset])
+            origin = topic.name, offset, handed.attempt, handed.member, handed.problem, publisher, published_at
+            letter = topic.values[offset], *origin, handed.first + WALL, handed.since + WALL
             if isinstance(self.publish(queue.dead_letter_topic, [letter]), str):
                 handed.due, handed.order = self.now + queue.ack_deadline, self.next_order()
                 return
@@ -327,7 +331,9 @@ class Model:
         before = queue.handed.pop(offset, None)
         attempt = before.attempt + 1 if before else 1
         if queue.explicit:
-            queue.handed[offset] = Handed(peer, attempt, self.now + queue.ack_deadline, self.next_order())
+            first = before.first if before else self.now
+            due = self.now + queue.ack_deadline
+            queue.handed[offset] = Handed(peer, attempt, due, self.next_order(), first, self.now)
         return attempt
 
     def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None) -> Any:

@@ -97,10 +97,10 @@ class StorageAndModel(RuleBasedStateMachine):
         self.deliveries = {key: record for key, record in self.deliveries.items() if key[0] != number}
         self.write()
 
-    @rule(number=NUMBERS, offset=st.integers(0, 5), due=st.none() | TIMES)
-    def deliver(self, number: int, offset: int, due: float | None) -> None:
+    @rule(number=NUMBERS, offset=st.integers(0, 5), due=st.none() | TIMES, first=st.none() | TIMES)
+    def deliver(self, number: int, offset: int, due: float | None, first: float | None) -> None:
         if number in self.queues:
-            record = DeliveryRecord(number, offset, "a", 1, "rejected", due)
+            record = DeliveryRecord(number, offset, "a", 1, "rejected", due, first, due)
             self.deliveries[number, offset] = self.changes.deliveries[number, offset] = record
 
     @rule(number=NUMBERS, offset=st.integers(0, 5))

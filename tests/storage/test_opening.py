@@ -102,7 +102,9 @@ def test_a_database_of_an_older_release_is_brought_up_to_date(tmp_path: Path) ->
         storage.write(published(1, 0, b"x"))
     with closing(sqlite3.connect(tmp_path / "peerbus.db")) as older:
         older.executescript(
-            "ALTER TABLE peers DROP COLUMN token_hash; ALTER TABLE topics DROP COLUMN creator; PRAGMA user_version = 1"
+            "ALTER TABLE peers DROP COLUMN token_hash; ALTER TABLE topics DROP COLUMN creator; "
+            "ALTER TABLE deliveries DROP COLUMN first; ALTER TABLE deliveries DROP COLUMN since; "
+            "PRAGMA user_version = 1"
         )
     for _ in range(2):
         assert list(messages(contents(tmp_path)).values()) == [(b"x", 1000.0)]

@@ -29,7 +29,7 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
         queue(2, 2, group="g", explicit=True, ack_deadline=0.5, max_attempts=3, dead_letter_topic="dead", members=[]),
     ]
     deliveries = [
-        DeliveryRecord(2, 0, "a", 1, "rejected", None),
+        DeliveryRecord(2, 0, "a", 1, "rejected", None, 1e9 + 0.125, 1e9 + 0.5),
         DeliveryRecord(2, 1, "b", 2, "not acknowledged in time", 1e9 + 0.25),
     ]
     segments = [Segment(1, 0, [b"", b"\x00\xff"], 1e9 + 0.125, "a/ü"), Segment(1, 2, [b"c"], 0.1)]
