@@ -74,25 +74,27 @@ class Broker(Overview):
     ) -> Registered:
         """Register a peer or renew its lease; keeps the address and the lease of a known peer where not named.
 
-        A `token_hash` is kept, and known peers that have one are renewed by that one alone, or by none. Raises
-        `Forbidden` for another, `TooManyPeers` and `StorageFull`.
+        A peer that is away is back, with its queues. A `token_hash` is kept, and peers that have one are renewed by
+        that one alone, or by none, unless they are away. Raises `Forbidden` for another, `TooManyPeers` and
+        `StorageFull`.
         """
         with self._lock:
-            known = self._state.known_peer(peer_id)
+            known = self._state.peers.find(peer_id)
+            created = known is None or known.away_since is not None
             peer = known or self._state.peers.register(peer_id)
             token_is_new = peer.update(address, lease_seconds, token_hash)
             self._state.peers.renew(peer, self._clock())
             self._state.check_due()
-            return Registered(known is None, self._state.epoch, token_is_new)
+            return Registered(created, self._state.epoch, token_is_new)
 
     def unregister_peer(self, peer_id: str) -> int:
-        """Remove a peer with its subscriptions; its waiting pulls end.
+        """Remove a peer with its own queues; it leaves its groups, and its waiting pulls end.
 
-        Returns how many messages are discarded: those unread in its own queues. Raises `PeerNotFound`. Takes 200 ms
-        for 50,000 subscriptions: see `end_subscriptions`.
+        Returns how many messages are discarded: those unread in the queues that end. Raises `PeerNotFound`. Takes
+        200 ms for 50,000 subscriptions: see `end_subscriptions`.
         """
         with self._lock:
-            return self._state.end_subscriptions(self._state.peer(peer_id)).discarded
+            return self._state.end_subscriptions(self._state.peers.get(peer_id)).discarded
 
     def end_subscriptions(self, peer_id: str, limit: int) -> Ended:
         """End up to `limit` subscriptions of a peer, which is removed with the last one, in the same step.
@@ -101,7 +103,19 @@ class Broker(Overview):
         messages; 500 take up to 3 ms. Raises `PeerNotFound`.
         """
         with self._lock:
-            return self._state.end_subscriptions(self._state.peer(peer_id), limit)
+            return self._state.end_subscriptions(self._state.peers.get(peer_id), limit)
+
+    def leave(self, peer_id: str, limit: int) -> Ended:
+        """Let a peer go away as if its lease had run out: its own queues stand, for a time, until it comes back.
+
+        It leaves up to `limit` queues; called until none is left, in slices like `end_subscriptions`. A peer that
+        comes back in between keeps the rest. Raises `PeerNotFound`.
+        """
+        with self._lock:
+            peer = self._state.peers.get(peer_id)
+            if peer.away_since is None:
+                self._state.peers.go_away(peer, self._clock())
+            return self._state.leave(peer, limit)
 
     # Topics
 
@@ -160,9 +174,11 @@ class Broker(Overview):
                     return Published(*seen, duplicate=True)
             try:
                 offset = found.append(values, size, self._clock(), peer_id)
-            except (TopicFull, MemoryFull, StorageFull):
+            except (TopicFull, MemoryFull, StorageFull) as error:
                 found.refused += 1
                 self._state.totals.refused += 1
+                if isinstance(error, TopicFull):
+                    raise self._state.topic_full(found, error) from None
                 raise
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
@@ -182,12 +198,13 @@ class Broker(Overview):
         ack_deadline: float | None = None,
         max_attempts: int | None = None,
         dead_letter_topic: str | None = None,
+        expires_after: float | None = None,
     ) -> Subscribed:
         """Give a peer a message queue on a topic, beginning at `start`: by default with the next message.
 
-        With a `group` it is the group's, and `start` counts for its first member only. An existing subscription keeps
-        its position unless `start` is named, which moves it there, and those of its `QueueOptions` that are not named.
-        Messages from `start` on that are freed count as missed; an offset beyond the end means the next message.
+        With a `group` it is the group's. A queue that exists, with or without members, keeps its position whatever
+        `start` says, and those of its `QueueOptions` that are not named; see `seek`. Messages from `start` on that are
+        freed count as missed; an offset beyond the end means the next message.
         Raises `PeerNotFound`, `TopicNotFound`, `SubscriptionExists`, `TooManySubscriptions`, `StorageFull`,
         and `BadRequest` for options that contradict each other.
         """
@@ -198,22 +215,35 @@ class Broker(Overview):
             "ack_deadline": ack_deadline,
             "max_attempts": max_attempts,
             "dead_letter_topic": dead_letter_topic,
+            "expires_after": expires_after,
         }
         named = {name: value for name, value in options.items() if value is not None}
         with self._lock:
-            peer = self._state.peer(peer_id)
-            created = self._state.subscriptions.begin(peer, self._state.topic(topic), start, group, named)
-            queue = self._state.subscriptions.get(peer, topic)
+            peer, found = self._state.peer(peer_id), self._state.topic(topic)
+            queue, created, begun = self._state.subscribe(peer, found, start, group, named)
+            return Subscribed(created, begun, queue.cursor, len(queue.members))
+
+    def seek(self, peer_id: str, topic: str, to: From) -> int:
+        """Move a message queue to `to`, forwards or back, and return the offset of its next message.
+
+        A group's queue moves for all members; what any of them has in flight is not any more. Messages from `to` on
+        that are freed count as missed. Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed`, `TopicDeleted`, and
+        `BadRequest` for an offset that is beyond the end.
+        """
+        with self._lock:
+            queue = self._state.queue(peer_id, topic)
+            if isinstance(to, int) and to > queue.topic.end:
+                raise BadRequest(f"Expected int <= {queue.topic.end}, the offset of the next message - at $.to")
+            queue.seek(queue.topic.position(to))
             self._state.maintenance.set_alarm(queue)
             self._state.long_polls.wake_queue(queue)
-            self._state.check_due()
-            return Subscribed(created, queue.cursor, len(queue.members))
+            return queue.cursor
 
     def unsubscribe(self, peer_id: str, topic: str) -> int:
         """End a subscription; its waiting pulls end.
 
-        Returns how many messages are discarded: those unread in a queue that is closed with it. In a group, the
-        messages that the peer has in flight go back to the others at once.
+        Returns how many messages are discarded: those unread in a peer's own queue, which ends. A peer leaves its
+        group, whose queue stands: the messages that the peer has in flight go back to the others at once.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
@@ -221,7 +251,26 @@ class Broker(Overview):
             discarded = self._state.end_subscription(self._state.peers[peer_id], queue)
             if queue.members:
                 self._state.up_to_date(queue)
+            self._state.check_due()
             return discarded
+
+    def group_of(self, peer_id: str, topic: str) -> str | None:
+        """The group in which a peer is subscribed to a topic; None for a queue of its own.
+
+        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
+        """
+        with self._lock:
+            return self._state.queue(peer_id, topic).group
+
+    def end_group(self, topic: str, group: str, limit: int) -> Ended:
+        """End the message queue of a group: up to `limit` members leave, and the queue ends with the last one.
+
+        Called until none is left, it ends in slices; a peer that joins in between leaves, too. Raises `TopicNotFound`
+        and `NotSubscribed`.
+        """
+        with self._lock:
+            queue = self._state.subscriptions.group(self._state.topic(topic), group)
+            return self._state.end_group(queue, limit)
 
     def pull(self, peer_id: str, topic: str, max_messages: int = 1000, *, details: bool = False) -> Pulled:
         """Take up to `max_messages` from the peer's message queue.

@@ -32,8 +32,8 @@ class QueueState(Protocol):
 
     number: int
 
-    def record(self) -> QueueRecord:
-        """Its record as it is now."""
+    def record(self, wall: float, /) -> QueueRecord:
+        """Its record as it is now; the wall clock is `wall` seconds ahead of the broker's."""
         ...
 
     def deliveries(self, offsets: Iterable[int]) -> Sequence[DeliveryState | None]:
@@ -46,8 +46,8 @@ class PeerState(Protocol):
 
     peer_id: str
 
-    def record(self) -> PeerRecord:
-        """Its record as it is now."""
+    def record(self, wall: float, /) -> PeerRecord:
+        """Its record as it is now; the wall clock is `wall` seconds ahead of the broker's."""
         ...
 
 

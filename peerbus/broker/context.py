@@ -21,6 +21,7 @@ class Totals(Struct):
     redelivered: int = 0
     refused: int = 0
     expired_peers: int = 0
+    expired_queues: int = 0
     discarded: int = 0
     unacknowledged: int = 0
 

@@ -39,5 +39,15 @@ class Limits:
     history: int = _limit(
         1000, "Messages of a topic that are kept for replay after all subscribers have pulled them.", 0
     )
+    group_expiry: float = _limit(
+        604_800.0,
+        "Seconds for which a group's message queue stands without members, by default; 0: it ends with the last one.",
+        0,
+    )
+    subscription_expiry: float = _limit(
+        3600.0,
+        "Seconds for which a peer's own message queue stands while the peer is away, by default; 0: it ends at once.",
+        0,
+    )
     message_ids: int = _limit(100_000, "Message ids that a topic remembers, to recognise a repeated publish.")
     message_id_seconds: float = _limit(600.0, "Seconds for which a topic remembers a message id.")

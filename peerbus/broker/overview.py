@@ -11,6 +11,7 @@ from msgspec import structs
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import Peeked
 from peerbus.broker.state import State
+from peerbus.broker.structures import NEVER
 from peerbus.wire.views import PeerView, Stats, SubscriptionView, TopicView
 
 Order = Literal["name", "unread"]
@@ -98,7 +99,7 @@ class Overview:
         """
         with self._lock:
             queues = self._state.subscriptions.of(self._state.topics.get(topic)).queues
-            return [_view(queue) for name in names if (queue := queues.get(name))]
+            return [self._view(queue) for name in names if (queue := queues.get(name))]
 
     def subscription_views(self, peer_id: str, topics: Iterable[str]) -> list[SubscriptionView]:
         """A peer's message queues on the topics named, as they are now, without those that ended; 3 us for each.
@@ -107,7 +108,7 @@ class Overview:
         """
         with self._lock:
             peer, find = self._state.peers.get(peer_id), self._state.subscriptions.find
-            return [_view(queue) for topic in topics if (queue := find(peer, topic))]
+            return [self._view(queue) for topic in topics if (queue := find(peer, topic))]
 
     def list_subscriptions(
         self,
@@ -127,10 +128,10 @@ class Overview:
             state = self._state
             queues = None if topic is None else state.subscriptions.of(state.topics.get(topic)).queues
             if peer_id is None:
-                return listing((queues or {}).values(), lambda queue: queue.name, limit, after, order)
+                return self._listing((queues or {}).values(), lambda queue: queue.name, limit, after, order)
             of_peer = [queue for queue in state.peers.get(peer_id).queues.values() if not queue.topic.deleted]
             both = of_peer if queues is None else [queue for queue in of_peer if queues.get(queue.name) is queue]
-            return listing(both, lambda queue: queue.topic.name, limit, after, order)
+            return self._listing(both, lambda queue: queue.topic.name, limit, after, order)
 
     def peek(
         self, topic: str, limit: int, max_bytes: int, start: int | None = None, *, details: bool = False
@@ -172,36 +173,44 @@ class Overview:
                 **structs.asdict(state.totals),
             )
 
+    def _listing(
+        self,
+        queues: Iterable[MessageQueue],
+        name: Callable[[MessageQueue], str],
+        limit: int,
+        after: str,
+        order: Order,
+    ) -> list[SubscriptionView]:
+        """The first `limit` of the queues whose `name` comes after `after`, as they are now."""
+        found = (queue for queue in queues if name(queue) > after)
+        if order == "name":
+            return [self._view(queue) for queue in heapq.nsmallest(limit, found, key=name)]
+        return [self._view(queue) for queue in heapq.nlargest(limit, found, key=_behind)]
 
-def listing(
-    queues: Iterable[MessageQueue], name: Callable[[MessageQueue], str], limit: int, after: str, order: Order
-) -> list[SubscriptionView]:
-    """The first `limit` of the queues whose `name` comes after `after`, as they are now."""
-    found = (queue for queue in queues if name(queue) > after)
-    if order == "name":
-        return [_view(queue) for queue in heapq.nsmallest(limit, found, key=name)]
-    return [_view(queue) for queue in heapq.nlargest(limit, found, key=_behind)]
+    def _view(self, queue: MessageQueue) -> SubscriptionView:
+        state, options, now = self._state, queue.options, self._state.clock()
+        ends_at = state.expiry.time(queue)
+        is_away = queue.group is None and ends_at != NEVER
+        return SubscriptionView(
+            topic=queue.topic.name,
+            queue=queue.name,
+            group=queue.group,
+            peers=[] if is_away else list(islice(queue.members, PEERS_SHOWN)),
+            members=0 if is_away else len(queue.members),
+            ack="explicit" if options.explicit else "auto",
+            ack_deadline=options.ack_deadline if options.explicit else None,
+            max_attempts=options.max_attempts,
+            dead_letter_topic=options.dead_letter_topic,
+            next_offset=queue.cursor,
+            resume_from=queue.position,
+            unread=queue.unread,
+            unacknowledged=len(queue.in_flight),
+            missed=queue.missed,
+            idle_seconds=max(0.0, now - queue.used_at),
+            expires_after=queue.expires_after,
+            expires_in=None if ends_at == NEVER else max(0.0, ends_at - now),
+        )
 
 
 def _behind(queue: MessageQueue) -> int:
     return queue.topic.end - queue.position
-
-
-def _view(queue: MessageQueue) -> SubscriptionView:
-    options = queue.options
-    return SubscriptionView(
-        topic=queue.topic.name,
-        queue=queue.name,
-        group=queue.group,
-        peers=list(islice(queue.members, PEERS_SHOWN)),
-        members=len(queue.members),
-        ack="explicit" if options.explicit else "auto",
-        ack_deadline=options.ack_deadline if options.explicit else None,
-        max_attempts=options.max_attempts,
-        dead_letter_topic=options.dead_letter_topic,
-        next_offset=queue.cursor,
-        resume_from=queue.position,
-        unread=queue.unread,
-        unacknowledged=len(queue.in_flight),
-        missed=queue.missed,
-    )

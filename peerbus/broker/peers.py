@@ -13,19 +13,26 @@ from peerbus.wire.views import PeerView
 
 WAITING_PEER_SECONDS = 1.0
 """The least time by which the lease of a peer is renewed because a pull of it waits."""
+REMEMBERED_SECONDS = 3600.0
+"""How long an away peer without queues is remembered, to answer 410 for topics that were deleted meanwhile."""
 DELETED_TOPICS_REMEMBERED = 1000
 """Deleted topics of a peer whose next pull answers 410; beyond it the oldest is forgotten."""
 
 
 class Peer:
-    """A registered participant: its address, its lease and its subscriptions."""
+    """A registered participant: its address, its lease and its subscriptions.
+
+    A peer whose lease ran out, or that left, is away as long as it has queues of its own. Any call of it, and a
+    registration, bring it back.
+    """
 
     __slots__ = (
         "_changes",
         "address",
+        "away_since",
         "deleted_topics",
-        "expired",
         "lease_seconds",
+        "leaving",
         "peer_id",
         "queues",
         "token_hash",
@@ -41,8 +48,10 @@ class Peer:
         """Of the token that speaks for this peer; None for a peer without one."""
         self.waiting = 0
         """Pulls of this peer that wait; while there are any, it is alive."""
-        self.expired = False
-        """Whether its lease ran out and its subscriptions are being ended: no call finds it then."""
+        self.away_since: float | None = None
+        """When it went away; None while it is there."""
+        self.leaving: dict[str, MessageQueue] = {}
+        """By topic: the queues of a peer that went away a moment ago, as far as it has not left them yet."""
         self.queues: dict[str, MessageQueue] = {}
         """By topic. Those of deleted topics stay until `Subscriptions` has moved them to `deleted_topics`."""
         self.deleted_topics: dict[str, None] = {}
@@ -51,17 +60,18 @@ class Peer:
     def update(
         self, address: str | UnsetType | None, lease_seconds: float | UnsetType | None, token_hash: bytes | None
     ) -> bool:
-        """Change the fields named, and keep a first token; returns whether it is the first.
+        """Change the fields named, and keep a first token; returns whether it is new.
 
-        Raises `Forbidden` for a token that is not the peer's.
+        Raises `Forbidden` for a token that is not the peer's. A peer that is away gets the new one.
         """
-        if self.token_hash and token_hash not in (None, self.token_hash):
+        is_away = self.away_since is not None
+        if self.token_hash and token_hash not in (None, self.token_hash) and not is_away:
             raise Forbidden(
                 f"Peer '{self.peer_id}' is registered with another token. Register it with that one, "
                 "or when it is unregistered or its lease has run out."
             )
         before = self.address, self.lease_seconds, self.token_hash
-        token_is_new = token_hash is not None and self.token_hash is None
+        token_is_new = token_hash not in (None, self.token_hash)
         if address is not UNSET:
             self.address = address
         if lease_seconds is not UNSET:
@@ -71,6 +81,13 @@ class Peer:
         if (self.address, self.lease_seconds, self.token_hash) != before:
             self._changes.peer_changed(self)
         return token_is_new
+
+    def forget_queue(self, queue: MessageQueue) -> None:
+        """Remove a queue that it is not a member of any more."""
+        topic = queue.topic.name
+        for queues in (self.queues, self.leaving):
+            if queues.get(topic) is queue:
+                del queues[topic]
 
     def topic_deleted(self, topic: str) -> None:
         """Let the next pull of `topic` answer 410."""
@@ -87,13 +104,15 @@ class Peer:
         self._changes.peer_changed(self)
         return True
 
-    def record(self) -> PeerRecord:
-        """The peer as it is kept on disk."""
-        return PeerRecord(self.peer_id, self.address, self.lease_seconds, list(self.deleted_topics), self.token_hash)
+    def record(self, wall: float) -> PeerRecord:
+        """The peer as it is kept on disk; the wall clock is `wall` seconds ahead of the broker's."""
+        away_since = None if self.away_since is None else self.away_since + wall
+        topics = list(self.deleted_topics)
+        return PeerRecord(self.peer_id, self.address, self.lease_seconds, topics, self.token_hash, away_since)
 
 
 class Peers:
-    """All registered peers. Renewing a lease is constant time."""
+    """All peers, those that are away among them. Renewing a lease is constant time."""
 
     __slots__ = ("_changes", "_leases", "_limit", "_names", "_peers")
 
@@ -102,41 +121,52 @@ class Peers:
         self._changes = changes
         self._peers: dict[str, Peer] = {}
         self._names = SortedNames()
+        """Of the peers that are there."""
         self._leases: Schedule[str] = Schedule()
 
     def __len__(self) -> int:
-        return len(self._peers)
+        """How many peers are there."""
+        return len(self._names)
 
     def __getitem__(self, peer_id: str) -> Peer:
         return self._peers[peer_id]
 
     def find(self, peer_id: str) -> Peer | None:
-        """The peer, if it is registered."""
+        """The peer, if it is known."""
         return self._peers.get(peer_id)
 
     def get(self, peer_id: str) -> Peer:
-        """The peer; raises `PeerNotFound`."""
+        """The peer, which may be away; raises `PeerNotFound`."""
         peer = self._peers.get(peer_id)
-        if peer is None or peer.expired:
+        if peer is None:
             raise _not_found(peer_id)
         return peer
 
     def check_same(self, peer: Peer) -> None:
-        """Raise `PeerNotFound` when `peer` is gone, or its id was registered with another token since."""
-        if self.get(peer.peer_id).token_hash != peer.token_hash:
+        """Raise `PeerNotFound` when `peer` is gone or away, or its id was registered with another token since."""
+        known = self.get(peer.peer_id)
+        if known.away_since is not None or known.token_hash != peer.token_hash:
             raise _not_found(peer.peer_id)
 
+    def present(self, peer_ids: Iterable[str]) -> list[str]:
+        """Those of the known peers that are there."""
+        peers = self._peers
+        return [peer_id for peer_id in peer_ids if peers[peer_id].away_since is None]
+
     def renewed(self, peer_id: str, now: float) -> Peer:
-        """The peer, its lease renewed by this sign of life; raises `PeerNotFound`."""
+        """The peer, its lease renewed by this sign of life, which brings it back; raises `PeerNotFound`."""
         peer = self.get(peer_id)
-        if peer.lease_seconds is not None:
+        if peer.away_since is not None or peer.lease_seconds is not None:
             self.renew(peer, now)
         return peer
 
     def register(self, peer_id: str) -> Peer:
         """Register a new peer; raises `TooManyPeers` and `StorageFull`."""
         if len(self._peers) >= self._limit:
-            raise TooManyPeers(f"{self._limit} peers are registered, which is as many as the server takes.")
+            raise TooManyPeers(
+                f"{self._limit} peers are registered, or away with queues that stand, which is as many as the server "
+                "takes."
+            )
         self._changes.check_room(0)
         peer = self.add(peer_id)
         self._changes.peer_changed(peer)
@@ -151,35 +181,56 @@ class Peers:
     def remove(self, peer: Peer) -> None:
         """Forget a peer."""
         del self._peers[peer.peer_id]
-        self._names.remove(peer.peer_id)
+        if peer.away_since is None:
+            self._names.remove(peer.peer_id)
         self._leases.discard(peer.peer_id)
         self._changes.peer_removed(peer)
 
+    def go_away(self, peer: Peer, now: float) -> None:
+        """Let a peer be away from now on; it has yet to leave its queues."""
+        peer.away_since = now
+        peer.leaving, peer.queues = peer.queues, {}
+        self._names.remove(peer.peer_id)
+        self._leases.discard(peer.peer_id)
+        self._changes.peer_changed(peer)
+
+    def remember(self, peer: Peer, now: float) -> None:
+        """Let an away peer without queues be forgotten later."""
+        self._leases.set(peer.peer_id, now + REMEMBERED_SECONDS)
+
     def renew(self, peer: Peer, now: float) -> None:
-        """Let the peer's lease begin at `now`, or end when it has none any more."""
+        """Let the peer's lease begin at `now`, or end when it has none any more; an away peer is back."""
+        if peer.away_since is not None:
+            peer.away_since = None
+            peer.queues |= peer.leaving
+            peer.leaving = {}
+            self._names.add(peer.peer_id)
+            self._changes.peer_changed(peer)
         if peer.lease_seconds is None:
             self._leases.discard(peer.peer_id)
         else:
             self._leases.set(peer.peer_id, now + peer.lease_seconds)
 
     def addresses(self, peer_ids: Iterable[str]) -> dict[str, str]:
-        """The addresses of those of the peers that are registered and have one."""
-        find = self._peers.get
-        return {peer_id: peer.address for peer_id in peer_ids if (peer := find(peer_id)) and peer.address is not None}
+        """The addresses of those of the peers that are there and have one."""
+        found = [peer for peer_id in peer_ids if (peer := self._peers.get(peer_id)) and peer.away_since is None]
+        return {peer.peer_id: peer.address for peer in found if peer.address is not None}
 
     def next_expiry(self) -> float:
         """When the next lease runs out."""
         return self._leases.next()
 
     def take_expired(self, now: float, limit: int) -> list[Peer]:
-        """Mark up to `limit` peers whose lease has run out by `now` as expired; a peer whose pull waits is alive."""
+        """Up to `limit` peers whose lease has run out by `now`, and away ones that were remembered long enough.
+
+        A peer whose pull waits is alive.
+        """
         expired = []
         for peer_id in self._leases.take(now, limit):
             peer = self._peers[peer_id]
             if peer.waiting:
                 self._leases.set(peer_id, now + max(peer.lease_seconds or 0.0, WAITING_PEER_SECONDS))
             else:
-                peer.expired = True
                 expired.append(peer)
         return expired
 

@@ -15,12 +15,17 @@ EXHAUSTED_COST = 10
 
 
 class QueueOptions(NamedTuple):
-    """How messages are handed over; `ack_deadline` is in seconds, `max_attempts` None means without end."""
+    """How messages are handed over, and when the queue ends; `max_attempts` None means without end.
+
+    `ack_deadline` is in seconds, and so is `expires_after`: how long the queue stands while no member is there, None
+    for the server's default.
+    """
 
     explicit: bool = False
     ack_deadline: float = 30.0
     max_attempts: int | None = None
     dead_letter_topic: str | None = None
+    expires_after: float | None = None
 
 
 class Taken(NamedTuple):
@@ -37,7 +42,10 @@ class Taken(NamedTuple):
 
 
 class MessageQueue:
-    """Positions in a topic's log, never copies of messages; shared by the members of a group, often one.
+    """Positions in a topic's log, never copies of messages: of one peer, or shared by the members of a group.
+
+    A peer's own queue ends with the peer, a group's stands without members. The member of a queue of its own may be
+    away.
 
     A message is new (from `cursor` on), then handed over to a member. With automatic acknowledgement that is
     all. With explicit acknowledgement it is in flight until the member acknowledges it: when its deadline passes, or
@@ -55,23 +63,34 @@ class MessageQueue:
         "generation",
         "group",
         "in_flight",
+        "left_at",
         "members",
+        "name",
         "number",
         "options",
         "position",
         "reader_token",
         "started",
         "topic",
+        "used_at",
     )
 
-    def __init__(self, topic: Topic, cursor: int, options: QueueOptions, group: str | None, number: int) -> None:
+    def __init__(
+        self, topic: Topic, cursor: int, options: QueueOptions, name: str, group: str | None, number: int, now: float
+    ) -> None:
         self.topic = topic
+        self.name = name
+        """Its name among the queues of its topic: the id of its peer, or `group` and the name of its group."""
         self.number = number
         self.generation = number
         """A globally unique number; changes on every seek."""
         self.options = options
         self.group = group
         self.members: dict[str, None] = {}
+        self.left_at: float | None = None
+        """When the last member left a group's queue; None while it has members."""
+        self.used_at = now
+        """When a member last made a call about it."""
         self.reader_token = 0
         """Fences streams: only the last that resumed has this token."""
         self.cursor = cursor
@@ -86,9 +105,12 @@ class MessageQueue:
         topic.begin_reading(cursor)
 
     @property
-    def name(self) -> str:
-        """Its name among the queues of its topic: the id of its peer, or `group` and the name of its group."""
-        return next(iter(self.members)) if self.group is None else group_queue(self.group)
+    def expires_after(self) -> float:
+        """Seconds for which it stands while no member is there."""
+        named = self.options.expires_after
+        if named is not None:
+            return named
+        return self._limits.subscription_expiry if self.group is None else self._limits.group_expiry
 
     @property
     def missed(self) -> int:
@@ -118,17 +140,19 @@ class MessageQueue:
         new = self._room > 0 and self.topic.committed > self.cursor
         return new or bool(self.in_flight.redelivery or self.dropped)
 
-    def record(self) -> QueueRecord:
-        """The queue as it is kept on disk."""
+    def record(self, wall: float) -> QueueRecord:
+        """The queue as it is kept on disk; the wall clock is `wall` seconds ahead of the broker's."""
         return QueueRecord(
-            self.number,
-            self.topic.number,
-            self.group,
-            *self.options,
-            self.cursor,
-            self.started,
-            self.dropped,
-            list(self.members),
+            number=self.number,
+            topic=self.topic.number,
+            group=self.group,
+            **self.options._asdict(),
+            cursor=self.cursor,
+            started=self.started,
+            dropped=self.dropped,
+            members=list(self.members),
+            used_at=self.used_at + wall,
+            left_at=None if self.left_at is None else self.left_at + wall,
         )
 
     def deliveries(self, offsets: Iterable[int]) -> list[Delivery | None]:
@@ -242,10 +266,15 @@ class MessageQueue:
         self._set_back(offset)
 
     def return_last(self, offsets: Sequence[int]) -> bool:
-        """Hand over again the messages pulled last, if they are `offsets`; returns whether they are."""
+        """Let the messages pulled last be new again, if they are `offsets`; returns whether they are.
+
+        Messages in flight are not among those that were pulled for good: another member may have them.
+        """
         first = offsets[0]
         behind = self.cursor - first
         if first < self.started or len(offsets) != behind or any(map(ne, offsets, range(first, self.cursor))):
+            return False
+        if any(map(self.in_flight.get, offsets)):
             return False
         self._set_back(first)
         return True
@@ -259,14 +288,22 @@ class MessageQueue:
         self.dropped += missed if returned else missed + len(offsets)
         self._changes.queue_changed(self)
 
-    def leave(self, member: str) -> None:
-        """End a membership: messages in flight to the member are overdue now. The last one closes the queue."""
+    def leave(self, member: str, now: float) -> None:
+        """End a membership: the messages in flight to the member are overdue now."""
         del self.members[member]
-        if self.members:
-            self.in_flight.depart(member)
-        else:
-            self.in_flight.forget_all()
-            self.topic.end_reading(self.position)
+        self.in_flight.depart(member)
+        if not self.members:
+            self.left_at = now
+
+    def join(self, member: str) -> None:
+        """Begin a membership."""
+        self.members[member] = None
+        self.left_at = None
+
+    def close(self) -> None:
+        """End the queue: it keeps no message of its topic from being freed any more."""
+        self.in_flight.forget_all()
+        self.topic.end_reading(self.position)
 
     @property
     def _new(self) -> int:

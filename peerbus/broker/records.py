@@ -14,9 +14,9 @@ DELETED: Literal["deleted"] = "deleted"
 
 
 class PeerRecord(Struct, frozen=True, gc=False):
-    """A registered peer; its next pull of each of `deleted_topics`, which it was subscribed to, answers 410.
+    """A peer; its next pull of each of `deleted_topics`, which it was subscribed to, answers 410.
 
-    Only the hash of its token is kept.
+    Only the hash of its token is kept. `away_since` its lease ran out or it left, its own queues stand without it.
     """
 
     peer_id: str
@@ -24,6 +24,7 @@ class PeerRecord(Struct, frozen=True, gc=False):
     lease_seconds: float | None
     deleted_topics: Sequence[str]
     token_hash: bytes | None = None
+    away_since: float | None = None
 
 
 class TopicRecord(Struct, frozen=True, gc=False):
@@ -46,7 +47,10 @@ class TopicRecord(Struct, frozen=True, gc=False):
 
 
 class QueueRecord(Struct, frozen=True, gc=False):
-    """A message queue on the topic of number `topic`, with its options, position and members."""
+    """A message queue on the topic of number `topic`, with its options, position and members.
+
+    A member made a call about it at `used_at`, as far as that was kept; the last member of a group left at `left_at`.
+    """
 
     number: int
     topic: int
@@ -59,6 +63,9 @@ class QueueRecord(Struct, frozen=True, gc=False):
     started: int
     dropped: int
     members: Sequence[str]
+    expires_after: float | None = None
+    used_at: float | None = None
+    left_at: float | None = None
 
 
 class DeliveryRecord(Struct, frozen=True, gc=False):

@@ -5,10 +5,14 @@ from itertools import groupby
 
 from peerbus.broker.in_flight import PEER_LEFT, Delivery
 from peerbus.broker.log import size_of
-from peerbus.broker.queue import MessageQueue, QueueOptions
+from peerbus.broker.queue import MessageQueue, QueueOptions, group_queue
 from peerbus.broker.records import DELETED, Contents, DeliveryRecord, QueueRecord, TopicRecord
 from peerbus.broker.state import State
 from peerbus.broker.topic import Topic, TopicOptions
+
+GRACE_SECONDS = 3600.0
+"""The least time for which a queue without members stands after a restart, unless its own time is shorter: its members
+could not come back while no server ran."""
 
 
 def restore(state: State, contents: Contents, wall_time: float) -> None:
@@ -27,7 +31,10 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
         peer.address, peer.lease_seconds = peer_record.address, peer_record.lease_seconds
         peer.token_hash = peer_record.token_hash
         peer.deleted_topics = dict.fromkeys(peer_record.deleted_topics)
-        state.peers.renew(peer, now)
+        if peer_record.away_since is None:
+            state.peers.renew(peer, now)
+        else:
+            state.peers.go_away(peer, peer_record.away_since - wall)
     topics = {record.number: _topic(state, record) for record in sorted(contents.topics, key=lambda each: each.name)}
     for seen in contents.message_ids:
         topics[seen.topic].restore_id(seen.message_id, seen.offset, seen.count, seen.seen_at - wall)
@@ -37,6 +44,8 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
     for queue_record in contents.queues:
         _restore_queue(state, topics[queue_record.topic], queue_record, deliveries[queue_record.number], wall)
     _restore_messages(state, topics, contents, wall)
+    for peer_record in contents.peers:
+        state.forget(state.peers[peer_record.peer_id])
 
 
 def _topic(state: State, record: TopicRecord) -> Topic:
@@ -56,20 +65,30 @@ def _topic(state: State, record: TopicRecord) -> Topic:
 def _restore_queue(
     state: State, topic: Topic, record: QueueRecord, deliveries: list[DeliveryRecord], wall: float
 ) -> None:
-    options = QueueOptions(record.explicit, record.ack_deadline, record.max_attempts, record.dead_letter_topic)
+    options = QueueOptions(
+        record.explicit, record.ack_deadline, record.max_attempts, record.dead_letter_topic, record.expires_after
+    )
     deliveries.sort(key=lambda delivery: delivery.offset)
     position = deliveries[0].offset if deliveries else record.cursor
-    queue = MessageQueue(topic, position, options, record.group, record.number)
+    now = state.clock()
+    name = record.members[0] if record.group is None else group_queue(record.group)
+    used_at = now if record.used_at is None else record.used_at - wall
+    queue = MessageQueue(topic, position, options, name, record.group, record.number, used_at)
     queue.cursor, queue.started, queue.dropped = record.cursor, record.started, record.dropped
     for (member, attempt, problem, *times), run in groupby(deliveries, _shared):
         offsets = [delivery.offset for delivery in run]
         due, first, since = (None if time is None else time - wall for time in times)
-        if due is not None and member not in record.members:
+        if due is not None and (member not in record.members or state.peers[member].away_since is not None):
             is_last = record.max_attempts is not None and attempt >= record.max_attempts
-            problem, due = PEER_LEFT, state.clock() if is_last else None
+            problem, due = PEER_LEFT, now if is_last else None
         queue.in_flight.restore(Delivery(member, (attempt, first, since), problem, due, offsets))
     for member in record.members:
         state.subscriptions.add(state.peers[member], queue)
+    if not record.members:
+        queue.left_at = now if record.left_at is None else record.left_at - wall
+        state.subscriptions.add_empty(queue)
+    if not topic.deleted and state.expiry.left_at(queue) is not None:
+        state.expiry.watch(queue, not_before=now + min(queue.expires_after, GRACE_SECONDS))
     state.maintenance.set_alarm(queue)
 
 

@@ -23,9 +23,13 @@ class Published(Struct):
 
 
 class Subscribed(Struct):
-    """`next_offset` is the offset of the next new message; `members` peers share the message queue."""
+    """`created`: the subscription is new; `begun`: the message queue is, too.
+
+    `next_offset` is the offset of the next new message; `members` peers share the message queue.
+    """
 
     created: bool
+    begun: bool
     next_offset: int
     members: int
 
@@ -80,20 +84,31 @@ class Deleted(Struct):
 
 
 class Ended(Struct):
-    """Messages discarded with the subscriptions that ended, and how many subscriptions are left."""
+    """Messages discarded with the queues that ended, and how many subscriptions are left to end."""
 
     discarded: int
     left: int
 
 
+class ExpiredQueue(Struct):
+    """A message queue that ended because no member was there for `after` seconds, with its messages discarded."""
+
+    topic: str
+    queue: str
+    discarded: int
+    after: float
+
+
 class DueResult(Struct):
     """The result of one slice of due work.
 
-    `expired` has the peers removed because their lease ran out, each with the messages discarded. In `next_in` seconds
-    the next slice is due: 0.0 when there is more to do now, infinity when nothing is due.
+    `expired` has the peers that went away because their lease ran out, each with the messages discarded; `ended` the
+    queues that expired. In `next_in` seconds the next slice is due: 0.0 when there is more to do now, infinity when
+    nothing is due.
     """
 
     expired: dict[str, int]
+    ended: list[ExpiredQueue]
     next_in: float
 
 

@@ -2,25 +2,28 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.context import Context, Numbers, Totals
+from peerbus.broker.expiry import Expiry
 from peerbus.broker.limits import Limits
 from peerbus.broker.long_polls import LongPoll, LongPolls
 from peerbus.broker.maintenance import Maintenance
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.results import DueResult, Ended, Pulled
+from peerbus.broker.results import DueResult, Ended, ExpiredQueue, Pulled
 from peerbus.broker.structures import NEVER, NOW
 from peerbus.broker.subscriptions import Subscriptions, cost
-from peerbus.broker.topic import Topic
+from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.wall_clock import WallClock
-from peerbus.errors import PeerbusError
+from peerbus.errors import NotSubscribed, PeerbusError, TopicDeleted, TopicFull
 from peerbus.future import Future
+from peerbus.wire.words import duration
 
 UNLIMITED = float("inf")
 
@@ -33,7 +36,7 @@ class Slice(NamedTuple):
     overdue: int = 1000
     """Overdue messages requeued; a dead letter costs as much as several."""
     subscriptions: int = 500
-    """Subscriptions ended, of peers whose lease ran out or to deleted topics; messages in flight count, too."""
+    """Subscriptions that a peer leaves or that end, with their topic or because they expire; messages count, too."""
     values: int = 10_000
     """Message values released, and messages handed over to waiting pulls."""
 
@@ -44,7 +47,7 @@ PER_SLICE = Slice()
 class State:
     """Everything that the broker's lock guards; all methods expect the lock to be held.
 
-    Looking up a peer renews its lease; looking up a topic or a queue brings it up to date.
+    Looking up a peer renews its lease and brings it back; looking up a topic or a queue brings it up to date.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class State:
         context = Context(limits, self.memory, changes, self.totals, self.numbers, wall, self.long_polls.wake)
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
+        self.expiry = Expiry(self.peers)
         self.maintenance = Maintenance(self.topics, self.long_polls)
         self.closing = False
         self.epoch = uuid4().hex
@@ -78,22 +82,12 @@ class State:
         self._per_slice = per_slice
         self._next_run = NEVER
         """When `run_due` is to be called again, as far as its caller knows."""
-        self._expiring: dict[Peer, int] = {}
-        """Peers whose lease ran out and that still have subscriptions, with the messages discarded so far."""
-        self._expired: dict[str, int] = {}
-        """Peers removed because their lease ran out, for the next `run_due` to return."""
+        self._departing: dict[Peer, int] = {}
+        """Peers whose lease ran out and that have queues to leave, with the messages discarded so far."""
 
     def peer(self, peer_id: str) -> Peer:
         """The peer, its lease renewed; raises `PeerNotFound`."""
         return self.peers.renewed(peer_id, self.clock())
-
-    def known_peer(self, peer_id: str) -> Peer | None:
-        """The peer, if it is registered; one whose lease ran out is removed first."""
-        peer = self.peers.find(peer_id)
-        if peer is not None and peer.expired:
-            self._remove_expired(peer, UNLIMITED)
-            return None
-        return peer
 
     def topic(self, name: str) -> Topic:
         """The topic, without messages that are too old; raises `TopicNotFound`."""
@@ -103,12 +97,14 @@ class State:
     def queue(self, peer_id: str, topic: str) -> MessageQueue:
         """The message queue of a subscription, up to date, and the peer's lease renewed.
 
-        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
+        Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed`, and `TopicDeleted` the first time after a deletion.
         """
-        peer = self.peer(peer_id)
-        if topic not in peer.queues and topic not in peer.deleted_topics:
-            self.topics.get(topic)
-        queue = self.subscriptions.get(peer, topic)
+        now = self.clock()
+        peer = self.peers.renewed(peer_id, now)
+        queue = self.subscriptions.find(peer, topic)
+        if queue is None:
+            raise self._no_queue(peer, topic)
+        queue.used_at = now
         self.refreshed(queue.topic)
         return self.up_to_date(queue)
 
@@ -127,35 +123,113 @@ class State:
         return queue
 
     def subscribers(self, topic: Topic) -> list[str]:
-        """The ids of the subscribers of a topic."""
-        return list(self.subscriptions.of(topic).by_peer)
+        """The ids of the subscribers of a topic that are there."""
+        return self.peers.present(self.subscriptions.of(topic).by_peer)
+
+    def subscribe(
+        self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]
+    ) -> tuple[MessageQueue, bool, bool]:
+        """The message queue of a peer on a topic, with the `QueueOptions` that are named.
+
+        Returns it, whether the subscription is new, and whether the queue is. Raises the errors of
+        `Subscriptions.change` and `Subscriptions.join`.
+        """
+        now = self.clock()
+        queue = self.subscriptions.find(peer, topic.name)
+        if queue is not None:
+            self.subscriptions.change(peer, queue, group, named)
+            created = is_new = False
+        else:
+            before = peer.queues.get(topic.name)  # of a deleted topic
+            begin = "latest" if start is None else start
+            queue, is_new = self.subscriptions.join(peer, topic, begin, group, named, now)
+            created = True
+            peer.forget_deleted(topic.name)
+            if before:
+                self.end_subscription(peer, before)
+        queue.used_at = now
+        self.maintenance.set_alarm(queue)
+        self.long_polls.wake_queue(queue)
+        self.check_due()
+        return queue, created, is_new
 
     def end_subscription(self, peer: Peer, queue: MessageQueue) -> int:
-        """End a subscription; in a group, the messages that the peer has in flight are overdue.
+        """End a subscription: a peer's own queue ends with it, a group's stands, for a time if it was the last one.
 
-        Returns how many messages are discarded: those unread in a queue that is closed.
+        Returns how many messages are discarded: those unread in a queue that ends.
         """
-        discarded = 0 if queue.topic.deleted else queue.unread
         self.long_polls.end(queue, peer)
-        self.subscriptions.end(peer, queue)
+        self.subscriptions.leave(peer, queue, self.clock())
+        self.maintenance.set_alarm(queue)
         if queue.members:
-            self.maintenance.set_alarm(queue)
             return 0
+        if queue.group is None or queue.topic.deleted or not queue.expires_after:
+            return self.close(queue)
+        self.expiry.watch(queue)
+        return 0
+
+    def close(self, queue: MessageQueue) -> int:
+        """End a message queue without members; returns how many messages are discarded."""
+        discarded = 0 if queue.topic.deleted else queue.unread
+        self.subscriptions.close(queue)
         self.maintenance.forget(queue)
+        self.expiry.forget(queue)
         self.totals.discarded += discarded
+        queue.topic.discarded += discarded
         return discarded
+
+    def end_group(self, queue: MessageQueue, limit: int) -> Ended:
+        """Let up to `limit` members leave a group, whose queue ends with the last one."""
+        now = self.clock()
+        for member in list(islice(queue.members, limit)):
+            self.long_polls.end(queue, self.peers[member])
+            self.subscriptions.leave(self.peers[member], queue, now)
+        discarded = 0 if queue.members else self.close(queue)
+        self.check_due()
+        return Ended(discarded, len(queue.members))
 
     def end_subscriptions(self, peer: Peer, limit: float = UNLIMITED) -> Ended:
         """End subscriptions of a peer at a `cost` of `limit` together; the peer is removed with the last one."""
         discarded = 0
+        peer.queues |= peer.leaving
+        peer.leaving = {}
         while peer.queues and limit > 0:
             _, queue = peer.queues.popitem()
             limit -= cost(queue)
             discarded += self.end_subscription(peer, queue)
         if not peer.queues:
+            self._departing.pop(peer, None)
             self.peers.remove(peer)
         self.check_due()
         return Ended(discarded, len(peer.queues))
+
+    def leave(self, peer: Peer, limit: float) -> Ended:
+        """Let an away peer leave queues, at a `cost` of `limit` together: its own stand without it, for a time."""
+        discarded = 0
+        while peer.leaving and limit > 0:
+            topic, queue = peer.leaving.popitem()
+            limit -= cost(queue)
+            if queue.topic.deleted:
+                peer.queues[topic] = queue
+            elif queue.group is None and queue.expires_after:
+                peer.queues[topic] = queue
+                self.long_polls.end(queue)
+                queue.in_flight.depart(peer.peer_id)
+                self.maintenance.set_alarm(queue)
+                self.expiry.watch(queue)
+            else:
+                discarded += self.end_subscription(peer, queue)
+        self.forget(peer)
+        self.check_due()
+        return Ended(discarded, len(peer.leaving))
+
+    def topic_full(self, topic: Topic, error: TopicFull) -> TopicFull:
+        """The error of a publish to a full topic, with the message queue that is furthest behind."""
+        queue = self.subscriptions.of(topic).furthest_behind(topic.end - topic.unread)
+        if queue is None:
+            return error
+        idle = duration(self.clock() - queue.used_at)
+        return TopicFull(f"{error} The message queue '{queue.name}' is furthest behind, and was last used {idle} ago.")
 
     def delete(self, topic: Topic) -> None:
         """Delete a topic with its subscriptions and messages: gone at once, though the work is done in slices."""
@@ -172,6 +246,7 @@ class State:
         offsets, values, attempts, missed, told = queue.pull(peer_id, max_messages, self.clock(), details=details)
         self.totals.pulled += len(values)
         self.totals.missed += missed
+        queue.topic.missed += missed
         if attempts:
             redelivered = len(attempts) - attempts.count(1)
             self.totals.redelivered += redelivered
@@ -215,14 +290,14 @@ class State:
 
         Returns the result, and the functions that set the answers of waiting pulls, to be called without the lock.
         """
-        self._expire_peers(now)
+        expired = self._expire_peers(now)
+        ended = self._end_expired(now)
         self._end_deleted()
         self.maintenance.run(now, self._per_slice.overdue)
         self.memory.release()
         answers = self._answer_waiting(now)
-        expired, self._expired = self._expired, {}
         self._next_run = self._next_due()
-        return DueResult(expired, max(0.0, self._next_run - now)), answers
+        return DueResult(expired, ended, max(0.0, self._next_run - now)), answers
 
     def check_due(self) -> None:
         """Call `on_due` if something falls due earlier than the caller of `run_due` knows."""
@@ -234,29 +309,94 @@ class State:
             self.on_due()
 
     def _next_due(self) -> float:
-        if self._expiring or self._expired or self.subscriptions.deleted_left or self.memory.unreleased:
+        if self._departing or self.subscriptions.deleted or self.memory.unreleased:
             return NOW
-        return min(self.peers.next_expiry(), self.maintenance.next_due(), self.long_polls.next_due())
+        return min(
+            self.peers.next_expiry(), self.expiry.next_due(), self.maintenance.next_due(), self.long_polls.next_due()
+        )
 
-    def _expire_peers(self, now: float) -> None:
+    def _expire_peers(self, now: float) -> dict[str, int]:
+        """Let peers go away whose lease ran out; returns those that have left, with the messages discarded."""
         limit = self._per_slice.subscriptions
-        self._expiring |= dict.fromkeys(self.peers.take_expired(now, limit), 0)
-        while self._expiring and limit > 0:
-            limit -= self._remove_expired(next(iter(self._expiring)), limit)
+        for peer in self.peers.take_expired(now, limit):
+            if peer.away_since is None:
+                self.peers.go_away(peer, now)
+                self._departing[peer] = 0
+                self.totals.expired_peers += 1
+            else:
+                peer.deleted_topics.clear()
+                self.forget(peer)
+        expired = {}
+        while self._departing and limit > 0:
+            peer = next(iter(self._departing))
+            before = len(peer.leaving)
+            ended = self.leave(peer, limit)
+            limit -= 1 + before - ended.left
+            self._departing[peer] += ended.discarded
+            if not ended.left:
+                expired[peer.peer_id] = self._departing.pop(peer)
+        return expired
 
-    def _remove_expired(self, peer: Peer, limit: float) -> int:
-        """End subscriptions of an expired peer at a cost of `limit`; returns how many, and 1 for the peer."""
-        before = len(peer.queues)
-        ended = self.end_subscriptions(peer, limit)
-        self._expiring[peer] += ended.discarded
-        if not ended.left:
-            self._expired[peer.peer_id] = self._expiring.pop(peer)
-            self.totals.expired_peers += 1
-        return 1 + before - ended.left
+    def _end_expired(self, now: float) -> list[ExpiredQueue]:
+        """End message queues without members whose time has passed."""
+        ended = []
+        limit = self._per_slice.subscriptions
+        while limit > 0 and (queue := self.expiry.take(now)):
+            limit -= cost(queue)
+            if queue.topic.deleted:
+                continue
+            peers = [self.peers[member] for member in queue.members]
+            for peer in peers:
+                self.subscriptions.leave(peer, queue, now)
+            ended.append(ExpiredQueue(queue.topic.name, queue.name, self.close(queue), queue.expires_after))
+            for peer in peers:
+                self.forget(peer)
+            self.totals.expired_queues += 1
+        return ended
+
+    def forget(self, peer: Peer) -> None:
+        """Remove an away peer that has nothing to come back to; one that is to be told of a deletion later."""
+        if peer.away_since is None or peer.queues or peer.leaving:
+            return
+        if peer.deleted_topics:
+            self.peers.remember(peer, self.clock())
+        else:
+            self.peers.remove(peer)
 
     def _end_deleted(self) -> None:
-        for queue in self.subscriptions.end_deleted(self.peers, self._per_slice.subscriptions):
-            self.maintenance.forget(queue)
+        """Close message queues of deleted topics; the next pull of each member answers 410."""
+        limit = self._per_slice.subscriptions
+        while limit > 0 and (topic := self.subscriptions.deleted):
+            subscribers = self.subscriptions.of(topic)
+            peer_id, queue = next(iter(subscribers.by_peer.items()), (None, None))
+            if queue is None:
+                queue = next(iter(subscribers.queues.values()))
+            limit -= cost(queue)
+            if peer_id is not None:
+                peer = self.peers[peer_id]
+                self.subscriptions.leave(peer, queue, self.clock())
+                peer.topic_deleted(topic.name)
+                self.forget(peer)
+            if not queue.members:
+                self.close(queue)
+
+    def _no_queue(self, peer: Peer, topic: str) -> PeerbusError:
+        """The error for a peer without a message queue on a topic; a deletion is reported once."""
+        if self._forget_deleted(peer, topic):
+            return TopicDeleted(
+                f"Topic '{topic}' was deleted, with the subscription of peer '{peer.peer_id}' to it. "
+                "If it is created again, subscribe again."
+            )
+        self.topics.get(topic)
+        return NotSubscribed(f"Peer '{peer.peer_id}' is not subscribed to topic '{topic}'. POST /subscribe first.")
+
+    def _forget_deleted(self, peer: Peer, topic: str) -> bool:
+        """Clear the 410 that a call about `topic` is to answer, if any; returns whether there was one."""
+        queue = peer.queues.get(topic)
+        if queue is None or not queue.topic.deleted:
+            return peer.forget_deleted(topic)
+        self.end_subscription(peer, queue)
+        return True
 
     def _answer_waiting(self, now: float) -> list[Callable[[], None]]:
         answers: list[Callable[[], None]] = []

@@ -51,9 +51,9 @@ class Schedule(Generic[Key]):
         """Remove `key`, if it is set."""
         self._times.pop(key, None)
 
-    def time(self, key: Key) -> float:
-        """The due time of `key`, or `NEVER`."""
-        return self._times[key][0] if key in self._times else NEVER
+    def time(self, key: Key, absent: float = NEVER) -> float:
+        """The due time of `key`, or `absent`."""
+        return self._times[key][0] if key in self._times else absent
 
     def next(self) -> float:
         """The due time of the first key, or `NEVER`."""
@@ -107,6 +107,9 @@ class SortedNames:
 
     def __init__(self) -> None:
         self._names: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
 
     def add(self, name: str) -> None:
         """Add a name that is not among them."""

@@ -4,27 +4,42 @@ from typing import Any
 
 from peerbus.broker.context import Context
 from peerbus.broker.memory_budget import RELEASED_AT_ONCE
-from peerbus.broker.peers import Peer, Peers
+from peerbus.broker.peers import Peer
 from peerbus.broker.queue import MessageQueue, QueueOptions, group_queue
 from peerbus.broker.topic import From, Topic
-from peerbus.errors import BadRequest, NotSubscribed, SubscriptionExists, TooManySubscriptions, TopicDeleted
+from peerbus.errors import BadRequest, NotSubscribed, SubscriptionExists, TooManySubscriptions
 
 IN_FLIGHT_PER_UNIT = 200
 """Messages in flight that take as long to forget as it takes to end a subscription."""
 FREED_PER_UNIT = 50
 """Messages that take as long to free."""
+ALWAYS_MEANINGFUL = {"explicit", "expires_after"}
+"""The options of a queue that do not need explicit acknowledgement."""
 
 
 class Subscribers:
-    """The subscribers of one topic."""
+    """The subscribers of one topic, and its message queues."""
 
-    __slots__ = ("by_peer", "queues")
+    __slots__ = ("_furthest_behind", "by_peer", "empty", "queues")
 
     def __init__(self) -> None:
         self.by_peer: dict[str, MessageQueue] = {}
         """The message queue of each subscribed peer; the members of a group have the same."""
         self.queues: dict[str, MessageQueue] = {}
         """The message queues by name."""
+        self.empty = 0
+        """How many of the queues have no members."""
+        self._furthest_behind: MessageQueue | None = None
+
+    def furthest_behind(self, position: int) -> MessageQueue | None:
+        """The message queue at the lowest position of all, which is `position`.
+
+        Its cost grows with the number of queues, but only when it is another one than before.
+        """
+        known = self._furthest_behind
+        if known is None or known.position != position or self.queues.get(known.name) is not known:
+            self._furthest_behind = next((queue for queue in self.queues.values() if queue.position == position), None)
+        return self._furthest_behind
 
 
 NOBODY = Subscribers()
@@ -38,7 +53,7 @@ def cost(queue: MessageQueue) -> int:
 
 
 class Subscriptions:
-    """Begins and ends subscriptions, and counts them."""
+    """Begins and ends subscriptions, and counts them; a queue without members counts as one."""
 
     __slots__ = ("_context", "_count", "_deleted", "_topics")
 
@@ -47,7 +62,7 @@ class Subscriptions:
         self._count = 0
         self._topics: dict[Topic, Subscribers] = {}
         self._deleted: dict[Topic, None] = {}
-        """Deleted topics that some peers still have among their queues."""
+        """Deleted topics that still have message queues."""
 
     def __len__(self) -> int:
         return self._count
@@ -61,134 +76,118 @@ class Subscriptions:
         queue = peer.queues.get(topic)
         return None if queue is None or queue.topic.deleted else queue
 
-    def get(self, peer: Peer, topic: str) -> MessageQueue:
-        """The message queue of `peer` on a topic.
-
-        Raises `NotSubscribed`, and `TopicDeleted` the first time that it is asked for on a deleted topic.
-        """
-        queue = self.find(peer, topic)
-        if queue is not None:
-            return queue
-        if self._forget_deleted(peer, topic):
-            raise TopicDeleted(
-                f"Topic '{topic}' was deleted, with the subscription of peer '{peer.peer_id}' to it. "
-                "If it is created again, subscribe again."
-            )
-        raise NotSubscribed(f"Peer '{peer.peer_id}' is not subscribed to topic '{topic}'. POST /subscribe first.")
-
-    def begin(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
-        """Subscribe `peer`, or change the options named of its subscription; returns whether it is new.
-
-        `named` are the `QueueOptions` to set; a group's members share them, and their position. `start` moves the
-        queue of a peer that is subscribed already; a peer that joins a group takes its position as it is.
-        Raises `SubscriptionExists`, `TooManySubscriptions`, `StorageFull` and `BadRequest`.
-        """
-        queue = self.find(peer, topic.name)
+    def group(self, topic: Topic, group: str) -> MessageQueue:
+        """The message queue of a group; raises `NotSubscribed` where there is none."""
+        queue = self.of(topic).queues.get(group_queue(group))
         if queue is None:
-            return self._join(peer, topic, start, group, named)
+            raise NotSubscribed(f"Topic '{topic.name}' has no message queue of a group '{group}'.")
+        return queue
+
+    def change(self, peer: Peer, queue: MessageQueue, group: str | None, named: dict[str, Any]) -> None:
+        """Change the options named of a peer's subscription, which is in `group` if that is named.
+
+        Raises `SubscriptionExists` and `BadRequest`.
+        """
         if group not in (None, queue.group):
             raise SubscriptionExists(
-                f"Peer '{peer.peer_id}' is subscribed to topic '{topic.name}' outside of group '{group}'. "
+                f"Peer '{peer.peer_id}' is subscribed to topic '{queue.topic.name}' outside of group '{group}'. "
                 "Unsubscribe first."
             )
         options = _options(queue.options, named)
-        if options != queue.options or start is not None:
+        if options != queue.options:
             queue.options = options
             self._context.changes.queue_changed(queue)
-        if start is not None:
-            queue.seek(topic.position(start))
-        return False
+
+    def join(
+        self, peer: Peer, topic: Topic, start: From, group: str | None, named: dict[str, Any], now: float
+    ) -> tuple[MessageQueue, bool]:
+        """Subscribe `peer`: to the queue of its `group` where that stands, else to a new queue that begins at `start`.
+
+        `named` are the `QueueOptions` to set; a group's members share them, and their position. Returns the queue,
+        and whether it is new. Raises `TooManySubscriptions`, `StorageFull` and `BadRequest`.
+        """
+        name = peer.peer_id if group is None else group_queue(group)
+        queue = self.of(topic).queues.get(name)
+        options = _options(queue.options if queue else QueueOptions(), named)
+        if self._count >= self._context.limits.max_subscriptions and not (queue and not queue.members):
+            raise TooManySubscriptions(f"{self._count} subscriptions exist, which is as many as the server takes.")
+        self._context.changes.check_room(0)
+        is_new = queue is None
+        if queue is None:
+            number = self._context.numbers.next()
+            queue = MessageQueue(topic, topic.position(start), options, name, group, number, now)
+        queue.options = options
+        self.add(peer, queue)
+        self._context.changes.queue_changed(queue)
+        return queue, is_new
 
     def add(self, peer: Peer, queue: MessageQueue) -> None:
         """Make a peer a member of a message queue."""
-        queue.members[peer.peer_id] = None
+        subscribers = self._topics.setdefault(queue.topic, Subscribers())
+        if queue.name in subscribers.queues and not queue.members:
+            subscribers.empty -= 1
+        else:
+            self._count += 1
+        subscribers.queues[queue.name] = queue
+        queue.join(peer.peer_id)
+        subscribers.by_peer[peer.peer_id] = peer.queues[queue.topic.name] = queue
+
+    def add_empty(self, queue: MessageQueue) -> None:
+        """Keep a group's message queue that has no members."""
         subscribers = self._topics.setdefault(queue.topic, Subscribers())
         subscribers.queues[queue.name] = queue
-        subscribers.by_peer[peer.peer_id] = peer.queues[queue.topic.name] = queue
+        subscribers.empty += 1
         self._count += 1
 
-    def end(self, peer: Peer, queue: MessageQueue) -> None:
-        """End a subscription: messages in flight to the peer are overdue; the last member closes the queue.
-
-        A subscription to a deleted topic ends without a note for the peer.
-        """
-        name = queue.name
-        peer.queues.pop(queue.topic.name, None)
-        queue.leave(peer.peer_id)
+    def leave(self, peer: Peer, queue: MessageQueue, now: float) -> None:
+        """End a membership: messages in flight to the peer are overdue. The queue stands, until `close`."""
+        peer.forget_queue(queue)
+        queue.leave(peer.peer_id, now)
         subscribers = self._topics[queue.topic]
         subscribers.by_peer.pop(peer.peer_id, None)
-        self._count -= not queue.topic.deleted
         if queue.members:
-            self._context.changes.queue_changed(queue)
+            self._count -= not queue.topic.deleted
         else:
-            del subscribers.queues[name]
-            self._context.changes.queue_removed(queue)
-        if not subscribers.by_peer:
+            subscribers.empty += 1
+        self._context.changes.queue_changed(queue)
+
+    def close(self, queue: MessageQueue) -> None:
+        """End a message queue without members."""
+        queue.close()
+        subscribers = self._topics[queue.topic]
+        del subscribers.queues[queue.name]
+        subscribers.empty -= 1
+        self._count -= not queue.topic.deleted
+        self._context.changes.queue_removed(queue)
+        if not subscribers.queues:
             self._end_topic(queue.topic)
 
     def topic_deleted(self, topic: Topic) -> None:
-        """End all subscriptions to a deleted topic at once; `end_deleted` does the rest, peer by peer."""
-        self._count -= len(self.of(topic).by_peer)
+        """End all subscriptions to a deleted topic at once; its queues are left to be closed, see `deleted`."""
+        subscribers = self.of(topic)
+        self._count -= len(subscribers.by_peer) + subscribers.empty
         if topic in self._topics:
             self._deleted[topic] = None
         else:
             self._context.changes.topic_removed(topic)
 
     @property
-    def deleted_left(self) -> bool:
-        """Whether `end_deleted` has something to do."""
-        return bool(self._deleted)
-
-    def end_deleted(self, peers: Peers, limit: int) -> list[MessageQueue]:
-        """End subscriptions to deleted topics, at a `cost` of `limit` together; the next pull of each answers 410.
-
-        Returns the queues closed.
-        """
-        closed = []
-        while self._deleted and limit > 0:
-            topic = next(iter(self._deleted))
-            peer_id, queue = self.of(topic).by_peer.popitem()
-            limit -= cost(queue)
-            self.end(peers[peer_id], queue)
-            peers[peer_id].topic_deleted(topic.name)
-            if not queue.members:
-                closed.append(queue)
-        return closed
+    def deleted(self) -> Topic | None:
+        """A deleted topic that still has message queues, if there is one."""
+        return next(iter(self._deleted), None)
 
     def _end_topic(self, topic: Topic) -> None:
-        """The last subscriber of a topic is gone."""
+        """The last message queue of a topic is closed."""
         del self._topics[topic]
         if topic.deleted:
             del self._deleted[topic]
             self._context.changes.topic_removed(topic)
 
-    def _forget_deleted(self, peer: Peer, topic: str) -> bool:
-        """Clear the 410 that a pull of `topic` is to answer, if any; returns whether there was one."""
-        if topic in peer.queues:
-            self.end(peer, peer.queues[topic])
-            return True
-        return peer.forget_deleted(topic)
-
-    def _join(self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]) -> bool:
-        if self._count >= self._context.limits.max_subscriptions:
-            raise TooManySubscriptions(f"{self._count} subscriptions exist, which is as many as the server takes.")
-        queue = self.of(topic).queues.get(group_queue(group)) if group is not None else None
-        options = _options(queue.options if queue else QueueOptions(), named)
-        self._context.changes.check_room(0)
-        self._forget_deleted(peer, topic.name)
-        if queue is None:
-            position = topic.position("latest" if start is None else start)
-            queue = MessageQueue(topic, position, options, group, self._context.numbers.next())
-        queue.options = options
-        self.add(peer, queue)
-        self._context.changes.queue_changed(queue)
-        return True
-
 
 def _options(options: QueueOptions, named: dict[str, Any]) -> QueueOptions:
     changed = options._replace(**named)
-    if not changed.explicit and named.keys() - {"explicit"}:
+    if not changed.explicit and named.keys() - ALWAYS_MEANINGFUL:
         raise BadRequest(
-            f"{', '.join(sorted(named.keys() - {'explicit'}))} only mean something with ack: explicit - at $.ack"
+            f"{', '.join(sorted(named.keys() - ALWAYS_MEANINGFUL))} only mean something with ack: explicit - at $.ack"
         )
     return changed

@@ -51,9 +51,11 @@ class Topic(Log):
         "creator",
         "dead_lettered",
         "deleted",
+        "discarded",
         "dropped",
         "expires",
         "message_ids",
+        "missed",
         "name",
         "number",
         "options",
@@ -80,8 +82,9 @@ class Topic(Log):
         self._positions = LowWaterMark()
         self._slowest: int | None = None
         """The lowest position of all message queues."""
-        self.redelivered = self.dead_lettered = self.refused = 0
-        """Since the server started: messages redelivered or dead-lettered by its queues, and publishes without room."""
+        self.redelivered = self.dead_lettered = self.refused = self.missed = self.discarded = 0
+        """Since the server started: messages redelivered or dead-lettered by its queues, publishes without room,
+        messages that subscribers missed, and those unread in queues that ended."""
         self._memory = context.memory
         self._changes = context.changes
         self._commits_at_once = context.changes.commits_at_once
@@ -232,6 +235,8 @@ class Topic(Log):
             redelivered=self.redelivered,
             dead_lettered=self.dead_lettered,
             refused=self.refused,
+            missed=self.missed,
+            discarded=self.discarded,
         )
 
     def record(self) -> TopicRecord:

@@ -13,7 +13,7 @@ from peerbus.errors import IndexTimeout, PeerbusError, PeerNotFound, Unauthorize
 from peerbus.node.event_log import EventLog
 from peerbus.node.server_client import ServerClient
 from peerbus.node.subscriptions import Subscriptions
-from peerbus.wire.protocol import PeerRequest, RegisterAnswer, RegisterRequest, UnregisterAnswer
+from peerbus.wire.protocol import RegisterAnswer, RegisterRequest, UnregisterAnswer, UnregisterRequest
 from peerbus.wire.tokens import new_token
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Membership:
         self._index.peer_token = None if registration.token is UNSET else registration.token
 
     def _unregister(self, timeout: float) -> None:
-        request = PeerRequest(peer_id=self.peer_id)
+        request = UnregisterRequest(peer_id=self.peer_id)
         try:
             answer = self._index.call("/unregister_peer_node", request, UnregisterAnswer, timeout)
         except (PeerNotFound, Unauthorized):

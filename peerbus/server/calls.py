@@ -12,7 +12,7 @@ from msgspec import UNSET
 from peerbus.broker import Broker, Overview
 from peerbus.broker.broker import CLAIMS_AT_ONCE
 from peerbus.broker.in_flight import Claim
-from peerbus.broker.results import Pulled, Settled
+from peerbus.broker.results import Ended, Pulled, Settled
 from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
@@ -35,7 +35,7 @@ def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.Register
     """Register a peer, or renew its lease."""
     token_hash = None if r.token is UNSET else hash_of(r.token)
     done = broker.register_peer(r.peer_id, r.address, r.lease_seconds, token_hash)
-    sentence = f"Peer '{r.peer_id}' is registered." if done.created else f"Peer '{r.peer_id}' stays registered."
+    sentence = f"Peer '{r.peer_id}' {'is' if done.created else 'stays'} registered."
     return wire.RegisterAnswer(
         message=sentence,
         peer_id=r.peer_id,
@@ -45,16 +45,23 @@ def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.Register
     )
 
 
-def unregister_peer_node(broker: Broker, r: wire.PeerRequest) -> Steps[wire.Answer]:
-    """Remove a peer with its subscriptions."""
-    ended = broker.end_subscriptions(r.peer_id, SUBSCRIPTIONS_AT_ONCE)
+def unregister_peer_node(broker: Broker, r: wire.UnregisterRequest) -> Steps[wire.Answer]:
+    """Remove a peer with its own queues, or let them stand while it is away."""
+    end = broker.leave if r.keep else broker.end_subscriptions
+    discarded = yield from _in_slices(partial(end, r.peer_id, SUBSCRIPTIONS_AT_ONCE))
+    sentence = f"Peer '{r.peer_id}' is {'away' if r.keep else 'unregistered'}." + also_discarded(discarded)
+    return wire.UnregisterAnswer(message=sentence, peer_id=r.peer_id, discarded=discarded)
+
+
+def _in_slices(end: Callable[[], Ended]) -> Steps[int]:
+    """Call `end` until nothing is left; returns how many messages are discarded."""
+    ended = end()
     discarded = ended.discarded
     while ended.left:
         yield
-        ended = broker.end_subscriptions(r.peer_id, SUBSCRIPTIONS_AT_ONCE)
+        ended = end()
         discarded += ended.discarded
-    sentence = f"Peer '{r.peer_id}' is unregistered." + also_discarded(discarded)
-    return wire.UnregisterAnswer(message=sentence, peer_id=r.peer_id, discarded=discarded)
+    return discarded
 
 
 def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
@@ -116,10 +123,13 @@ def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
         ack_deadline=r.ack_deadline,
         max_attempts=r.max_attempts,
         dead_letter_topic=r.dead_letter_topic,
+        expires_after=r.expires_after,
     )
-    verb = "is" if done.created else "stays"
+    sentence = f"Peer '{r.peer_id}' {'is' if done.created else 'stays'} subscribed to topic '{r.topic}'."
+    if r.start is not None and not done.begun:
+        sentence += f" The message queue stands and continues at offset {done.next_offset}; POST /seek moves it."
     return wire.SubscribeAnswer(
-        message=f"Peer '{r.peer_id}' {verb} subscribed to topic '{r.topic}'.",
+        message=sentence,
         topic=r.topic,
         peer_id=r.peer_id,
         created=done.created,
@@ -128,11 +138,30 @@ def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
     )
 
 
-def unsubscribe(broker: Broker, r: wire.SubscriptionRequest) -> wire.UnsubscribeAnswer:
-    """End a subscription."""
-    discarded = broker.unsubscribe(r.peer_id, r.topic)
-    sentence = f"Peer '{r.peer_id}' is no longer subscribed to topic '{r.topic}'." + also_discarded(discarded)
+def unsubscribe(broker: Broker, r: wire.UnsubscribeRequest) -> wire.Answer | Steps[wire.Answer]:
+    """End a subscription, or the message queue of a group."""
+    r.check()
+    group = r.group
+    if group is None and r.peer_id is not None:
+        group = broker.group_of(r.peer_id, r.topic) if r.end else None
+        if group is None:
+            discarded = broker.unsubscribe(r.peer_id, r.topic)
+            sentence = f"Peer '{r.peer_id}' is no longer subscribed to topic '{r.topic}'." + also_discarded(discarded)
+            return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
+    return _end_group(broker, r, str(group))
+
+
+def _end_group(broker: Broker, r: wire.UnsubscribeRequest, group: str) -> Steps[wire.Answer]:
+    discarded = yield from _in_slices(partial(broker.end_group, r.topic, group, SUBSCRIPTIONS_AT_ONCE))
+    sentence = f"The message queue of group '{group}' on topic '{r.topic}' is ended." + also_discarded(discarded)
     return wire.UnsubscribeAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, discarded=discarded)
+
+
+def seek(broker: Broker, r: wire.SeekRequest) -> wire.SeekAnswer:
+    """Move a message queue to an offset or to a time."""
+    offset = broker.seek(r.peer_id, r.topic, r.to)
+    sentence = f"Peer '{r.peer_id}' continues at offset {offset} of topic '{r.topic}'."
+    return wire.SeekAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, next_offset=offset)
 
 
 def pull_messages(broker: Broker, r: wire.PullRequest) -> Handover | Pending:
@@ -180,8 +209,7 @@ def _pulled(topic: str, done: Pulled) -> str:
             sentence = f"No more messages until some of the {done.unacknowledged} handed over are acknowledged."
         elif done.earlier:
             sentence += (
-                f" {done.earlier} from before your subscription can be replayed: "
-                'subscribe again with "from": "earliest".'
+                f' {done.earlier} from before your subscription can be replayed: POST /seek with "to": "earliest".'
             )
     if done.missed:
         sentence += f" {done.missed} were lost before you pulled them."
@@ -327,6 +355,7 @@ CALLS: dict[str, Call] = {
     "publish": publish,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
+    "seek": seek,
     "pull_messages": pull_messages,
     "ack_messages": ack_messages,
     "nack_messages": nack_messages,

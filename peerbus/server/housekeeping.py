@@ -7,7 +7,7 @@ from peerbus.broker import Broker
 from peerbus.broker.results import DueResult
 from peerbus.http.event_loop import Loop
 from peerbus.server import process_memory
-from peerbus.wire.words import also_discarded
+from peerbus.wire.words import also_discarded, duration
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Housekeeping:
             log.exception("Work on leases and deadlines failed; it is tried again")
             self._next = events.call_later(RETRY_SECONDS, self._run)
             return
-        _log_expired(result)
+        _log_ends(result)
         if result.next_in <= 0:
             self._next = events.call_soon(self._run)
         elif result.next_in < float("inf"):
@@ -79,7 +79,17 @@ class Housekeeping:
         self._loop.events.call_later(GROWTH_SECONDS, self._exclude)
 
 
-def _log_expired(result: DueResult) -> None:
+def _log_ends(result: DueResult) -> None:
     for peer_id, discarded in result.expired.items():
         level = logging.WARNING if discarded else logging.INFO
-        log.log(level, "Peer '%s' is removed: its lease ran out.%s", peer_id, also_discarded(discarded))
+        log.log(level, "Peer '%s' is away: its lease ran out.%s", peer_id, also_discarded(discarded))
+    for ended in result.ended:
+        level = logging.WARNING if ended.discarded else logging.INFO
+        log.log(
+            level,
+            "The message queue '%s' on topic '%s' is ended: no member was there for %s.%s",
+            ended.queue,
+            ended.topic,
+            duration(ended.after),
+            also_discarded(ended.discarded),
+        )

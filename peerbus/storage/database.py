@@ -134,7 +134,7 @@ def _upgrade(path: Path) -> None:
     with closing(_connect(path, "rw")) as connection:
         ((version,),) = connection.execute("PRAGMA user_version")
         for older in range(version, SCHEMA_VERSION):
-            connection.executescript(f"BEGIN IMMEDIATE; {UPGRADES[older]} PRAGMA user_version = {older + 1}; COMMIT")
+            connection.executescript(f"BEGIN IMMEDIATE; {UPGRADES[older]}; PRAGMA user_version = {older + 1}; COMMIT")
 
 
 def _check(path: Path) -> None:

@@ -113,9 +113,12 @@ class Storage:
 
     def _put(self, changes: Changes) -> None:
         put = self._for_each
-        put("REPLACE INTO peers VALUES (?, ?, ?, ?, ?)", map(peer_row, _there(changes.peers)))
+        put("REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?)", map(peer_row, _there(changes.peers)))
         put("REPLACE INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.topics)))
-        put("REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(queue_row, _there(changes.queues)))
+        put(
+            "REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            map(queue_row, _there(changes.queues)),
+        )
         put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
         put("INSERT INTO segments VALUES (?, ?, ?, ?)", segment_rows(changes.segments))
         put("INSERT INTO message_ids VALUES (?, ?, ?, ?, ?, ?)", map(astuple, changes.message_ids))

@@ -11,13 +11,14 @@ from peerbus.broker.records import PeerRecord, QueueRecord, Segment
 
 SCHEMA_VERSION = 3
 UPGRADES = {
-    1: """
-    ALTER TABLE peers ADD COLUMN token_hash BLOB;
-    ALTER TABLE topics ADD COLUMN creator TEXT;
-    """,
+    1: "ALTER TABLE peers ADD COLUMN token_hash BLOB; ALTER TABLE topics ADD COLUMN creator TEXT",
     2: """
-    ALTER TABLE deliveries ADD COLUMN first REAL;
-    ALTER TABLE deliveries ADD COLUMN since REAL;
+        ALTER TABLE peers ADD COLUMN away_since REAL;
+        ALTER TABLE queues ADD COLUMN expires_after REAL;
+        ALTER TABLE queues ADD COLUMN used_at REAL;
+        ALTER TABLE queues ADD COLUMN left_at REAL;
+        ALTER TABLE deliveries ADD COLUMN first REAL;
+        ALTER TABLE deliveries ADD COLUMN since REAL
     """,
 }
 """The statements that upgrade each older version to the next."""
@@ -28,7 +29,8 @@ CREATE TABLE peers (
     address TEXT,
     lease_seconds REAL,
     deleted_topics TEXT NOT NULL,
-    token_hash BLOB
+    token_hash BLOB,
+    away_since REAL
 ) WITHOUT ROWID;
 CREATE TABLE topics (
     number INTEGER PRIMARY KEY NOT NULL,
@@ -53,7 +55,10 @@ CREATE TABLE queues (
     cursor INTEGER NOT NULL,
     started INTEGER NOT NULL,
     dropped INTEGER NOT NULL,
-    members TEXT NOT NULL
+    members TEXT NOT NULL,
+    expires_after REAL,
+    used_at REAL,
+    left_at REAL
 );
 CREATE TABLE deliveries (
     queue INTEGER NOT NULL REFERENCES queues,
@@ -103,26 +108,27 @@ _names = json.Decoder(list[str]).decode
 
 def peer_row(record: PeerRecord) -> tuple[Any, ...]:
     """The row of a peer."""
-    return record.peer_id, record.address, record.lease_seconds, _text(record.deleted_topics), record.token_hash
+    peer_id, address, lease_seconds, deleted_topics, *others = astuple(record)
+    return peer_id, address, lease_seconds, _text(deleted_topics), *others
 
 
 def peer_record(row: tuple[Any, ...]) -> PeerRecord:
     """The peer of a row."""
-    peer_id, address, lease_seconds, deleted_topics, token_hash = row
-    return PeerRecord(peer_id, address, lease_seconds, _names(deleted_topics), token_hash)
+    peer_id, address, lease_seconds, deleted_topics, *others = row
+    return PeerRecord(peer_id, address, lease_seconds, _names(deleted_topics), *others)
 
 
 def queue_row(record: QueueRecord) -> tuple[Any, ...]:
     """The row of a message queue."""
-    *values, members = astuple(record)
-    return *values, _text(members)
+    *values, members, expires_after, used_at, left_at = astuple(record)
+    return *values, _text(members), expires_after, used_at, left_at
 
 
 def queue_record(row: tuple[Any, ...]) -> QueueRecord:
     """The message queue of a row."""
-    number, topic, group, explicit, *options, members = row
-    values = number, topic, group, bool(explicit), *options, _names(members)
-    return QueueRecord(*values)
+    number, topic, group, explicit, *values, members, expires_after, used_at, left_at = row
+    fields = number, topic, group, bool(explicit), *values, _names(members), expires_after, used_at, left_at
+    return QueueRecord(*fields)
 
 
 def segment_rows(segments: Iterable[Segment]) -> Iterator[tuple[int, int, bytes, int]]:

@@ -76,8 +76,25 @@ MessageId = Annotated[
 # Subscriptions
 Start = Annotated[
     Literal["latest", "earliest"] | Offset,
-    Meta(description="First message of the queue, also of one that exists: the next, the oldest kept, or an offset."),
+    Meta(description="First message of a new queue: the next, the oldest kept, or an offset. Other queues stay."),
 ]
+Expiry = Annotated[
+    float,
+    Meta(
+        ge=0,
+        le=31_622_400,
+        description="Seconds for which the queue stands without members; 0: it ends with them. By default the "
+        "server's: 7 days for a group, 1 hour for a peer's own.",
+    ),
+]
+Keep = Annotated[bool, Meta(description="Whether the peer's own queues stand, as if its lease had run out.")]
+End = Annotated[bool, Meta(description="Whether the message queue of the group ends, for all its members.")]
+Ended = Annotated[Name, Meta(description="Group whose message queue ends; the peer need not be a member.")]
+Target = Annotated[
+    Literal["earliest", "latest"] | Offset,
+    Meta(description="The oldest message kept, the next one published, or an offset."),
+]
+Time = Annotated[float, Meta(ge=0, description="Seconds since 1970.")]
 Group = Annotated[
     Name, Meta(description="Group whose members share one message queue; by default the peer has its own.")
 ]

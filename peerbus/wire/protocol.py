@@ -77,10 +77,11 @@ class RegisterAnswer(Answer):
     token: str | UnsetType = UNSET
 
 
-class PeerRequest(Request):
-    """A request about a peer."""
+class UnregisterRequest(Request):
+    """Remove a peer with its own queues, or with `keep` let it go away, and its queues stand for a time."""
 
     peer_id: fields.Name
+    keep: fields.Keep = False
 
 
 class PeerAnswer(Answer):
@@ -90,7 +91,7 @@ class PeerAnswer(Answer):
 
 
 class UnregisterAnswer(PeerAnswer):
-    """`discarded` counts the messages of its subscriptions that were not pulled, or not acknowledged."""
+    """`discarded` counts the messages of the queues that ended that were not pulled, or not acknowledged."""
 
     discarded: int
 
@@ -187,8 +188,10 @@ class SubscribeRequest(Request):
     """Subscribe a peer to a topic, or change those options of its subscription that the request has.
 
     Without a `group` the peer has a message queue of its own. The members of a group share one queue, with its
-    position and options. With `ack` explicit a pulled message is delivered again after `ack_deadline` seconds
-    unless it is acknowledged. After `max_attempts` deliveries it moves to the `dead_letter_topic`.
+    position and options; it stands without members, and so does a peer's own while the peer is away, for
+    `expires_after` seconds. A queue that stands keeps its position. With `ack` explicit a pulled message is delivered
+    again after `ack_deadline` seconds unless it is acknowledged. After `max_attempts` deliveries it moves to the
+    `dead_letter_topic`.
     """
 
     peer_id: fields.Name
@@ -199,6 +202,7 @@ class SubscribeRequest(Request):
     ack_deadline: fields.Deadline | None = None
     max_attempts: fields.Attempts | None = None
     dead_letter_topic: fields.DeadLetters | None = None
+    expires_after: fields.Expiry | None = None
 
 
 class SubscribeAnswer(Answer):
@@ -211,19 +215,51 @@ class SubscribeAnswer(Answer):
     members: int
 
 
-class SubscriptionRequest(Request):
-    """A request about the subscription of a peer to a topic."""
+class UnsubscribeRequest(Request):
+    """End the subscription of a peer: its own queue ends, a group's stands, for a time if it was the last member.
 
-    peer_id: fields.Name
+    With `end`, the message queue of the peer's group ends, for all members; or that of the `group` named, for which
+    no peer is needed.
+    """
+
     topic: fields.Name
+    peer_id: fields.Name | None = None
+    group: fields.Ended | None = None
+    end: fields.End = False
+
+    def check(self) -> None:
+        """Raise `BadRequest` unless the fields fit together."""
+        if self.group is not None and not self.end:
+            raise BadRequest("group only means something with end: true - at $.group")
+        if self.group is None and self.peer_id is None:
+            raise BadRequest("Object missing required field peer_id (or group, with end) - at $")
 
 
 class UnsubscribeAnswer(Answer):
     """`discarded` counts the messages that were not pulled, or not acknowledged."""
 
     topic: str
-    peer_id: str
+    peer_id: str | None
     discarded: int
+
+
+class SeekRequest(Request):
+    """Move the message queue of a peer, or of its group for all members, forwards or back.
+
+    What is in flight is not any more: it is new again, or passed over.
+    """
+
+    peer_id: fields.Name
+    topic: fields.Name
+    to: fields.Target
+
+
+class SeekAnswer(Answer):
+    """`next_offset` is the offset of the next message."""
+
+    topic: str
+    peer_id: str
+    next_offset: int
 
 
 class PullRequest(Request):

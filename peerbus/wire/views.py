@@ -7,8 +7,8 @@ class TopicView(Struct, frozen=True):
     """A topic. `unread` counts the messages that some subscriber has not pulled, or not acknowledged, yet.
 
     `dropped` counts those dropped while they were unread, for overflow or age. Since the server started,
-    `redelivered` messages were delivered again, `dead_lettered` ones moved to a dead-letter topic, and `refused`
-    publishes found no room.
+    `redelivered` messages were delivered again, `dead_lettered` ones moved to a dead-letter topic, subscribers
+    `missed` messages, queues that ended held `discarded` ones, and `refused` publishes found no room.
     """
 
     topic: str
@@ -23,14 +23,18 @@ class TopicView(Struct, frozen=True):
     redelivered: int
     dead_lettered: int
     refused: int
+    missed: int
+    discarded: int
 
 
 class SubscriptionView(Struct, frozen=True):
     """A message queue of a topic: a peer's own, or one that the `members` of a `group` share.
 
-    `queue` is its name among those of the topic; `peers` lists the first of its members. `next_offset` is the offset
-    of the next new message; all messages before `resume_from` are acknowledged. `unread` messages are not
-    acknowledged yet; `unacknowledged` of them are in flight. `missed` messages were lost since the last pull.
+    `queue` is its name among those of the topic; `peers` lists the first of its members that are not away.
+    `next_offset` is the offset of the next new message; all messages before `resume_from` are acknowledged. `unread`
+    messages are not acknowledged yet; `unacknowledged` of them are in flight. `missed` messages were lost since the
+    last pull. The last call of a member about it was `idle_seconds` ago. Without members it stands for
+    `expires_after` seconds, and ends in `expires_in` seconds; null while it has members.
     """
 
     topic: str
@@ -47,10 +51,13 @@ class SubscriptionView(Struct, frozen=True):
     unread: int
     unacknowledged: int
     missed: int
+    idle_seconds: float
+    expires_after: float
+    expires_in: float | None
 
 
 class PeerView(Struct, frozen=True):
-    """A peer. Its lease expires in `expires_in` seconds; null without a lease."""
+    """A peer that is not away. Its lease expires in `expires_in` seconds; null without a lease."""
 
     peer_id: str
     address: str | None
@@ -63,7 +70,8 @@ class Stats(Struct, frozen=True, kw_only=True):
     """Totals since the server started, current figures, and limits.
 
     `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages were
-    not pulled, or not acknowledged, when their queue ended, with its topic, subscription or peer.
+    not pulled, or not acknowledged, when their queue ended: with its topic, subscription or peer, or because it
+    expired, as `expired_queues` did.
     """
 
     epoch: str
@@ -84,6 +92,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     dead_lettered: int
     refused: int
     expired_peers: int
+    expired_queues: int
     discarded: int
     max_peers: int
     max_topics: int

@@ -6,6 +6,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def duration(seconds: float) -> str:
+    """A time in its largest unit, rounded down: `59 seconds`, `3 hours`."""
+    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            return counted(int(seconds // size), unit)
+    return counted(int(seconds), "second")
+
+
 def also_discarded(messages: int) -> str:
     """A sentence to add if messages were discarded with a subscription or a peer."""
     return f" {counted(messages, 'message')} that it had not pulled or acknowledged: discarded." if messages else ""

@@ -37,6 +37,8 @@ class KeptModel(Model):
     def restart(self) -> None:
         """Every lease begins anew, what comes back comes in the order of offsets, what is too old by now is gone.
 
+        Queues without members stand as long as if the last one had just left.
+
         Nothing is counted yet, and who has several queues joined them in the order in which they were made.
         """
         self.discarded = 0
@@ -45,13 +47,15 @@ class KeptModel(Model):
         for topic in self.topics.values():
             self.age(topic)
             for queue in topic.queues:
+                if self.left_at(queue) is not None:
+                    queue.stands_until = self.now + self.expires_after(queue)
                 self.joined |= {(member, topic.name): queue.number for member in queue.members}
                 for offset in sorted(queue.handed):
                     queue.handed[offset].order = self.next_order()
 
     def set_address(self, peer: str, address: str | None) -> bool:
         created = peer not in self.leases
-        if created:
+        if created and peer not in self.away:
             self.register(peer, None)
         self.alive(peer)
         self.addresses[peer] = address
@@ -60,6 +64,11 @@ class KeptModel(Model):
     def remove(self, peer: str) -> int:
         self.addresses.pop(peer, None)
         return super().remove(peer)
+
+    def forget(self, peer: str) -> None:
+        super().forget(peer)
+        if peer not in self.leases and peer not in self.away:
+            self.addresses.pop(peer, None)
 
     def delete(self, name: str) -> int | str:
         answer = super().delete(name)

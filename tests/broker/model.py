@@ -37,6 +37,9 @@ class Queue:
     ack_deadline: float = 30.0
     max_attempts: int | None = None
     dead_letter_topic: str | None = None
+    expires_after: float | None = None
+    left_at: float | None = None
+    stands_until: float = BEFORE_ALL
     members: list[str] = field(default_factory=list)
     handed: dict[int, Handed] = field(default_factory=dict)
     dropped: int = 0
@@ -97,12 +100,17 @@ class Model:
         self.discarded = 0
         self.joined: dict[tuple[str, str], int] = {}
         self.leases: dict[str, float | None] = {}
+        """Of the peers that are there."""
+        self.away: dict[str, tuple[float | None, float]] = {}
+        """The lease of each peer that is away, and since when."""
         self.expiries: dict[str, float] = {}
         """In the order in which the leases were renewed: of those that end together, the first renewed ends first."""
         self.told: dict[str, set[str]] = {}
         self.topics: dict[str, Topic] = {}
 
     def alive(self, peer: str) -> bool:
+        if peer in self.away:
+            self.leases[peer], _ = self.away.pop(peer)
         lease = self.leases.get(peer)
         if lease is not None:
             self.expiries.pop(peer, None)
@@ -111,37 +119,110 @@ class Model:
 
     def register(self, peer: str, lease: float | None) -> bool:
         created = peer not in self.leases
+        if created and peer not in self.away:
+            self.told[peer] = set()
+        self.away.pop(peer, None)
         self.leases[peer] = lease
         self.expiries.pop(peer, None)
-        if created:
-            self.told[peer] = set()
         self.alive(peer)
         return created
 
-    def remove(self, peer: str) -> int:
-        """Remove a peer, and say how many messages are discarded; queues end in the order in which they were joined."""
-        del self.leases[peer]
-        self.expiries.pop(peer, None)
+    def topics_of(self, peer: str) -> list[Topic]:
+        """The topics that a peer is subscribed to, in the order in which it subscribed."""
         of_peer = [topic for topic in self.topics.values() if topic.queue_of(peer)]
-        of_peer.sort(key=lambda topic: self.joined[peer, topic.name])
-        return sum(self.leave(peer, topic) for topic in of_peer)
+        return sorted(of_peer, key=lambda topic: self.joined[peer, topic.name])
 
-    def leave(self, peer: str, topic: Topic) -> int:
-        queue = topic.queue_of(peer)
-        assert queue
-        left = topic.unread_of(queue)
-        queue.members.remove(peer)
-        if not queue.members:
-            topic.queues.remove(queue)
-            self.free(topic)
-            self.discarded += left
-            return left
+    def remove(self, peer: str) -> int:
+        """Remove a peer, and say how many messages are discarded."""
+        self.leases.pop(peer, None)
+        self.away.pop(peer, None)
+        self.expiries.pop(peer, None)
+        return sum(self.leave(peer, topic) for topic in self.topics_of(peer))
+
+    def go_away(self, peer: str) -> int:
+        """Let a peer's own queues stand without it, and let it leave its groups; returns the messages discarded."""
+        if peer not in self.leases:
+            return 0
+        self.away[peer] = self.leases.pop(peer), self.now
+        self.expiries.pop(peer, None)
+        discarded = 0
+        for topic in self.topics_of(peer):
+            queue = topic.queue_of(peer)
+            assert queue
+            if queue.group is None and self.expires_after(queue):
+                self.give_up(queue, peer)
+                self.settle(topic, queue)
+            else:
+                discarded += self.leave(peer, topic)
+        self.forget(peer)
+        return discarded
+
+    def forget(self, peer: str) -> None:
+        """Forget an away peer that has nothing to come back to."""
+        if peer in self.away and not self.topics_of(peer) and not self.told[peer]:
+            del self.away[peer]
+
+    def expires_after(self, queue: Queue) -> float:
+        default = self.limits.subscription_expiry if queue.group is None else self.limits.group_expiry
+        return default if queue.expires_after is None else queue.expires_after
+
+    def left_at(self, queue: Queue) -> float | None:
+        """Since when no member of a queue is there."""
+        if queue.group is None:
+            return self.away[queue.members[0]][1] if queue.members[0] in self.away else None
+        return queue.left_at
+
+    def present(self, queue: Queue) -> int:
+        """How many members of a queue are there."""
+        return sum(member in self.leases for member in queue.members)
+
+    def give_up(self, queue: Queue, peer: str) -> None:
+        """What a peer has in flight is overdue."""
         held = [handed for handed in queue.handed.values() if handed.member == peer and handed.due is not None]
         for handed in sorted(held, key=lambda handed: handed.order):
             handed.due, handed.problem = BEFORE_ALL, "its peer left"
             handed.order = self.next_order()
+
+    def leave(self, peer: str, topic: Topic) -> int:
+        queue = topic.queue_of(peer)
+        assert queue
+        queue.members.remove(peer)
+        if not queue.members and (queue.group is None or not self.expires_after(queue)):
+            return self.close(topic, queue)
+        if not queue.members:
+            queue.left_at = self.now
+        self.give_up(queue, peer)
         self.settle(topic, queue)
         return 0
+
+    def close(self, topic: Topic, queue: Queue) -> int:
+        left = topic.unread_of(queue)
+        topic.queues.remove(queue)
+        self.free(topic)
+        self.discarded += left
+        return left
+
+    def end_group(self, name: str, group: str) -> int | str:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        queue = next((queue for queue in topic.queues if queue.group == group), None)
+        return "not_subscribed" if queue is None else self.close(topic, queue)
+
+    def expire(self) -> set[tuple[str, str, int]]:
+        """End the queues without members whose time has passed."""
+        ended = set()
+        for topic in self.topics.values():
+            for queue in list(topic.queues):
+                left_at = self.left_at(queue)
+                ends_at = max(queue.stands_until, (left_at or 0.0) + self.expires_after(queue))
+                if left_at is not None and ends_at <= self.now:
+                    name = queue.members[0] if queue.group is None else f"group {queue.group}"
+                    ended.add((topic.name, name, self.close(topic, queue)))
+                    for member in queue.members:
+                        self.forget(member)
+        return ended
 
     def next_order(self) -> int:
         self.order += 1
@@ -255,23 +336,34 @@ class Model:
             queue = next((q for q in topic.queues if group is not None and q.group == group), None)
         elif group not in (None, queue.group):
             return "subscription_exists"
-        if not options.get("explicit", queue.explicit if queue else False) and options.keys() - {"explicit"}:
+        explicit = options.get("explicit", queue.explicit if queue else False)
+        if not explicit and options.keys() - {"explicit", "expires_after"}:
             return "bad_request"
         if queue is None:
             cursor = topic.position("latest" if start is None else start)
             queue = Queue(self.next_order(), cursor, cursor, group)
             topic.queues.append(queue)
-        elif start is not None and not created:
-            queue.cursor = queue.started = topic.position(start)
-            queue.handed.clear()
         for option, value in options.items():
             setattr(queue, option, value)
         if created:
             queue.members.append(peer)
+            queue.left_at = None
             self.joined[peer, name] = self.next_order()
             self.told[peer].discard(name)
         self.free(topic)
         return created, queue.cursor, len(queue.members)
+
+    def seek(self, peer: str, name: str, to: Any) -> int | str:
+        found = self.subscription(peer, name)
+        if isinstance(found, str):
+            return found
+        topic, queue = found
+        if isinstance(to, int) and to > topic.end:
+            return "bad_request"
+        queue.cursor = queue.started = topic.position(to)
+        queue.handed.clear()
+        self.free(topic)
+        return queue.cursor
 
     def unsubscribe(self, peer: str, name: str) -> int | str:
         found = self.subscription(peer, name)
@@ -359,21 +451,23 @@ class Model:
                 handed.due, handed.problem, handed.order = self.now + delay, "rejected", self.next_order()
         settled = len(valid)
         pulled = list(range(queue.started, queue.cursor))
-        if delay == 0 and not queue.explicit and stale and stale == pulled[-len(stale) :]:
+        may_return = delay == 0 and not queue.explicit and not any(offset in queue.handed for offset in stale)
+        if may_return and stale and stale == pulled[-len(stale) :]:
             settled, queue.cursor, stale = settled + len(stale), stale[0], []
         if delay is not None:
             self.settle(topic, queue)
         self.free(topic)
         return settled, stale
 
-    def time_passes(self, seconds: float) -> dict[str, int]:
-        """Move on, and say which peers were silent for too long, and what is discarded with each."""
+    def time_passes(self, seconds: float) -> tuple[dict[str, int], set[tuple[str, str, int]]]:
+        """Move on; returns the peers that were silent for too long, and the queues that expired, with the discarded."""
         self.now += seconds
         silent = [peer for peer, expiry in self.expiries.items() if expiry <= self.now]
-        removed = {peer: self.remove(peer) for peer in sorted(silent, key=lambda peer: self.expiries[peer])}
+        gone = {peer: self.go_away(peer) for peer in sorted(silent, key=lambda peer: self.expiries[peer])}
+        ended = self.expire()
         for topic in list(self.topics.values()):
             self.age(topic)
             for queue in topic.queues:
                 if queue.max_attempts is not None:
                     self.settle(topic, queue)
-        return removed
+        return gone, ended

@@ -230,7 +230,7 @@ def test_moving_the_position_forgets_what_was_handed_over(broker: Broker, clock:
     explicit(broker)
     publish(broker, 3)
     broker.pull("a", "news")
-    broker.subscribe("a", "news", 1)
+    broker.seek("a", "news", 1)
     assert broker.acknowledge("a", "news", [(0, None), (1, None)]).stale == [0, 1]
     assert broker.pull("a", "news").attempts == [1, 1]
     clock.advance(10.0)

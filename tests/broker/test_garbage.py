@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from peerbus.broker import Broker
+from peerbus.broker import Broker, Limits
+from peerbus.broker.peers import REMEMBERED_SECONDS
 from peerbus.errors import PeerNotFound, TopicFull
 from peerbus.future import Future
 from tests.support.harness import Clock
@@ -64,6 +65,9 @@ def live_and_end(broker: Broker, clock: Clock) -> None:
     broker.run_due()
     clock.advance(100.0)
     broker.run_due()
+    for seconds in (Limits().subscription_expiry, REMEMBERED_SECONDS):
+        clock.advance(seconds)
+        broker.run_due()
     with pytest.raises(PeerNotFound):
         broker.pull("peer2", "jobs")
     broker.delete_topic("jobs")

@@ -118,7 +118,7 @@ def test_giving_back_is_no_sign_of_life(broker: Broker, clock: Clock) -> None:
     clock.now += 6
     give_back(broker, "a", pulled)
     clock.now += 6
-    assert broker.run_due().expired == {"a": 4}
+    assert broker.run_due().expired == {"a": 0}
 
 
 def test_who_gives_back_is_not_who_is_told_of_a_deleted_topic(broker: Broker) -> None:
@@ -146,7 +146,7 @@ def go_back(broker: Broker) -> None:
 
 
 def seek(broker: Broker) -> None:
-    broker.subscribe("a", "news", start=1)
+    broker.seek("a", "news", 1)
 
 
 @pytest.mark.parametrize("move", [go_back, seek])

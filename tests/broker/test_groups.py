@@ -51,12 +51,15 @@ def test_a_member_that_vanishes_gives_back_at_once(group: Broker, clock: Clock, 
     assert (again.offsets, again.attempts) == ([0, 1], [2, 1])
 
 
-def test_the_last_member_takes_the_queue_with_it(group: Broker) -> None:
+def test_the_queue_of_a_group_stands_without_members(group: Broker) -> None:
     group.publish("news", [b"0"])
     for peer_id in "ab":
-        group.unsubscribe(peer_id, "news")
-    assert group.list_topics(1)[0].unread == 0
-    assert group.subscribe("a", "news", group="g").next_offset == 1
+        assert group.unsubscribe(peer_id, "news") == 0
+    group.publish("news", [b"1"])
+    assert group.list_topics(1)[0].unread == 2
+    joined = group.subscribe("a", "news", "latest", group="g")
+    assert (joined.created, joined.begun, joined.next_offset) == (True, False, 0)
+    assert group.pull("a", "news").values == [b"0", b"1"]
 
 
 def test_a_new_member_joins_where_the_group_stands(group: Broker) -> None:

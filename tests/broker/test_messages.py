@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from peerbus.broker import Broker
-from peerbus.errors import NotSubscribed, TopicNotFound
+from peerbus.errors import BadRequest, NotSubscribed, TopicNotFound
 from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
@@ -63,17 +63,28 @@ def test_where_a_subscription_begins(
     assert (pulled.values, pulled.missed) == (values, missed)
 
 
-def test_subscribing_again_keeps_the_position_unless_it_is_named(news: Broker) -> None:
+def test_subscribing_again_keeps_the_position_whatever_it_says(news: Broker) -> None:
     assert news.subscribe("a", "news").created
     news.publish("news", [b"0", b"1"])
     assert news.subscribe("a", "news").next_offset == 0
     news.pull("a", "news")
     assert not news.subscribe("a", "news").created
     assert news.pull("a", "news").values == []
-    assert news.subscribe("a", "news", 1).next_offset == 1
-    assert news.pull("a", "news").values == [b"1"]
-    news.subscribe("a", "news", "earliest")
-    assert news.pull("a", "news").values == [b"0", b"1"]
+    for start in (0, "earliest", "latest"):
+        assert news.subscribe("a", "news", start).next_offset == 2
+    assert news.pull("a", "news").values == []
+
+
+def test_seeking_moves_a_queue_forwards_and_back(news: Broker) -> None:
+    news.publish("news", [b"0"])
+    news.subscribe("a", "news")
+    news.publish("news", [b"1", b"2"])
+    news.pull("a", "news")
+    for to, offset in ((1, 1), ("earliest", 0), ("latest", 3), (3, 3)):
+        assert news.seek("a", "news", to) == offset
+        assert news.pull("a", "news").values == [b"0", b"1", b"2"][offset:]
+    with pytest.raises(BadRequest, match=r"Expected int <= 3, the offset of the next message - at \$\.to"):
+        news.seek("a", "news", 4)
 
 
 def test_an_empty_pull_tells_of_messages_from_before_the_subscription(news: Broker) -> None:

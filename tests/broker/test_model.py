@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from peerbus.broker import Broker, Limits
+from peerbus.broker.results import Ended, ExpiredQueue
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
 from tests.broker.model import WALL, Model
@@ -24,15 +25,19 @@ OPTIONS = st.fixed_dictionaries(
         "ack_deadline": st.sampled_from([3.0, 8.0]),
         "max_attempts": st.sampled_from([1, 2]),
         "dead_letter_topic": st.just("dead"),
+        "expires_after": st.sampled_from([0.0, 2.375, 12.375]),
     },
 )
-STEP = 0.25
-"""Deadlines end at whole seconds, leases at quarters and ages at halves past: no two at once in one step."""
+STEP = 0.125
+"""Deadlines end at whole seconds, leases at quarters, ages at halves past, and queues three eighths after calls and
+leases: no two at once in one step."""
 BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
 SLICE = Slice(answers=1, overdue=1, subscriptions=1, values=1)
-LIMITS = Limits(history=3, max_messages=8, max_pull=4, max_unacknowledged=6)
+LIMITS = Limits(
+    history=3, max_messages=8, max_pull=4, max_unacknowledged=6, group_expiry=20.375, subscription_expiry=6.375
+)
 
 
 def outcome(call: Callable[[], Any]) -> Any:
@@ -95,14 +100,18 @@ class BrokerAndModel(RuleBasedStateMachine):
     @rule(
         peer=PEERS,
         topic=TOPICS,
-        end=st.sampled_from(["peer", "peer in slices", "topic", "subscription", "subscription"]),
+        end=st.sampled_from(["peer", "peer in slices", "peer stays away", "topic", "group", *["subscription"] * 2]),
     )
     def end(self, peer: str, topic: str, end: str) -> None:
         if end.startswith("peer"):
-            gone = self.model.remove(peer) if peer in self.model.leases else "peer_not_found"
-            unregister = self.broker.unregister_peer if end == "peer" else self.unregister_in_slices
-            assert outcome(lambda: unregister(peer)) == gone
+            is_known = peer in self.model.leases or peer in self.model.away
+            leave = self.model.go_away if end == "peer stays away" else self.model.remove
+            gone = leave(peer) if is_known else "peer_not_found"
+            assert outcome(lambda: self.end_peer(peer, end)) == gone
             self.run_due()
+        elif end == "group":
+            expected = self.model.end_group(topic, "g")
+            assert outcome(lambda: self.in_slices(lambda: self.broker.end_group(topic, "g", 1))) == expected
         elif end == "topic":
             expected = self.model.delete(topic)
             self.behind = True
@@ -111,9 +120,15 @@ class BrokerAndModel(RuleBasedStateMachine):
             expected = self.model.unsubscribe(peer, topic)
             assert outcome(lambda: self.broker.unsubscribe(peer, topic)) == expected
 
-    def unregister_in_slices(self, peer: str) -> int:
-        ended = self.broker.end_subscriptions(peer, 1)
-        return ended.discarded + (self.unregister_in_slices(peer) if ended.left else 0)
+    def end_peer(self, peer: str, end: str) -> int:
+        if end == "peer":
+            return self.broker.unregister_peer(peer)
+        step = self.broker.leave if end == "peer stays away" else self.broker.end_subscriptions
+        return self.in_slices(lambda: step(peer, 1))
+
+    def in_slices(self, step: Callable[[], Ended]) -> int:
+        ended = step()
+        return ended.discarded + (self.in_slices(step) if ended.left else 0)
 
     @rule(topic=TOPICS, count=st.integers(1, 5), publisher=st.none() | PEERS)
     def publish(self, topic: str, count: int, publisher: str | None = None) -> None:
@@ -131,6 +146,11 @@ class BrokerAndModel(RuleBasedStateMachine):
         expected = self.model.subscribe(peer, topic, start, group, options)
         answer = outcome(lambda: self.broker.subscribe(peer, topic, start, group, **options))
         assert (answer if isinstance(answer, str) else (answer.created, answer.next_offset, answer.members)) == expected
+
+    @rule(peer=PEERS, topic=TOPICS, to=STARTS.filter(lambda to: to is not None))
+    def seek(self, peer: str, topic: str, to: Any) -> None:
+        expected = self.model.seek(peer, topic, to)
+        assert outcome(lambda: self.broker.seek(peer, topic, to)) == expected
 
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6))
     def pull(self, peer: str, topic: str, count: int) -> None:
@@ -213,9 +233,16 @@ class BrokerAndModel(RuleBasedStateMachine):
     def run_due(self, passed: float = 0.0) -> None:
         """Do all that is due, slice by slice."""
         expired: dict[str, int] = {}
-        while (result := self.broker.run_due()).next_in == 0.0:
+        ended: list[ExpiredQueue] = []
+        more = True
+        while more:
+            result = self.broker.run_due()
             expired |= result.expired
-        assert expired | result.expired == self.model.time_passes(passed)
+            ended += result.ended
+            more = result.next_in == 0.0
+        gone, closed = self.model.time_passes(passed)
+        assert expired == gone
+        assert {(queue.topic, queue.queue, queue.discarded) for queue in ended} == closed
         self.behind = False
 
     @invariant()
@@ -231,8 +258,12 @@ class BrokerAndModel(RuleBasedStateMachine):
                 (queue.group, queue.members, queue.next_offset, queue.resume_from, queue.unacknowledged, queue.unread)
                 for queue in self.broker.list_subscriptions(10, topic=name)
             } == {
-                (q.group, len(q.members), q.cursor, q.position, len(q.handed), known.unread_of(q)) for q in known.queues
+                (q.group, self.model.present(q), q.cursor, q.position, len(q.handed), known.unread_of(q))
+                for q in known.queues
             }
+            assert sorted(self.broker.subscribers(name)) == sorted(
+                peer for queue in known.queues for peer in queue.members if peer in self.model.leases
+            )
         assert sorted(self.broker.topic_names()) == sorted(seen)
         assert self.broker.backlogs([*seen, "gone"]) == [view.unread for view in seen.values()] + [0]
 

@@ -28,7 +28,7 @@ def test_the_epoch_is_one_for_the_life_of_a_broker(make_broker: MakeBroker) -> N
     assert broker.register_peer("p").epoch != make_broker().register_peer("p").epoch
 
 
-def test_a_peer_that_falls_silent_is_removed_with_its_subscriptions(broker: Broker, clock: Clock) -> None:
+def test_a_peer_that_falls_silent_is_away_and_its_queues_stand(broker: Broker, clock: Clock) -> None:
     broker.register_peer("silent", lease_seconds=10.0)
     broker.register_peer("patient")
     broker.create_topic("news")
@@ -38,12 +38,12 @@ def test_a_peer_that_falls_silent_is_removed_with_its_subscriptions(broker: Brok
     clock.advance(9.9)
     assert broker.run_due().expired == {}
     clock.advance(0.1)
-    assert broker.run_due().expired == {"silent": 3}
+    assert broker.run_due().expired == {"silent": 0}
     assert broker.subscribers("news") == []
-    with pytest.raises(PeerNotFound):
-        broker.pull("silent", "news")
     assert [peer.peer_id for peer in broker.list_peers(10)] == ["patient"]
-    assert (broker.stats().expired_peers, broker.stats().discarded) == (1, 3)
+    assert (broker.stats().peers, broker.stats().expired_peers, broker.stats().discarded) == (1, 1, 0)
+    (queue,) = broker.list_subscriptions(10, topic="news")
+    assert (queue.queue, queue.peers, queue.members, queue.unread) == ("silent", [], 0, 3)
 
 
 CALLS: dict[str, Callable[[Broker], object]] = {

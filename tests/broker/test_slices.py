@@ -54,7 +54,10 @@ def outcome(call: Callable[[], object]) -> object:
 @pytest.fixture
 def wide(clock: Clock) -> Broker:
     """A broker with small slices; `p` has a lease of 10 seconds, five topics, and a message unread in each."""
-    broker = Broker(Limits(), clock, per_slice=SMALL)
+    return make_wide(Broker(Limits(), clock, per_slice=SMALL))
+
+
+def make_wide(broker: Broker) -> Broker:
     broker.register_peer("p", lease_seconds=10.0)
     for number in range(5):
         broker.create_topic(f"t{number}")
@@ -77,30 +80,60 @@ def test_a_peer_without_subscriptions_is_removed_by_the_first_slice(broker: Brok
     assert broker.stats().peers == 5
 
 
-def test_an_expired_peer_is_gone_for_every_call_from_the_first_slice_on(wide: Broker, clock: Clock) -> None:
+@pytest.fixture
+def ending(clock: Clock) -> Broker:
+    """As `wide`, and the peer's queues end with its lease."""
+    return make_wide(Broker(Limits(subscription_expiry=0), clock, per_slice=SMALL))
+
+
+def test_a_peer_goes_away_in_slices_and_its_queues_end_where_they_may_not_stand(ending: Broker, clock: Clock) -> None:
+    clock.advance(10.0)
+    assert ending.run_due().expired == {}
+    assert list(slices(ending)) == [{}, {"p": 5}]
+    assert (ending.stats().expired_peers, ending.stats().subscriptions) == (1, 0)
+    assert outcome(lambda: ending.pull("p", "t0")) is PeerNotFound
+
+
+def test_a_peer_goes_away_in_slices_and_its_queues_stand(wide: Broker, clock: Clock) -> None:
     clock.advance(10.0)
     assert wide.run_due().expired == {}
-    for call in (
-        lambda: wide.pull("p", "t0"),
-        lambda: wide.subscribe("p", "t0"),
-        lambda: wide.unsubscribe("p", "t0"),
-        lambda: wide.unregister_peer("p"),
-        lambda: wide.end_subscriptions("p", 1),
-        lambda: wide.publish("t0", [b"1"], "p"),
-        lambda: wide.list_subscriptions(10, peer_id="p"),
-    ):
-        assert outcome(call) is PeerNotFound
-    assert list(slices(wide)) == [{}, {"p": 5}]
-    assert (wide.stats().expired_peers, wide.stats().subscriptions) == (1, 0)
+    assert list(slices(wide)) == [{}, {"p": 0}]
+    assert (wide.stats().expired_peers, wide.stats().subscriptions, wide.stats().discarded) == (1, 5, 0)
+    assert wide.stats().peers == 0
 
 
-def test_an_expired_peer_that_registers_before_the_last_slice_begins_anew(wide: Broker, clock: Clock) -> None:
+@pytest.mark.parametrize("back", ["register", "pull"])
+def test_a_peer_that_is_back_before_the_last_slice_has_all_its_queues(wide: Broker, clock: Clock, back: str) -> None:
     clock.advance(10.0)
     wide.run_due()
-    assert wide.register_peer("p", lease_seconds=10.0).created
-    assert [peer.topics for peer in wide.list_peers(10)] == [[]]
-    assert list(slices(wide)) == [{"p": 5}], "the earlier one"
-    assert outcome(lambda: wide.pull("p", "t0")) is NotSubscribed
+    if back == "register":
+        assert wide.register_peer("p", lease_seconds=10.0).created
+    else:
+        assert wide.pull("p", "t0").values == [b"1"]
+    assert [sorted(peer.topics) for peer in wide.list_peers(10)] == [[f"t{number}" for number in range(5)]]
+    assert list(slices(wide)) == [{"p": 0}]
+    assert [wide.pull("p", f"t{number}").values for number in range(1, 5)] == [[b"1"]] * 4
+
+
+def test_a_peer_that_leaves_and_is_back_before_the_last_slice_keeps_its_queues(wide: Broker) -> None:
+    assert wide.leave("p", 2).left == 3
+    wide.pull("p", "t0")
+    assert wide.leave("p", 100).left == 0
+    assert wide.stats().subscriptions == 5
+
+
+def test_a_group_ends_in_slices(clock: Clock) -> None:
+    broker = Broker(Limits(), clock, per_slice=SMALL)
+    broker.create_topic("news")
+    for peer_id in "abcde":
+        broker.register_peer(peer_id)
+        broker.subscribe(peer_id, "news", group="g")
+    broker.publish("news", [b"1"])
+    ended = [broker.end_group("news", "g", 2) for _ in range(3)]
+    assert [(each.discarded, each.left) for each in ended] == [(0, 3), (0, 1), (1, 0)]
+    assert outcome(lambda: broker.end_group("news", "g", 2)) is NotSubscribed
+    assert outcome(lambda: broker.pull("a", "news")) is NotSubscribed
+    assert (broker.stats().subscriptions, broker.stats().discarded) == (0, 1)
 
 
 def test_many_peers_expire_in_slices(clock: Clock) -> None:
@@ -282,7 +315,7 @@ def test_what_is_freed_at_once_is_let_go_of_in_slices(broker: Broker) -> None:
     for peer_id in "bcde":
         broker.unsubscribe(peer_id, "news")
     broker.publish("news", [b"1"] * 14)
-    broker.subscribe("a", "news", "latest")
+    broker.seek("a", "news", "latest")
     assert broker.list_topics(1)[0].first_offset == 14
     held = [broker.stats().memory_bytes, *(broker.stats().memory_bytes for _ in slices(broker))]
     assert held[:4] == [10 * SIZE, 6 * SIZE, 2 * SIZE, 0]
@@ -296,7 +329,7 @@ def test_freed_messages_leave_room_for_new_ones_at_once(free: str, clock: Clock)
         broker.unsubscribe(peer_id, "news")
     broker.publish("news", [b"1"] * 20)
     if free == "move":
-        broker.subscribe("a", "news", "latest")
+        broker.seek("a", "news", "latest")
     else:
         broker.delete_topic("news")
         broker.create_topic("news")
@@ -370,7 +403,7 @@ def test_who_runs_due_work_is_called_for(what: str, broker: Broker) -> None:
         broker.delete_topic("news")
     else:
         for peer_id in "abcde":
-            broker.subscribe(peer_id, "news", "latest")
+            broker.seek(peer_id, "news", "latest")
     assert calls.since() == 1
     assert broker.run_due().next_in == 0.0
 

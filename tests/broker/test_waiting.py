@@ -96,7 +96,7 @@ def test_moving_back_answers_a_pull(broker: Broker) -> None:
     broker.publish("news", [b"1"])
     broker.pull("a", "news")
     pull = waiting(broker)
-    broker.subscribe("a", "news", "earliest")
+    broker.seek("a", "news", "earliest")
     assert answered(broker, pull) == [[b"1"]]
 
 

@@ -26,7 +26,7 @@ EXAMPLES: dict[str, Example] = {
         wire.RegisterAnswer("Peer 'peer1' is registered.", PEER, created=True, epoch=EPOCH),
     ),
     "unregister_peer_node": Example(
-        wire.PeerRequest(peer_id=PEER),
+        wire.UnregisterRequest(peer_id=PEER, keep=False),
         wire.UnregisterAnswer("Peer 'peer1' is unregistered.", PEER, discarded=0),
     ),
     "create_topic": Example(
@@ -50,14 +50,19 @@ EXAMPLES: dict[str, Example] = {
             ack_deadline=30.0,
             max_attempts=3,
             dead_letter_topic="dead",
+            expires_after=86_400.0,
         ),
         wire.SubscribeAnswer(
             "Peer 'peer1' is subscribed to topic 'news'.", TOPIC, PEER, created=True, next_offset=0, members=1
         ),
     ),
     "unsubscribe": Example(
-        wire.SubscriptionRequest(peer_id=PEER, topic=TOPIC),
+        wire.UnsubscribeRequest(peer_id=PEER, topic=TOPIC, end=False),
         wire.UnsubscribeAnswer("Peer 'peer1' is no longer subscribed to topic 'news'.", TOPIC, PEER, discarded=0),
+    ),
+    "seek": Example(
+        wire.SeekRequest(peer_id=PEER, topic=TOPIC, to=0),
+        wire.SeekAnswer("Peer 'peer1' continues at offset 0 of topic 'news'.", TOPIC, PEER, next_offset=0),
     ),
     "pull_messages": Example(
         wire.PullRequest(peer_id=PEER, topic=TOPIC, max_messages=10),
@@ -100,6 +105,8 @@ EXAMPLES: dict[str, Example] = {
                     redelivered=0,
                     dead_lettered=0,
                     refused=0,
+                    missed=0,
+                    discarded=0,
                 )
             ],
         ),
@@ -128,6 +135,9 @@ EXAMPLES: dict[str, Example] = {
                     unread=1,
                     unacknowledged=1,
                     missed=0,
+                    idle_seconds=2.5,
+                    expires_after=3600.0,
+                    expires_in=None,
                 )
             ],
         ),
@@ -167,6 +177,7 @@ EXAMPLES: dict[str, Example] = {
                 dead_lettered=0,
                 refused=0,
                 expired_peers=0,
+                expired_queues=0,
                 discarded=0,
                 max_peers=100_000,
                 max_topics=250_000,

@@ -1,0 +1,49 @@
+"""The end of message queues that no member reads any more."""
+
+from peerbus.broker.peers import Peers
+from peerbus.broker.queue import MessageQueue
+from peerbus.broker.structures import NEVER, NOW, Schedule
+
+
+class Expiry:
+    """The message queues that stand without members, by the time at which they expire.
+
+    A peer that comes back may have many queues of its own: they stay scheduled, and are passed over when they are due.
+    """
+
+    __slots__ = ("_ends", "_peers")
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        self._ends: Schedule[MessageQueue] = Schedule()
+
+    def left_at(self, queue: MessageQueue) -> float | None:
+        """Since when no member of a queue is there; None while one is."""
+        return self._peers[queue.name].away_since if queue.group is None else queue.left_at
+
+    def time(self, queue: MessageQueue) -> float:
+        """When a queue expires unless a member comes back; `NEVER` while one is there."""
+        left_at = self.left_at(queue)
+        return NEVER if left_at is None else max(self._ends.time(queue, NOW), left_at + queue.expires_after)
+
+    def watch(self, queue: MessageQueue, not_before: float = NOW) -> None:
+        """Let a queue without members expire when its time has passed, and not before `not_before`."""
+        self._ends.discard(queue)
+        self._ends.set(queue, max(self.time(queue), not_before))
+
+    def forget(self, queue: MessageQueue) -> None:
+        """Let a queue that ended expire no more."""
+        self._ends.discard(queue)
+
+    def next_due(self) -> float:
+        """When `take` may find a queue."""
+        return self._ends.next()
+
+    def take(self, now: float) -> MessageQueue | None:
+        """A queue that has expired by `now`, if there is one; it is not watched any more."""
+        while due := self._ends.take(now, 1):
+            (queue,) = due
+            if self.time(queue) <= now:
+                return queue
+            self.watch(queue)
+        return None
