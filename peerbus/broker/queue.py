@@ -251,6 +251,7 @@ class MessageQueue:
         self.cursor = self.started = cursor
         self.generation = self.topic.context.numbers.next()
         self._changes.deliveries_changed(self, self.in_flight.offsets())
+        self._changes.queue_changed(self)
         self.in_flight.forget_all()
         self._moved()
 
