@@ -1,6 +1,6 @@
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run-server run-peers demo test test-browser test-nginx chaos check benchmark clean
+.PHONY: help install run-server run-peers demo test test-browser test-nginx test-alerts chaos check benchmark clean
 
 PYTHON ?= python3
 N ?= 3
@@ -39,6 +39,9 @@ test-browser: install ## Test the pages in Chromium (apt-get install -y chromium
 
 test-nginx: install ## Test docs/nginx.conf, nginx in front of a server (apt-get install -y nginx)
 	@$(BIN)/python -m pytest tests/system/nginx
+
+test-alerts: install ## Test docs/alerts.yml with promtool (apt-get install -y prometheus)
+	@$(BIN)/python -m pytest tests/system/prometheus
 
 chaos: install ## Kill the server at random under load, and look for what it lost (SECONDS=120, SEED=...)
 	@$(BIN)/python -m tests.system.reliability.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

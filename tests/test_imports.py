@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "peerbus.client": {"peerbus.errors", "peerbus.wire"},
     "peerbus.broker": {"peerbus.errors", "peerbus.future", "peerbus.wire.json_scan", "peerbus.wire.views"},
     "peerbus.storage": {"peerbus.broker", "peerbus.errors", "peerbus.future", "peerbus.histogram"},
-    "peerbus.http": {"peerbus.errors", "peerbus.future", "peerbus.histogram", "peerbus.wire"},
+    "peerbus.http": {"peerbus", "peerbus.errors", "peerbus.future", "peerbus.histogram", "peerbus.wire"},
     "peerbus.http.docs": {"peerbus", "peerbus.errors", "peerbus.http", "peerbus.wire"},
     "peerbus.http.upstream": {
         "peerbus.future",

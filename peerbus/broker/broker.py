@@ -287,6 +287,7 @@ class Broker(Overview):
         max_messages: int,
         wait: float,
         reader_token: int | None = None,
+        in_flight: int | None = None,
         *,
         details: bool = False,
     ) -> Pulled | Future[Pulled]:
@@ -294,23 +295,28 @@ class Broker(Overview):
 
         A message is found and handed over in one step; of several pulls that wait for one queue, the first is answered
         first. The peer's lease does not run out while it waits. If the subscription ends, the pull ends with the error
-        that `pull` would raise. Raises those, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and
-        `StreamReplaced` for a `reader_token` of `resume` once a later one was given, also while it waits.
+        that `pull` would raise. With explicit acknowledgement, the peer gets no more messages than it may have
+        `in_flight` in this queue: those handed over to it that are not settled and not overdue. A pull that has to wait
+        for room is answered after those that have it.
+        Raises those errors, `TooManyWaiting`, `BadRequest` when `wait` is over the limit, and `StreamReplaced` for a
+        `reader_token` of `resume` once a later one was given, also while it waits.
         """
         if wait > (limit := self._state.limits.max_wait):
             raise BadRequest(f"Expected seconds <= {limit:g} - at $.wait")
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             queue.check_reader(reader_token)
-            if queue.ready or self._state.closing:
-                return self._state.pull(queue, peer_id, max_messages, details=details)
-            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token, details=details)
+            if queue.ready_for(peer_id, in_flight) or self._state.closing:
+                return self._state.pull(queue, peer_id, max_messages, in_flight, details=details)
+            return self._state.pull_when_ready(
+                queue, peer_id, max_messages, wait, reader_token, in_flight, details=details
+            )
 
     def in_hand(self, peer_id: str, topic: str, up_to: int) -> Iterator[list[Claim]]:
         """Claims on all messages that a peer has in flight now, up to the offset `up_to`, a thousand at a time.
 
-        For `acknowledge` and `reject` in slices: the call costs 1 ms for 100,000 messages. A message that is settled
-        or handed over again between two slices is stale in the later one.
+        For `acknowledge`, `reject` and `extend` in slices: the call costs 1 ms for 100,000 messages. A message that is
+        settled or redelivered between two slices is stale in the later one.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
@@ -319,30 +325,45 @@ class Broker(Overview):
     def acknowledge(self, peer_id: str, topic: str, claims: Sequence[Claim] | int) -> Settled:
         """Settle the messages claimed, or all that the peer has in flight up to the offset given.
 
-        A claim on a message that was settled, or handed over again since, is stale and changes nothing. A thousand
-        claims take up to 1 ms.
+        A claim on a message that was settled, or redelivered since, is stale and changes nothing. A thousand claims
+        take up to 1 ms.
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             count, stale = queue.acknowledge(peer_id, claims)
             self._state.totals.acknowledged += count
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
             return Settled(count, stale, queue.position, queue.options.explicit)
 
-    def reject(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0) -> Settled:
+    def reject(
+        self, peer_id: str, topic: str, claims: Sequence[Claim] | int, delay: float = 0.0, *, attempted: bool = True
+    ) -> Settled:
         """Let the messages claimed be redelivered in `delay` seconds, unless acknowledged before.
 
-        With automatic acknowledgement, the messages pulled last may be claimed, to be handed over again at once.
-        Claims and errors are those of `acknowledge`; a thousand claims take up to 2 ms.
+        Unless `attempted`, this delivery does not count: the next one has the same attempt number, even after
+        `max_attempts`. With automatic acknowledgement, the messages pulled last may be claimed, to be redelivered at
+        once. Claims and errors are those of `acknowledge`; a thousand claims take up to 2 ms.
         """
         with self._lock:
             queue = self._state.queue(peer_id, topic)
-            count, stale = queue.reject(peer_id, claims, self._clock() + delay)
+            count, stale = queue.reject(peer_id, claims, self._clock() + delay, attempted=attempted)
             if stale and not delay and not queue.options.explicit and queue.return_last(stale):
                 count, stale = count + len(stale), []
             self._state.up_to_date(queue)
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
+            return Settled(count, stale, queue.position, queue.options.explicit)
+
+    def extend(self, peer_id: str, topic: str, claims: Sequence[Claim] | int, seconds: float) -> Settled:
+        """Let the deadline of the messages claimed be in `seconds` from now.
+
+        Messages that were rejected and are not redelivered yet are in flight again, as the same attempt. Claims and
+        errors are those of `acknowledge`; a thousand claims take up to 2 ms.
+        """
+        with self._lock:
+            queue = self._state.queue(peer_id, topic)
+            count, stale = queue.extend(peer_id, claims, self._clock() + seconds)
+            self._state.up_to_date(queue)
             return Settled(count, stale, queue.position, queue.options.explicit)
 
     def give_back(
@@ -354,7 +375,7 @@ class Broker(Overview):
         attempts: Sequence[int] | None,
         missed: int,
     ) -> None:
-        """Take back the messages of a pull whose answer did not arrive; they are handed over again.
+        """Take back the messages of a pull whose answer did not arrive; they are redelivered as the same attempt.
 
         With automatic acknowledgement, they count as missed when others of the group pulled since. Does nothing when
         the subscription ended since, or was moved. Renews no lease.
@@ -368,9 +389,9 @@ class Broker(Overview):
                 queue.give_back(offsets, missed)
             else:
                 queue.give_back((), missed)
-                queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock())
+                queue.reject(peer_id, zip(offsets, attempts, strict=True), self._clock(), attempted=False)
                 self._state.up_to_date(queue)
-            self._state.long_polls.wake_queue(queue)
+            self._state.long_polls.wake_queue(queue, (peer_id,))
 
     def resume(self, peer_id: str, topic: str, offset: int | None) -> int:
         """Begin to follow the peer's message queue; returns the reader token for `pull_waiting`.

@@ -12,6 +12,8 @@ from peerbus.broker.structures import NEVER, NOW
 NOT_IN_TIME = "not acknowledged in time"
 PEER_LEFT = "its peer left"
 REJECTED = "rejected"
+HANDED_BACK = "handed back"
+"""The problem of messages that were handed back untouched: their delivery does not count as an attempt."""
 SETTLED_ENTRIES = 64
 """Offsets, or deliveries, that are settled and still listed, beyond as many that are not, before they are removed."""
 
@@ -46,6 +48,19 @@ class Delivery:
         self.left = len(offsets)
         """Of the others, those not settled."""
 
+    @property
+    def next_attempt(self) -> int:
+        """The number of the next delivery of these messages."""
+        return self.attempt if self.problem == HANDED_BACK else self.attempt + 1
+
+    def is_last(self, max_attempts: int | None) -> bool:
+        """Whether the messages are exhausted once they are overdue."""
+        return max_attempts is not None and self.attempt >= max_attempts and self.problem != HANDED_BACK
+
+    def problem_after(self, event: str) -> str:
+        """Why the messages are redelivered after `event`: those that were handed back stay untouched."""
+        return self.problem if self.problem == HANDED_BACK else event
+
 
 class InFlight:
     """The deliveries of one queue by offset, their deadlines, and the messages that wait for redelivery.
@@ -64,6 +79,7 @@ class InFlight:
         "_order",
         "_settled",
         "_totals",
+        "_unsettled",
         "redelivery",
     )
 
@@ -79,6 +95,8 @@ class InFlight:
         """Entries of the heap whose messages are all settled."""
         self._of_member: dict[str, dict[Delivery, None]] = {}
         """The deliveries to each member whose deadline has not passed, as they were made."""
+        self._unsettled: dict[str, int] = {}
+        """How many messages of those deliveries are neither acknowledged nor rejected, by member."""
         self._departed: deque[Delivery] = deque()
         """Deliveries to members that left: overdue now."""
         self._totals = totals
@@ -111,6 +129,10 @@ class InFlight:
     def since(self, offset: int) -> list[int]:
         """The offsets in flight from `offset` on."""
         return [other for other in self._deliveries if other >= offset]
+
+    def count_of(self, member: str) -> int:
+        """How many messages `member` has: handed over to it, not overdue, and neither acknowledged nor rejected."""
+        return self._unsettled.get(member, 0)
 
     def count_before(self, offset: int) -> int:
         """How many messages before `offset` are in flight."""
@@ -148,7 +170,7 @@ class InFlight:
         """
         get = self._deliveries.get
         new: Attempt = (1, now, now)
-        attempts = [(before.attempt + 1, before.first, now) if (before := get(offset)) else new for offset in offsets]
+        attempts = [(before.next_attempt, before.first, now) if (before := get(offset)) else new for offset in offsets]
         if deadline is not None:
             known = len(self._deliveries)
             self._add(member, offsets, attempts, NOT_IN_TIME, deadline)
@@ -176,7 +198,10 @@ class InFlight:
 
     def depart(self, member: str) -> None:
         """Let everything that `member` has be overdue now, however late its deadlines are."""
-        self._departed.extend(self._of_member.pop(member, ()))
+        for delivery in self._of_member.pop(member, ()):
+            delivery.problem = delivery.problem_after(PEER_LEFT)
+            self._departed.append(delivery)
+        self._unsettled.pop(member, None)
 
     def next_deadline(self) -> float:
         """When the next deadline passes; `NOW` when a member left, `NEVER` when nothing is due."""
@@ -200,11 +225,10 @@ class InFlight:
 
         Returns their delivery from now on, and their offsets, at least one.
         """
-        problem = PEER_LEFT if self._departed else delivery.problem
         left = islice(delivery.offsets, delivery.taken, None)
         offsets = list(islice((offset for offset in left if self._deliveries.get(offset) is delivery), limit))
         attempt = delivery.attempt, delivery.first, delivery.since
-        requeued = Delivery(delivery.member, attempt, problem, None, offsets)
+        requeued = Delivery(delivery.member, attempt, delivery.problem, None, offsets)
         self._deliver(requeued)
         delivery.taken = delivery.offsets.index(offsets[-1], delivery.taken) + 1
         self._count_settled(delivery, len(offsets))
@@ -228,6 +252,7 @@ class InFlight:
         self._deadlines = []
         self._departed.clear()
         self._of_member = {}
+        self._unsettled = {}
         self._settled = 0
 
     def _add(self, member: str, offsets: Sequence[int], attempts: list[Attempt], problem: str, due: float) -> None:
@@ -251,6 +276,8 @@ class InFlight:
             self._order += 1
             heappush(self._deadlines, (delivery.due, self._order, delivery))
             self._of_member.setdefault(delivery.member, {})[delivery] = None
+            if delivery.problem == NOT_IN_TIME:
+                self._unsettled[delivery.member] = self.count_of(delivery.member) + len(delivery.offsets)
 
     def _left(self, offset: int, delivery: Delivery) -> None:
         """A message belongs to `delivery` no longer."""
@@ -261,6 +288,8 @@ class InFlight:
 
     def _count_settled(self, delivery: Delivery, count: int) -> None:
         delivery.left -= count
+        if delivery.problem == NOT_IN_TIME:
+            self._unsettled[delivery.member] -= count
         if not delivery.left:
             delivery.offsets = ()
             self._forget_of_member(delivery)
@@ -280,6 +309,7 @@ class InFlight:
         of_member.pop(delivery, None)
         if not of_member:
             self._of_member.pop(delivery.member, None)
+            self._unsettled.pop(delivery.member, None)
 
 
 def _claims(deliveries: dict[int, Delivery], member: str, up_to: int, size: int) -> Iterator[list[Claim]]:

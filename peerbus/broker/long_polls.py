@@ -1,42 +1,17 @@
 """Pulls that wait for messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from peerbus.broker.peers import Peer
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.results import Pulled
 from peerbus.broker.structures import NOW, Schedule
 from peerbus.broker.topic import Topic
+from peerbus.broker.waiters import LongPoll, Waiters
 from peerbus.errors import TooManyWaiting
-from peerbus.future import Future
-
-
-class LongPoll:
-    """One pull that waits until `deadline` at most; `reader_token` is that of the stream it belongs to, if any."""
-
-    __slots__ = ("answer", "deadline", "details", "max_messages", "peer", "queue", "reader_token")
-
-    def __init__(
-        self,
-        peer: Peer,
-        queue: MessageQueue,
-        max_messages: int,
-        deadline: float,
-        reader_token: int | None,
-        *,
-        details: bool,
-    ) -> None:
-        self.peer = peer
-        self.queue = queue
-        self.max_messages = max_messages
-        self.deadline = deadline
-        self.reader_token = reader_token
-        self.details = details
-        self.answer: Future[Pulled] = Future()
 
 
 class LongPolls:
-    """The waiting pulls of each queue in the order in which they came, and those that can be answered.
+    """The waiting pulls of each queue, and those that can be answered.
 
     Adding and removing cost the logarithm of their number; waking those of a topic or a queue is constant time.
     """
@@ -47,7 +22,7 @@ class LongPolls:
         """At most `limit` may wait; `on_due` is called when there may be one to answer."""
         self._limit = limit
         self._on_due = on_due
-        self._of: dict[Topic, dict[MessageQueue, dict[LongPoll, None]]] = {}
+        self._of: dict[Topic, dict[MessageQueue, Waiters]] = {}
         self._deadlines: Schedule[LongPoll] = Schedule()
         self._woken_topics: dict[Topic, None] = {}
         self._woken_queues: dict[MessageQueue, None] = {}
@@ -64,7 +39,9 @@ class LongPolls:
                 f"{len(self)} pulls are waiting, which is as many as the server takes. Pull without `wait`."
             )
         queues = self._of.setdefault(waiter.queue.topic, {})
-        queues.setdefault(waiter.queue, {})[waiter] = None
+        if waiter.queue not in queues:
+            queues[waiter.queue] = Waiters()
+        queues[waiter.queue].add(waiter)
         self._deadlines.set(waiter, waiter.deadline)
         waiter.peer.waiting += 1
 
@@ -78,15 +55,16 @@ class LongPolls:
             self._woken_topics[topic] = None
             self._on_due()
 
-    def wake_queue(self, queue: MessageQueue) -> None:
-        """There may be something to pull from a queue."""
-        if self.has(queue):
+    def wake_queue(self, queue: MessageQueue, peer_ids: Iterable[str] | None = None) -> None:
+        """There may be something to pull from a queue, and its members, or these, may have fewer messages in flight."""
+        if waiters := self._of.get(queue.topic, {}).get(queue):
+            waiters.may_have_room(peer_ids)
             self._woken_queues[queue] = None
             self._on_due()
 
     def end(self, queue: MessageQueue, peer: Peer | None = None) -> None:
         """Let no pull wait for `queue` any longer, or none of `peer`."""
-        waiters = self._of.get(queue.topic, {}).get(queue, {})
+        waiters = self._of.get(queue.topic, {}).get(queue, ())
         over = {waiter: None for waiter in waiters if peer in (None, waiter.peer)}
         if over:
             self._over |= over
@@ -135,8 +113,8 @@ class LongPolls:
         while self._woken_queues or self._woken_topics:
             for queue in self._woken_queues:
                 waiters = self._of.get(queue.topic, {}).get(queue)
-                if waiters and queue.ready:
-                    return next(iter(waiters))
+                if waiters and (waiter := waiters.first_ready()):
+                    return waiter
                 break
             else:
                 topic, _ = self._woken_topics.popitem()
@@ -148,7 +126,7 @@ class LongPolls:
     def _remove(self, waiter: LongPoll) -> None:
         topic = waiter.queue.topic
         queues = self._of[topic]
-        del queues[waiter.queue][waiter]
+        queues[waiter.queue].remove(waiter)
         if not queues[waiter.queue]:
             del queues[waiter.queue]
         if not queues:

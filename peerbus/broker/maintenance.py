@@ -104,13 +104,13 @@ class Maintenance:
             return 0
         cost = 0
         if queue.in_flight.next_deadline() <= now:
-            cost, exhausted = queue.requeue_overdue(now, limit)
+            cost, exhausted, members = queue.requeue_overdue(now, limit)
             room = True
             for offset, delivery in exhausted:
                 room = room and self._dead_letter(queue, offset, delivery, now)
                 if not room:
                     queue.postpone(offset, delivery, now + max(queue.options.ack_deadline, NO_ROOM_SECONDS))
-            self._long_polls.wake_queue(queue)
+            self._long_polls.wake_queue(queue, members)
         self.set_alarm(queue)
         return cost
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
 from typing import NamedTuple
 
-from peerbus.broker.in_flight import REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, REJECTED, Claim, Claims, Delivery, InFlight
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.results import Details
 from peerbus.broker.topic import Topic
@@ -41,6 +41,17 @@ class Taken(NamedTuple):
     details: Details | None
 
 
+class Requeued(NamedTuple):
+    """What requeueing overdue messages cost, and the members that they were handed over to.
+
+    The caller drops, discards or postpones each of the messages that are `exhausted`.
+    """
+
+    cost: int
+    exhausted: list[tuple[int, Delivery]]
+    members: Iterable[str]
+
+
 class MessageQueue:
     """Positions in a topic's log, never copies of messages: of one peer, or shared by the members of a group.
 
@@ -49,8 +60,8 @@ class MessageQueue:
 
     A message is new (from `cursor` on), then handed over to a member. With automatic acknowledgement that is
     all. With explicit acknowledgement it is in flight until the member acknowledges it: when its deadline passes, or
-    the member rejects it or leaves, it waits for redelivery to any member, with its attempt counted up. After the last
-    attempt it is exhausted, and the broker dead-letters it.
+    the member rejects it or leaves, it waits for redelivery to any member, with its attempt counted up, unless the
+    member handed it back untouched. After the last attempt it is exhausted, and the broker dead-letters it.
 
     Every step costs at most the logarithm of the messages in flight, whatever the backlog.
     """
@@ -65,10 +76,12 @@ class MessageQueue:
         "in_flight",
         "left_at",
         "members",
+        "missed_total",
         "name",
         "number",
         "options",
         "position",
+        "pulled_total",
         "reader_token",
         "started",
         "topic",
@@ -100,6 +113,8 @@ class MessageQueue:
         self.in_flight = InFlight(topic.context.totals)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while in flight, since the last pull."""
+        self.pulled_total = self.missed_total = 0
+        """Since the server started: deliveries, and messages that pulls reported as missed."""
         self._limits = topic.context.limits
         self._changes = topic.context.changes
         topic.begin_reading(cursor)
@@ -125,6 +140,11 @@ class MessageQueue:
         return self.topic.end - max(self.cursor, start) + len(self.in_flight) - gone
 
     @property
+    def backlog(self) -> int:
+        """Retained messages from the first one that is not acknowledged on; `unread`, unless later ones are."""
+        return self.topic.end - max(self.position, self.topic.start)
+
+    @property
     def remaining(self) -> int:
         """Messages that can be handed over now, new or for redelivery."""
         return self._new + len(self.in_flight.redelivery)
@@ -139,6 +159,16 @@ class MessageQueue:
         """Whether a pull has anything to answer with."""
         new = self._room > 0 and self.topic.committed > self.cursor
         return new or bool(self.in_flight.redelivery or self.dropped)
+
+    def ready_for(self, member: str, in_flight: int | None) -> bool:
+        """Whether a pull of `member` has anything to answer with, if it may have `in_flight` messages at most."""
+        return self.ready and self.allowed(member, 1, in_flight) > 0
+
+    def allowed(self, member: str, count: int, in_flight: int | None) -> int:
+        """How many of `count` messages `member` may get, if it may have `in_flight` at most: all if nothing will be."""
+        if in_flight is None or not self.options.explicit:
+            return count
+        return max(0, min(count, in_flight - self.in_flight.count_of(member)))
 
     def record(self, wall: float) -> QueueRecord:
         """The queue as it is kept on disk; the wall clock is `wall` seconds ahead of the broker's."""
@@ -159,18 +189,17 @@ class MessageQueue:
         """The delivery of each offset, None for a message that is not in flight."""
         return list(map(self.in_flight.get, offsets))
 
-    def requeue_overdue(self, now: float, limit: int) -> tuple[int, list[tuple[int, Delivery]]]:
-        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`.
-
-        Returns the cost, and the messages that are exhausted: the caller drops, discards or postpones each.
-        """
+    def requeue_overdue(self, now: float, limit: int) -> Requeued:
+        """Let messages overdue by `now` wait for redelivery, at a cost of `limit`."""
         cost = 0
         exhausted: list[tuple[int, Delivery]] = []
+        members: dict[str, None] = {}
         while cost < limit and (delivery := self.in_flight.first_overdue(now)):
-            is_last = self.options.max_attempts is not None and delivery.attempt >= self.options.max_attempts
+            is_last = delivery.is_last(self.options.max_attempts)
             each = EXHAUSTED_COST if is_last else 1
             requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
             cost += each * len(offsets)
+            members[delivery.member] = None
             self._changes.deliveries_changed(self, offsets)
             if is_last or min(offsets) < self.topic.start:
                 for offset in offsets:
@@ -178,7 +207,7 @@ class MessageQueue:
                         self.drop(offset)
                     elif is_last:
                         exhausted.append((offset, requeued))
-        return cost, exhausted
+        return Requeued(cost, exhausted, members)
 
     def pull(self, member: str, count: int, now: float, *, details: bool) -> Taken:
         """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.
@@ -200,6 +229,8 @@ class MessageQueue:
             values += new
             self.cursor += len(new)
         attempts = self._hand_over(offsets, member, now)
+        self.pulled_total += len(values)
+        self.missed_total += missed
         if values or missed:
             self._changes.queue_changed(self)
         told = self.topic.details(offsets) if details else None
@@ -219,15 +250,19 @@ class MessageQueue:
         self._moved()
         return len(valid), stale
 
-    def reject(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
+    def reject(self, member: str, claims: Claims, due: float, *, attempted: bool) -> tuple[int, list[int]]:
         """Let the messages validly claimed by `member` be redelivered at `due`, unless acknowledged before.
 
-        Returns how many, and the stale offsets.
+        Unless `attempted`, this delivery does not count as an attempt. Returns how many, and the stale offsets.
         """
-        valid, stale = self.in_flight.check(member, claims)
-        self.in_flight.postpone(valid, due, REJECTED)
-        self._changes.deliveries_changed(self, valid)
-        return len(valid), stale
+        return self._postpone(member, claims, due, REJECTED if attempted else HANDED_BACK)
+
+    def extend(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
+        """Let `due` be the deadline of the messages validly claimed by `member`.
+
+        Those that wait for redelivery are in hand again. Returns how many, and the stale offsets.
+        """
+        return self._postpone(member, claims, due, NOT_IN_TIME)
 
     def discard(self, offset: int) -> None:
         """Forget a message in flight: it is acknowledged, or dead-lettered."""
@@ -261,7 +296,7 @@ class MessageQueue:
             raise StreamReplaced("The reader of this stream came back, and follows the topic by another one.")
 
     def go_back(self, offset: int) -> None:
-        """Hand over again from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
+        """Redeliver from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
         self.started = min(self.started, offset)
         self.generation = self.topic.context.numbers.next()
         self._set_back(offset)
@@ -283,7 +318,7 @@ class MessageQueue:
     def give_back(self, offsets: Sequence[int], missed: int) -> None:
         """Take back a pull that did not arrive, with automatic acknowledgement.
 
-        Its messages are handed over again, or count as missed when others were pulled since; so do its `missed` ones.
+        Its messages are redelivered, or count as missed when others were pulled since; so do its `missed` ones.
         """
         returned = not offsets or self.return_last(offsets)
         self.dropped += missed if returned else missed + len(offsets)
@@ -305,6 +340,12 @@ class MessageQueue:
         """End the queue: it keeps no message of its topic from being freed any more."""
         self.in_flight.forget_all()
         self.topic.end_reading(self.position)
+
+    def _postpone(self, member: str, claims: Claims, due: float, problem: str) -> tuple[int, list[int]]:
+        valid, stale = self.in_flight.check(member, claims)
+        self.in_flight.postpone(valid, due, problem)
+        self._changes.deliveries_changed(self, valid)
+        return len(valid), stale
 
     @property
     def _new(self) -> int:

@@ -76,12 +76,13 @@ def _restore_queue(
     queue = MessageQueue(topic, position, options, name, record.group, record.number, used_at)
     queue.cursor, queue.started, queue.dropped = record.cursor, record.started, record.dropped
     for (member, attempt, problem, *times), run in groupby(deliveries, _shared):
-        offsets = [delivery.offset for delivery in run]
+        offsets = [each.offset for each in run]
         due, first, since = (None if time is None else time - wall for time in times)
+        delivery = Delivery(member, (attempt, first, since), problem, due, offsets)
         if due is not None and (member not in record.members or state.peers[member].away_since is not None):
-            is_last = record.max_attempts is not None and attempt >= record.max_attempts
-            problem, due = PEER_LEFT, now if is_last else None
-        queue.in_flight.restore(Delivery(member, (attempt, first, since), problem, due, offsets))
+            delivery.due = now if delivery.is_last(record.max_attempts) else None
+            delivery.problem = delivery.problem_after(PEER_LEFT)
+        queue.in_flight.restore(delivery)
     for member in record.members:
         state.subscriptions.add(state.peers[member], queue)
     if not record.members:

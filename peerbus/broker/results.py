@@ -6,6 +6,24 @@ from typing import NamedTuple
 from msgspec import Struct
 
 
+class Backlog(NamedTuple):
+    """How far a topic's slowest message queue is behind, or one queue: by `messages`, of `end` that were published."""
+
+    messages: int
+    end: int
+
+
+class QueueFigures(NamedTuple):
+    """Figures of a message queue; `pulled` and `missed` are totals since the server started."""
+
+    topic: str
+    queue: str
+    unread: int
+    in_flight: int
+    pulled: int
+    missed: int
+
+
 class Registered(Struct):
     """`created` is false when the peer was registered already; `token_is_new`: it has a token from now on."""
 
@@ -65,7 +83,7 @@ class Pulled(Struct):
 
 
 class Settled(Struct):
-    """How many messages were acknowledged or rejected, and the offsets of stale claims.
+    """How many messages were acknowledged, rejected or extended, and the offsets of stale claims.
 
     Every message before `position` is acknowledged. `explicit`: whether the subscription acknowledges explicitly.
     """

@@ -10,7 +10,7 @@ from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.context import Context, Numbers, Totals
 from peerbus.broker.expiry import Expiry
 from peerbus.broker.limits import Limits
-from peerbus.broker.long_polls import LongPoll, LongPolls
+from peerbus.broker.long_polls import LongPolls
 from peerbus.broker.maintenance import Maintenance
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
@@ -20,6 +20,7 @@ from peerbus.broker.structures import NEVER, NOW
 from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
+from peerbus.broker.waiters import LongPoll
 from peerbus.broker.wall_clock import WallClock
 from peerbus.errors import NotSubscribed, PeerbusError, TopicDeleted, TopicFull
 from peerbus.future import Future
@@ -241,9 +242,12 @@ class State:
         self._end_deleted()
         self.check_due()
 
-    def pull(self, queue: MessageQueue, peer_id: str, max_messages: int, *, details: bool) -> Pulled:
-        """Hand over messages of `queue` to one of its members."""
-        offsets, values, attempts, missed, told = queue.pull(peer_id, max_messages, self.clock(), details=details)
+    def pull(
+        self, queue: MessageQueue, peer_id: str, max_messages: int, in_flight: int | None = None, *, details: bool
+    ) -> Pulled:
+        """Hand over messages of `queue` to one of its members, which may have `in_flight` of them at most."""
+        count = queue.allowed(peer_id, max_messages, in_flight)
+        offsets, values, attempts, missed, told = queue.pull(peer_id, count, self.clock(), details=details)
         self.totals.pulled += len(values)
         self.totals.missed += missed
         queue.topic.missed += missed
@@ -275,12 +279,13 @@ class State:
         max_messages: int,
         wait: float,
         reader_token: int | None,
+        in_flight: int | None,
         *,
         details: bool,
     ) -> Future[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
         deadline = self.clock() + wait
-        waiter = LongPoll(self.peers[peer_id], queue, max_messages, deadline, reader_token, details=details)
+        waiter = LongPoll(self.peers[peer_id], queue, max_messages, deadline, reader_token, in_flight, details=details)
         self._wait(waiter)
         self.check_due()
         return waiter.answer
@@ -407,11 +412,11 @@ class State:
                 self.peers.check_same(waiter.peer)
                 queue = self.queue(peer_id, waiter.queue.topic.name)
                 queue.check_reader(waiter.reader_token)
-                if not (queue.ready or waiter.deadline <= now or self.closing):
-                    waiter.peer, waiter.queue = self.peers[peer_id], queue
+                waiter.peer, waiter.queue = self.peers[peer_id], queue
+                if not (waiter.is_ready or waiter.deadline <= now or self.closing):
                     self._wait(waiter)
                     continue
-                pulled = self.pull(queue, peer_id, waiter.max_messages, details=waiter.details)
+                pulled = self.pull(queue, peer_id, waiter.max_messages, waiter.in_flight, details=waiter.details)
                 left -= len(pulled.values)
                 answers.append(partial(waiter.answer.set_result, pulled))
             except PeerbusError as error:

@@ -1,6 +1,6 @@
 """All topics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from peerbus.broker.context import Context
 from peerbus.broker.structures import SortedNames
@@ -22,9 +22,6 @@ class Topics:
 
     def __len__(self) -> int:
         return len(self._topics)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._topics)
 
     def find(self, name: str) -> Topic | None:
         """The topic, if it exists."""

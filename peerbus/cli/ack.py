@@ -1,4 +1,4 @@
-"""`peerbus ack` and `peerbus nack`: pulled messages are settled."""
+"""`peerbus ack`, `nack` and `extend`: pulled messages are settled, or their deadline is extended."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def ack(settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | N
     """Acknowledge messages that were pulled.
 
     They are settled for good. pull --details shows their offsets. The exit code is 1 if some are stale: settled
-    before, delivered again since, or never delivered.
+    before, redelivered since, or never delivered.
     """
     _check(offsets, up_to)
     with settings.client(peer_id) as client:
@@ -45,19 +45,55 @@ def ack(settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | N
     OFFSETS,
     UP_TO,
     click.option(
-        "--delay", type=Seconds(0), default=0.0, metavar="SECONDS", help="Seconds until they are delivered again."
+        "--delay", type=Seconds(0), default=0.0, metavar="SECONDS", help="Seconds until they are redelivered."
+    ),
+    click.option(
+        "--untouched", is_flag=True, help="Hand them back untouched: this delivery does not count as an attempt."
     ),
     PEER_ID,
 )
 def nack(
-    settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | None, delay: float, peer_id: str | None
+    settings: Settings,
+    topic: str,
+    offsets: tuple[int, ...],
+    up_to: int | None,
+    delay: float,
+    untouched: bool,
+    peer_id: str | None,
 ) -> None:
     """Reject messages that were pulled.
 
-    They are delivered again. pull --details shows their offsets. The exit code is 1 if some are stale: settled
-    before, delivered again since, or never delivered.
+    They are redelivered. pull --details shows their offsets. The exit code is 1 if some are stale: settled before,
+    redelivered since, or never delivered.
     """
     _check(offsets, up_to)
     with settings.client(peer_id) as client:
-        answer = client.nack_offsets(topic, *offsets, up_to=up_to, delay=delay)
+        answer = client.nack_offsets(topic, *offsets, up_to=up_to, delay=delay, attempted=not untouched)
+    _report(answer.message, answer.stale)
+
+
+@command(
+    TOPIC,
+    OFFSETS,
+    UP_TO,
+    click.option(
+        "--seconds",
+        type=Seconds(0.001),
+        required=True,
+        metavar="SECONDS",
+        help="Seconds from now in which they must be acknowledged.",
+    ),
+    PEER_ID,
+)
+def extend(
+    settings: Settings, topic: str, offsets: tuple[int, ...], up_to: int | None, seconds: float, peer_id: str | None
+) -> None:
+    """Extend the deadline of pulled messages.
+
+    For work that takes longer than the subscription's --ack-deadline. pull --details shows their offsets. The exit
+    code is 1 if some are stale: settled before, redelivered since, or never delivered.
+    """
+    _check(offsets, up_to)
+    with settings.client(peer_id) as client:
+        answer = client.extend_offsets(topic, *offsets, up_to=up_to, seconds=seconds)
     _report(answer.message, answer.stale)

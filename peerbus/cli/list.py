@@ -1,4 +1,4 @@
-"""`peerbus topics`, `peers`, `query` and `stats`: the server's state, as tables or as JSON."""
+"""`peerbus topics`, `subscriptions`, `peers`, `query` and `stats`: the server's state, as tables or as JSON."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +30,24 @@ def topics(settings: Settings, as_json: bool) -> None:
                     for t in found
                 ),
             )
+
+
+@command(TOPIC, AS_JSON)
+def subscriptions(settings: Settings, topic: str, as_json: bool) -> None:
+    """List the message queues of a topic.
+
+    A member last made a call about a queue IDLE seconds ago. A queue without members EXPIRES IN so many seconds,
+    unless one comes back.
+    """
+    with settings.client() as client:
+        found = client.every_queue(topic)
+        if as_json:
+            show_json(found)
+        else:
+            rows = (
+                (q.queue, q.members, q.ack, q.unread, q.unacknowledged, q.idle_seconds, q.expires_in) for q in found
+            )
+            show_table(("QUEUE", "MEMBERS", "ACK", "UNREAD", "IN FLIGHT", "IDLE", "EXPIRES IN"), rows)
 
 
 @command(AS_JSON)

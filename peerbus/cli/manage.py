@@ -1,4 +1,4 @@
-"""`peerbus create`, `delete`, `unsubscribe` and `unregister`."""
+"""`peerbus create`, `delete`, `seek`, `unsubscribe` and `unregister`."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import click
 
 from peerbus.cli.options import Seconds
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
+from peerbus.cli.subscribe import place
 
 
 @command(
@@ -38,15 +39,30 @@ def delete(settings: Settings, topic: str) -> None:
         click.echo(client.delete_topic(topic).message)
 
 
-@command(TOPIC, PEER_ID)
-def unsubscribe(settings: Settings, topic: str, peer_id: str | None) -> None:
-    """End a peer's subscription to a topic."""
+@command(TOPIC, click.argument("to", metavar="latest|earliest|OFFSET", callback=place), PEER_ID)
+def seek(settings: Settings, topic: str, to: Any, peer_id: str | None) -> None:
+    """Move a peer's message queue, or that of its group, forwards or back.
+
+    Messages in flight are new again, or passed over.
+    """
     with settings.client(peer_id) as client:
-        click.echo(client.unsubscribe(topic).message)
+        click.echo(client.seek(topic, to).message)
 
 
-@command(PEER_ID)
-def unregister(settings: Settings, peer_id: str | None) -> None:
-    """Remove a peer with its subscriptions."""
+@command(TOPIC, click.option("--group", help="End the message queue of this group, with members or without."), PEER_ID)
+def unsubscribe(settings: Settings, topic: str, group: str | None, peer_id: str | None) -> None:
+    """End a peer's subscription to a topic.
+
+    A message queue of its own ends with it. That of a group stands; --group ends it for all members.
+    """
     with settings.client(peer_id) as client:
-        click.echo(client.unregister().message)
+        click.echo((client.end_group(topic, group) if group else client.unsubscribe(topic)).message)
+
+
+@command(
+    click.option("--keep", is_flag=True, help="Let the peer's own message queues stand until it comes back."), PEER_ID
+)
+def unregister(settings: Settings, keep: bool, peer_id: str | None) -> None:
+    """Remove a peer with its own message queues."""
+    with settings.client(peer_id) as client:
+        click.echo(client.unregister(keep=keep).message)

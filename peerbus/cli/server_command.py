@@ -21,13 +21,14 @@ from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit, InMemory
 
 DEFAULTS = ServerOptions()
+MOST_METRICS_QUEUES = 10_000
 
 
 def limit_options(command: Any) -> Any:
     """One option for each of the broker's limits."""
     for limit in reversed(fields(Limits)):
         least = limit.metadata["least"]
-        bounds = click.IntRange(least, options.LARGEST) if limit.type is int else Seconds(0, 86_400)
+        bounds = click.IntRange(least, options.LARGEST) if limit.type is int else Seconds(0, 31_622_400)
         flag = f"--{limit.name.replace('_', '-')}"
         command = click.option(flag, type=bounds, default=limit.default, help=limit.metadata["help"])(command)
     return command
@@ -56,6 +57,7 @@ def limit_options(command: Any) -> Any:
 )
 @options.token_option("--token", "File with the token for registering; each peer then gets its own token.")
 @options.token_option("--admin-token", "File with the token for all calls.")
+@options.token_option("--metrics-token", "File with the token for reading /metrics and /stats, and nothing else.")
 @click.option(
     "--allow-address",
     multiple=True,
@@ -69,6 +71,12 @@ def limit_options(command: Any) -> Any:
     show_default="the system's",
     help="PEM file of the authorities to trust for https peer nodes.",
 )
+@click.option(
+    "--metrics-queues",
+    type=click.IntRange(0, MOST_METRICS_QUEUES),
+    default=DEFAULTS.metrics_queues,
+    help="Message queues, and as many topics, that /metrics shows one by one: those with the largest backlogs.",
+)
 @serving(DEFAULTS.max_body, DEFAULTS.max_streams)
 @limit_options
 def main(
@@ -79,6 +87,7 @@ def main(
     min_free: int,
     token_file: Path | None,
     admin_token_file: Path | None,
+    metrics_token_file: Path | None,
     insecure: bool,
     max_body: int,
     max_streams: int,
@@ -88,10 +97,11 @@ def main(
     guards: Guards,
     certificate: Certificate | None,
     peer_ca: Path | None,
+    metrics_queues: int,
     **limits: Any,
 ) -> None:
     """Run the peerbus indexing server."""
-    tokens = _tokens(token_file, admin_token_file)
+    tokens = _tokens(token_file, admin_token_file, metrics_token_file)
     listener = bind(host, port)
     check_exposure(listener, tokens and tokens.enrolment, insecure)
     log_file = log_to(log_dir, "indexing_server", log_level)
@@ -106,6 +116,7 @@ def main(
         certificate,
         peer_ca,
         max_streams,
+        metrics_queues=metrics_queues,
     )
     server = IndexingServer(listener, server_options, journal)
     server.stop_on_signals()
@@ -114,13 +125,18 @@ def main(
     server.wait()
 
 
-def _tokens(file: Path | None, admin_file: Path | None) -> Tokens | None:
-    enrolment, admin = options.token("PEERBUS_TOKEN", file), options.token("PEERBUS_ADMIN_TOKEN", admin_file)
-    if enrolment is None and admin is not None:
-        raise click.UsageError("With an admin token, peers need one to register with: name it with --token-file.")
-    if enrolment is not None and enrolment == admin:
-        raise click.UsageError("The admin token must be another one than that to register with.")
-    return Tokens(enrolment, admin) if enrolment else None
+def _tokens(file: Path | None, admin_file: Path | None, metrics_file: Path | None) -> Tokens | None:
+    enrolment = options.token("PEERBUS_TOKEN", file)
+    admin = options.token("PEERBUS_ADMIN_TOKEN", admin_file)
+    metrics = options.token("PEERBUS_METRICS_TOKEN", metrics_file)
+    given = [token for token in (enrolment, admin, metrics) if token]
+    if enrolment is None and given:
+        raise click.UsageError(
+            "With an admin or a metrics token, peers need one to register with: name it with --token-file."
+        )
+    if len(set(given)) < len(given):
+        raise click.UsageError("The token to register with, the admin token and the metrics token must be different.")
+    return Tokens(enrolment, admin, metrics) if enrolment else None
 
 
 def run() -> NoReturn:

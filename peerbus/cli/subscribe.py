@@ -21,6 +21,7 @@ from peerbus.wire.words import counted
 
 if TYPE_CHECKING:
     from peerbus.client import Client, Pulled
+    from peerbus.client.client import Start
 
 BATCH = 1000
 WAIT_SECONDS = 1.0
@@ -32,8 +33,8 @@ MAX = click.option("--max", "most", type=click.IntRange(min=1), help="Maximum of
 DETAILS = click.option("--details", is_flag=True, help="Print each message with its offset and its attempt.")
 
 
-def _start(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
-    """The start of a message queue: latest, earliest, or an offset as a number."""
+def place(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
+    """A place in a topic: latest, earliest, or an offset as a number."""
     if value in (None, "latest", "earliest"):
         return value
     if not value.isdecimal():
@@ -48,8 +49,8 @@ def _start(context: click.Context, parameter: click.Parameter, value: str | None
         "--from",
         "start",
         metavar="[latest|earliest|OFFSET]",
-        callback=_start,
-        help="Begin here, even if the peer is subscribed already.",
+        callback=place,
+        help="Begin a new message queue here; peerbus seek moves one that stands.",
     ),
     click.option(
         "--ack", type=click.Choice(["auto", "explicit"]), help="explicit: acknowledge each message after printing it."
@@ -58,7 +59,7 @@ def _start(context: click.Context, parameter: click.Parameter, value: str | None
         "--ack-deadline",
         type=Seconds(0.001, 43_200),
         metavar="SECONDS",
-        help="With --ack explicit, seconds until a message that is not acknowledged is delivered again.",
+        help="With --ack explicit, seconds until a message that is not acknowledged is redelivered.",
     ),
     click.option(
         "--max-attempts",
@@ -72,6 +73,12 @@ def _start(context: click.Context, parameter: click.Parameter, value: str | None
         help="With --ack explicit, topic for messages that fail their last attempt.",
     ),
     click.option("--group", help="Share the messages with the other peers of this group."),
+    click.option(
+        "--expires-after",
+        type=Seconds(0, 31_622_400),
+        metavar="SECONDS",
+        help="Seconds for which the message queue stands without members.",
+    ),
     MAX,
     DETAILS,
     PEER_ID,
@@ -89,19 +96,17 @@ def subscribe(
     """Subscribe, and print the messages.
 
     Each message is one line of JSON. Without --follow, the messages that wait now are printed. Without --peer-id, a
-    temporary peer is registered and removed afterwards, with its subscription. The peer of --peer-id, or of a peer
-    node, keeps its subscription, and continues there the next time.
+    temporary peer is registered and removed afterwards, with its own message queue. The peer of --peer-id, or of a
+    peer node, keeps its message queue, and continues there the next time; so does a group.
 
-    A new subscription begins with the oldest message kept; with --follow, with the next one published. With --ack
-    explicit a message is acknowledged after it is printed, and delivered again if it could not be printed.
+    A new message queue begins with the oldest message kept; with --follow, with the next one published. With --ack
+    explicit a message is acknowledged after it is printed, and redelivered if it could not be printed.
     """
     named = {name: value for name, value in options.items() if value is not None}
     interruption = Interruption()
     with interruption.armed(), _participant(settings, peer_id) as client:
-        if start is None:
-            client.join(topic, None if follow else "earliest", **named)
-        else:
-            client.subscribe(topic, start, **named)
+        begin: Start = start if start is not None else "latest" if follow else "earliest"
+        client.subscribe(topic, begin, **named)
         if follow:
             _follow(client, topic, most or sys.maxsize, details, interruption)
         else:
@@ -183,11 +188,11 @@ def _print_and_acknowledge(client: Client, pulled: Pulled, details: bool) -> Non
         _print(pulled, details)
     except OSError:
         if explicit:
-            with suppress(PeerbusError):  # otherwise they are delivered again after their deadline
+            with suppress(PeerbusError):  # otherwise they are redelivered after their deadline
                 client.nack(*pulled.messages)
         raise
     if explicit and (stale := client.ack(*pulled.messages).stale):
-        remark(f"warning: {counted(len(stale), 'message')} printed too late will be handed over again.")
+        remark(f"warning: {counted(len(stale), 'message')} printed too late will be redelivered.")
 
 
 def _print(pulled: Pulled, details: bool) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 from msgspec import UNSET
 
+from peerbus.client.following import Following, OnMissed
+from peerbus.client.heartbeat import Heartbeat
 from peerbus.client.messages import Message, Pulled, claims_at, claims_of, pulled
-from peerbus.client.retry import AnswerT, RetryingSession
-from peerbus.errors import NotSubscribed, PeerbusError, PeerNotFound, TopicNotFound, Unauthorized
+from peerbus.client.session import AnswerT, Session
+from peerbus.errors import NotSubscribed, PeerNotFound, TopicNotFound, Unauthorized
 from peerbus.wire import protocol as wire
-from peerbus.wire.views import PeerView, TopicView
+from peerbus.wire.views import PeerView, SubscriptionView, TopicView
 
 Start = Literal["latest", "earliest"] | int
 ViewT = TypeVar("ViewT")
@@ -54,15 +56,16 @@ class Client:
         sent with every call, until the server gives the peer its own. Raises `ValueError` for a malformed URL.
         """
         self.peer_id = peer_id
-        self._session = RetryingSession(url, timeout, patience, token, ca)
+        self._session = Session(url, timeout, patience, token, ca)
+        self._connect_another = partial(Client, url, timeout=timeout, patience=0.0, ca=ca)
         self._token = token
         self._has_own_token = False
         self._registered: dict[str, Any] = {}
         self._epoch: str | None = None
         self._options: dict[str, dict[str, Any]] = {}
         """The options of each subscription, by topic."""
-        self._positions: dict[str, int] = {}
-        """The offset at which each subscription would continue if it were lost now, by topic."""
+        self._followings: list[Following] = []
+        """The loops over `messages` that go on."""
 
     def __enter__(self) -> Client:
         return self
@@ -90,9 +93,9 @@ class Client:
         self._registered, self._epoch, self.peer_id = fields, answer.epoch, answer.peer_id
         return answer
 
-    def unregister(self) -> wire.UnregisterAnswer:
-        """Unregister the peer."""
-        answer = self._post("/unregister_peer_node", wire.UnregisterAnswer, {}, repeat=False)
+    def unregister(self, *, keep: bool = False) -> wire.UnregisterAnswer:
+        """Unregister the peer, whose own queues end; with `keep` they stand, for a time, until it comes back."""
+        answer = self._post("/unregister_peer_node", wire.UnregisterAnswer, {"keep": keep}, repeat=keep)
         self._forget_own_token()
         return answer
 
@@ -117,43 +120,42 @@ class Client:
     def subscribe(self, topic: str, start: Start | None = None, **options: Any) -> wire.SubscribeAnswer:
         """Subscribe to a topic, or change the subscription; options are those of the call, such as `ack` and `group`.
 
-        `start` is the first message to pull: also of a subscription that exists, which is moved there.
+        A new message queue begins at `start`; one that stands keeps its position, see `seek`.
         """
         begin = {} if start is None else {"from": start}
         answer = self._post("/subscribe", wire.SubscribeAnswer, {"topic": topic, **begin, **options})
         self._options[topic] = self._options.get(topic, {}) | options
-        self._positions[topic] = answer.next_offset
         return answer
-
-    def join(self, topic: str, start: Start | None = None, **options: Any) -> None:
-        """Subscribe; only a new message queue begins at `start`, an existing one keeps its position."""
-        joined = self.subscribe(topic, **options)
-        if joined.created and joined.members == 1 and start not in (None, "latest"):
-            self.subscribe(topic, start)
 
     def rejoin(self, topic: str) -> None:
         """Register and subscribe again as before, after the server lost this peer or its subscription.
 
-        The subscription continues at its position. If the server lost its state, this waits until the topic exists
-        again, and continues with its first message.
+        The message queue continues where it stood. One that is gone begins anew with the oldest message kept. If the
+        server lost its state, this waits until the topic exists again.
         """
-        epoch, position = self._epoch, self._positions[topic]
+        epoch = self._epoch
         restarted = self.register().epoch != epoch
         while True:
             try:
-                self.join(topic, 0 if restarted else position, **self._options[topic])
+                self.subscribe(topic, "earliest", **self._options[topic])
                 return
             except TopicNotFound:
                 if not restarted:
                     raise
                 time.sleep(TOPIC_PAUSE_SECONDS)
-            except PeerbusError:
-                self._positions[topic] = position
-                raise
 
-    def unsubscribe(self, topic: str) -> wire.UnsubscribeAnswer:
-        """End the subscription to a topic."""
-        return self._post("/unsubscribe", wire.UnsubscribeAnswer, {"topic": topic}, repeat=False)
+    def seek(self, topic: str, to: Start) -> wire.SeekAnswer:
+        """Move the message queue, that of a group for all its members, to an offset, the oldest or the next message."""
+        return self._post("/seek", wire.SeekAnswer, {"topic": topic, "to": to})
+
+    def unsubscribe(self, topic: str, *, end: bool = False) -> wire.UnsubscribeAnswer:
+        """End the subscription to a topic; with `end` the message queue of its group ends, too."""
+        return self._post("/unsubscribe", wire.UnsubscribeAnswer, {"topic": topic, "end": end}, repeat=False)
+
+    def end_group(self, topic: str, group: str) -> wire.UnsubscribeAnswer:
+        """End the message queue of a group on a topic, which this peer need not be a member of."""
+        fields = {"topic": topic, "group": group, "end": True}
+        return self._session.call("POST", "/unsubscribe", wire.UnsubscribeAnswer, fields, repeat=False)
 
     def pull(
         self,
@@ -172,9 +174,7 @@ class Client:
         """
         fields = {"topic": topic, "max_messages": max_messages, "wait": wait} | _details(details)
         answer = self._post("/pull_messages", wire.PullAnswer, fields, repeat=repeat, wait=wait)
-        result = pulled(topic, answer, raw=raw)
-        self._positions[topic] = result.resume_from
-        return result
+        return pulled(topic, answer, raw=raw)
 
     def ack(self, *messages: Message) -> wire.AckAnswer:
         """Acknowledge messages of one topic."""
@@ -184,13 +184,29 @@ class Client:
         """Acknowledge the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
         return self._ack(claims_at(topic, offsets, up_to))
 
-    def nack(self, *messages: Message, delay: float = 0.0) -> wire.NackAnswer:
-        """Reject messages of one topic: they are delivered again in `delay` seconds."""
-        return self._nack(claims_of(messages), delay)
+    def nack(
+        self, *messages: Message, delay: float = 0.0, attempted: bool = True, repeat: bool = True
+    ) -> wire.NackAnswer:
+        """Reject messages of one topic: they are redelivered in `delay` seconds.
 
-    def nack_offsets(self, topic: str, *offsets: int, up_to: int | None = None, delay: float = 0.0) -> wire.NackAnswer:
+        Unless `attempted`, they are handed back untouched: this delivery does not count as an attempt. Without
+        `repeat` the call is not made again if its answer was lost.
+        """
+        return self._nack(claims_of(messages), delay, attempted=attempted, repeat=repeat)
+
+    def nack_offsets(
+        self, topic: str, *offsets: int, up_to: int | None = None, delay: float = 0.0, attempted: bool = True
+    ) -> wire.NackAnswer:
         """Reject the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
-        return self._nack(claims_at(topic, offsets, up_to), delay)
+        return self._nack(claims_at(topic, offsets, up_to), delay, attempted=attempted)
+
+    def extend(self, *messages: Message, seconds: float) -> wire.ExtendAnswer:
+        """Extend the deadline of messages of one topic: they must be acknowledged within `seconds` from now."""
+        return self._extend(claims_of(messages), seconds)
+
+    def extend_offsets(self, topic: str, *offsets: int, up_to: int | None = None, seconds: float) -> wire.ExtendAnswer:
+        """Extend the deadline of the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
+        return self._extend(claims_at(topic, offsets, up_to), seconds)
 
     def query_peers(self, topic: str) -> wire.QueryPeersAnswer:
         """List the subscribers of a topic, and their addresses."""
@@ -223,6 +239,13 @@ class Client:
         """All topics by name; a page is fetched when the one before it is used up."""
         return _pages(lambda after: self.topics(limit=PAGE, after=after).topics, lambda topic: topic.topic)
 
+    def every_queue(self, topic: str) -> Iterator[SubscriptionView]:
+        """All message queues of a topic by name; a page is fetched when the one before it is used up."""
+        return _pages(
+            lambda after: self.subscriptions(topic=topic, limit=PAGE, after=after).subscriptions,
+            lambda queue: queue.queue,
+        )
+
     def every_peer(self) -> Iterator[PeerView]:
         """All peers by id; a page is fetched when the one before it is used up."""
         return _pages(lambda after: self.peers(limit=PAGE, after=after).peers, lambda peer: peer.peer_id)
@@ -232,38 +255,54 @@ class Client:
         return self._session.call("GET", "/stats", wire.StatsAnswer, {})
 
     def messages(
-        self, topic: str, *, batch: int = 10, wait: float = 20.0, **options: Any
+        self,
+        topic: str,
+        *,
+        batch: int = 1,
+        wait: float = 20.0,
+        on_missed: OnMissed | None = None,
+        **options: Any,
     ) -> Generator[Message, None, None]:
         """Follow a topic for ever; asking for the next message acknowledges the one before.
 
         Subscribes with explicit acknowledgement, and pulls up to `batch` messages at once, waiting up to `wait`
-        seconds; `options` are those of `join`. When the loop ends, also by an exception, the current message and
-        the rest of its batch are rejected, and so delivered again. A subscription that the server lost is made
-        again as `rejoin` says. Raises `TopicDeleted` when the topic is deleted.
+        seconds; `options` are those of `subscribe`. While the loop has messages in hand, a thread extends their
+        deadline and renews the lease, so that work on a message may take any time. A message that the loop settles
+        itself, by `ack` or `nack` of this client, is left as it is.
+
+        When the loop ends, the current message is rejected, and the rest of its batch handed back untouched. This
+        holds for a `break` as well as for an exception: to leave the loop with a message that is done, acknowledge it
+        first. Lost messages are passed to `on_missed`, or else are a `MissedWarning`. A subscription that the server
+        lost is made again as `rejoin` says. Raises `TopicDeleted` when the topic is deleted.
         """
         if self._epoch is None:
             self.register()
-        self.join(topic, **{**options, "ack": "explicit"})
-        while True:
-            try:
-                yield from self._acknowledging(self.pull(topic, batch, wait, repeat=True).messages)
-            except (PeerNotFound, NotSubscribed):
-                self.rejoin(topic)
-            except Unauthorized:
-                if not self._has_own_token:
-                    raise
-                self.rejoin(topic)
-
-    def _acknowledging(self, messages: list[Message]) -> Generator[Message, None, None]:
+        self.subscribe(topic, **{**options, "ack": "explicit"})
+        lease_seconds = self._registered.get("lease_seconds")
+        following = Following(self, Heartbeat(self._another), topic, lease_seconds, on_missed)
+        self._followings.append(following)
         try:
-            while messages:
-                yield messages[0]
-                self.ack(messages[0])
-                del messages[0]
+            while True:
+                try:
+                    yield from following.work_on(self.pull(topic, batch, wait, repeat=True))
+                except (PeerNotFound, NotSubscribed):
+                    self.rejoin(topic)
+                except Unauthorized:
+                    if not self._has_own_token:
+                        raise
+                    self.rejoin(topic)
         finally:
-            if messages:
-                with suppress(PeerbusError):  # their deadline does the same, later
-                    self._nack(claims_of(messages), repeat=False)
+            self._followings.remove(following)
+            following.end()
+
+    def _another(self) -> Client:
+        """A client of the same peer for another thread; it repeats no calls."""
+        return self._connect_another(self.peer_id, token=self._session.token)
+
+    def _let_go(self, claims: dict[str, Any]) -> None:
+        """Let no loop hold messages any longer that the fields of a call settle."""
+        for following in self._followings:
+            following.release(claims)
 
     def _forget_own_token(self) -> None:
         self._has_own_token = False
@@ -271,13 +310,18 @@ class Client:
 
     def _ack(self, claims: dict[str, Any]) -> wire.AckAnswer:
         answer = self._post("/ack_messages", wire.AckAnswer, claims)
-        self._positions[answer.topic] = answer.resume_from
+        self._let_go(claims)
         return answer
 
-    def _nack(self, claims: dict[str, Any], delay: float = 0.0, *, repeat: bool = True) -> wire.NackAnswer:
-        answer = self._post("/nack_messages", wire.NackAnswer, {"delay": delay, **claims}, repeat=repeat)
-        self._positions[answer.topic] = answer.resume_from
-        return answer
+    def _extend(self, claims: dict[str, Any], seconds: float) -> wire.ExtendAnswer:
+        return self._post("/extend_messages", wire.ExtendAnswer, {"seconds": seconds, **claims})
+
+    def _nack(
+        self, claims: dict[str, Any], delay: float = 0.0, *, attempted: bool = True, repeat: bool = True
+    ) -> wire.NackAnswer:
+        self._let_go(claims)  # first: a later beat would take the messages in hand again
+        fields = {"delay": delay, "attempted": attempted, **claims}
+        return self._post("/nack_messages", wire.NackAnswer, fields, repeat=repeat)
 
     def _post(
         self, path: str, answer: type[AnswerT], fields: dict[str, Any], *, repeat: bool = True, wait: float = 0.0

@@ -64,6 +64,13 @@ def claims_of(messages: Sequence[Message]) -> dict[str, Any]:
     return {"topic": topic, "offsets": offsets, "attempts": [message.attempt or 1 for message in messages]}
 
 
+def is_named(message: Message, claims: dict[str, Any]) -> bool:
+    """Whether the fields of a call name a message, as some delivery of it."""
+    if message.topic != claims["topic"]:
+        return False
+    return message.offset in claims["offsets"] if "offsets" in claims else message.offset <= claims["up_to"]
+
+
 def claims_at(topic: str, offsets: Sequence[int], up_to: int | None) -> dict[str, Any]:
     """The fields that name messages by their offsets, or all up to one."""
     return {"topic": topic, "offsets": offsets} if up_to is None else {"topic": topic, "up_to": up_to}

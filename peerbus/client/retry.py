@@ -1,22 +1,6 @@
-"""Calls over one connection, repeated if that does no harm."""
-
-from __future__ import annotations
+"""Which failed calls are made again, and when; without a transport or a clock of its own."""
 
 import random
-import re
-import time
-from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
-import requests
-
-from peerbus.errors import IndexTimeout, IndexUnreachable, error_in, not_peerbus, timed_out, unreachable
-from peerbus.wire import protocol as wire
-from peerbus.wire.fields import MEANINGS, URL
-from peerbus.wire.tokens import bearer
-
-AnswerT = TypeVar("AnswerT", bound=wire.Answer)
 
 BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
@@ -26,99 +10,31 @@ OUTCOME_UNKNOWN = (502, 504)
 """Statuses by which a peer node says that the server may have carried out the call."""
 
 
-class RetryingSession:
-    """Makes calls to one server or peer node, and decodes their answers; each thread needs its own."""
+class Retries:
+    """The retries of one call.
 
-    def __init__(
-        self, url: str, timeout: float, patience: float, token: str | None = None, ca: str | Path | None = None
-    ) -> None:
-        """`timeout` is how long an answer may take, `patience` how long calls are repeated, both in seconds.
+    The pauses between them grow, and are drawn at random ("full jitter", Marc Brooker, AWS Architecture Blog, 2015).
+    """
 
-        `ca` is a PEM file of the authorities to trust for https, in place of those that requests trusts.
-        Raises `ValueError` for a malformed URL.
-        """
-        if not re.match(URL, url):
-            raise ValueError(f"Expected {MEANINGS[URL]}, got {url!r}.")
-        self._url = url.rstrip("/")
-        self._timeout = timeout
-        self._patience = patience
-        self._session = requests.Session()
-        self._session.trust_env = False
-        if ca:
-            self._session.verify = str(ca)
-        self.show(token)
-
-    def show(self, token: str | None) -> None:
-        """Send a token, or none, with every call from now on."""
-        self._session.headers.pop("Authorization", None)
-        if token:
-            self._session.headers["Authorization"] = bearer(token)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        answer: type[AnswerT],
-        fields: dict[str, Any],
-        *,
-        repeat: bool = True,
-        wait: float = 0.0,
-    ) -> AnswerT:
-        """Make a call, whose answer may take `wait` seconds longer than others; raises the server's error as its class.
+    def __init__(self, give_up: float, *, repeat: bool) -> None:
+        """No retry begins after the time `give_up`.
 
         `repeat` says whether the call is idempotent, and so repeated even if the server may have carried it out.
         """
-        give_up = time.monotonic() + self._patience
-        pause = BACKOFF_SECONDS
-        while True:
-            try:
-                response = self._send(method, path, fields, wait)
-            except (IndexUnreachable, IndexTimeout):
-                if not repeat or time.monotonic() > give_up:
-                    raise
-                asked_for = 0.0
-            else:
-                if response.status_code == 200:
-                    return _answer_in(response, answer)
-                error = error_in(response.status_code, response.content)
-                again = response.status_code in (NOTHING_WAS_DONE + OUTCOME_UNKNOWN if repeat else NOTHING_WAS_DONE)
-                if not again or time.monotonic() > give_up:
-                    raise error
-                asked_for = _seconds(response.headers.get("Retry-After", ""))
-            time.sleep(asked_for + random.uniform(0, pause))  # noqa: S311  # spreads load, guards nothing
-            pause = min(2 * pause, MAX_BACKOFF_SECONDS)
+        self._give_up = give_up
+        self._repeat = repeat
+        self._longest = BACKOFF_SECONDS
 
-    def _send(self, method: str, path: str, fields: dict[str, Any], wait: float) -> requests.Response:
-        try:
-            if method == "GET":
-                return self._session.get(self._url + path, params=fields, timeout=self._timeout)
-            headers = {"Content-Type": "application/json"}
-            body = msgspec.json.encode(fields)
-            return self._session.request(
-                method, self._url + path, data=body, headers=headers, timeout=self._timeout + wait
-            )
-        except requests.Timeout:
-            raise timed_out(self._url, f"no answer within {self._timeout + wait:g} seconds") from None
-        except requests.RequestException as error:
-            raise unreachable(self._url, _reason(error)) from None
+    def pause(self, now: float, status: int | None, retry_after: str = "") -> float | None:
+        """Seconds to wait until the next try after a call that failed, None if there is to be none.
 
-
-def _reason(error: BaseException) -> str:
-    """The words of the first error in a chain of exceptions, which is the operating system's."""
-    while deeper := error.__cause__ or error.__context__:
-        error = deeper
-    return (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")
-
-
-def _answer_in(response: requests.Response, answer: type[AnswerT]) -> AnswerT:
-    try:
-        return msgspec.json.decode(response.content, type=answer)
-    except (msgspec.DecodeError, RecursionError):
-        raise not_peerbus(response.status_code) from None
+        `status` is that of the answer, None without one; `retry_after` is the answer's header.
+        """
+        again = self._repeat if status in (None, *OUTCOME_UNKNOWN) else status in NOTHING_WAS_DONE
+        if not again or now > self._give_up:
+            return None
+        longest, self._longest = self._longest, min(2 * self._longest, MAX_BACKOFF_SECONDS)
+        return _seconds(retry_after) + random.uniform(0, longest)  # noqa: S311  # spreads load, guards nothing
 
 
 def _seconds(retry_after: str) -> float:

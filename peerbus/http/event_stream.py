@@ -34,9 +34,9 @@ class Wanted(NamedTuple):
     something is done for it, and may raise.
     """
 
-    query: str
+    request: StreamRequest
     last_id: int | None
-    check: Callable[[StreamRequest], None]
+    check: Callable[[], None]
 
 
 class Stream(Protocol):
@@ -61,23 +61,36 @@ class Streams:
 
     max_body = 0
 
-    def __init__(self, source: Source, loop: Loop, limit: int = MAX_STREAMS, guards: Sequence[Guard] = ()) -> None:
-        """At most `limit` streams may be open at once, for callers that the `guards` admit."""
+    def __init__(
+        self,
+        source: Source,
+        loop: Loop,
+        limit: int = MAX_STREAMS,
+        guards: Sequence[Guard] = (),
+        complete: Callable[[str], str] = lambda query: query,
+    ) -> None:
+        """At most `limit` streams may be open at once, for callers that the `guards` admit.
+
+        `complete` adds the fields that the service fills in to a query string; it may raise.
+        """
         self.guards = guards
         self._source = source
         self._loop = loop
         self._limit = limit
+        self._complete = complete
         self.count = 0
         """Streams that are open."""
 
     def __call__(self, request: Request) -> Future[Reply]:
         """Open a stream.
 
-        Raises `TooManyStreams`, `OriginNotAllowed`, and `BadRequest` for a `Last-Event-ID` that is none; the future
-        has the error of the source.
+        Raises `TooManyStreams`, `OriginNotAllowed`, and `BadRequest` for wrong fields or the id of a last event that
+        is none; the future has the error of the source.
         """
-        _refuse_embedding(request.head)
-        wanted = Wanted(request.head.query, _last_id(request.head), partial(_check, request))
+        head = request.head
+        _refuse_embedding(head)
+        fields = decode_query(self._complete(head.query), StreamRequest)
+        wanted = Wanted(fields, _last_id(head, fields), partial(_check, request, fields))
         if self.count >= self._limit:
             raise TooManyStreams(f"{self._limit} streams are open, which is as many as there may be.")
         self.count += 1
@@ -112,11 +125,6 @@ def event(data: bytes, number: int | None = None, name: str | None = None) -> by
     return b"\n".join(lines) + b"\n\n"
 
 
-def stream_request(query: str) -> StreamRequest:
-    """The fields of a query string; raises `BadRequest`."""
-    return decode_query(query, StreamRequest)
-
-
 def _check(request: Request, fields: StreamRequest) -> None:
     for check in request.checks:
         check(fields)
@@ -128,10 +136,13 @@ def _refuse_embedding(head: Head) -> None:
         raise OriginNotAllowed("A page can follow a topic by EventSource or fetch alone.")
 
 
-def _last_id(head: Head) -> int | None:
-    given = head.headers.get("last-event-id", "")
+def _last_id(head: Head, fields: StreamRequest) -> int | None:
+    """The id in the header, else the one in the query: a browser that reconnects sends the later one in the header."""
+    given, place = head.headers.get("last-event-id", ""), "in Last-Event-ID"
+    if not given:
+        given, place = fields.last_event_id, "at $.lastEventId"
     if not given:
         return None
     if not (given.isascii() and given.isdigit() and len(given) <= len(str(2**53))):
-        raise BadRequest("Expected the id of an event, a whole number - in Last-Event-ID")
+        raise BadRequest(f"Expected the id of an event, a whole number - {place}")
     return int(given)

@@ -1,6 +1,6 @@
 """`GET /metrics`: metrics in the text format of Prometheus."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
@@ -8,8 +8,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from peerbus import __version__
 from peerbus.histogram import Durations, Histogram
 from peerbus.http.pages import Page
+
+Values = Iterable[tuple[Sequence[str], float]]
+"""Values with the labels of each."""
 
 
 class _Looking(Collector):
@@ -24,10 +28,10 @@ class _Looking(Collector):
 
 
 def metrics_page(durations: Durations, look: Callable[[], Iterable[Metric]]) -> Page:
-    """The page with the metrics that `look` returns at each scrape, request durations, and process metrics."""
+    """The page of the metrics that `look` returns at each scrape, the version, request durations, and the process."""
     registry = CollectorRegistry()
     registry.register(_Looking(look))
-    registry.register(_Looking(lambda: [_requests(durations)]))
+    registry.register(_Looking(lambda: [_build(), _requests(durations)]))
     ProcessCollector(registry=registry)
     return Page(
         "/metrics",
@@ -47,11 +51,31 @@ def gauge(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(f"peerbus_{name}", meaning, value)
 
 
+def counters(name: str, meaning: str, labels: tuple[str, ...], values: Values) -> Metric:
+    """A total of each of several things."""
+    return _labelled(CounterMetricFamily(f"peerbus_{name}", meaning, labels=labels), values)
+
+
+def gauges(name: str, meaning: str, labels: tuple[str, ...], values: Values) -> Metric:
+    """A current value of each of several things."""
+    return _labelled(GaugeMetricFamily(f"peerbus_{name}", meaning, labels=labels), values)
+
+
 def histogram(name: str, meaning: str, histogram: Histogram) -> Metric:
     """A distribution of durations, in seconds."""
     family = HistogramMetricFamily(f"peerbus_{name}", meaning)
     family.add_metric([], _buckets(histogram), histogram.seconds)
     return family
+
+
+def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: Values) -> Metric:
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family
+
+
+def _build() -> Metric:
+    return gauges("build_info", "1, with the version of peerbus as a label.", ("version",), [([__version__], 1)])
 
 
 def _requests(durations: Durations) -> Metric:

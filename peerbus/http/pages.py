@@ -36,6 +36,8 @@ class Page:
     make: Callable[[], bytes]
     guard: Guard | None = None
     """Raises the error that keeps a caller from seeing it."""
+    callers: str = ""
+    """The callers that `guard` admits, for the description; empty if every caller with a known token is admitted."""
     description: str = ""
     """Its contents in a sentence; empty for a file that other pages load."""
 

@@ -5,21 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from peerbus.errors import PeerNotFound
+from peerbus.errors import PeerNotFound, TopicDeleted
 from peerbus.http.upstream.exchange import Response
 from peerbus.node.membership import Fields, Membership
-from peerbus.node.subscriptions import Subscription
-from peerbus.wire.protocol import NackAnswer, RegisterAnswer, RegisterRequest, SubscribeAnswer
-
-
-class Position(msgspec.Struct):
-    """The part of an answer with the offset from which a lost subscription would resume."""
-
-    next_offset: int | None = None
-    resume_from: int | None = None
-
-
-_decode_position = msgspec.json.Decoder(Position).decode
+from peerbus.wire.protocol import RegisterAnswer, RegisterRequest, SubscribeAnswer
 
 
 def topic_of(fields: Fields) -> str:
@@ -28,10 +17,10 @@ def topic_of(fields: Fields) -> str:
 
 
 class Answered(NamedTuple):
-    """A call with its response; `before` is the subscription it concerns, read before the call."""
+    """A call with its response; `was_known`: the node knew the subscription that it is about before the call."""
 
     membership: Membership
-    before: Subscription | None
+    was_known: bool
     fields: Fields
     response: Response
 
@@ -53,33 +42,19 @@ def _subscribed(answered: Answered) -> None:
     if response.status == 200:
         answer = msgspec.json.decode(response.body, type=SubscribeAnswer)
         named = {name: msgspec.json.decode(value) for name, value in fields.items() if name not in ("peer_id", "topic")}
-        membership.subscriptions.begun(answer.topic, answer.next_offset, named, answer.created)
+        membership.subscriptions.begun(answer.topic, named, answer.created)
 
 
 def _unsubscribed(answered: Answered) -> None:
-    if answered.response.status in (200, 410):
+    if answered.response.status in (200, TopicDeleted.status):
         answered.membership.subscriptions.ended(topic_of(answered.fields))
 
 
-def _moved_back(answered: Answered) -> None:
-    membership, _, fields, response = answered
-    if response.status == 200:
-        membership.subscriptions.moved_back(
-            topic_of(fields), msgspec.json.decode(response.body, type=NackAnswer).resume_from
-        )
-    elif response.status == 410:
-        membership.subscriptions.ended(topic_of(fields))
-
-
-def _moved_on(answered: Answered) -> None:
-    membership, before, fields, response = answered
-    if response.status == 200:
-        position = _decode_position(response.body)
-        resume_from = position.next_offset if position.resume_from is None else position.resume_from
-        if resume_from is None:
-            raise msgspec.DecodeError("no position")
-        membership.subscriptions.moved_on(topic_of(fields), before, resume_from)
-    elif response.status == 410:
+def _used(answered: Answered) -> None:
+    membership, was_known, fields, response = answered
+    if response.status == 200 and not was_known:
+        membership.subscriptions.used(topic_of(fields))
+    elif response.status == TopicDeleted.status:
         membership.subscriptions.ended(topic_of(fields))
 
 
@@ -88,8 +63,10 @@ ANSWER_HOOKS: dict[str, Callable[[Answered], None]] = {
     "unregister_peer_node": _unregistered,
     "subscribe": _subscribed,
     "unsubscribe": _unsubscribed,
-    "pull_messages": _moved_on,
-    "ack_messages": _moved_on,
-    "nack_messages": _moved_back,
+    "seek": _used,
+    "pull_messages": _used,
+    "ack_messages": _used,
+    "nack_messages": _used,
+    "extend_messages": _used,
 }
 """The hook of each call that has one, by the call's name; it raises `DecodeError` for an unexpected answer."""

@@ -20,12 +20,14 @@ from peerbus.http.metrics import metrics_page
 from peerbus.http.middleware import NO_GUARDS, Guards, guarded
 from peerbus.http.pages import pages
 from peerbus.http.server import Server
+from peerbus.http.stream_tickets import StreamTickets
 from peerbus.http.tls import Certificate
 from peerbus.node.access import AccessControl
 from peerbus.node.calls import CALLS
 from peerbus.node.described import described_node
 from peerbus.node.event_log import EventLog
 from peerbus.node.forwarding import Forwarding
+from peerbus.node.identity import fill_in_query
 from peerbus.node.membership import Membership
 from peerbus.node.metrics import node_metrics
 from peerbus.node.requeue import Requeue
@@ -76,6 +78,7 @@ class PeerNode:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="forwarding")
         self.peer_id = peer_id
         self.events = EventLog()
+        self.tickets = StreamTickets()
         address = url_of(listener, options.advertise, options.certificate is not None)
         self.membership = Membership(
             index, peer_id, address, options.lease_seconds, self.events, options.unregister_seconds
@@ -98,7 +101,13 @@ class PeerNode:
         metrics = metrics_page(durations, lambda: node_metrics(self.streams, self.registered))
         metrics = replace(metrics, guard=access.admit if access else None)
         self._forwarded_streams = ForwardedStreams(index, self.membership, self._workers)
-        self._streams = Streams(self._forwarded_streams, loop, options.max_streams, [access.admit] if access else ())
+        self._streams = Streams(
+            self._forwarded_streams,
+            loop,
+            options.max_streams,
+            [self.tickets.or_else([access.admit] if access else ())],
+            partial(fill_in_query, peer_id=peer_id),
+        )
 
         def make_app() -> Flask:
             shown = described_node([*pages("node.html"), metrics], peer_id, options.token is not None)
@@ -136,7 +145,7 @@ class PeerNode:
         log.info("Peer '%s' serves at %s.", self.peer_id, self.url)
 
     def leave(self) -> Future[None]:
-        """Unregister, then stop, in the background."""
+        """Unregister for good, then stop, in the background."""
         left: Future[None] = Future()
         self._workers.submit(settle, left, self._leave)
         return left
@@ -150,11 +159,11 @@ class PeerNode:
         return clean
 
     def _leave(self) -> None:
-        self.membership.stop()
+        self.membership.stop(keep=False)
         self.stop()
 
     def _stop_forwarding(self) -> None:
-        """Unregister, and answer the calls that still wait for the indexing server."""
+        """Let the peer go away, and answer the calls that still wait for the indexing server."""
         self._forwarded_streams.close()
-        self.membership.stop()
+        self.membership.stop(keep=True)
         self._index.close()

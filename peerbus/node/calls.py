@@ -3,12 +3,25 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from msgspec import UNSET
+
 from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.http.handler import Handover, Pending
+from peerbus.http.stream_tickets import StreamTickets
 from peerbus.node.event_log import EventLog
+from peerbus.node.identity import mismatch
 from peerbus.node.membership import Membership
-from peerbus.wire.protocol import Answer, EmptyRequest, EventsAnswer, NodeAnswer, Notice, PeerAnswer
+from peerbus.wire.protocol import (
+    Answer,
+    EmptyRequest,
+    EventsAnswer,
+    NodeAnswer,
+    NodeTicketRequest,
+    Notice,
+    PeerAnswer,
+    SubscriptionRequest,
+)
 from peerbus.wire.words import counted
 
 
@@ -18,6 +31,7 @@ class Node(Protocol):
     peer_id: str
     events: EventLog
     membership: Membership
+    tickets: StreamTickets
 
     def leave(self) -> Future[None]:
         """Unregister the peer, then stop, in the background."""
@@ -33,6 +47,13 @@ def notify(node: Node, notice: Notice) -> Answer:
     """Note an event that the indexing server reports."""
     node.events.note(notice.event, notice.message, notice.topic)
     return Answer(message=f"Peer '{node.peer_id}' has noted it.")
+
+
+def stream_ticket(node: Node, r: NodeTicketRequest) -> Answer:
+    """Issue a ticket for one stream of this peer; raises `PeerMismatch`."""
+    if r.peer_id not in (UNSET, node.peer_id):
+        raise mismatch(node.peer_id)
+    return node.tickets.issue(SubscriptionRequest(peer_id=node.peer_id, topic=r.topic))
 
 
 def events(node: Node, _: EmptyRequest) -> EventsAnswer:
@@ -72,6 +93,7 @@ def readyz(node: Node, _: EmptyRequest) -> Answer:
 CALLS: dict[str, Callable[[Any, Any], Answer | Pending]] = {
     "exit_peer": exit_peer,
     "notify": notify,
+    "stream_ticket": stream_ticket,
     "events": events,
     "node": about,
     "livez": livez,

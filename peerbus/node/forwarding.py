@@ -22,7 +22,6 @@ from peerbus.node.identity import fill_in_body, fill_in_query
 from peerbus.node.membership import Fields, Membership
 from peerbus.node.requeue import Requeue
 from peerbus.node.server_client import JSON, JSON_HEADERS, ServerClient
-from peerbus.node.subscriptions import Subscription
 from peerbus.wire.endpoints import Endpoint
 from peerbus.wire.protocol import RegisterRequest
 
@@ -114,9 +113,9 @@ class Forwarding:
         return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
 
     def _forward(self, call: Call, mends: bool = True) -> Future[Reply]:
-        before = self._subscription(call) if self._hook else None
+        was_known = self._is_known(call) if self._hook else False
         sent = self._send(call.path, call.body, call.headers, call.wait)
-        return sent.follow(partial(self._answer, call, before, mends))
+        return sent.follow(partial(self._answer, call, was_known, mends))
 
     def _fields(self, body: bytes, headers: tuple[str, ...]) -> Fields | None:
         """The fields of a body, or None if it is no JSON object: the server refuses that.
@@ -136,16 +135,14 @@ class Forwarding:
         fields = zip(known.__struct_encode_fields__, msgspec.structs.astuple(known), strict=True)
         return {name: value for name, value in fields if value}
 
-    def _answer(
-        self, call: Call, before: Subscription | None, mends: bool, sent: Future[Response]
-    ) -> Reply | Future[Reply]:
+    def _answer(self, call: Call, was_known: bool, mends: bool, sent: Future[Response]) -> Reply | Future[Reply]:
         """The reply to a call whose answer came; runs in the loop."""
         received = self._index.received(sent)
         if received.status not in UNKNOWN or not (mends and self._can_mend(call, received)):
-            return self._reply(call, before, received)
+            return self._reply(call, was_known, received)
 
         def repeat(mended: bool) -> Reply | Future[Reply]:
-            return self._forward(call, mends=False) if mended else self._reply(call, before, received)
+            return self._forward(call, mends=False) if mended else self._reply(call, was_known, received)
 
         return self._in_a_worker(self._membership.renew).then(repeat)
 
@@ -168,7 +165,7 @@ class Forwarding:
             received = self._index.received(self._send(call.path, call.body, call.headers))
             if self._can_mend(call, received) and self._membership.renew():
                 received = self._index.received(self._send(call.path, call.body, call.headers))
-            return self._reply(call, None, received)
+            return self._reply(call, False, received)
 
     def _can_mend(self, call: Call, received: Response) -> bool:
         """Whether the server lost a peer or a subscription that the node can restore."""
@@ -183,15 +180,15 @@ class Forwarding:
             return False
         return self._membership.can_restore(topic_of(call.fields))
 
-    def _subscription(self, call: Call) -> Subscription | None:
-        """The subscription that a call is about, as the node knows it before the call."""
+    def _is_known(self, call: Call) -> bool:
+        """Whether the node knows the subscription that a call is about."""
         topic = call.fields.get("topic") if call.fields else None
-        return self._membership.subscriptions.find(bytes(topic)[1:-1].decode()) if topic else None
+        return topic is not None and bytes(topic)[1:-1].decode() in self._membership.subscriptions
 
-    def _reply(self, call: Call, before: Subscription | None, received: Response) -> Reply:
+    def _reply(self, call: Call, was_known: bool, received: Response) -> Reply:
         if self._hook and call.fields is not None:
             try:
-                self._hook(Answered(self._membership, before, call.fields, received))
+                self._hook(Answered(self._membership, was_known, call.fields, received))
             except msgspec.DecodeError:
                 raise self._index.not_ours() from None
             except RecursionError:

@@ -17,7 +17,7 @@ def fill_in_body(body: bytes, fields: Fields, membership: Membership, registerin
     Raises `PeerMismatch` for a body that names another peer.
     """
     if "peer_id" in fields and _names_another(fields["peer_id"], membership.peer_id):
-        raise _mismatch(membership.peer_id)
+        raise mismatch(membership.peer_id)
     known = membership.registered_with if registering else membership.identified_by
     if known.keys() <= fields.keys():
         return body
@@ -32,7 +32,7 @@ def fill_in_query(query: str, peer_id: str) -> str:
     """The query string with the node's own `peer_id` in it; raises `PeerMismatch` for another."""
     named = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "peer_id"]
     if any(value != peer_id for value in named):
-        raise _mismatch(peer_id)
+        raise mismatch(peer_id)
     if named:
         return query
     return f"{query}{'&' if query else ''}peer_id={quote(peer_id)}"
@@ -47,7 +47,8 @@ def _names_another(value: Raw, peer_id: str) -> bool:
     return given is None or (isinstance(given, str) and given != peer_id)
 
 
-def _mismatch(peer_id: str) -> PeerMismatch:
+def mismatch(peer_id: str) -> PeerMismatch:
+    """The error for a call that names another peer than the node's."""
     return PeerMismatch(
         f"This peer node acts for peer '{peer_id}' alone. Leave `peer_id` out, or call the node of that peer."
     )

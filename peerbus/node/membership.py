@@ -43,7 +43,7 @@ class Membership:
         events: EventLog,
         unregister_seconds: float,
     ) -> None:
-        """`stop` may take `unregister_seconds`; a peer not unregistered by then is removed when its lease ends."""
+        """`stop` may take `unregister_seconds`; a peer not unregistered by then goes away when its lease ends."""
         self._unregister_seconds = unregister_seconds
         self._index = index
         self._events = events
@@ -99,8 +99,8 @@ class Membership:
         self._renewals.start()
         self._tried.wait(START_SECONDS)
 
-    def stop(self) -> None:
-        """Stop renewing, and unregister the peer if the server answers in time."""
+    def stop(self, *, keep: bool) -> None:
+        """Stop renewing, and unregister the peer if the server answers in time; with `keep` its queues stand."""
         self._stopping = True
         self._hurry.set()
         wanted, self._wanted = self._wanted, False
@@ -111,7 +111,7 @@ class Membership:
             log.warning("Peer '%s' could not unregister: the indexing server does not answer.", self.peer_id)
             return
         try:
-            self._unregister(max(0.0, deadline - monotonic()))
+            self._unregister(keep, max(0.0, deadline - monotonic()))
         finally:
             self._lock.release()
 
@@ -164,8 +164,8 @@ class Membership:
         self.registered_with: Fields = {name: Raw(msgspec.json.encode(value)) for name, value in fields.items()}
         self._index.peer_token = None if registration.token is UNSET else registration.token
 
-    def _unregister(self, timeout: float) -> None:
-        request = UnregisterRequest(peer_id=self.peer_id)
+    def _unregister(self, keep: bool, timeout: float) -> None:
+        request = UnregisterRequest(peer_id=self.peer_id, keep=keep)
         try:
             answer = self._index.call("/unregister_peer_node", request, UnregisterAnswer, timeout)
         except (PeerNotFound, Unauthorized):
@@ -180,6 +180,8 @@ class Membership:
         """Update the state after a registration, and restore lost subscriptions; raises the error of a failure."""
         before, self._epoch = self._epoch, answer.epoch
         self.subscriptions.epoch = answer.epoch
+        lease = self.registration.lease_seconds
+        may_have_lapsed = isinstance(lease, int | float) and (self.renewed_ago or 0.0) > lease
         self._renewed_at = monotonic()
         restarted = before is not None and before != answer.epoch
         if before is None and self._reachable and not answer.created:
@@ -202,8 +204,8 @@ class Membership:
                 "lease_lost",
                 f"The lease of peer '{self.peer_id}' ran out, or somebody unregistered it; it is registered again.",
             )
-        if restarted or answer.created:
-            self.subscriptions.all_lost()
+        if restarted or answer.created or may_have_lapsed:
+            self.subscriptions.doubt()
         self.subscriptions.restore()
         if not self._reachable:
             self._events.note("index_back", f"The indexing server at {self._index.url} answers again.")

@@ -1,4 +1,4 @@
-"""Messages whose caller was gone: they are handed back to the indexing server."""
+"""Messages whose caller was gone: they are handed back untouched to the indexing server."""
 
 from concurrent.futures import Executor
 
@@ -44,13 +44,14 @@ class Requeue:
 
     def _hand_back(self, topic: str, pulled: Pulled) -> None:
         peer_id = self._membership.peer_id
-        request = NackRequest(peer_id=peer_id, topic=topic, offsets=pulled.offsets, attempts=pulled.attempts)
+        request = NackRequest(
+            peer_id=peer_id, topic=topic, offsets=pulled.offsets, attempts=pulled.attempts, attempted=False
+        )
         try:
             done = self._index.call("/nack_messages", request, NackAnswer)
         except PeerbusError as error:
             self._note(topic, str(error))
             return
-        self._membership.subscriptions.moved_back(topic, done.resume_from)
         if done.stale:
             self._note(topic, "Others pulled since.")
 

@@ -5,12 +5,11 @@ from concurrent.futures import Executor
 from urllib.parse import urlencode
 
 from peerbus.errors import NotReady, NotSubscribed, PeerNotFound, Unauthorized
-from peerbus.http.event_stream import PATH, Wanted, event, stream_request
+from peerbus.http.event_stream import PATH, Wanted, event
 from peerbus.http.reply import failure_body
 from peerbus.http.types import Sink
 from peerbus.http.upstream.body_stream import BodyStream
 from peerbus.http.upstream.errors import Unreachable, UpstreamError
-from peerbus.node.identity import fill_in_query
 from peerbus.node.membership import Membership
 from peerbus.node.server_client import ServerClient
 from peerbus.wire.protocol import StreamRequest
@@ -22,7 +21,7 @@ LAST = b"event: end\n"
 
 
 class ForwardedStreams:
-    """Makes streams of the indexing server's for this node's peer, and learns the position of its queue from them."""
+    """Makes streams of the indexing server's for this node's peer."""
 
     def __init__(self, client: ServerClient, membership: Membership, workers: Executor) -> None:
         """`workers` run work that blocks."""
@@ -34,8 +33,8 @@ class ForwardedStreams:
 
     async def open(self, wanted: Wanted) -> "ForwardedStream":
         """A stream of the peer's message queue; raises the error that the indexing server refuses it with."""
-        request = stream_request(fill_in_query(wanted.query, self._membership.peer_id))
-        wanted.check(request)
+        request = wanted.request
+        wanted.check()
         try:
             upstream = await self._opened(request, wanted.last_id)
         except (PeerNotFound, NotSubscribed, Unauthorized) as error:
@@ -47,7 +46,7 @@ class ForwardedStreams:
             upstream.close()
             raise NotReady("The peer node is stopping.")
         self._open.add(upstream)
-        return ForwardedStream(self, request.topic, upstream)
+        return ForwardedStream(self, upstream)
 
     def close(self) -> None:
         """End all streams. Called in any thread."""
@@ -62,17 +61,8 @@ class ForwardedStreams:
         """The error of the catalogue for a stream that broke off."""
         return self._client.failure(error)
 
-    def moved_on(self, topic: str, events: bytes) -> None:
-        """The reader took these events: that settles them, unless they are acknowledged explicitly or shared."""
-        _, found, last = (END + events).rpartition(END + b"id: ")
-        subscription = self._membership.subscriptions.find(topic)
-        if not found or subscription is None or subscription.options.get("ack") == "explicit":
-            return
-        if "group" not in subscription.options:
-            self._membership.subscriptions.moved_on(topic, subscription, int(last.partition(b"\n")[0]) + 1)
-
     async def _opened(self, request: StreamRequest, last_id: int | None) -> BodyStream:
-        query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
+        query = urlencode({"topic": request.topic, "peer_id": request.peer_id, "in_flight": request.in_flight})
         headers = () if last_id is None else (f"Last-Event-ID: {last_id}",)
         return await self._client.open(f"{PATH}?{query}", headers, SILENCE_SECONDS)
 
@@ -88,9 +78,8 @@ class ForwardedStreams:
 class ForwardedStream:
     """The stream of one reader."""
 
-    def __init__(self, streams: ForwardedStreams, topic: str, upstream: BodyStream) -> None:
+    def __init__(self, streams: ForwardedStreams, upstream: BodyStream) -> None:
         self._streams = streams
-        self._topic = topic
         self._upstream = upstream
 
     async def send(self, sink: Sink) -> None:
@@ -117,7 +106,6 @@ class ForwardedStream:
             events, gathered = bytes(gathered[:end]), gathered[end + len(END) :]
             if not await sink.write(events + END):
                 return
-            self._streams.moved_on(self._topic, events)
             if events.rpartition(END)[2].startswith(LAST):
                 return
         raise Unreachable("it broke the stream off")

@@ -21,14 +21,17 @@ class Tokens(NamedTuple):
 
     enrolment: str
     admin: str | None = None
+    metrics: str | None = None
+    """It permits reading the metrics and `/stats`, and nothing else."""
 
 
 class Caller(NamedTuple):
-    """The bearer of a token: an admin, the peer `peer_id`, or else a bearer of the enrolment token."""
+    """The bearer of a token: that of an admin, for metrics, of the peer `peer_id`, or else that to register with."""
 
-    is_admin: bool
-    peer_id: str | None
     token: str
+    is_admin: bool = False
+    is_for_metrics: bool = False
+    peer_id: str | None = None
 
 
 class AccessControl:
@@ -41,7 +44,8 @@ class AccessControl:
     def __init__(self, broker: Overview, tokens: Tokens) -> None:
         self._broker = broker
         self._enrolment = hash_of(tokens.enrolment)
-        self._admin = hash_of(tokens.admin) if tokens.admin else None
+        self._admin = hash_of(tokens.admin) if tokens.admin else b""
+        self._metrics = hash_of(tokens.metrics) if tokens.metrics else b""
 
     def guards(self, endpoint: Endpoint) -> list[Guard]:
         """The guards of one call; they raise `Unauthorized`, and `Forbidden` for a token that does not allow it."""
@@ -49,18 +53,25 @@ class AccessControl:
             return []
         return [partial(self._admit, endpoint.access)]
 
-    def admit_admin(self, request: HttpRequest) -> None:
-        """Admit an admin to a page; raises `Unauthorized` and `Forbidden`."""
-        admins_only(self._caller(request))
+    def admit_to_metrics(self, request: HttpRequest) -> None:
+        """Admit an admin and a bearer of the metrics token to a page; raises `Unauthorized` and `Forbidden`."""
+        _check_head(Access.METRICS, self._caller(request))
 
     def admit_peer(self, request: HttpRequest) -> None:
         """Admit a peer for itself, and an admin; raises `Unauthorized`, and `Forbidden` once the fields are known."""
         self._admit(Access.PEER, request)
 
+    def check_of_peer(self, peer_id: str) -> Callable[[Request], None]:
+        """A check that the peer has the same token as now; it raises `Unauthorized`."""
+        return partial(self._check_same, peer_id, self._broker.token_hash(peer_id))
+
+    def _check_same(self, peer_id: str, token_hash: bytes | None, _: Request) -> None:
+        if self._broker.token_hash(peer_id) != token_hash:
+            raise Unauthorized(f"Peer '{peer_id}' has no token now, or another one than when the ticket was issued.")
+
     def _admit(self, access: Access, request: HttpRequest) -> None:
         caller = self._caller(request)
-        if access is Access.ADMIN:
-            admins_only(caller)
+        _check_head(access, caller)
         request.checks.append(partial(self._check, access, caller.token))
 
     def _check(self, access: Access, token: str, fields: Request) -> None:
@@ -76,23 +87,31 @@ class AccessControl:
     def _known(self, token: str) -> Caller:
         """The bearer of a token; raises `Unauthorized`."""
         shown = hash_of(token)
-        if self._admin and compare_digest(shown, self._admin):
-            return Caller(is_admin=True, peer_id=None, token=token)
+        if compare_digest(shown, self._admin):
+            return Caller(token, is_admin=True)
+        if compare_digest(shown, self._metrics):
+            return Caller(token, is_for_metrics=True)
         if compare_digest(shown, self._enrolment):
-            return Caller(is_admin=False, peer_id=None, token=token)
+            return Caller(token)
         peer_id = peer_in(token)
         if compare_digest(shown, self._broker.token_hash(peer_id) or b""):
-            return Caller(is_admin=False, peer_id=peer_id, token=token)
+            return Caller(token, peer_id=peer_id)
         raise Unauthorized(
             "The token is not known. A peer gets its own by POST /register_peer_node with the enrolment token, "
             "and again after its lease ran out or the server lost its state."
         )
 
 
-def admins_only(caller: Caller) -> None:
-    """Raise `Forbidden` unless the caller is an admin."""
-    if not caller.is_admin:
+def _check_head(access: Access, caller: Caller) -> None:
+    """Raise `Forbidden` if the caller's token alone, without the fields of the request, does not permit the call."""
+    if caller.is_admin:
+        return
+    if caller.is_for_metrics and access is not Access.METRICS:
+        raise Forbidden("The metrics token permits GET /metrics and GET /stats alone.")
+    if access is Access.ADMIN:
         raise Forbidden("This call needs the admin token.")
+    if access is Access.METRICS and not caller.is_for_metrics:
+        raise Forbidden("This call needs the metrics token or the admin token.")
 
 
 def _check_newcomer(broker: Overview, caller: Caller, request: Any) -> None:
@@ -150,5 +169,6 @@ CHECKS: dict[Access, Callable[[Overview, Caller, Any], None]] = {
     Access.PEER: _check_peer,
     Access.SELF: _check_self,
     Access.OWNER: _check_owner,
+    Access.METRICS: _check_nothing,
     Access.ADMIN: _check_nothing,
 }

@@ -233,11 +233,12 @@ def ack_messages(broker: Broker, r: wire.ClaimRequest) -> wire.Answer | Steps[wi
 
 
 def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.Answer | Steps[wire.Answer]:
-    """Reject pulled messages: they are handed over again, now or after a delay."""
+    """Reject pulled messages, or hand them back untouched: they are redelivered, now or after a delay."""
+    verb = "rejected" if r.attempted else "handed back"
 
     def answer(done: Settled) -> wire.Answer:
         return wire.NackAnswer(
-            message=f"{counted(done.count, 'message')} rejected." + _stale(done),
+            message=f"{counted(done.count, 'message')} {verb}." + _stale(done),
             topic=r.topic,
             peer_id=r.peer_id,
             rejected=done.count,
@@ -245,7 +246,24 @@ def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.Answer | Steps[wi
             resume_from=done.position,
         )
 
-    return _settle(broker, r, partial(broker.reject, r.peer_id, r.topic, delay=r.delay), answer)
+    reject = partial(broker.reject, r.peer_id, r.topic, delay=r.delay, attempted=r.attempted)
+    return _settle(broker, r, reject, answer)
+
+
+def extend_messages(broker: Broker, r: wire.ExtendRequest) -> wire.Answer | Steps[wire.Answer]:
+    """Extend the deadline of pulled messages."""
+
+    def answer(done: Settled) -> wire.Answer:
+        return wire.ExtendAnswer(
+            message=f"{counted(done.count, 'message')} extended for {r.seconds:g} seconds." + _stale(done),
+            topic=r.topic,
+            peer_id=r.peer_id,
+            extended=done.count,
+            stale=done.stale,
+            resume_from=done.position,
+        )
+
+    return _settle(broker, r, partial(broker.extend, r.peer_id, r.topic, seconds=r.seconds), answer)
 
 
 def _settle(
@@ -285,7 +303,7 @@ def _settle_slices(
 def _stale(done: Settled) -> str:
     sentence = ""
     if done.stale:
-        sentence = f" {len(done.stale)} stale: settled before, handed over again since, or never handed over."
+        sentence = f" {len(done.stale)} stale: settled before, redelivered since, or never delivered."
     if not (done.explicit or done.count):
         sentence += ' This subscription acknowledges by pulling; for explicit, subscribe with "ack": "explicit".'
     return sentence
@@ -359,6 +377,7 @@ CALLS: dict[str, Call] = {
     "pull_messages": pull_messages,
     "ack_messages": ack_messages,
     "nack_messages": nack_messages,
+    "extend_messages": extend_messages,
     "query_peers": query_peers,
     "topics": listings.topics,
     "peers": listings.peers,
@@ -368,4 +387,4 @@ CALLS: dict[str, Call] = {
     "livez": livez,
     "readyz": readyz,
 }
-"""The function of each row of the table, by its name."""
+"""The function of each row of the table that calls the broker, by its name."""

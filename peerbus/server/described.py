@@ -8,7 +8,7 @@ from peerbus.errors import Forbidden, TooManyStreams, Unauthorized
 from peerbus.http.docs.described import described
 from peerbus.http.docs.openapi import Service
 from peerbus.http.pages import Page
-from peerbus.wire.endpoints import ENDPOINTS, HEALTH, SUBSCRIPTION, Access, Endpoint
+from peerbus.wire.endpoints import ENDPOINTS, SERVER_ENDPOINTS, SUBSCRIPTION, Access, Endpoint
 from peerbus.wire.protocol import CreateTopicRequest, PullRequest
 
 
@@ -18,13 +18,13 @@ def described_index(pages: Iterable[Page], limits: Limits, asks_for_tokens: bool
         "peerbus: indexing server",
         "Publish, subscribe, pull, acknowledge, reject and redeliver over plain HTTP.",
         asks_for_tokens=asks_for_tokens,
-        stream_errors=(*SUBSCRIPTION, TooManyStreams, *((Unauthorized, Forbidden) if asks_for_tokens else ())),
+        stream_errors=(*SUBSCRIPTION, TooManyStreams, Unauthorized, Forbidden),
         bounds={
             (CreateTopicRequest, "max_messages"): limits.max_messages,
             (PullRequest, "wait"): limits.max_wait,
         },
     )
-    rows = (*ENDPOINTS, *HEALTH)
+    rows = (*ENDPOINTS, *SERVER_ENDPOINTS)
     return described(service, map(_guarded, rows) if asks_for_tokens else rows, pages)
 
 

@@ -17,6 +17,7 @@ from peerbus.http.metrics import metrics_page
 from peerbus.http.middleware import NO_GUARDS, Guards, guarded
 from peerbus.http.pages import pages
 from peerbus.http.server import Server
+from peerbus.http.stream_tickets import StreamTickets
 from peerbus.http.tls import Certificate
 from peerbus.server import process_memory
 from peerbus.server.access import AccessControl, Tokens
@@ -28,7 +29,7 @@ from peerbus.server.notifier import Notifier
 from peerbus.server.peer_addresses import PeerAddresses
 from peerbus.server.streams import PATIENCE_SECONDS, PING_SECONDS, BrokerStreams
 from peerbus.storage.group_commit import InMemory
-from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
+from peerbus.wire.endpoints import ENDPOINTS, SERVER_ENDPOINTS, STREAM_TICKET, Access, Endpoint
 from peerbus.wire.protocol import RegisterRequest
 
 ADDRESSES_AT_ONCE = 200
@@ -49,7 +50,7 @@ class ServerOptions:
     guards: Guards = NO_GUARDS
     addresses: PeerAddresses = field(default_factory=PeerAddresses)
     tokens: Tokens | None = None
-    """The tokens to register with and of admins; None if callers need no token."""
+    """None if callers need no token."""
     certificate: Certificate | None = None
     """With a certificate, the server speaks https."""
     peer_ca: Path | None = None
@@ -59,6 +60,8 @@ class ServerOptions:
     """Seconds after which a stream that has nothing to send sends a comment."""
     patience: float = PATIENCE_SECONDS
     """Seconds that the client of a stream may take for each 64 KiB."""
+    metrics_queues: int = 200
+    """Topics, and as many message queues, that the metrics show one by one."""
 
 
 class IndexingServer:
@@ -74,26 +77,31 @@ class IndexingServer:
         self.broker = self._journal.open(limits, self._topic_deleted)
         self._housekeeping = Housekeeping(self.broker, self.loop)
         access = AccessControl(self.broker, options.tokens) if options.tokens else None
+        tickets = StreamTickets(access.check_of_peer) if access else StreamTickets()
+        calls = {name: partial(call, self.broker) for name, call in CALLS.items()} | {STREAM_TICKET.name: tickets.issue}
         handlers = {
             row: CallHandler(
                 row,
-                partial(CALLS[row.name], self.broker),
+                calls[row.name],
                 options.max_body,
                 self.loop.run_steps,
                 self._journal.after_commit,
                 _guards(row, access, options.addresses),
             )
-            for row in (*ENDPOINTS, *HEALTH)
+            for row in (*ENDPOINTS, *SERVER_ENDPOINTS)
         }
         durations = new_durations()
         source = BrokerStreams(
             self.broker, self._journal, self.loop, limits.max_wait, options.ping_seconds, options.patience
         )
-        streams = Streams(source, self.loop, options.max_streams, [access.admit_peer] if access else ())
+        admit = tickets.or_else([access.admit_peer] if access else ())
+        streams = Streams(source, self.loop, options.max_streams, [admit])
         metrics = metrics_page(
-            durations, lambda: broker_metrics(self.broker, limits.max_bytes, self._journal, streams.count, self.loop)
+            durations,
+            lambda: broker_metrics(self.broker, self._journal, streams.count, self.loop, options.metrics_queues),
         )
-        metrics = replace(metrics, guard=access.admit_admin if access else None)
+        if access:
+            metrics = replace(metrics, guard=access.admit_to_metrics, callers=Access.METRICS.value)
         shown = described_index([*pages("index.html"), metrics], limits, options.tokens is not None)
         flask = FlaskHandler(create_app(handlers, shown))
         router = Dispatch(flask, handlers, durations, streams).route

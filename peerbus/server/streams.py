@@ -8,11 +8,10 @@ from peerbus.broker.results import Pulled
 from peerbus.errors import NotReady, PeerbusError, TooSlow
 from peerbus.future import Future, then
 from peerbus.http.event_loop import Loop
-from peerbus.http.event_stream import PATH, PING, Wanted, event, stream_request
+from peerbus.http.event_stream import PATH, PING, Wanted, event
 from peerbus.http.reply import failure_body
 from peerbus.http.types import BODY_PIECE, LargeBody, Sink
 from peerbus.storage.group_commit import InMemory
-from peerbus.wire.protocol import StreamRequest
 
 PING_SECONDS = 15.0
 BATCH = 100
@@ -55,11 +54,11 @@ class BrokerStreams:
 
     async def open(self, wanted: Wanted) -> "BrokerStream":
         """A stream of a peer's message queue, from after the last event it has; raises the errors of a pull."""
-        request = stream_request(wanted.query)
-        wanted.check(request)
+        request = wanted.request
+        wanted.check()
         offset = None if wanted.last_id is None else wanted.last_id + 1
         reader_token = self.broker.resume(request.peer_id, request.topic, offset)
-        stream = BrokerStream(self, wanted, request, reader_token)
+        stream = BrokerStream(self, wanted, reader_token)
         await stream.begin()
         return stream
 
@@ -73,10 +72,10 @@ class BrokerStreams:
 class BrokerStream:
     """The stream of one reader."""
 
-    def __init__(self, streams: BrokerStreams, wanted: Wanted, request: StreamRequest, reader_token: int) -> None:
+    def __init__(self, streams: BrokerStreams, wanted: Wanted, reader_token: int) -> None:
         self._streams = streams
-        self._wanted = wanted
-        self._request = request
+        self._check = wanted.check
+        self._request = wanted.request
         self._reader_token = reader_token
         self._pulled: Pulled
         """Messages that are handed over, from the one at `_sent` on still to be sent."""
@@ -112,8 +111,10 @@ class BrokerStream:
         streams, request = self._streams, self._request
         if streams.broker.closing:
             raise NotReady("The indexing server is stopping.")
-        self._wanted.check(request)
-        pulling = streams.broker.pull_waiting(request.peer_id, request.topic, BATCH, wait, self._reader_token)
+        self._check()
+        pulling = streams.broker.pull_waiting(
+            request.peer_id, request.topic, BATCH, wait, self._reader_token, request.in_flight
+        )
         kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: streams.journal.after_commit(pulled))
         if isinstance(kept, Future):
             try:

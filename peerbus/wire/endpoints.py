@@ -1,12 +1,13 @@
 """The table of calls: method, path, request, summary, log level, answer, errors and access; no functions.
 
-The indexing server serves `ENDPOINTS` and `HEALTH`. A peer node forwards `ENDPOINTS` and serves `NODE_ENDPOINTS`.
+The indexing server serves `ENDPOINTS` and `SERVER_ENDPOINTS`. A peer node forwards `ENDPOINTS` and serves
+`NODE_ENDPOINTS`.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from peerbus.errors import (
@@ -16,6 +17,7 @@ from peerbus.errors import (
     NotReady,
     NotSubscribed,
     PeerbusError,
+    PeerMismatch,
     PeerNotFound,
     StorageFull,
     SubscriptionExists,
@@ -39,6 +41,7 @@ class Access(Enum):
     PEER = "a peer, for itself; callers with the enrolment token if the call names no peer"
     SELF = "a peer, about itself"
     OWNER = "the peer that created the topic"
+    METRICS = "callers with the metrics token, and admins"
     ADMIN = "admins"
 
 
@@ -104,8 +107,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/ack_messages", wire.ClaimRequest, "Acknowledge pulled messages: they are settled for good.",
              logging.DEBUG, answer=wire.AckAnswer, errors=(*SUBSCRIPTION, StorageFull)),
     Endpoint("POST", "/nack_messages", wire.NackRequest,
-             "Reject pulled messages: they are delivered again, now or after a delay.",
+             "Reject pulled messages: they are redelivered, now or after a delay.",
              logging.DEBUG, answer=wire.NackAnswer, errors=(*SUBSCRIPTION, StorageFull)),
+    Endpoint("POST", "/extend_messages", wire.ExtendRequest, "Extend the deadline of pulled messages.",
+             logging.DEBUG, answer=wire.ExtendAnswer, errors=(*SUBSCRIPTION, StorageFull)),
     # Listings
     Endpoint("GET", "/query_peers", wire.TopicRequest, "List the subscribers of a topic.",
              answer=wire.QueryPeersAnswer, errors=(TopicNotFound,)),
@@ -116,12 +121,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/messages", wire.MessagesRequest, "Show messages of a topic, without taking them.",
              answer=wire.MessagesAnswer, errors=(TopicNotFound,)),
     Endpoint("GET", "/stats", wire.EmptyRequest, "Show the server's totals, and what it holds now.",
-             answer=wire.StatsAnswer, access=Access.ADMIN),
+             answer=wire.StatsAnswer, access=Access.METRICS),
 )
 
 LIVEZ = Endpoint("GET", "/livez", wire.EmptyRequest, "Say that the process answers.", access=Access.ANYONE)
 
-HEALTH: tuple[Endpoint, ...] = (
+STREAM_TICKET = Endpoint("POST", "/stream_ticket", wire.SubscriptionRequest,
+                         "Get a ticket that replaces the token of one stream.", logging.DEBUG,
+                         answer=wire.StreamTicketAnswer)
+
+SERVER_ENDPOINTS: tuple[Endpoint, ...] = (
+    STREAM_TICKET,
     LIVEZ,
     Endpoint("GET", "/readyz", wire.EmptyRequest, "Say whether calls will be served.",
              errors=(NotReady,), access=Access.ANYONE),
@@ -132,6 +142,7 @@ NODE_ENDPOINTS: tuple[Endpoint, ...] = (
              answer=wire.PeerAnswer),
     Endpoint("POST", "/notify", wire.Notice, "Take a notice from the indexing server.", logging.DEBUG,
              access=Access.ANYONE),
+    replace(STREAM_TICKET, request=wire.NodeTicketRequest, errors=(PeerMismatch,)),
     Endpoint("GET", "/events", wire.EmptyRequest, "Show what happened to this peer.", answer=wire.EventsAnswer),
     Endpoint("GET", "/node", wire.EmptyRequest, "Show which peer this node acts for, and whether it is registered.",
              answer=wire.NodeAnswer),

@@ -120,7 +120,31 @@ Deliveries = Annotated[
     list[Count], Many, Meta(description="The delivery of each message, counted from 1; by default the latest.")
 ]
 UpTo = Annotated[Offset, Meta(description="All messages in flight to the peer, up to this offset.")]
-Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is delivered again.")]
+Attempted = Annotated[
+    bool, Meta(description="false: the messages are handed back untouched, and this delivery counts as no attempt.")
+]
+Extension = Annotated[
+    float, Meta(ge=0.001, le=43_200, description="Seconds from now in which the messages must be acknowledged.")
+]
+Delay = Annotated[float, Meta(ge=0, le=43_200, description="Seconds until a message is redelivered.")]
+
+# Streams
+InFlight = Annotated[
+    Count,
+    Meta(
+        description="With explicit acknowledgement: maximum of messages in flight to the peer. "
+        "The stream continues as soon as some are acknowledged, rejected or overdue."
+    ),
+]
+LastEventId = Annotated[
+    str,
+    Meta(
+        description="Last-Event-ID for clients that cannot send a header. The header counts if both are there.",
+        extra_json_schema={"pattern": "^[0-9]{0,16}$"},
+    ),
+]
+
+Ticket = Annotated[str, Meta(description="A ticket from POST /stream_ticket: it replaces the token, once.")]
 
 Details = Annotated[bool, Meta(description="Whether the answer has the publisher and the time of each message.")]
 

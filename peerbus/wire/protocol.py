@@ -189,8 +189,8 @@ class SubscribeRequest(Request):
 
     Without a `group` the peer has a message queue of its own. The members of a group share one queue, with its
     position and options; it stands without members, and so does a peer's own while the peer is away, for
-    `expires_after` seconds. A queue that stands keeps its position. With `ack` explicit a pulled message is delivered
-    again after `ack_deadline` seconds unless it is acknowledged. After `max_attempts` deliveries it moves to the
+    `expires_after` seconds. A queue that stands keeps its position. With `ack` explicit a pulled message is
+    redelivered after `ack_deadline` seconds unless it is acknowledged. After `max_attempts` deliveries it moves to the
     `dead_letter_topic`.
     """
 
@@ -213,6 +213,13 @@ class SubscribeAnswer(Answer):
     created: bool
     next_offset: int
     members: int
+
+
+class SubscriptionRequest(Request):
+    """A request about the subscription of a peer to a topic."""
+
+    peer_id: fields.Name
+    topic: fields.Name
 
 
 class UnsubscribeRequest(Request):
@@ -297,6 +304,23 @@ class StreamRequest(Request):
 
     peer_id: fields.Name
     topic: fields.Name
+    in_flight: fields.InFlight = 100
+    last_event_id: fields.LastEventId = field(name="lastEventId", default="")
+    ticket: fields.Ticket = ""
+
+
+class NodeTicketRequest(Request):
+    """Ask a peer node for a ticket for one stream of its own peer."""
+
+    topic: fields.Name
+    peer_id: fields.Name | UnsetType = UNSET
+
+
+class StreamTicketAnswer(Answer):
+    """`ticket` replaces the token of one `GET /stream` of this peer and topic, within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: float
 
 
 class ClaimRequest(Request):
@@ -330,12 +354,23 @@ class ClaimRequest(Request):
 
 
 class NackRequest(ClaimRequest):
-    """Rejects messages: they are delivered again in `delay` seconds, unless they are acknowledged before.
+    """Rejects messages: they are redelivered in `delay` seconds, unless they are acknowledged before.
 
-    If pulling acknowledges, only the messages of the last pull can be rejected, without a delay.
+    With `attempted` false they are handed back untouched: this delivery does not count as an attempt. If pulling
+    acknowledges, only the messages of the last pull can be rejected, without a delay.
     """
 
     delay: fields.Delay = 0.0
+    attempted: fields.Attempted = True
+
+
+class ExtendRequest(ClaimRequest, kw_only=True):
+    """Extends the deadline of messages: they must be acknowledged within `seconds` from now.
+
+    A message that was rejected with a delay, and is not redelivered yet, is in flight as before.
+    """
+
+    seconds: fields.Extension
 
 
 class AckAnswer(Answer):
@@ -360,6 +395,19 @@ class NackAnswer(Answer):
     topic: str
     peer_id: str
     rejected: int
+    stale: list[int]
+    resume_from: int
+
+
+class ExtendAnswer(Answer):
+    """`extended` counts messages; those at the `stale` offsets are not, or no longer, in flight to this peer.
+
+    All messages before the offset `resume_from` are acknowledged.
+    """
+
+    topic: str
+    peer_id: str
+    extended: int
     stale: list[int]
     resume_from: int
 

@@ -93,15 +93,15 @@ class KeptModel(Model):
         """As in memory, but for what is not written yet."""
         return topic.end if self.writes_each_call else self.committed.get(topic.name, 0)
 
-    def pull(self, peer: str, name: str, count: int) -> Any:
+    def pull(self, peer: str, name: str, count: int, in_flight: int | None = None) -> Any:
         """As in memory, but for what is not written yet."""
         found = self.subscription(peer, name)
         if isinstance(found, str) or self.writes_each_call:
-            return found if isinstance(found, str) else super().pull(peer, name, count)
+            return found if isinstance(found, str) else super().pull(peer, name, count, in_flight)
         topic, queue = found
         end = max(self.committed.get(name, 0), queue.cursor, topic.start)
         unwritten = topic.values[end:]
         del topic.values[end:]
-        answer = super().pull(peer, name, count)
+        answer = super().pull(peer, name, count, in_flight)
         topic.values += unwritten
         return answer

@@ -14,7 +14,7 @@ WALL = 1e9
 
 @dataclass
 class Handed:
-    """A message that was handed over and is not acknowledged; without a `due` it is to be handed over again."""
+    """A message that was handed over and is not acknowledged; without a `due` it is to be redelivered."""
 
     member: str
     attempt: int
@@ -23,6 +23,8 @@ class Handed:
     first: float
     since: float
     problem: str = "not acknowledged in time"
+    untouched: bool = False
+    """It was handed back as if it had never been delivered."""
 
 
 @dataclass
@@ -48,8 +50,13 @@ class Queue:
     def position(self) -> int:
         return min([*self.handed, self.cursor])
 
+    def count_of(self, member: str) -> int:
+        """How many messages a member has that are neither settled, rejected nor overdue."""
+        held = [handed for handed in self.handed.values() if handed.member == member and handed.due is not None]
+        return sum(handed.problem == "not acknowledged in time" for handed in held)
+
     def again(self) -> list[int]:
-        """Offsets to be handed over again, in the order they came back."""
+        """Offsets to be redelivered, in the order they came back."""
         return sorted(
             (o for o, handed in self.handed.items() if handed.due is None), key=lambda o: self.handed[o].order
         )
@@ -285,7 +292,7 @@ class Model:
             if offset < topic.start:
                 del queue.handed[offset]
                 queue.dropped += 1
-            elif queue.max_attempts is not None and handed.attempt >= queue.max_attempts:
+            elif queue.max_attempts is not None and handed.attempt >= queue.max_attempts and not handed.untouched:
                 self.bury(topic, queue, offset)
             else:
                 handed.due, handed.order = None, self.next_order()
@@ -371,12 +378,14 @@ class Model:
             return found
         return self.leave(peer, found[0])
 
-    def pull(self, peer: str, name: str, count: int) -> Any:
+    def pull(self, peer: str, name: str, count: int, in_flight: int | None = None) -> Any:
         found = self.subscription(peer, name)
         if isinstance(found, str):
             return found
         topic, queue = found
         count = min(count, self.limits.max_pull)
+        if queue.explicit and in_flight is not None:
+            count = max(0, min(count, in_flight - queue.count_of(peer)))
         offsets: list[int] = []
         for offset in queue.again():
             if len(offsets) == count:
@@ -421,34 +430,27 @@ class Model:
 
     def hand_over(self, queue: Queue, peer: str, offset: int) -> int:
         before = queue.handed.pop(offset, None)
-        attempt = before.attempt + 1 if before else 1
+        attempt = before.attempt + (not before.untouched) if before else 1
         if queue.explicit:
             first = before.first if before else self.now
             due = self.now + queue.ack_deadline
             queue.handed[offset] = Handed(peer, attempt, due, self.next_order(), first, self.now)
         return attempt
 
-    def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None) -> Any:
+    def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None, attempted: bool = True) -> Any:
         """Acknowledge, or with a `delay` reject, what is claimed."""
         found = self.subscription(peer, name)
         if isinstance(found, str):
             return found
         topic, queue = found
-        if isinstance(claims, int):
-            claims = [(o, None) for o in sorted(queue.handed) if o <= claims and queue.handed[o].member == peer]
-        valid, stale = dict[int, None](), []
-        for offset, attempt in claims:
-            handed = queue.handed.get(offset)
-            if handed and handed.member == peer and attempt in (None, handed.attempt):
-                valid[offset] = None
-            else:
-                stale.append(offset)
+        valid, stale = self.check(peer, queue, claims)
         for offset in valid:
             if delay is None:
                 del queue.handed[offset]
             else:
                 handed = queue.handed[offset]
                 handed.due, handed.problem, handed.order = self.now + delay, "rejected", self.next_order()
+                handed.untouched = not attempted
         settled = len(valid)
         pulled = list(range(queue.started, queue.cursor))
         may_return = delay == 0 and not queue.explicit and not any(offset in queue.handed for offset in stale)
@@ -458,6 +460,49 @@ class Model:
             self.settle(topic, queue)
         self.free(topic)
         return settled, stale
+
+    def give_back(self, peer: str, name: str, offsets: list[int], attempts: list[int] | None, missed: int) -> None:
+        """Take back what was just pulled, and reached nobody."""
+        topic = self.topics[name]
+        queue = topic.queue_of(peer)
+        assert queue
+        queue.dropped += missed
+        if attempts is not None:
+            for offset in offsets:
+                handed = queue.handed[offset]
+                handed.due, handed.untouched, handed.order = self.now, True, self.next_order()
+            self.settle(topic, queue)
+        elif offsets and offsets[0] >= queue.started and offsets == list(range(offsets[0], queue.cursor)):
+            queue.cursor = offsets[0]
+            queue.handed = {offset: handed for offset, handed in queue.handed.items() if offset < queue.cursor}
+        else:
+            queue.dropped += len(offsets)
+        self.free(topic)
+
+    def extend(self, peer: str, name: str, claims: Any, seconds: float) -> Any:
+        """Let the peer have what is claimed for some more seconds."""
+        found = self.subscription(peer, name)
+        if isinstance(found, str):
+            return found
+        valid, stale = self.check(peer, found[1], claims)
+        for offset in valid:
+            known = found[1].handed[offset]
+            due = self.now + seconds
+            found[1].handed[offset] = Handed(peer, known.attempt, due, self.next_order(), known.first, known.since)
+        return len(valid), stale
+
+    def check(self, peer: str, queue: Queue, claims: Any) -> tuple[list[int], list[int]]:
+        """What of the claims the peer has, and what it has not."""
+        if isinstance(claims, int):
+            claims = [(o, None) for o in sorted(queue.handed) if o <= claims and queue.handed[o].member == peer]
+        valid, stale = dict[int, None](), []
+        for offset, attempt in claims:
+            handed = queue.handed.get(offset)
+            if handed and handed.member == peer and attempt in (None, handed.attempt):
+                valid[offset] = None
+            else:
+                stale.append(offset)
+        return list(valid), stale
 
     def time_passes(self, seconds: float) -> tuple[dict[str, int], set[tuple[str, str, int]]]:
         """Move on; returns the peers that were silent for too long, and the queues that expired, with the discarded."""

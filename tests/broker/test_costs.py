@@ -72,3 +72,27 @@ def test_it_costs_the_same_however_many_wait_for_other_queues(
 def test_ending_all_pulls_of_a_group_costs_as_much_more_as_there_are_more(make_broker: MakeBroker) -> None:
     few, many = (subscribed(make_broker(), peers, group="g") for peers in (FEW, MANY))
     assert steps(lambda: many.delete_topic("news")) < 2 * MANY / FEW * steps(lambda: few.delete_topic("news"))
+
+
+def test_acknowledging_costs_the_same_however_many_of_a_group_have_no_room(make_broker: MakeBroker) -> None:
+    taken = []
+    for peers in (FEW, MANY):
+        broker = subscribed(make_broker(), 0)
+        for number in range(peers):
+            broker.register_peer(f"peer{number}")
+            broker.subscribe(f"peer{number}", "news", group="g", explicit=True)
+        broker.publish("news", [b"1"] * (peers + 10))
+        for number in range(peers):
+            broker.pull(f"peer{number}", "news", 1)
+        pulls = [broker.pull_waiting(f"peer{number}", "news", 1, 60.0, in_flight=1) for number in range(peers)]
+        while broker.run_due().next_in == 0.0:
+            pass
+
+        def acknowledge(at: int, broker: Broker = broker) -> None:
+            broker.acknowledge(f"peer{at}", "news", [(at, None)])
+            broker.run_due()
+
+        acknowledge(5)
+        taken.append(steps(lambda: acknowledge(7)))
+        assert [number for number, pull in enumerate(pulls) if isinstance(pull, Future) and pull.done] == [5, 7]
+    assert taken[0] == taken[1]

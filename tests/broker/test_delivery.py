@@ -8,6 +8,7 @@ import pytest
 
 from peerbus.broker import Broker
 from peerbus.errors import BadRequest
+from peerbus.future import Future
 from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
@@ -97,6 +98,141 @@ def test_a_rejection_with_delay_extends_the_deadline(broker: Broker, clock: Cloc
     clock.advance(29.0)
     assert broker.pull("a", "news").values == []
     assert broker.acknowledge("a", "news", 0).count == 1
+
+
+@pytest.mark.parametrize("delay", [0.0, 3.0])
+def test_what_is_handed_back_untouched_comes_again_as_the_same_attempt(
+    broker: Broker, clock: Clock, delay: float
+) -> None:
+    explicit(broker)
+    publish(broker, 2)
+    broker.pull("a", "news", 1)
+    broker.reject("a", "news", 0)
+    assert broker.pull("a", "news").attempts == [2, 1]
+    done = broker.reject("a", "news", 1, delay, attempted=False)
+    assert (done.count, done.stale, done.position) == (2, [], 0)
+    if delay:
+        assert broker.pull("a", "news").values == []
+        clock.advance(delay)
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.attempts) == ([0, 1], [2, 1])
+    clock.advance(10.0)
+    assert broker.pull("a", "news").attempts == [3, 2], "this delivery counts"
+
+
+def test_handing_back_is_never_the_last_attempt(broker: Broker, clock: Clock) -> None:
+    explicit(broker, "a", "b", group="g", max_attempts=2, dead_letter_topic="dead")
+    publish(broker, 1)
+    for attempt, attempted in ((1, True), (2, False)):
+        assert broker.pull("a", "news").attempts == [attempt]
+        broker.reject("a", "news", 0, attempted=attempted)
+    broker.subscribe("a", "news", max_attempts=1)
+    assert broker.pull("a", "news").attempts == [2], "also after fewer attempts are allowed"
+    broker.reject("a", "news", 0, 5.0, attempted=False)
+    broker.unsubscribe("a", "news")
+    assert broker.pull("b", "news").attempts == [2], "also if its member left during the delay"
+    clock.advance(10.0)
+    broker.run_due()
+    assert broker.stats().dead_lettered == 1
+
+
+def test_what_was_handed_back_can_be_acknowledged_until_it_comes_again(broker: Broker) -> None:
+    explicit(broker)
+    publish(broker, 2)
+    broker.pull("a", "news")
+    broker.reject("a", "news", [(0, 1)], 5.0, attempted=False)
+    broker.reject("a", "news", [(1, 1)], attempted=False)
+    assert broker.acknowledge("a", "news", [(0, 1), (1, 1)]).count == 2
+    assert broker.pull("a", "news").values == []
+
+
+def test_of_two_rejections_the_later_one_counts(broker: Broker) -> None:
+    explicit(broker)
+    publish(broker, 2)
+    broker.pull("a", "news")
+    broker.reject("a", "news", [(0, 1)], attempted=False)
+    broker.reject("a", "news", [(0, 1), (1, 1)])
+    broker.reject("a", "news", [(1, 1)], attempted=False)
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.attempts) == ([0, 1], [2, 1])
+
+
+def test_extending_moves_the_deadline_of_what_is_in_hand(broker: Broker, clock: Clock) -> None:
+    explicit(broker)
+    publish(broker, 3)
+    broker.pull("a", "news")
+    clock.advance(9.0)
+    done = broker.extend("a", "news", [(0, 1), (1, None), (2, 2), (7, None)], 30.0)
+    assert (done.count, done.stale, done.position, done.explicit) == (2, [2, 7], 0, True)
+    clock.advance(1.0)
+    assert broker.pull("a", "news").offsets == [2]
+    broker.acknowledge("a", "news", [(1, None), (2, None)])
+    clock.advance(28.9)
+    assert broker.pull("a", "news").values == []
+    clock.advance(0.1)
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.attempts) == ([0], [2])
+
+
+def test_a_deadline_may_be_extended_to_an_earlier_one(broker: Broker, clock: Clock) -> None:
+    explicit(broker)
+    publish(broker, 1)
+    broker.pull("a", "news")
+    waiting = broker.pull_waiting("a", "news", 1, 60.0)
+    assert isinstance(waiting, Future)
+    broker.run_due()
+    broker.extend("a", "news", 0, 1.0)
+    assert broker.run_due().next_in == 1.0
+    clock.advance(1.0)
+    broker.run_due()
+    assert waiting.result(0).attempts == [2]
+
+
+@pytest.mark.parametrize("attempted", [True, False])
+@pytest.mark.parametrize("delay", [0.0, 3.0])
+def test_what_was_rejected_and_is_extended_is_in_hand_again(
+    broker: Broker, clock: Clock, delay: float, attempted: bool
+) -> None:
+    explicit(broker, max_attempts=2)
+    publish(broker, 1)
+    broker.pull("a", "news")
+    broker.reject("a", "news", 0, delay, attempted=attempted)
+    assert broker.extend("a", "news", [(0, 1)], 10.0).count == 1
+    clock.advance(9.9)
+    assert broker.pull("a", "news").values == []
+    clock.advance(0.1)
+    assert broker.pull("a", "news").attempts == [2], "it counts as an attempt, however it was rejected before"
+
+
+def test_what_is_overdue_can_be_extended_until_it_is_redelivered(broker: Broker, clock: Clock) -> None:
+    explicit(broker, "a", "b", group="g")
+    publish(broker, 2)
+    broker.pull("a", "news")
+    clock.advance(10.0)
+    assert broker.pull("b", "news", 1).offsets == [0]
+    done = broker.extend("a", "news", 1, 10.0)
+    assert (done.count, done.stale) == (1, []), "one is b's now, the other is a's as before"
+    assert broker.extend("a", "news", [(0, None)], 10.0).stale == [0]
+    assert broker.pull("b", "news").values == []
+
+
+def test_extending_is_a_sign_of_life(broker: Broker, clock: Clock) -> None:
+    broker.register_peer("a", lease_seconds=5.0)
+    explicit(broker)
+    for _ in range(3):
+        clock.advance(4.0)
+        broker.extend("a", "news", [], 1.0)
+    assert broker.run_due().expired == {}
+
+
+def test_where_pulling_acknowledges_nothing_can_be_extended(broker: Broker) -> None:
+    broker.create_topic("news")
+    broker.register_peer("a")
+    broker.subscribe("a", "news")
+    publish(broker, 1)
+    broker.pull("a", "news")
+    done = broker.extend("a", "news", [(0, None)], 10.0)
+    assert (done.count, done.stale, done.explicit) == (0, [0], False)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,33 @@ def test_what_came_back_comes_in_the_order_of_offsets(broker: Broker, lives: Liv
     assert lives.begin().pull("a", "news").offsets == [0, 1]
 
 
+@pytest.mark.parametrize("delay", [0.0, 5.0])
+def test_what_was_handed_back_is_the_same_attempt_after_a_restart(
+    broker: Broker, lives: Lives, clock: Clock, delay: float
+) -> None:
+    broker.subscribe("a", "news", max_attempts=1)
+    broker.pull("a", "news")
+    broker.reject("a", "news", 1, delay, attempted=False)
+    broker = lives.begin()
+    clock.advance(delay)
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.attempts, again.missed) == ([0, 1], [1, 1], 0)
+
+
+def test_an_extended_deadline_is_the_same_after_a_restart(broker: Broker, lives: Lives, clock: Clock) -> None:
+    broker.pull("a", "news")
+    lives.write()
+    broker.extend("a", "news", [(1, 1)], 60.0)
+    broker = lives.begin()
+    clock.advance(10.0)
+    assert broker.pull("a", "news").offsets == [0]
+    broker.acknowledge("a", "news", 0)
+    clock.advance(49.9)
+    assert broker.pull("a", "news").values == []
+    clock.advance(0.1)
+    assert broker.pull("a", "news").attempts == [2]
+
+
 def test_what_came_back_before_fewer_attempts_were_allowed_is_handed_over_again(
     broker: Broker, lives: Lives, clock: Clock
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from peerbus.broker import Broker
+from peerbus.broker.topic import From
 from peerbus.errors import BadRequest, NotSubscribed, TopicNotFound
 from tests.support.harness import Clock
 
@@ -80,7 +81,8 @@ def test_seeking_moves_a_queue_forwards_and_back(news: Broker) -> None:
     news.subscribe("a", "news")
     news.publish("news", [b"1", b"2"])
     news.pull("a", "news")
-    for to, offset in ((1, 1), ("earliest", 0), ("latest", 3), (3, 3)):
+    places: tuple[tuple[From, int], ...] = ((1, 1), ("earliest", 0), ("latest", 3), (3, 3))
+    for to, offset in places:
         assert news.seek("a", "news", to) == offset
         assert news.pull("a", "news").values == [b"0", b"1", b"2"][offset:]
     with pytest.raises(BadRequest, match=r"Expected int <= 3, the offset of the next message - at \$\.to"):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import settings
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from peerbus.broker import Broker, Limits
-from peerbus.broker.results import Ended, ExpiredQueue
+from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
+from peerbus.future import Future
 from tests.broker.model import WALL, Model
 from tests.support.harness import Clock
 
@@ -33,7 +35,10 @@ STEP = 0.125
 leases: no two at once in one step."""
 BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
+IN_FLIGHT = st.sampled_from([None, None, 1, 2, 4])
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
+ATTEMPTED = st.sampled_from([True, True, False])
+EXTENSIONS = st.sampled_from([1.0, 5.0, 20.0])
 SLICE = Slice(answers=1, overdue=1, subscriptions=1, values=1)
 LIMITS = Limits(
     history=3, max_messages=8, max_pull=4, max_unacknowledged=6, group_expiry=20.375, subscription_expiry=6.375
@@ -56,6 +61,15 @@ def readable(value: bytes) -> Any:
         if isinstance(content, dict)
         else content
     )
+
+
+def pulled(answer: Callable[[], Pulled | str]) -> Any:
+    """What a pull was answered with, as the model has it."""
+    found = outcome(answer)
+    if isinstance(found, str):
+        return found
+    values = [readable(value) for value in found.values]
+    return list(found.offsets), values, found.attempts, found.missed, found.remaining, found.position
 
 
 class BrokerAndModel(RuleBasedStateMachine):
@@ -154,14 +168,24 @@ class BrokerAndModel(RuleBasedStateMachine):
 
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6))
     def pull(self, peer: str, topic: str, count: int) -> None:
+        self.pulled(peer, topic, count)
+
+    def pulled(self, peer: str, topic: str, count: int) -> Pulled | str:
         expected = self.model.pull(peer, topic, count)
-        answer = outcome(lambda: self.broker.pull(peer, topic, count, details=True))
-        if not isinstance(answer, str):
-            assert answer.details == self.model.details(topic, answer.offsets)
-            values = [readable(value) for value in answer.values]
-            attempts, offsets = answer.attempts, list(answer.offsets)
-            answer = offsets, values, attempts, answer.missed, answer.remaining, answer.position
-        assert answer == expected
+        answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count, details=True))
+        assert pulled(lambda: answer) == expected
+        assert isinstance(answer, str) or answer.details == self.model.details(topic, answer.offsets)
+        return answer
+
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), arrived=st.integers(0, 3))
+    def pull_and_give_back(self, peer: str, topic: str, count: int, arrived: int) -> None:
+        answer = self.pulled(peer, topic, count)
+        if isinstance(answer, str):
+            return
+        offsets = list(answer.offsets)[arrived:]
+        attempts = None if answer.attempts is None else list(answer.attempts)[arrived:]
+        self.broker.give_back(peer, topic, answer.generation, offsets, attempts, answer.missed)
+        self.model.give_back(peer, topic, offsets, attempts, answer.missed)
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), pulled=st.integers(1, 6))
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
@@ -169,7 +193,7 @@ class BrokerAndModel(RuleBasedStateMachine):
         self.pull(peer, topic, pulled)
 
     @rule(topic=TOPICS, limit=st.integers(1, 4), start=st.none() | st.integers(0, 12))
-    def peek(self, topic: str, limit: int, start: int | None) -> None:
+    def show_messages(self, topic: str, limit: int, start: int | None) -> None:
         expected = self.model.peek(topic, limit, start)
         answer = outcome(lambda: self.broker.peek(topic, limit, 1000, start, details=True))
         if not isinstance(answer, str):
@@ -183,21 +207,28 @@ class BrokerAndModel(RuleBasedStateMachine):
         answer = outcome(lambda: self.broker.acknowledge(peer, topic, claims))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, delay=st.sampled_from([0.0, 2.0]))
-    def reject(self, peer: str, topic: str, claims: Any, delay: float) -> None:
+    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, delay=st.sampled_from([0.0, 2.0]), attempted=ATTEMPTED)
+    def reject(self, peer: str, topic: str, claims: Any, delay: float, attempted: bool) -> None:
         claims = self.offsets(topic, claims)
-        expected = self.model.settle_claims(peer, topic, claims, delay)
-        answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay))
+        expected = self.model.settle_claims(peer, topic, claims, delay, attempted)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims, delay, attempted=attempted))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4))
-    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int) -> None:
+    @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS, seconds=EXTENSIONS)
+    def extend(self, peer: str, topic: str, claims: Any, seconds: float) -> None:
+        claims = self.offsets(topic, claims)
+        expected = self.model.extend(peer, topic, claims, seconds)
+        answer = outcome(lambda: self.broker.extend(peer, topic, claims, seconds))
+        assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
+
+    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 4), attempted=ATTEMPTED)
+    def reject_what_was_pulled_last(self, peer: str, topic: str, count: int, attempted: bool) -> None:
         known = self.model.topics.get(topic)
         queue = known.queue_of(peer) if known else None
         cursor = queue.cursor if queue else 0
         claims = [(offset, None) for offset in range(max(0, cursor - count), cursor)]
-        expected = self.model.settle_claims(peer, topic, claims, 0.0)
-        answer = outcome(lambda: self.broker.reject(peer, topic, claims))
+        expected = self.model.settle_claims(peer, topic, claims, 0.0, attempted)
+        answer = outcome(lambda: self.broker.reject(peer, topic, claims, attempted=attempted))
         assert (answer if isinstance(answer, str) else (answer.count, answer.stale)) == expected
 
     @rule(peer=PEERS, topic=TOPICS, back=BACK, delay=st.sampled_from([None, 0.0, 2.0]))
@@ -216,6 +247,44 @@ class BrokerAndModel(RuleBasedStateMachine):
             return sum(settled.count for settled in done), [o for settled in done for o in settled.stale]
 
         assert outcome(settle) == expected
+
+    @rule(
+        peer=PEERS,
+        topic=TOPICS,
+        count=st.integers(1, 6),
+        in_flight=IN_FLIGHT,
+        claims=CLAIMS,
+        delay=st.sampled_from([None, 0.0, 2.0]),
+    )
+    def wait_for_room(
+        self, peer: str, topic: str, count: int, in_flight: int | None, claims: Any, delay: float | None
+    ) -> None:
+        """A pull that waits is answered when there is room for messages in flight to its peer."""
+        self.run_due()
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight))
+        if not isinstance(answer, Future):
+            assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)
+            return
+        assert not isinstance(self.model.subscription(peer, topic), str)
+        if delay is None:
+            self.acknowledge(peer, topic, claims)
+        else:
+            self.reject(peer, topic, claims, delay, True)
+        self.run_due()
+        if not answer.done:
+            assert self.peek(peer, topic, count, in_flight) == []
+            self.time_passes(STEP)
+        assert pulled(lambda: answer.result(0)) == self.model.pull(peer, topic, count, in_flight)
+        self.until_the_next_second()
+
+    def until_the_next_second(self) -> None:
+        """Calls are made at whole seconds."""
+        self.time_passes(-self.clock.now % 1.0)
+
+    def peek(self, peer: str, topic: str, count: int, in_flight: int | None) -> list[int]:
+        """The offsets that a pull would be answered with."""
+        offsets: list[int] = deepcopy(self.model).pull(peer, topic, count, in_flight)[0]
+        return offsets
 
     def offsets(self, topic: str, claims: Any) -> Any:
         """Claims on offsets counted from the start, for claims on offsets counted back from the end."""
@@ -264,8 +333,14 @@ class BrokerAndModel(RuleBasedStateMachine):
             assert sorted(self.broker.subscribers(name)) == sorted(
                 peer for queue in known.queues for peer in queue.members if peer in self.model.leases
             )
-        assert sorted(self.broker.topic_names()) == sorted(seen)
-        assert self.broker.backlogs([*seen, "gone"]) == [view.unread for view in seen.values()] + [0]
+        backlogs = [(view.unread, view.next_offset) for view in seen.values()]
+        assert list(self.broker.backlogs(10).items()) == list(zip(seen, backlogs, strict=True))
+        counts = [len(known.queues) for known in self.model.topics.values()]
+        assert self.broker.queue_counts([*self.model.topics, "gone"]) == [*counts, 0]
+        assert self.broker.topic_views([*seen, "gone"]) == list(seen.values())
+        for name, backlog in zip(seen, backlogs, strict=True):
+            of_queues = self.broker.queue_backlogs(name, self.broker.queue_names(name))
+            assert max(of_queues, default=(0, backlog[1])) == backlog, "the slowest queue is the topic's backlog"
 
     @invariant()
     def what_is_handed_over_is_counted(self) -> None:

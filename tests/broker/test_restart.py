@@ -1,7 +1,6 @@
 """What a broker on disk is after a restart or a crash, against the naive model, over random histories of calls."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,25 @@ from hypothesis.stateful import invariant, rule
 from msgspec import structs
 
 from peerbus.broker import Broker
-from peerbus.broker.results import Pulled
 from peerbus.future import Future
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call
 from tests.broker.kept_model import KeptModel
 from tests.broker.model import WALL
-from tests.broker.test_model import CLAIMS, LIMITS, PEERS, SLICE, STEP, TOPICS, BrokerAndModel, outcome, readable
+from tests.broker.test_model import (
+    ATTEMPTED,
+    CLAIMS,
+    IN_FLIGHT,
+    LIMITS,
+    PEERS,
+    SLICE,
+    STEP,
+    TOPICS,
+    BrokerAndModel,
+    outcome,
+    pulled,
+)
 from tests.support.storage import copy
 
 KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
@@ -76,13 +86,22 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.clock.advance(seconds)
         self.model.now += seconds
 
-    @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), claims=CLAIMS, delay=st.sampled_from([None, 0.0, 2.0]))
-    def pull_and_settle(self, peer: str, topic: str, count: int, claims: Any, delay: float | None) -> None:
+    @rule(
+        peer=PEERS,
+        topic=TOPICS,
+        count=st.integers(1, 6),
+        claims=CLAIMS,
+        delay=st.sampled_from([None, 0.0, 2.0]),
+        attempted=ATTEMPTED,
+    )
+    def pull_and_settle(
+        self, peer: str, topic: str, count: int, claims: Any, delay: float | None, attempted: bool
+    ) -> None:
         self.pull(peer, topic, count)
         if delay is None:
             self.acknowledge(peer, topic, claims)
         else:
-            self.reject(peer, topic, claims, delay)
+            self.reject(peer, topic, claims, delay, attempted)
 
     @rule(peer=PEERS, address=st.sampled_from([None, "http://a:1", "http://b:2"]))
     def set_address(self, peer: str, address: str | None) -> None:
@@ -96,12 +115,12 @@ class KeptBrokerAndModel(BrokerAndModel):
         answer = outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], message_id=message_id))
         assert (answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate)) == expected
 
-    @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6))
-    def wait_for_messages(self, peer: str, topic: str, published: int, count: int) -> None:
+    @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6), in_flight=IN_FLIGHT)
+    def wait_for_messages(self, peer: str, topic: str, published: int, count: int, in_flight: int | None) -> None:
         """A pull that waits is answered when what was published is on disk."""
-        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, details=True))
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight, details=True))
         if not isinstance(answer, Future):
-            assert pulled(lambda: answer) == self.model.pull(peer, topic, count)
+            assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)
             return
         assert not isinstance(self.model.subscription(peer, topic), str)
         self.publish(topic, published)
@@ -114,8 +133,9 @@ class KeptBrokerAndModel(BrokerAndModel):
             self.time_passes(STEP)
         assert answer.done
         found = answer.result()
-        assert pulled(lambda: found) == self.model.pull(peer, topic, count)
+        assert pulled(lambda: found) == self.model.pull(peer, topic, count, in_flight)
         assert found.details == self.model.details(topic, found.offsets)
+        self.until_the_next_second()
 
     @invariant()
     def peers_agree(self) -> None:
@@ -169,15 +189,6 @@ def views(broker: Broker) -> Any:
         {topic: (found, broker.addresses(found)) for topic, found in subscribers.items()},
         (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes, stats.unacknowledged),
     )
-
-
-def pulled(answer: Callable[[], Pulled]) -> Any:
-    """What a pull was answered with, as the model has it."""
-    found = outcome(answer)
-    if isinstance(found, str):
-        return found
-    values = [readable(value) for value in found.values]
-    return list(found.offsets), values, found.attempts, found.missed, found.remaining, found.position
 
 
 KeptBrokerAndModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -290,6 +290,16 @@ def test_messages_rejected_in_slices_come_back_together(group: Broker, clock: Cl
     assert [len(offsets) for offsets in again] == [1000, 1000, 500]
 
 
+def test_deadlines_are_extended_in_slices(group: Broker, clock: Clock) -> None:
+    done = [group.extend("a", "news", claims, 100.0) for claims in group.in_hand("a", "news", 2399)]
+    assert [(settled.count, settled.stale) for settled in done] == [(1000, []), (1000, []), (400, [])]
+    clock.advance(99.0)
+    assert group.pull("b", "news", 10_000).offsets == list(range(2400, 2500))
+    clock.advance(1.0)
+    again = [group.pull("b", "news", 10_000).offsets for _ in range(3)]
+    assert [offset for offsets in again for offset in offsets] == list(range(2400))
+
+
 def test_a_member_that_leaves_gives_back_all_it_has(group: Broker) -> None:
     group.reject("a", "news", [(7, None)], delay=3600.0)
     group.unsubscribe("a", "news")
@@ -424,9 +434,19 @@ def test_views_of_named_queues_are_those_that_still_exist(make_broker: MakeBroke
     assert broker.queue_views("news", names) == [
         view for name in names for view in broker.list_subscriptions(10, topic="news") if view.queue == name
     ]
+    assert broker.queue_backlogs("news", ["b", "a"]) == [(0, 0), (0, 0)]
+    broker.publish("news", [b"1"])
+    assert broker.queue_backlogs("news", ["b", "a"]) == [(0, 0), (1, 1)]
+    assert [figures.queue for figures in broker.queue_figures("news", names)] == sorted(
+        {*names} - {"b"}, key=names.index
+    )
     broker.delete_topic("news")
     with pytest.raises(TopicNotFound):
         broker.queue_names("news")
+    with pytest.raises(TopicNotFound):
+        broker.queue_backlogs("news", names)
+    with pytest.raises(TopicNotFound):
+        broker.queue_figures("news", names)
     assert broker.subscription_views("f", ["news"]) == []
     with pytest.raises(PeerNotFound):
         broker.subscription_views("nobody", ["news"])

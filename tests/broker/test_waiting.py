@@ -14,6 +14,12 @@ from tests.support.harness import DEADLINE, Clock, error_of, eventually, tended
 
 MakeBroker = Callable[..., Broker]
 MAX_WAITING = 3
+ENDS_OF_A_WAIT: dict[str, Callable[[Broker, Clock], object]] = {
+    "the time is up": lambda _, clock: clock.advance(60.0),
+    "the broker closes": lambda broker, _: broker.close(),
+    "the peer unsubscribes, an error": lambda broker, _: broker.unsubscribe("a", "news"),
+    "the topic is deleted, an error": lambda broker, _: broker.delete_topic("news"),
+}
 
 
 @pytest.fixture
@@ -37,10 +43,15 @@ def subscribed(broker: Broker, **options: object) -> Broker:
 
 
 def waiting(
-    broker: Broker, peer_id: str = "a", topic: str = "news", max_messages: int = 1000, wait: float = 60.0
+    broker: Broker,
+    peer_id: str = "a",
+    topic: str = "news",
+    max_messages: int = 1000,
+    wait: float = 60.0,
+    in_flight: int | None = None,
 ) -> Future[Pulled]:
     """A pull that waits."""
-    answer = broker.pull_waiting(peer_id, topic, max_messages, wait)
+    answer = broker.pull_waiting(peer_id, topic, max_messages, wait, in_flight=in_flight)
     assert isinstance(answer, Future)
     return answer
 
@@ -108,6 +119,96 @@ def test_room_made_by_acknowledging_answers_a_pull(make_broker: MakeBroker) -> N
     assert answered(broker, pull) == [None]
     broker.acknowledge("a", "news", [(0, None)])
     assert answered(broker, pull) == [[b"3"]]
+
+
+# Room for messages in flight to a peer
+
+SETTLING: dict[str, Callable[[Broker, Clock], object]] = {
+    "it is acknowledged": lambda broker, _: broker.acknowledge("a", "news", [(0, None)]),
+    "it is rejected": lambda broker, _: broker.reject("a", "news", [(0, None)]),
+    "it is rejected with a delay": lambda broker, _: broker.reject("a", "news", [(0, None)], delay=100.0),
+    "it is given back": lambda broker, _: broker.give_back("a", "news", generation(broker), [0], [1], missed=0),
+    "it is not acknowledged in time": lambda _, clock: clock.advance(10.0),
+    "the queue moves": lambda broker, _: broker.subscribe("a", "news", 1),
+    "acknowledgement becomes automatic": lambda broker, _: broker.subscribe("a", "news", explicit=False),
+}
+
+
+def generation(broker: Broker) -> int:
+    """The generation of the queue of `a`, as a pull without messages tells it."""
+    pulled = broker.pull("a", "news", 0)
+    assert pulled.values == []
+    return pulled.generation
+
+
+@pytest.mark.parametrize("settle", SETTLING.values(), ids=SETTLING)
+def test_a_peer_gets_no_more_than_it_may_have_in_flight_until(
+    make_broker: MakeBroker, clock: Clock, settle: Callable[[Broker, Clock], object]
+) -> None:
+    broker = subscribed(make_broker(), explicit=True, ack_deadline=10.0)
+    broker.publish("news", [b"1", b"2", b"3"])
+    assert broker.pull_waiting("a", "news", 10, 60.0, in_flight=1).values == [b"1"]  # type: ignore[union-attr]
+    pulls = [waiting(broker, in_flight=1) for _ in range(2)]
+    assert answered(broker, *pulls) == [None, None]
+    broker.publish("news", [b"4"])
+    assert answered(broker, *pulls) == [None, None]
+    settle(broker, clock)
+    broker.run_due()
+    first, second = answered(broker, *pulls)
+    assert first
+    assert second is None
+
+
+def test_a_message_without_further_attempts_makes_room(broker: Broker, clock: Clock) -> None:
+    broker.subscribe("a", "news", explicit=True, ack_deadline=10.0, max_attempts=1)
+    broker.publish("news", [b"1", b"2"])
+    broker.pull("a", "news", 1)
+    pull = waiting(broker, in_flight=1)
+    clock.advance(10.0)
+    assert answered(broker, pull) == [[b"2"]]
+    assert pull.result(0).missed == 1
+
+
+def test_a_peer_without_room_leaves_messages_to_others_of_its_group(group: Broker) -> None:
+    group.publish("news", [b"1"])
+    group.pull("a", "news")
+    pulls = waiting(group, "a", in_flight=1), waiting(group, "b", in_flight=1)
+    group.publish("news", [b"2", b"3"])
+    assert answered(group, *pulls) == [None, [b"2"]]
+    group.acknowledge("a", "news", [(0, None)])
+    assert answered(group, *pulls) == [[b"3"], [b"2"]]
+
+
+def test_what_comes_back_to_a_group_waits_for_a_peer_with_room(group: Broker, clock: Clock) -> None:
+    group.publish("news", [b"1"])
+    group.pull("b", "news")
+    clock.advance(5.0)
+    group.publish("news", [b"2"])
+    group.pull("a", "news")
+    pull = waiting(group, "a", in_flight=1)
+    clock.advance(5.0)
+    assert answered(group, pull) == [None], "the message of b is overdue, and a has one"
+    group.acknowledge("a", "news", [(1, None)])
+    assert answered(group, pull) == [[b"1"]]
+
+
+@pytest.mark.parametrize("end", ENDS_OF_A_WAIT)
+def test_a_pull_that_waits_for_room_ends_as_others_do_when(make_broker: MakeBroker, clock: Clock, end: str) -> None:
+    broker = subscribed(make_broker(), explicit=True, ack_deadline=100.0)
+    broker.publish("news", [b"1", b"2"])
+    broker.pull("a", "news", 1)
+    pulls = [waiting(broker, in_flight=1) for _ in range(2)]
+    assert answered(broker, *pulls) == [None, None]
+    ENDS_OF_A_WAIT[end](broker, clock)
+    broker.run_due()
+    assert all(pull.done for pull in pulls)
+    assert broker.stats().waiting_pulls == 0
+    assert "error" in end or answered(broker, *pulls) == [[], []]
+
+
+def test_with_automatic_acknowledgement_nothing_is_in_flight(broker: Broker) -> None:
+    broker.publish("news", [b"1", b"2"])
+    assert broker.pull_waiting("a", "news", 10, 60.0, in_flight=1).values == [b"1", b"2"]  # type: ignore[union-attr]
 
 
 # What comes back

@@ -20,6 +20,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no messages": (["publish", "news"], "MESSAGES"),
     "no offsets": (["ack", "news"], "OFFSETS"),
     "offsets twice": (["nack", "news", "1", "--up-to", "2"], "OFFSETS"),
+    "no time": (["extend", "news", "1"], "--seconds"),
+    "no time at all": (["extend", "news", "1", "--seconds", "0"], "--seconds"),
     "a URL that is none": (["topics", "--url", "localhost:5000"], "http://"),
     "the same, before the command": (["--url", "localhost:5000", "topics"], "http://"),
     "a start that is none": (["subscribe", "news", "--from", "-1"], "--from"),

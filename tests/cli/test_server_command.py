@@ -10,7 +10,7 @@ import click
 import pytest
 
 import indexing_server
-from tests.support.harness import Api, Process, eventually
+from tests.support.harness import DEADLINE, Api, Process, eventually
 
 Run = Callable[..., Process]
 SERVER = "indexing_server.py"
@@ -22,6 +22,7 @@ WORDS: dict[str, str | Path | bool | tuple[str, ...]] = {
     "log_level": "debug",
     "token_file": Path("token"),
     "admin_token_file": Path("admin"),
+    "metrics_token_file": Path("metrics"),
     "insecure": True,
     "certificate": Path("server.pem"),
     "key": Path("server.key"),
@@ -183,6 +184,8 @@ BAD_TOKENS: dict[str, tuple[str, list[str], str]] = {
     "two words": ("a secret of two or more words", ["--token-file"], "one word"),
     "a word that is not ASCII": ("ü" * 20, ["--token-file"], "not ASCII"),
     "an admin's alone": ("s" * 16, ["--admin-token-file"], "--token-file"),
+    "one for metrics alone": ("s" * 16, ["--metrics-token-file"], "--token-file"),
+    "a short one for metrics": ("secret", ["--metrics-token-file"], "at least 16 characters"),
 }
 
 
@@ -197,6 +200,23 @@ def test_a_token_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
     assert f"{tmp_path}/none cannot be read" in run(SERVER, "--port", "0", "--token-file", f"{tmp_path}/none").refusal()
 
 
-def test_an_admin_has_a_token_of_its_own(run: Run) -> None:
-    tokens = {"PEERBUS_TOKEN": "s" * 16, "PEERBUS_ADMIN_TOKEN": "s" * 16}
-    assert "another one" in run(SERVER, "--port", "0", **tokens).refusal()
+def test_the_metrics_are_read_with_a_token_and_show_as_many_queues_as_allowed(run: Run, tmp_path: Path) -> None:
+    for name in ("register", "metrics"):
+        (tmp_path / name).write_text(name * 4 + "\n")
+    tokens = ("--token-file", str(tmp_path / "register"), "--metrics-token-file", str(tmp_path / "metrics"))
+    server = Api(run(SERVER, "--port", "0", "--metrics-queues", "1", *tokens).urls()[0])
+    registered = server.showing("register" * 4)
+    for topic in ("one", "two"):
+        assert registered.post("/create_topic", topic=topic).status == 200
+    with server.showing("metrics" * 4).session as session:
+        text = session.get(f"{server.url}/metrics", timeout=DEADLINE).text
+    assert text.count("\npeerbus_topic_unread_messages{") == 1
+
+
+TOKENS = ("PEERBUS_TOKEN", "PEERBUS_ADMIN_TOKEN", "PEERBUS_METRICS_TOKEN")
+
+
+@pytest.mark.parametrize("other", TOKENS)
+def test_no_two_tokens_are_the_same(run: Run, other: str) -> None:
+    tokens = dict.fromkeys(TOKENS, "s" * 16) | {other: "other" * 4}
+    assert "must be different" in run(SERVER, "--port", "0", **tokens).refusal()

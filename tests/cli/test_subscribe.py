@@ -1,4 +1,4 @@
-"""`peerbus subscribe`, `pull`, `ack` and `nack`: what is printed of a topic, and what becomes of it."""
+"""`peerbus subscribe`, `pull`, `ack`, `nack` and `extend`: what is printed of a topic, and what becomes of it."""
 
 import json
 from typing import Any
@@ -123,11 +123,15 @@ def test_pulled_messages_are_settled_by_their_offsets(peerbus: CommandLine, inde
     assert peerbus.says("ack", *me, "0") == "1 message acknowledged.\n"
     assert peerbus.says("nack", *me, "--up-to", "1") == "1 message rejected.\n"
     assert details(peerbus.says("pull", *me, "--details")) == [(1, 2, ["b"]), (2, 1, None)]
+    assert peerbus.says("nack", *me, "--up-to", "2", "--untouched") == "2 messages handed back.\n"
+    assert details(peerbus.says("pull", *me, "--details")) == [(1, 2, ["b"]), (2, 1, None)]
     assert peerbus.says("nack", *me, "2", "--delay", "3600") == "1 message rejected.\n"
     assert peerbus.says("pull", *me) == ""
+    assert peerbus.says("extend", *me, "1", "2", "--seconds", "90.5") == "2 messages extended for 90.5 seconds.\n"
+    assert peerbus.says("extend", *me, "--up-to", "1", "--seconds", "60") == "1 message extended for 60 seconds.\n"
     assert peerbus.says("ack", *me, "--up-to", "2") == "2 messages acknowledged.\n"
-    for settle in ("ack", "nack"):
-        done = peerbus(settle, *me, "0")
+    for settle in (["ack"], ["nack"], ["extend", "--seconds", "60"]):
+        done = peerbus(*settle, *me, "0")
         assert (done.exit_code, done.stderr) == (1, "")
         assert "1 stale" in done.stdout
 

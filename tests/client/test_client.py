@@ -47,6 +47,12 @@ def test_every_call_answers_typed(client: Client) -> None:
     assert (pulled.remaining, pulled.missed, pulled.resume_from) == (1, 0, 0)
     assert client.ack(pulled.messages[0]).acknowledged == 1
     assert client.nack(pulled.messages[1]).rejected == 1
+    again = client.pull("news").messages
+    assert [m.attempt for m in again] == [2, 1]
+    assert client.nack(*again, attempted=False).rejected == 2
+    assert client.extend(*again, seconds=60.0).extended == 2
+    assert client.pull("news").messages == []
+    assert client.nack(*again, attempted=False).rejected == 2
     assert [m.attempt for m in client.pull("news").messages] == [2, 1]
     assert client.query_peers("news").peers == ["a"]
     assert [topic.topic for topic in client.topics(limit=1).topics] == ["more"]
@@ -266,10 +272,12 @@ def test_messages_are_settled_by_their_offsets(client: Client) -> None:
     client.publish_batch("news", list(range(6)))
     client.pull("news")
     assert client.ack_offsets("news", 1, 3).acknowledged == 2
+    assert client.extend_offsets("news", 0, 1, seconds=1.0).stale == [1]
+    assert client.extend_offsets("news", up_to=3, seconds=60.0).extended == 2
     assert client.nack_offsets("news", 5).rejected == 1
     assert client.ack_offsets("news", up_to=2).acknowledged == 2
-    assert client.nack_offsets("news", up_to=4).rejected == 1
-    assert {(message.offset, message.attempt) for message in client.pull("news").messages} == {(4, 2), (5, 2)}
+    assert client.nack_offsets("news", up_to=4, attempted=False).rejected == 1
+    assert {(message.offset, message.attempt) for message in client.pull("news").messages} == {(4, 1), (5, 2)}
 
 
 def test_listings_are_had_page_by_page(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The Python client and the command line where tokens are asked for."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from peerbus.client import Client
 from peerbus.errors import Forbidden, Unauthorized
 from peerbus.server.access import Tokens
 from tests.support.cli import CommandLine
-from tests.support.harness import Api, start_index, start_node
+from tests.support.harness import Api, eventually, start_index, start_node
 from tests.support.servers import Restartable
 
 ENROLMENT, ADMIN, NODE = "enrolment-secret", "administration-secret", "node-caller-secret"
@@ -62,6 +63,33 @@ def test_a_client_goes_on_when_the_server_no_longer_knows_its_token() -> None:
             admin.publish("news", 2)
         assert next(following).value == 2
         following.close()
+    server.stop()
+
+
+def extensions(server: Api) -> float:
+    """How many times the server extended deadlines, and answered so."""
+    text = server.session.get(f"{server.url}/metrics").text
+    sample = re.search(r'_count\{call="extend_messages",status="200"\} (\S+)', text)
+    return float(sample[1]) if sample else 0.0
+
+
+def test_messages_stay_in_hand_by_the_token_that_the_peer_has_now() -> None:
+    server = Restartable()
+    server.tokens = TOKENS
+    server.start()
+    with Client(server.url, "a", token=ENROLMENT) as client:
+        client.register()
+        client.create_topic("news")
+        client.publish("news", 1)
+        followed = client.messages("news", start="earliest", ack_deadline=0.3)
+        assert next(followed).value == 1
+        admin = server.restart().showing(ADMIN)
+        admin.post("/create_topic", topic="news")
+        admin.post("/publish", topic="news", message=2)
+        assert next(followed).value == 2
+        eventually(lambda: extensions(admin) > 1)
+        followed.close()
+        admin.close()
     server.stop()
 
 

@@ -1,6 +1,5 @@
 """What `GET /metrics` shows is what was done, in Prometheus's own terms."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +7,15 @@ from typing import Any
 
 import pytest
 from prometheus_client import Metric
-from prometheus_client.parser import text_string_to_metric_families
 
+from peerbus import __version__
 from peerbus.http.listener import bind
 from peerbus.server import IndexingServer, ServerOptions
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
-from tests.support.harness import DEADLINE, ROOT, Api, eventually, serving, start_node
+from tests.support.harness import DEADLINE, Api, eventually, serving, start_node
+from tests.support.metrics import PEER_AND_TOPIC, families, read, work
 
-PEER_AND_TOPIC = {"peer_id": "peer1", "topic": "news"}
 UNITS = ("_seconds", "_bytes")
 OTHER_UNITS = re.compile("_(milliseconds|ms|us|minutes|kilobytes|kb|mb|megabytes|mib|percent)(_|$)")
 
@@ -26,16 +25,6 @@ def durable(tmp_path: Path) -> Iterator[Api]:
     """An indexing server that keeps its state."""
     journal = GroupCommit(Storage(tmp_path / "data"), 0)
     yield from serving(IndexingServer(bind("127.0.0.1", 0), ServerOptions(), journal))
-
-
-def read(api: Api) -> str:
-    response = api.session.get(f"{api.url}/metrics", timeout=DEADLINE)
-    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    return response.text
-
-
-def families(api: Api) -> dict[str, Metric]:
-    return {family.name: family for family in text_string_to_metric_families(read(api))}
 
 
 def values(api: Api) -> dict[str, float]:
@@ -55,19 +44,6 @@ def requests(api: Api) -> dict[tuple[str, str], float]:
     }
 
 
-def work(api: Api) -> None:
-    """Something of everything that is counted."""
-    api.subscriber("peer1", "news")
-    api.post("/subscribe", **PEER_AND_TOPIC, ack="explicit", ack_deadline=60, max_attempts=2, dead_letter_topic="dead")
-    api.post("/publish", topic="news", messages=[1, 2, 3, 4])
-    for count in (2, 1):
-        api.post("/pull_messages", **PEER_AND_TOPIC, max_messages=count)
-    api.post("/ack_messages", **PEER_AND_TOPIC, offsets=[0])
-    for _ in range(2):
-        api.post("/nack_messages", **PEER_AND_TOPIC, offsets=[1])
-        api.post("/pull_messages", **PEER_AND_TOPIC, max_messages=1)
-
-
 def test_the_counts_are_what_was_done(index: Api) -> None:
     work(index)
     seen = values(index)
@@ -78,17 +54,18 @@ def test_the_counts_are_what_was_done(index: Api) -> None:
     assert seen["peerbus_stored_bytes"] == 0
 
 
-MESSAGES = {"published": 4, "pulled": 5, "redelivered": 1, "acknowledged": 1, "dead_lettered": 1, "missed": 0}
+MESSAGES = {"published": 5, "pulled": 5, "redelivered": 1, "acknowledged": 1, "dead_lettered": 1, "missed": 0}
 HELD = {
     "peers": 1,
-    "topics": 2,
-    "subscriptions": 1,
+    "topics": 3,
+    "subscriptions": 2,
     "waiting_pulls": 0,
     "unacknowledged_messages": 2,
-    "unread_messages": 2,
+    "unread_messages": 3,
     "unread_messages_max": 2,
     "memory_limit_bytes": 1 << 30,
     "peers_expired_total": 0,
+    "publishes_refused_total": 1,
 }
 
 
@@ -176,6 +153,13 @@ def test_a_node_counts_what_it_forwards(index: Api) -> None:
         assert values(node)["peerbus_registered"] == 1
 
 
+def test_servers_and_nodes_say_which_version_they_run(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        for api in (index, node):
+            (sample,) = families(api)["peerbus_build_info"].samples
+            assert (sample.labels, sample.value) == ({"version": __version__}, 1)
+
+
 def test_names_units_and_buckets_are_as_prometheus_wants_them(durable: Api) -> None:
     work(durable)
     text = read(durable)
@@ -188,7 +172,7 @@ def test_names_units_and_buckets_are_as_prometheus_wants_them(durable: Api) -> N
         assert not OTHER_UNITS.search(name), name
         assert name.endswith(UNITS) or not {"duration", "memory", "stored"} & set(name.split("_")), name
         for sample in family.samples:
-            assert set(sample.labels) <= {"call", "status", "le"}, name
+            assert set(sample.labels) <= {"call", "status", "le", "version", "topic", "queue"}, name
             assert sample.name.endswith("_total") == (family.type == "counter"), name
         if family.type == "histogram":
             check_buckets(family)
@@ -209,15 +193,3 @@ def check_buckets(family: Metric) -> None:
         assert row == sorted(row)
         assert [value for _, value in row] == sorted(value for _, value in row)
         assert row[-1] == (float("inf"), counts[key])
-
-
-def test_the_dashboard_shows_metrics_that_exist(durable: Api) -> None:
-    work(durable)
-    existing = {sample.name for family in families(durable).values() for sample in family.samples}
-    dashboard = json.loads((ROOT / "docs" / "grafana.json").read_text())
-    shown = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    named = {name for expression in shown for name in re.findall(r"\b(?:peerbus|process)_\w+", expression)}
-    assert named <= existing
-    counts = {"peerbus_journal_commit_duration_seconds_count", "peerbus_loop_lag_seconds_count"}
-    ours = {name for name in existing if name.startswith("peerbus_") and not name.endswith(("_sum", "_created"))}
-    assert ours - named <= counts, "what the dashboard leaves out"

@@ -24,6 +24,7 @@ WHOLE_NUMBERS: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
     "pull": lambda number: ("/pull_messages", PEER | TOPIC | {"max_messages": number}),
     "ack offsets": lambda number: ("/ack_messages", PEER | TOPIC | {"offsets": [number]}),
     "ack attempts": lambda number: ("/ack_messages", PEER | TOPIC | {"offsets": [0], "attempts": [number]}),
+    "extend seconds": lambda number: ("/extend_messages", PEER | TOPIC | {"up_to": 0, "seconds": number}),
     "ack up_to": lambda number: ("/ack_messages", PEER | TOPIC | {"up_to": number}),
 }
 

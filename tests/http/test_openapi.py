@@ -20,7 +20,7 @@ from peerbus.http.handler import CallHandler
 from peerbus.http.listener import bind
 from peerbus.http.pages import Page
 from peerbus.server.access import Tokens
-from peerbus.wire.endpoints import ENDPOINTS, HEALTH, NODE_ENDPOINTS, Access, Endpoint
+from peerbus.wire.endpoints import ENDPOINTS, NODE_ENDPOINTS, SERVER_ENDPOINTS, Access, Endpoint
 from peerbus.wire.protocol import Answer, TopicRequest
 from tests.support.connections import call
 from tests.support.endpoints import ROWS, Row, name_of, prepare
@@ -29,8 +29,8 @@ from tests.support.servers import running_loop, start_server
 
 PAGES = {"/stream", "/", "/pages/{file}", "/metrics", "/openapi.json", "/api"}
 CALLS: dict[str, tuple[Endpoint, ...]] = {
-    "index": (*ENDPOINTS, *HEALTH),
-    "guarded index": (*ENDPOINTS, *HEALTH),
+    "index": (*ENDPOINTS, *SERVER_ENDPOINTS),
+    "guarded index": (*ENDPOINTS, *SERVER_ENDPOINTS),
     "node": (*ENDPOINTS, *NODE_ENDPOINTS),
 }
 
@@ -99,13 +99,14 @@ def test_a_call_is_described_with_all_its_errors(told: dict[str, Any], row: Row)
 
 
 def test_a_stream_is_described_with_what_it_brings_and_is_refused_with(told: dict[str, Any]) -> None:
-    for name, more in (("index", set()), ("guarded index", {"401"}), ("node", {"401", "502", "504"})):
-        operation = told[name]["paths"]["/stream"]["get"]
+    for service, more in (("index", set()), ("guarded index", {"401"}), ("node", {"401", "502", "504"})):
+        operation = told[service]["paths"]["/stream"]["get"]
         assert operation["responses"]["200"]["content"].keys() == {"text/event-stream"}
         assert codes_of(operation)["503"] == {"too_many_streams"}
         assert more <= codes_of(operation).keys()
         parameters = {(each["name"], each["required"]) for each in operation["parameters"]}
-        assert parameters == {("topic", True), ("peer_id", name != "node"), ("Last-Event-ID", False)}
+        named = {("topic", True), ("peer_id", service != "node")}
+        assert parameters == named | {(name, False) for name in ("in_flight", "Last-Event-ID", "lastEventId", "ticket")}
 
 
 def test_what_may_pass_says_when_to_call_again(told: dict[str, Any]) -> None:
@@ -193,6 +194,12 @@ def test_the_commands_carry_a_token_where_one_is_asked_for(services: dict[str, A
     carrying = {command for command in commands(services["guarded index"]) if "Bearer TOKEN" in command}
     guarded = [row for row in ROWS if row.access is not Access.ANYONE]
     assert len(carrying) == len(guarded) + len(["/metrics", "/stream"])
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/stats"])
+def test_the_metrics_token_is_described_where_it_is_enough(told: dict[str, Any], path: str) -> None:
+    assert "callers with the metrics token" in told["guarded index"]["paths"][path]["get"]["description"]
+    assert "metrics token" not in told["index"]["paths"][path]["get"].get("description", "")
 
 
 def run(command: str) -> requests.Response:

@@ -24,6 +24,10 @@ FIELDS = [
     for field in msgspec.structs.fields(row.request)
     if field.encode_name != "message"  # any value is one
 ]
+NO_VALUES: list[Any] = [{}, True]
+WRONG_TYPES = [
+    (row, name, value) for row, name in FIELDS for value in NO_VALUES if (name, value) != ("attempted", True)
+]
 REQUIRED = [(row, field.encode_name) for row in ROWS for field in msgspec.structs.fields(row.request) if field.required]
 
 BAD_BODIES = {
@@ -74,6 +78,13 @@ BAD_VALUES = [
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "max_messages": 0}, "max_messages"),
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "wait": -1}, "wait"),
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "wait": 60.5}, "wait"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "seconds": 0}, "seconds"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "seconds": -1}, "seconds"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "seconds": 43_200.5}, "seconds"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "seconds": "10"}, "seconds"),
+    ("/extend_messages", {"peer_id": "peer1", "topic": "news", "up_to": -1, "seconds": 1}, "up_to"),
+    ("/nack_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "attempted": 0}, "attempted"),
+    ("/nack_messages", {"peer_id": "peer1", "topic": "news", "up_to": 0, "attempted": "no"}, "attempted"),
 ]
 BAD_QUERIES = [
     ("GET", "/query_peers?topic=a&topic=b", "Expected one value, got several - at $.topic"),
@@ -136,8 +147,7 @@ def test_fields_in_body_and_query_string_at_once_are_refused(prepared: Api, row:
     assert "query string" in refusal(reply, 400, "bad_request")
 
 
-@pytest.mark.parametrize("value", [{}, True], ids=repr)
-@pytest.mark.parametrize(("row", "name"), FIELDS, ids=name_of)
+@pytest.mark.parametrize(("row", "name", "value"), WRONG_TYPES, ids=name_of)
 def test_a_value_of_the_wrong_type_is_refused_with_its_path(prepared: Api, row: Row, name: str, value: Any) -> None:
     sentence = refusal(send(prepared, row, EXAMPLES[row.path].fields | {name: value}), 400, "bad_request")
     assert sentence.startswith("Expected ")
@@ -255,6 +265,7 @@ def test_a_body_declared_too_large_is_refused_before_it_is_sent(way: str) -> Non
         ("/publish", {"topic": "news", "messages": [1] * 100_001}),
         ("/ack_messages", PEER | TOPIC | {"offsets": [1] * 100_001}),
         ("/nack_messages", PEER | TOPIC | {"offsets": [0], "attempts": [1] * 100_001}),
+        ("/extend_messages", PEER | TOPIC | {"offsets": [1] * 100_001, "seconds": 1}),
     ],
 )
 def test_one_call_names_only_so_many(prepared: Api, path: str, fields: dict[str, Any]) -> None:

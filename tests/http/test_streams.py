@@ -81,6 +81,38 @@ def test_a_last_event_id_that_is_none_is_refused(subscribed: Api, last_id: str) 
     assert (reply.status, reply.body["code"]) == (400, "bad_request")
 
 
+@pytest.mark.parametrize("last_id", ["-1", "x", "1.5", "9" * 20])
+def test_a_last_id_in_the_query_that_is_none_is_refused_as_in_the_header(subscribed: Api, last_id: str) -> None:
+    in_header = subscribed.send("GET", "/stream", params=FOLLOWED, headers={"Last-Event-ID": last_id})
+    in_query = subscribed.get("/stream", **FOLLOWED, lastEventId=last_id)
+    assert (in_query.status, in_query.body["code"]) == (400, "bad_request")
+    assert in_query.body["message"] == in_header.body["message"].replace("in Last-Event-ID", "at $.lastEventId")
+
+
+def test_a_last_id_in_the_query_counts_as_the_header_does(subscribed: Api) -> None:
+    publish(subscribed, *range(5))
+    with Reader(subscribed, **FOLLOWED) as before:
+        assert before.messages(5) == list(range(5))
+        with Reader(subscribed, **FOLLOWED, lastEventId="1") as reader:
+            assert reader.messages(3) == [2, 3, 4]
+            assert before.end() == "stream_replaced"
+
+
+@pytest.mark.parametrize("in_query", ["0", "4", "100", ""])
+def test_the_last_id_in_the_header_counts_if_both_are_there(subscribed: Api, in_query: str) -> None:
+    publish(subscribed, *range(5))
+    subscribed.post("/pull_messages", **FOLLOWED)
+    with Reader(subscribed, last_id=2, **FOLLOWED, lastEventId=in_query) as reader:
+        assert reader.messages(2) == [3, 4]
+
+
+def test_a_last_id_that_is_empty_is_none(subscribed: Api) -> None:
+    publish(subscribed, "one", "two")
+    subscribed.post("/pull_messages", **FOLLOWED, max_messages=1)
+    with Reader(subscribed, **FOLLOWED, lastEventId="") as reader:
+        assert reader.messages(1) == ["two"]
+
+
 def test_another_method_than_get_is_refused(subscribed: Api) -> None:
     assert subscribed.post("/stream", **FOLLOWED).status == 405
 
@@ -166,6 +198,70 @@ def test_with_explicit_acknowledgement_what_is_not_acknowledged_comes_again(subs
         assert reader.messages(1) == ["two"]
     with Reader(subscribed, last_id=1, **FOLLOWED) as reader:
         assert reader.messages(1) == ["two"]
+
+
+def explicit(api: Api, *messages: Any) -> Api:
+    """The subscriber acknowledges explicitly, and these messages wait."""
+    api.subscriber("peer1", "news")
+    api.post("/subscribe", **FOLLOWED, ack="explicit")
+    publish(api, *messages)
+    return api
+
+
+@pytest.mark.parametrize("settle", ["ack_messages", "nack_messages"])
+def test_a_stream_sends_no_more_than_may_be_in_flight_until_some_are_settled(settle: str) -> None:
+    with serve(ping_seconds=0.01) as api, Reader(explicit(api, *range(4)), **FOLLOWED, in_flight="2") as reader:
+        assert reader.messages(2) == [0, 1]
+        assert reader.next().name == PING, "there is nothing to send"
+        assert api.get("/subscriptions", **FOLLOWED).body["subscriptions"][0]["unacknowledged"] == 2
+        api.post(f"/{settle}", **FOLLOWED, offsets=[1], **({} if settle == "ack_messages" else {"delay": 1000}))
+        assert reader.messages(1) == [2]
+        assert reader.next().name == PING
+        api.post("/ack_messages", **FOLLOWED, up_to=2)
+        assert reader.messages(1) == [3]
+
+
+def test_a_reader_that_comes_back_rejects_what_it_lost() -> None:
+    with serve(ping_seconds=0.01) as api:
+        with Reader(explicit(api, *range(4)), **FOLLOWED, in_flight="2") as before:
+            assert before.messages(2) == [0, 1]
+        with Reader(api, **FOLLOWED, in_flight="2") as reader:
+            assert reader.next().name == PING
+            assert api.post("/nack_messages", **FOLLOWED, up_to=1).body["rejected"] == 2
+            assert reader.messages(2) == [0, 1]
+
+
+def test_a_stream_goes_on_with_what_was_not_acknowledged_in_time(index: Api) -> None:
+    index.subscriber("peer1", "news")
+    index.post("/subscribe", **FOLLOWED, ack="explicit", ack_deadline=0.2)
+    publish(index, "one", "two")
+    with Reader(index, **FOLLOWED, in_flight="1") as reader:
+        assert reader.messages(1) == ["one"]
+        assert reader.messages(1) == ["one"]
+        index.post("/ack_messages", **FOLLOWED, up_to=0)
+        assert reader.messages(1) == ["two"]
+
+
+def test_a_stream_sends_a_hundred_unless_told_otherwise() -> None:
+    with serve(ping_seconds=0.01) as api, Reader(explicit(api, *range(150)), **FOLLOWED) as reader:
+        assert reader.messages(100) == list(range(100))
+        assert reader.next().name == PING
+        api.post("/ack_messages", **FOLLOWED, up_to=29)
+        assert reader.messages(30) == list(range(100, 130))
+        assert reader.next().name == PING
+
+
+def test_where_pulling_acknowledges_nothing_is_in_flight(subscribed: Api) -> None:
+    publish(subscribed, *range(5))
+    with Reader(subscribed, **FOLLOWED, in_flight="1") as reader:
+        assert reader.messages(5) == list(range(5))
+
+
+@pytest.mark.parametrize("in_flight", ["0", "-1", "x", "1.5", ""])
+def test_a_stream_has_room_for_one_message_in_flight_at_least(subscribed: Api, in_flight: str) -> None:
+    reply = subscribed.get("/stream", **FOLLOWED, in_flight=in_flight)
+    assert (reply.status, reply.body["code"]) == (400, "bad_request")
+    assert reply.body["message"].endswith("at $.in_flight")
 
 
 def test_a_group_shares_a_topic_among_its_streams(index: Api) -> None:

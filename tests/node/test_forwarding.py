@@ -55,8 +55,14 @@ CALLS: list[tuple[str, dict[str, Any], int]] = [
     ("/ack_messages", {"topic": "news"}, 400),
     ("/ack_messages", {"topic": "gone", "up_to": 5}, 410),
     ("/nack_messages", {"topic": "news", "offsets": [0, 1], "delay": 1}, 200),
+    ("/nack_messages", {"topic": "news", "offsets": [0], "attempted": False}, 200),
     ("/nack_messages", {"topic": "news", "offsets": [0], "attempts": []}, 400),
     ("/nack_messages", {"topic": "full", "up_to": 0}, 404),
+    ("/extend_messages", {"topic": "news", "offsets": [0], "attempts": [1], "seconds": 60}, 200),
+    ("/extend_messages", {"topic": "news", "up_to": 5, "seconds": 0.5}, 200),
+    ("/extend_messages", {"topic": "news", "up_to": 5, "seconds": 0}, 400),
+    ("/extend_messages", {"topic": "news", "up_to": 5}, 400),
+    ("/extend_messages", {"topic": "gone", "up_to": 5, "seconds": 1}, 410),
     ("/query_peers", {"topic": "news"}, 200),
     ("/query_peers", {"topic": "none"}, 404),
     ("/topics", {}, 200),
@@ -85,7 +91,7 @@ def test_a_node_answers_as_the_server_does(twins: Twins, path: str, fields: dict
 
 @pytest.mark.parametrize("path", [path for path in METHOD if CALLER[path]])
 def test_the_own_id_in_a_body_changes_nothing(twins: Twins, path: str) -> None:
-    fields = {"topic": "news", "message": 1, "up_to": 0}
+    fields = {"topic": "news", "message": 1, "up_to": 0, "seconds": 1}
     known = next(endpoint for endpoint in ENDPOINTS if endpoint.path == path).request.__struct_encode_fields__
     body = {"peer_id": "peer1"} | {name: value for name, value in fields.items() if name in known}
     directly, through_node = twins.both(METHOD[path], path, json=body)

@@ -23,8 +23,22 @@ def test_a_reader_follows_its_peers_topic_and_resumes(index: Api) -> None:
             seen = reader.messages(5)
             publish(index, *range(20, 30))
         with Reader(node, last_id=4, topic="news", peer_id="peer1") as reader:
-            seen += reader.messages(25)
+            seen += reader.messages(10)
+        with Reader(node, topic="news", lastEventId="14") as reader:
+            seen += reader.messages(15)
         assert seen == list(range(30))
+        assert node.get("/stream", topic="news", lastEventId="x").status == 400
+
+
+def test_no_more_is_sent_than_may_be_in_flight(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        subscribe(node, ack="explicit")
+        publish(index, *range(3))
+        with Reader(node, topic="news", in_flight="1") as reader:
+            for number in range(3):
+                assert reader.messages(1) == [number]
+                assert index.get("/stats").body["stats"]["unacknowledged"] == 1
+                node.post("/ack_messages", topic="news", offsets=[number])
 
 
 def test_errors_before_a_stream_are_the_servers_own_and_the_nodes(index: Api) -> None:

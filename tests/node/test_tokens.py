@@ -7,6 +7,7 @@ import pytest
 from peerbus.server.access import Tokens
 from tests.support.harness import Api, eventually, start_index, start_node
 from tests.support.servers import Restartable
+from tests.support.streams import PING, Reader
 
 TOKENS = Tokens("the enrolment token", "the admin token")
 OWN = "the node's own token"
@@ -85,3 +86,31 @@ def test_a_node_asks_its_callers_for_its_token(index: Api) -> None:
         allowed = node.showing(OWN)
         assert allowed.post("/create_topic", topic="news").status == 200
         assert allowed.post("/exit_peer").status == 200
+
+
+@pytest.mark.parametrize("token", [OWN, None], ids=["with a token", "without one"])
+def test_a_node_issues_tickets_for_its_own_streams(index: Api, token: str | None) -> None:
+    with start_node("a", index.url, index_token=TOKENS.enrolment, token=token) as node:
+        allowed = node.showing(OWN) if token else node
+        allowed.post("/create_topic", topic="news")
+        allowed.post("/subscribe", topic="news")
+        allowed.post("/publish", topic="news", message=1)
+        for named in ({}, {"peer_id": "a"}):
+            ticket = allowed.post("/stream_ticket", topic="news", **named).body["ticket"]
+            with Reader(node, topic="news", ticket=ticket) as reader:
+                assert reader.next().name == PING
+            again = node.get("/stream", topic="news", ticket=ticket)
+            assert (again.status, again.body["code"]) == (401, "unauthorized")
+        ticket = allowed.post("/stream_ticket", topic="news").body["ticket"]
+        refused = {
+            "another peer": allowed.post("/stream_ticket", topic="news", peer_id="b"),
+            "another topic": node.get("/stream", topic="other", ticket=ticket),
+            "the server": index.get("/stream", topic="news", peer_id="a", ticket=ticket),
+        }
+        assert {name: (reply.status, reply.body["code"]) for name, reply in refused.items()} == {
+            "another peer": (403, "peer_mismatch"),
+            "another topic": (403, "forbidden"),
+            "the server": (401, "unauthorized"),
+        }
+        assert node.post("/stream_ticket", topic="news").status == (401 if token else 200)
+        assert allowed.post("/stream_ticket", topic="news", peer_id=None).status == 400

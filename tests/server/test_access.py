@@ -4,8 +4,10 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from peerbus.http.listener import bind
 from peerbus.server import IndexingServer, ServerOptions
@@ -16,10 +18,10 @@ from peerbus.wire.endpoints import Access
 from tests.support.connections import JSON, Connection, request
 from tests.support.endpoints import EXAMPLES, ROWS, Row, name_of
 from tests.support.harness import DEADLINE, Api, Reply, serving, start_index
-from tests.support.streams import Reader
+from tests.support.streams import PING, Reader
 
-ENROLMENT, ADMIN = "enrolment-secret", "administration-secret"
-TOKENS = Tokens(ENROLMENT, ADMIN)
+ENROLMENT, ADMIN, METRICS = "enrolment-secret", "administration-secret", "metrics-secret"
+TOKENS = Tokens(ENROLMENT, ADMIN, METRICS)
 GUARDED = [row for row in ROWS if row.access is not Access.ANYONE]
 OF_A_PEER = [row for row in ROWS if row.access is Access.PEER and row.has_peer_id]
 
@@ -185,6 +187,50 @@ def test_a_stream_takes_nothing_of_who_has_its_peers_id_now(server: Api, peer1: 
     assert other.post("/pull_messages", peer_id="peer1", topic="news").body["messages"] == ["another's"]
 
 
+FOLLOWED: dict[str, Any] = {"peer_id": "peer1", "topic": "news"}
+
+
+def test_a_ticket_replaces_the_token_of_one_stream(server: Api, peer1: Api, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "peerbus")
+    peer1.post("/publish", topic="news", message="one")
+    ticket = peer1.post("/stream_ticket", **FOLLOWED).body["ticket"]
+    assert code(server.get("/stream", **FOLLOWED)) == (401, "unauthorized")
+    with Reader(server, **FOLLOWED, ticket=ticket) as reader:
+        assert reader.messages(1) == ["one"]
+    again = peer1.get("/stream", **FOLLOWED, ticket=ticket)
+    assert code(again) == (401, "unauthorized"), "the ticket counts, not the token"
+    assert again.headers["www-authenticate"] == "Bearer"
+    assert again.body["message"].startswith("The ticket was used before")
+    assert "This ticket is good for one stream" in caplog.text
+    assert ticket not in caplog.text
+
+
+def test_a_ticket_is_issued_to_who_may_follow(server: Api, peer1: Api) -> None:
+    assert code(server.post("/stream_ticket", **FOLLOWED)) == (401, "unauthorized")
+    for other in (server.showing(ENROLMENT), join(server, "peer2")):
+        assert code(other.post("/stream_ticket", **FOLLOWED)) == (403, "forbidden")
+    other = join(server, "peer3")
+    ticket = other.post("/stream_ticket", peer_id="peer3", topic="news").body["ticket"]
+    assert code(server.get("/stream", **FOLLOWED, ticket=ticket)) == (403, "forbidden")
+    for allowed in (peer1, server.showing(ADMIN)):
+        ticket = allowed.post("/stream_ticket", **FOLLOWED).body["ticket"]
+        with Reader(server, **FOLLOWED, ticket=ticket) as reader:
+            assert reader.next().name == PING
+
+
+@pytest.mark.parametrize("issuer", ["the peer", "an admin"])
+def test_a_stream_by_ticket_ends_with_the_token_of_its_peer(server: Api, peer1: Api, issuer: str) -> None:
+    by = peer1 if issuer == "the peer" else server.showing(ADMIN)
+    used, unused = (by.post("/stream_ticket", **FOLLOWED).body["ticket"] for _ in range(2))
+    with Reader(server, **FOLLOWED, ticket=used) as reader:
+        assert reader.next().name == PING
+        other = begin_anew(server, "peer1")
+        assert other.post("/publish", topic="news", message="another's").status == 200
+        assert reader.end() in ("unauthorized", "peer_not_found")
+    assert code(server.get("/stream", **FOLLOWED, ticket=unused)) == (401, "unauthorized")
+    assert other.post("/pull_messages", **FOLLOWED).body["messages"] == ["another's"]
+
+
 def test_what_names_no_peer_is_done_in_the_name_of_the_caller(server: Api, peer1: Api) -> None:
     assert peer1.post("/create_topic", topic="mine").status == 200
     other = join(server, "peer2")
@@ -224,7 +270,7 @@ def test_tokens_are_kept_as_hashes_and_outlive_a_restart(tmp_path: Path) -> None
         assert code(register(server, ENROLMENT, "a")) == (403, "forbidden")
         assert server.showing(token).delete("/delete_topic", topic="mine").status == 200
         kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    for secret in (token, token.partition(".")[2], ENROLMENT, ADMIN):
+    for secret in (token, token.partition(".")[2], ENROLMENT, ADMIN, METRICS):
         assert secret.encode() not in kept
 
 
@@ -240,12 +286,35 @@ def test_tokens_are_not_logged(server: Api, caplog: pytest.LogCaptureFixture) ->
         assert secret not in caplog.text
 
 
-def test_metrics_are_for_admins(server: Api) -> None:
-    statuses = [
-        server.showing(token).session.get(f"{server.url}/metrics", timeout=DEADLINE).status_code
-        for token in ("unknown", ENROLMENT, ADMIN)
-    ]
-    assert statuses == [401, 403, 200]
+@pytest.mark.parametrize("path", ["/metrics", "/stats"])
+def test_metrics_are_for_admins_and_for_the_metrics_token(server: Api, peer1: Api, path: str) -> None:
+    def read(api: Api) -> requests.Response:
+        return api.session.get(f"{server.url}{path}", timeout=DEADLINE)
+
+    assert [read(server.showing(token)).status_code for token in ("unknown", ADMIN, METRICS)] == [401, 200, 200]
+    for api in (peer1, server.showing(ENROLMENT)):
+        refused = read(api)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        assert "the metrics token or the admin token" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("row", [row for row in GUARDED if row.access is not Access.METRICS], ids=name_of)
+def test_the_metrics_token_permits_no_other_call(server: Api, peer1: Api, row: Row) -> None:
+    assert peer1
+    refused = example(server.showing(METRICS), row)
+    assert code(refused) == (403, "forbidden")
+    assert "GET /metrics and GET /stats" in refused.body["message"]
+
+
+def test_the_metrics_token_opens_no_stream(server: Api, peer1: Api) -> None:
+    assert peer1
+    assert code(server.showing(METRICS).get("/stream", peer_id="peer1", topic="news")) == (403, "forbidden")
+
+
+def test_without_a_metrics_token_no_token_is_for_metrics() -> None:
+    with start_index(tokens=Tokens(ENROLMENT, ADMIN)) as server:
+        for token, expected in ((METRICS, 401), ("", 401), (ENROLMENT, 403), (ADMIN, 200)):
+            assert server.showing(token).get("/stats").status == expected
 
 
 def test_a_peer_sees_its_own_subscriptions_and_an_admin_those_of_all(server: Api, peer1: Api) -> None:

@@ -142,6 +142,23 @@ def test_many_named_offsets_are_acknowledged_but_for_the_stale_ones(api: Api) ->
     assert answer["resume_from"] == 7
 
 
+def test_many_named_offsets_are_extended_but_for_the_stale_ones(api: Api) -> None:
+    api.post("/subscribe", **SUBSCRIPTION, ack="explicit")
+    publish(api, [1] * 5000)
+    api.post("/pull_messages", **SUBSCRIPTION, max_messages=4000)
+    answer = api.post("/extend_messages", **SUBSCRIPTION, offsets=[*range(4500)], seconds=60).body
+    assert (answer["extended"], answer["stale"], answer["resume_from"]) == (4000, [*range(4000, 4500)], 0)
+    assert answer["message"].startswith("4000 messages extended for 60 seconds. 500 stale: ")
+
+
+def test_nothing_is_extended_where_pulling_acknowledges_and_the_answer_says_so(api: Api) -> None:
+    publish(api, [1])
+    api.post("/pull_messages", **SUBSCRIPTION)
+    answer = api.post("/extend_messages", **SUBSCRIPTION, offsets=[0], seconds=60).body
+    assert (answer["extended"], answer["stale"]) == (0, [0])
+    assert "This subscription acknowledges by pulling" in answer["message"]
+
+
 def test_the_many_subscribers_of_a_topic_are_listed_with_their_addresses(server: IndexingServer, api: Api) -> None:
     peers = [f"reader{number}" for number in range(12_000)]
     for peer_id in peers:

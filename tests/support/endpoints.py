@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from peerbus.http.docs import examples
-from peerbus.wire.endpoints import ENDPOINTS, HEALTH, Endpoint
+from peerbus.wire.endpoints import ENDPOINTS, SERVER_ENDPOINTS, Endpoint
 from tests.support.harness import Api
 
 Row = Endpoint
-ROWS: tuple[Row, ...] = (*ENDPOINTS, *HEALTH)
+ROWS: tuple[Row, ...] = (*ENDPOINTS, *SERVER_ENDPOINTS)
 PEER = {"peer_id": "peer1"}
 TOPIC = {"topic": "news"}
 

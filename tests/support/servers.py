@@ -14,12 +14,13 @@ from peerbus.http.flask_app import FlaskHandler, create_app
 from peerbus.http.handler import CallHandler, Guard, Handler
 from peerbus.http.listener import bind
 from peerbus.http.server import Server
+from peerbus.http.stream_tickets import StreamTickets
 from peerbus.http.timeouts import TIMEOUTS, Timeouts
 from peerbus.http.tls import Certificate
 from peerbus.http.types import Head, Reply, Request, Router
 from peerbus.server.access import Tokens
 from peerbus.server.calls import CALLS
-from peerbus.wire.endpoints import Endpoint
+from peerbus.wire.endpoints import STREAM_TICKET, Endpoint
 from tests.support.endpoints import ROWS
 from tests.support.harness import MAX_BODY, Api, free_port, serving, start_index, tended
 
@@ -80,7 +81,8 @@ def start_answering(answer: Answer, *, in_loop: bool = True, **options: Any) -> 
 
 def calls_of(broker: Broker) -> dict[Endpoint, Call]:
     """Each row with its call of this broker."""
-    return {row: partial(CALLS[row.name], broker) for row in ROWS}
+    calls = {name: partial(call, broker) for name, call in CALLS.items()} | {STREAM_TICKET.name: StreamTickets().issue}
+    return {row: calls[row.name] for row in ROWS}
 
 
 def through_dispatch(handlers: Handlers) -> Router:

@@ -81,6 +81,7 @@ def test_below_min_free_all_else_goes_on(server: DurableServer) -> None:
     server.process.error_line()
     assert pull(api, "a") == list(range(10))
     calls: dict[str, dict[str, Any]] = {
+        "/extend_messages": {"peer_id": "b", "topic": "news", "offsets": [0, 1], "seconds": 60},
         "/ack_messages": {"peer_id": "b", "topic": "news", "offsets": [0, 1]},
         "/nack_messages": {"peer_id": "b", "topic": "news", "offsets": [2]},
         "/register_peer_node": {"peer_id": "a"},

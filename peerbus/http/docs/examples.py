@@ -80,8 +80,12 @@ EXAMPLES: dict[str, Example] = {
         wire.AckAnswer("1 message acknowledged.", TOPIC, PEER, acknowledged=1, stale=[], resume_from=1),
     ),
     "nack_messages": Example(
-        wire.NackRequest(peer_id=PEER, topic=TOPIC, up_to=0, delay=0.5),
-        wire.NackAnswer("1 message rejected.", TOPIC, PEER, rejected=1, stale=[], resume_from=0),
+        wire.NackRequest(peer_id=PEER, topic=TOPIC, up_to=0, delay=0.5, attempted=False),
+        wire.NackAnswer("1 message handed back.", TOPIC, PEER, rejected=1, stale=[], resume_from=0),
+    ),
+    "extend_messages": Example(
+        wire.ExtendRequest(peer_id=PEER, topic=TOPIC, offsets=[0], attempts=[1], seconds=60.0),
+        wire.ExtendAnswer("1 message extended for 60 seconds.", TOPIC, PEER, extended=1, stale=[], resume_from=0),
     ),
     "query_peers": Example(
         wire.TopicRequest(topic=TOPIC),
@@ -184,6 +188,14 @@ EXAMPLES: dict[str, Example] = {
                 max_subscriptions=1_000_000,
                 max_bytes=1 << 30,
             ),
+        ),
+    ),
+    "stream_ticket": Example(
+        wire.SubscriptionRequest(peer_id=PEER, topic=TOPIC),
+        wire.StreamTicketAnswer(
+            "This ticket is good for one stream of topic 'news' within 30 seconds.",
+            ticket="Fx3m1P0uJ2mGm7yJw8T5vQ4nYk6c9Rz0aBsDhEeLtUo",
+            expires_in=30.0,
         ),
     ),
     "livez": Example(wire.EmptyRequest(), wire.Answer("Alive.")),

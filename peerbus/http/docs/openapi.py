@@ -46,6 +46,11 @@ seconds. An unknown path is 404 `not_found`. A wrong method is 405 `method_not_a
 the path."""
 JSON = "application/json"
 TOKEN = "token"  # noqa: S105  # a name
+TICKET = "ticket"
+SECURITY: Schema = {
+    TOKEN: {"type": "http", "scheme": "bearer"},
+    TICKET: {"type": "apiKey", "in": "query", "name": TICKET},
+}
 WITH_TOKEN: Schema = {"security": [{TOKEN: []}]}
 ANYWHERE = (NotFound, MethodNotAllowed)
 """Errors outside of all calls."""
@@ -90,7 +95,7 @@ def describe(service: Service, rows: Iterable[Row], pages: Iterable[Page]) -> Sc
         if page.description:
             paths.setdefault(page.path, {})["get"] = _page(page)
     paths |= _files([page for page in pages if not page.description])
-    schemes = {"securitySchemes": {TOKEN: {"type": "http", "scheme": "bearer"}}} if service.asks_for_tokens else {}
+    schemes = {"securitySchemes": SECURITY} if service.asks_for_tokens else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": service.title, "version": __version__, "description": f"{service.about}\n\n{ABOUT}"},
@@ -113,7 +118,7 @@ def _call(row: Row, requests: Schemas, service: Service) -> Schema:
     remarks = ["The fields may be in a JSON body instead."] if row.method == "DELETE" else []
     guarded = service.asks_for_tokens and row.access is not Access.ANYONE
     if guarded:
-        remarks.append(f"Allowed callers: {row.access.value}.")
+        remarks.append(_allowed(row.access.value))
     return {
         "operationId": row.name,
         "summary": row.summary,
@@ -122,6 +127,10 @@ def _call(row: Row, requests: Schemas, service: Service) -> Schema:
         **fields,
         "responses": {"200": _success(row), **_refusals((*row.errors, *ALWAYS))},
     }
+
+
+def _allowed(callers: str) -> str:
+    return f"Allowed callers: {callers}."
 
 
 def _body(row: Row, schema: Schema, example: Schema | None) -> Schema:
@@ -177,7 +186,7 @@ def _stream(service: Service) -> Schema:
         "description": "Server-sent events, one for each message, until the reader disconnects: `id` is the offset, "
         "`data` the message. An event `missed` counts lost messages. The last event is `end`, with the error that a "
         "pull would get.",
-        **(WITH_TOKEN if service.asks_for_tokens else {}),
+        **({"security": [{TOKEN: []}, {TICKET: []}]} if service.asks_for_tokens else {}),
         **described,
         "responses": {
             "200": {"description": summary, "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
@@ -191,6 +200,7 @@ def _page(page: Page) -> Schema:
     return {
         "operationId": page.path.strip("/").replace(".", "_") or "start",
         "summary": page.description,
+        **({"description": _allowed(page.callers)} if page.callers else {}),
         **(WITH_TOKEN if page.guard else {}),
         "responses": {"200": _shown(page.description, [page]), **_refusals(errors)},
     }

@@ -1,0 +1,1 @@
+"""docs/alerts.yml, read by Prometheus."""
