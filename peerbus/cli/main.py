@@ -8,7 +8,7 @@ import click
 
 from peerbus import __version__
 from peerbus.cli.ack import ack, extend, nack
-from peerbus.cli.list import peers, query, stats, subscriptions, topics
+from peerbus.cli.list import in_flight, peers, query, stats, subscriptions, topics
 from peerbus.cli.manage import create, delete, seek, unregister, unsubscribe
 from peerbus.cli.output import remark
 from peerbus.cli.peek import peek
@@ -24,7 +24,7 @@ UNREACHABLE = 3
 INTERRUPTED = 130
 COMMANDS = (
     publish, subscribe, pull, peek, ack, nack, extend, seek, unsubscribe, unregister,
-    create, delete, topics, subscriptions, peers, query, stats, top,
+    create, delete, topics, subscriptions, in_flight, peers, query, stats, top,
 )  # fmt: skip
 
 

@@ -224,6 +224,10 @@ class Client:
         """List message queues: those of a `topic`, of a `peer_id`, or the one of both, in pages like topics."""
         return self._session.call("GET", "/subscriptions", wire.SubscriptionsAnswer, which)
 
+    def in_flight(self, topic: str, **which: Any) -> wire.InFlightAnswer:
+        """List the messages in flight in the queue of a `group`, or of a `peer_id`; pages by `limit` and `after`."""
+        return self._session.call("GET", "/in_flight", wire.InFlightAnswer, {"topic": topic, **which})
+
     def peek(
         self, topic: str, start: int | None = None, *, details: bool = False, **bounds: Any
     ) -> wire.MessagesAnswer:

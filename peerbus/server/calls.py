@@ -382,6 +382,7 @@ CALLS: dict[str, Call] = {
     "topics": listings.topics,
     "peers": listings.peers,
     "subscriptions": listings.subscriptions,
+    "in_flight": listings.in_flight,
     "messages": listings.messages,
     "stats": stats,
     "livez": livez,

@@ -59,6 +59,15 @@ def subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> wire.Answer
     return _subscriptions(broker, r)
 
 
+def in_flight(broker: Overview, r: wire.InFlightRequest) -> wire.InFlightAnswer:
+    """List the messages in flight in a message queue."""
+    if r.group is None and r.peer_id is None:
+        raise BadRequest("Object missing required field group (or peer_id) - at $")
+    after = -1 if r.after is None else r.after
+    found = broker.in_flight(r.topic, r.limit, after, group=r.group, peer_id=r.peer_id)
+    return wire.InFlightAnswer(f"{counted(len(found), 'message')} in flight.", r.topic, found)
+
+
 def messages(broker: Overview, r: wire.MessagesRequest) -> Handover:
     """Show the last messages of a topic, or those from an offset on, without taking them."""
     done = broker.peek(r.topic, r.limit, r.max_bytes, r.start, details=r.details)

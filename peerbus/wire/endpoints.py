@@ -118,6 +118,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/peers", wire.PeersRequest, "List peers by id.", answer=wire.PeersAnswer, access=Access.ADMIN),
     Endpoint("GET", "/subscriptions", wire.SubscriptionsRequest, "List the message queues of a topic, or of a peer.",
              answer=wire.SubscriptionsAnswer, errors=(PeerNotFound, TopicNotFound), access=Access.SELF),
+    Endpoint("GET", "/in_flight", wire.InFlightRequest, "List the messages in flight in a message queue.",
+             answer=wire.InFlightAnswer, errors=(PeerNotFound, TopicNotFound, NotSubscribed), access=Access.SELF),
     Endpoint("GET", "/messages", wire.MessagesRequest, "Show messages of a topic, without taking them.",
              answer=wire.MessagesAnswer, errors=(TopicNotFound,)),
     Endpoint("GET", "/stats", wire.EmptyRequest, "Show the server's totals, and what it holds now.",

@@ -150,6 +150,9 @@ Details = Annotated[bool, Meta(description="Whether the answer has the publisher
 
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
+OfGroup = Annotated[Name, Meta(description="The group whose message queue is meant.")]
+OfPeer = Annotated[Name, Meta(description="The peer whose message queue is meant: its own, or that of its group.")]
+AfterOffset = Annotated[Offset, Meta(description="The last offset of the previous page.")]
 After = Annotated[str, Meta(description="The last name of the previous page.")]
 Matching = Annotated[str, Meta(max_length=128, description="Text that the names contain.")]
 Order = Annotated[

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from peerbus.errors import BadRequest
 from peerbus.wire import fields
 from peerbus.wire.json_scan import MOST_LEVELS, SHALLOW, has_commas, is_deeper, longer_list
-from peerbus.wire.views import Event, PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import Event, InFlightView, PeerView, Stats, SubscriptionView, TopicView
 
 PIECE = 1 << 18
 """Bytes of a value that are copied in one go."""
@@ -451,6 +451,16 @@ class SubscriptionsRequest(ListRequest):
     order: fields.Order = "name"
 
 
+class InFlightRequest(Request):
+    """A page of the messages in flight in the message queue of a `group`, or of a peer."""
+
+    topic: fields.Name
+    group: fields.OfGroup | None = None
+    peer_id: fields.OfPeer | None = None
+    limit: fields.PageSize = 1000
+    after: fields.AfterOffset | None = None
+
+
 class MessagesRequest(Request):
     """Show up to `limit` of the last messages of a topic, or of those `from` an offset, without taking them.
 
@@ -480,6 +490,13 @@ class SubscriptionsAnswer(Answer):
     """A page of message queues."""
 
     subscriptions: list[SubscriptionView]
+
+
+class InFlightAnswer(Answer):
+    """A page of messages in flight, by offset."""
+
+    topic: str
+    in_flight: list[InFlightView]
 
 
 class MessagesAnswer(Answer):

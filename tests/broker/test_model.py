@@ -14,7 +14,8 @@ from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
 from peerbus.future import Future
-from tests.broker.model import WALL, Model
+from peerbus.wire.views import InFlightView
+from tests.broker.model import WALL, Model, Queue
 from tests.support.harness import Clock
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
@@ -341,6 +342,23 @@ class BrokerAndModel(RuleBasedStateMachine):
         for name, backlog in zip(seen, backlogs, strict=True):
             of_queues = self.broker.queue_backlogs(name, self.broker.queue_names(name))
             assert max(of_queues, default=(0, backlog[1])) == backlog, "the slowest queue is the topic's backlog"
+
+    @invariant()
+    def the_messages_in_flight_agree(self) -> None:
+        for topic in self.model.topics.values():
+            for queue in topic.queues:
+                handed = sorted(queue.handed.items())
+                assert self.in_flight(topic.name, queue) == [
+                    (offset, known.member, known.attempt, known.since + WALL) for offset, known in handed
+                ]
+
+    def in_flight(self, topic: str, queue: Queue) -> list[tuple[int, str, int, float | None]]:
+        """The messages in flight in a queue, as the broker lists them page by page."""
+        which = {"peer_id": queue.members[0]} if queue.group is None else {"group": queue.group}
+        listed: list[InFlightView] = []
+        while page := self.broker.in_flight(topic, 2, listed[-1].offset if listed else -1, **which):
+            listed += page
+        return [(view.offset, view.holder, view.attempt, view.since) for view in listed]
 
     @invariant()
     def what_is_handed_over_is_counted(self) -> None:

@@ -59,6 +59,7 @@ def test_every_call_answers_typed(client: Client) -> None:
     assert [peer.peer_id for peer in client.peers().peers] == ["a"]
     assert [queue.unread for queue in client.subscriptions(topic="news").subscriptions] == [2]
     assert msgspec.json.decode(client.peek("news", limit=2).messages) == [1, 2]
+    assert [each.offset for each in client.in_flight("news", peer_id="a", after=1).in_flight] == [2]
     peeked = client.peek("news", 0, limit=1, details=True)
     assert (peeked.offsets, peeked.publishers) == ([0], ["a"])
     assert client.stats().stats.published == 3

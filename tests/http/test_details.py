@@ -52,6 +52,38 @@ def test_nothing_is_told_unasked(api: Api) -> None:
     assert list(pulled) == ["message", "messages", "offsets", "next_offset", "remaining", "missed"]
 
 
+def test_messages_in_flight_are_listed(api: Api) -> None:
+    api.post("/subscribe", topic="news", peer_id="a", ack="explicit", ack_deadline=30)
+    api.post("/publish", topic="news", messages=[1, 2])
+    before = time.time()
+    api.post("/pull_messages", topic="news", peer_id="a")
+    listed = api.get("/in_flight", topic="news", peer_id="a").body
+    assert listed["message"] == "2 messages in flight."
+    assert [(each["offset"], each["holder"], each["attempt"]) for each in listed["in_flight"]] == [
+        (0, "a", 1),
+        (1, "a", 1),
+    ]
+    for each in listed["in_flight"]:
+        assert before - 0.01 <= each["since"] <= time.time() + 0.01
+        assert each["due"] - each["since"] == pytest.approx(30.0, abs=0.01)
+    api.post("/nack_messages", topic="news", peer_id="a", offsets=[0])
+    (waiting,) = api.get("/in_flight", topic="news", peer_id="a", limit=1).body["in_flight"]
+    assert waiting["due"] is None
+    assert [each["offset"] for each in api.get("/in_flight", topic="news", peer_id="a", after=0).body["in_flight"]] == [
+        1
+    ]
+
+
+def test_a_queue_must_be_named(index: Api) -> None:
+    index.subscriber("a", "news")
+    assert (
+        index.get("/in_flight", topic="news")
+        .body["message"]
+        .startswith("Object missing required field group (or peer_id)")
+    )
+    assert index.get("/in_flight", topic="news", group="g").body["code"] == "not_subscribed"
+
+
 def test_messages_are_shown_from_an_offset_on(api: Api) -> None:
     api.post("/publish", topic="news", messages=[0, 1, 2, 3], peer_id="a")
     shown = api.get("/messages", topic="news", limit=2, **{"from": 1}).body

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from peerbus.wire import protocol as wire
-from peerbus.wire.views import Event, PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import Event, InFlightView, PeerView, Stats, SubscriptionView, TopicView
 
 PEER = "peer1"
 TOPIC = "news"
@@ -144,6 +144,14 @@ EXAMPLES: dict[str, Example] = {
                     expires_in=None,
                 )
             ],
+        ),
+    ),
+    "in_flight": Example(
+        wire.InFlightRequest(topic=TOPIC, peer_id=PEER, limit=10, after=0),
+        wire.InFlightAnswer(
+            "1 message in flight.",
+            TOPIC,
+            [InFlightView(1, PEER, attempt=1, since=1_700_000_000.125, due=1_700_000_030.125)],
         ),
     ),
     "messages": Example(
