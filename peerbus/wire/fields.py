@@ -148,6 +148,14 @@ Ticket = Annotated[str, Meta(description="A ticket from POST /stream_ticket: it 
 
 Details = Annotated[bool, Meta(description="Whether the answer has the publisher and the time of each message.")]
 
+StreamDetails = Annotated[
+    bool,
+    Meta(
+        description="Whether the data of an event is an object with message, offset, attempt, publisher and "
+        "published_at, instead of the message alone."
+    ),
+]
+
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
 OfGroup = Annotated[Name, Meta(description="The group whose message queue is meant.")]

@@ -305,6 +305,7 @@ class StreamRequest(Request):
     peer_id: fields.Name
     topic: fields.Name
     in_flight: fields.InFlight = 100
+    details: fields.StreamDetails = False
     last_event_id: fields.LastEventId = field(name="lastEventId", default="")
     ticket: fields.Ticket = ""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.harness import Api, eventually, start_index, start_node
+from tests.support.streams import Reader
 
 
 @pytest.fixture(params=["server", "node"])
@@ -36,6 +37,17 @@ def test_a_pull_that_waited_tells_it_too(api: Api) -> None:
     eventually(lambda: api.get("/stats").body["stats"]["waiting_pulls"] == 1)
     api.post("/publish", topic="news", message=1, peer_id="a")
     assert waiting.result().body["publishers"] == ["a"]
+
+
+@pytest.mark.parametrize("message", [{"n": 1}, "x" * 200_000], ids=["small", "large"])
+def test_a_stream_tells_it_with_each_message(api: Api, message: object) -> None:
+    api.post("/subscribe", topic="news", peer_id="a", ack="explicit")
+    api.post("/publish", topic="news", message=message, peer_id="a")
+    (published_at,) = api.get("/messages", topic="news", details="true").body["published_at"]
+    with Reader(api, peer_id="a", topic="news", details="true") as reader:
+        (event,) = reader.events(1)
+    about = {"offset": 0, "attempt": 1, "publisher": "a", "published_at": published_at}
+    assert (event.number, event.data) == (0, {"message": message, **about})
 
 
 def test_nobody_is_named_where_nobody_was(index: Api) -> None:
