@@ -249,7 +249,8 @@ class Broker(Overview):
         with self._lock:
             queue = self._state.queue(peer_id, topic)
             discarded = self._state.end_subscription(self._state.peers[peer_id], queue)
-            self._state.up_to_date(queue)
+            if self._state.subscriptions.stands(queue):
+                self._state.up_to_date(queue)
             self._state.check_due()
             return discarded
 

@@ -286,8 +286,8 @@ class MessageQueue:
         self.cursor = self.started = cursor
         self.generation = self.topic.context.numbers.next()
         self._changes.deliveries_changed(self, self.in_flight.offsets())
-        self._changes.queue_changed(self)
         self.in_flight.forget_all()
+        self._changes.queue_changed(self)
         self._moved()
 
     def check_reader(self, token: int | None) -> None:

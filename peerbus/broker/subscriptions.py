@@ -76,6 +76,10 @@ class Subscriptions:
         queue = peer.queues.get(topic)
         return None if queue is None or queue.topic.deleted else queue
 
+    def stands(self, queue: MessageQueue) -> bool:
+        """Whether a message queue has not ended."""
+        return self.of(queue.topic).queues.get(queue.name) is queue
+
     def group(self, topic: Topic, group: str) -> MessageQueue:
         """The message queue of a group; raises `NotSubscribed` where there is none."""
         queue = self.of(topic).queues.get(group_queue(group))

@@ -1,6 +1,6 @@
 """A naive broker: it keeps every message for ever, scans instead of indexing, and shares nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,7 +144,15 @@ class Model:
         self.leases.pop(peer, None)
         self.away.pop(peer, None)
         self.expiries.pop(peer, None)
-        return sum(self.leave(peer, topic) for topic in self.topics_of(peer))
+        return self.settled(self.topics_of(peer), lambda topic: self.leave(peer, topic))
+
+    def settled(self, topics: list[Topic], leave: Callable[[Topic], int]) -> int:
+        """Leave queues of these topics, and bring all of them up to date afterwards; returns the messages discarded."""
+        discarded = sum(leave(topic) for topic in topics)
+        for topic in topics:
+            for queue in topic.queues:
+                self.settle(topic, queue)
+        return discarded
 
     def go_away(self, peer: str) -> int:
         """Let a peer's own queues stand without it, and let it leave its groups; returns the messages discarded."""
@@ -152,17 +160,17 @@ class Model:
             return 0
         self.away[peer] = self.leases.pop(peer), self.now
         self.expiries.pop(peer, None)
-        discarded = 0
-        for topic in self.topics_of(peer):
-            queue = topic.queue_of(peer)
-            assert queue
-            if queue.group is None and self.expires_after(queue):
-                self.give_up(queue, peer)
-                self.settle(topic, queue)
-            else:
-                discarded += self.leave(peer, topic)
+        discarded = self.settled(self.topics_of(peer), lambda topic: self.let_stand_or_leave(peer, topic))
         self.forget(peer)
         return discarded
+
+    def let_stand_or_leave(self, peer: str, topic: Topic) -> int:
+        queue = topic.queue_of(peer)
+        assert queue
+        if queue.group is not None or not self.expires_after(queue):
+            return self.leave(peer, topic)
+        self.give_up(queue, peer)
+        return 0
 
     def forget(self, peer: str) -> None:
         """Forget an away peer that has nothing to come back to."""
@@ -199,7 +207,6 @@ class Model:
         if not queue.members:
             queue.left_at = self.now
         self.give_up(queue, peer)
-        self.settle(topic, queue)
         return 0
 
     def close(self, topic: Topic, queue: Queue) -> int:
@@ -376,7 +383,11 @@ class Model:
         found = self.subscription(peer, name)
         if isinstance(found, str):
             return found
-        return self.leave(peer, found[0])
+        topic, queue = found
+        discarded = self.leave(peer, topic)
+        if queue in topic.queues:
+            self.settle(topic, queue)
+        return discarded
 
     def pull(self, peer: str, name: str, count: int, in_flight: int | None = None) -> Any:
         found = self.subscription(peer, name)

@@ -129,7 +129,7 @@ SETTLING: dict[str, Callable[[Broker, Clock], object]] = {
     "it is rejected with a delay": lambda broker, _: broker.reject("a", "news", [(0, None)], delay=100.0),
     "it is given back": lambda broker, _: broker.give_back("a", "news", generation(broker), [0], [1], missed=0),
     "it is not acknowledged in time": lambda _, clock: clock.advance(10.0),
-    "the queue moves": lambda broker, _: broker.subscribe("a", "news", 1),
+    "the queue moves": lambda broker, _: broker.seek("a", "news", 1),
     "acknowledgement becomes automatic": lambda broker, _: broker.subscribe("a", "news", explicit=False),
 }
 

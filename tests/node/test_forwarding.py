@@ -35,6 +35,18 @@ CALLS: list[tuple[str, dict[str, Any], int]] = [
     ("/subscribe", {"topic": "full", "from": "earliest"}, 200),
     ("/subscribe", {"topic": "news", "from": "yesterday"}, 400),
     ("/subscribe", {"topic": "none"}, 404),
+    ("/subscribe", {"topic": "full", "expires_after": 60}, 200),
+    ("/subscribe", {"topic": "full", "expires_after": -1}, 400),
+    ("/unregister_peer_node", {"keep": True}, 200),
+    ("/seek", {"topic": "news", "to": "earliest"}, 200),
+    ("/seek", {"topic": "news", "to": 1}, 200),
+    ("/seek", {"topic": "news", "to": 4}, 400),
+    ("/seek", {"topic": "news", "to": "yesterday"}, 400),
+    ("/seek", {"topic": "full", "to": 0}, 404),
+    ("/seek", {"topic": "gone", "to": 0}, 410),
+    ("/unsubscribe", {"topic": "news", "end": True}, 200),
+    ("/unsubscribe", {"topic": "news", "group": "g", "end": True}, 404),
+    ("/unsubscribe", {"topic": "news", "group": "g"}, 400),
     ("/unsubscribe", {"topic": "news"}, 200),
     ("/unsubscribe", {"topic": "full"}, 404),
     ("/unsubscribe", {"topic": "gone"}, 410),
@@ -93,7 +105,7 @@ def test_a_node_answers_as_the_server_does(twins: Twins, path: str, fields: dict
 
 @pytest.mark.parametrize("path", [path for path in METHOD if CALLER[path]])
 def test_the_own_id_in_a_body_changes_nothing(twins: Twins, path: str) -> None:
-    fields = {"topic": "news", "message": 1, "up_to": 0, "seconds": 1}
+    fields = {"topic": "news", "message": 1, "up_to": 0, "seconds": 1, "to": 0}
     known = next(endpoint for endpoint in ENDPOINTS if endpoint.path == path).request.__struct_encode_fields__
     body = {"peer_id": "peer1"} | {name: value for name, value in fields.items() if name in known}
     directly, through_node = twins.both(METHOD[path], path, json=body)

@@ -29,23 +29,46 @@ def pull(node: Api, **options: Any) -> tuple[list[Any], list[int] | None]:
 def lose_lease(index: Api, *peers: str) -> None:
     """What the end of a lease does at the server."""
     for peer_id in peers:
-        assert index.post("/unregister_peer_node", peer_id=peer_id).status == 200
+        assert index.post("/unregister_peer_node", peer_id=peer_id, keep=True).status == 200
 
 
-def test_after_a_lost_lease_unacknowledged_messages_are_handed_over_again(index: Api) -> None:
+def test_after_a_lost_lease_unacknowledged_messages_are_redelivered(index: Api) -> None:
     with start_node("peer1", index.url) as node:
         subscribe(node, ack="explicit", ack_deadline=3600)
         node.post("/publish", topic="news", messages=[0, 1, 2])
         assert pull(node, max_messages=2) == ([0, 1], [1, 1])
         assert node.post("/ack_messages", topic="news", offsets=[0]).body["acknowledged"] == 1
         lose_lease(index, "peer1")
-        assert pull(node) == ([1, 2], [1, 1]), "the subscription is explicit again, and goes on at the first left"
+        assert pull(node) == ([1, 2], [2, 1])
+        assert node.events() == ["registered"], "the call itself brought the peer back"
+
+
+def test_a_queue_that_somebody_ended_begins_anew_with_the_oldest_message_kept(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        subscribe(node, ack="explicit")
+        node.post("/publish", topic="news", message=0)
+        index.post("/unregister_peer_node", peer_id="peer1")
+        node.post("/publish", topic="news", message=1)
+        assert pull(node) == ([0, 1], [1, 1])
         assert node.events() == ["registered", "lease_lost", "resubscribed"]
+
+
+def test_a_node_that_stops_and_starts_again_loses_nothing(index: Api) -> None:
+    with start_node("peer1", index.url) as node:
+        subscribe(node, ack="explicit")
+        index.post("/publish", topic="news", messages=list(range(25)))
+        assert pull(node, max_messages=5) == ([0, 1, 2, 3, 4], [1] * 5)
+        node.post("/ack_messages", topic="news", offsets=[0])
+    index.post("/publish", topic="news", messages=list(range(25, 50)))
+    with start_node("peer1", index.url) as node:
+        assert node.events() == ["registered"]
+        subscribe(node, ack="explicit", **{"from": "earliest"})
+        assert pull(node) == (list(range(1, 50)), [2] * 4 + [1] * 45)
 
 
 def test_who_does_not_read_what_was_mended_keeps_nobody_from_being_mended(index: Api) -> None:
     with start_node("peer1", index.url) as node, ExitStack() as clients:
-        subscribe(node)
+        subscribe(node, group="g")
         for number in range(WORKERS + 1):
             index.post("/publish", topic="news", message="x" * LARGE)
             lose_lease(index, "peer1")
@@ -115,7 +138,7 @@ def test_a_group_that_lost_all_members_goes_on_where_it_stood(index: Api) -> Non
 
 def test_history_that_is_gone_is_counted(index: Api) -> None:
     with start_node("peer1", index.url) as node:
-        node.post("/create_topic", topic="news", max_messages=2)
+        node.post("/create_topic", topic="news", max_messages=2, overflow="drop_oldest")
         node.post("/subscribe", topic="news")
         lose_lease(index, "peer1")
         index.post("/publish", topic="news", messages=[0, 1])
@@ -133,7 +156,7 @@ def test_a_process_that_was_paused_longer_than_the_lease(run: Callable[..., Proc
     )
     node = Api(peer.urls()[0])
     index = Api(index_url)
-    subscribe(node)
+    subscribe(node, group="g")
     paused = peer if stopped == "peer_node.py" else server
     paused.signal(signal.SIGSTOP)
     if paused is peer:

@@ -76,7 +76,7 @@ def test_a_node_without_a_server_answers_its_own_calls(node: str, request: pytes
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
     ],
 )
-@pytest.mark.parametrize("path", ["/register_peer_node", "/subscribe", "/pull_messages"])
+@pytest.mark.parametrize("path", ["/register_peer_node", "/subscribe"])
 def test_what_is_no_indexing_server_counts_as_unreachable(junk: bytes, path: str) -> None:
     with fake_server(junk, hang_up_after_answer=True) as fake, start_node("peer1", fake.url) as node:
         reply = node.post(path, topic="news") if path != "/register_peer_node" else node.post(path)
@@ -129,7 +129,7 @@ def test_a_registration_that_keeps_the_first_renewal_waiting_ends_no_renewals(in
     with membership.unchanging():
         membership.start()
     assert eventually(lambda: membership.registered)
-    membership.stop()
+    membership.stop(keep=True)
     client.close()
     loop.close()
 

@@ -91,18 +91,6 @@ def test_a_lost_subscription_is_restored_for_a_stream(server: Restartable) -> No
             assert reader.messages(1) == ["new life"]
 
 
-def test_a_node_knows_how_far_a_stream_came(index: Api) -> None:
-    with start_node("peer1", index.url) as node:
-        subscribe(node)
-        with Reader(node, topic="news") as reader:
-            publish(index, "one", "two")
-            assert reader.messages(2) == ["one", "two"]
-            index.post("/unregister_peer_node", peer_id="peer1")
-            assert reader.end() == "peer_not_found"
-        publish(index, "three")
-        assert node.post("/pull_messages", topic="news").body["messages"] == ["three"]
-
-
 def test_where_tokens_are_asked_for_a_node_asks_and_shows_them() -> None:
     server = Restartable()
     server.tokens = Tokens("enrolment-secret")

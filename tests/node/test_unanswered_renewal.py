@@ -47,17 +47,11 @@ def doubtful(*afterwards: bytes) -> Iterator[tuple[Api, FakeServer]]:
         yield node, fake
 
 
-def test_a_subscription_that_is_still_there_is_left_where_it_stands() -> None:
-    with doubtful(registered(False), subscribed(False, 9), registered(False)) as (_, fake):
-        assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news"})
-        assert request(fake)[0] == "/register_peer_node"
-
-
 @pytest.mark.parametrize("created", [True, False])
-def test_a_subscription_that_is_gone_goes_on_where_it_stood(created: bool) -> None:
-    answers = [registered(created), *[subscribed(True, 12)] * (not created), subscribed(False, 7), registered(False)]
-    with doubtful(*answers) as (_, fake):
-        if not created:
-            assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news"})
-        assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news", "from": 7})
+@pytest.mark.parametrize("subscription_created", [True, False])
+def test_the_subscription_is_made_again_and_a_queue_that_stands_stays(
+    created: bool, subscription_created: bool
+) -> None:
+    with doubtful(registered(created), subscribed(subscription_created, 9), registered(False)) as (_, fake):
+        assert request(fake) == ("/subscribe", {"peer_id": "peer1", "topic": "news", "from": "earliest"})
         assert request(fake)[0] == "/register_peer_node"

@@ -96,7 +96,7 @@ def test_lost_messages_and_refused_publishes_are_shown_where_they_are(index: Api
 
 def test_totals_of_a_queue_never_fall(index: Api) -> None:
     backlog(index, "news", a=0, b=2)
-    index.post("/subscribe", peer_id="a", topic="news", **{"from": "earliest"})
+    assert index.post("/seek", peer_id="a", topic="news", to="earliest").status == 200
     index.post("/pull_messages", peer_id="a", topic="news", max_messages=1)
     assert shown(index)["queue_messages_pulled"] == {("news", "a"): 3, ("news", "b"): 0}
 
