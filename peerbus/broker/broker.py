@@ -74,8 +74,9 @@ class Broker(Overview):
         subscribers, outside the lock. `on_due` is called under the lock when `run_due` has to be called
         sooner than it last returned, and before its first call. Neither may block. `per_slice` bounds one `run_due`.
         """
-        changes = journal or IgnoreChanges()
-        super().__init__(State(limits or Limits(), clock, changes, on_due, per_slice, wall_clock), Lock())
+        lock = Lock()
+        state = State(limits or Limits(), clock, wall_clock, journal or IgnoreChanges(), on_due, per_slice)
+        super().__init__(state, lock)
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:
@@ -187,15 +188,16 @@ class Broker(Overview):
         with self._lock:
             found = self._state.topic(topic)
             if peer_id is not None:
-                self._state.peer(peer_id)
+                peer_id = self._state.peer(peer_id).peer_id
             if message_id is not None:
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
                     return _duplicate(seen)
-            offset = self._state.publish(found, values, size)
+            offset = self._state.publish(found, values, size, peer_id)
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
-            self._state.refreshed(found)
+            if found.expires:
+                self._state.refreshed(found)
             return Published(offset, len(values), duplicate=False)
 
     def schedule(
@@ -328,13 +330,13 @@ class Broker(Overview):
             queue = self._state.subscriptions.group(self._state.topic(topic), group)
             return self._state.end_group(queue, limit)
 
-    def pull(self, peer_id: str, topic: str, max_messages: int = 1000) -> Pulled:
+    def pull(self, peer_id: str, topic: str, max_messages: int = 1000, *, details: bool = False) -> Pulled:
         """Take up to `max_messages` from the peer's message queue.
 
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
-            return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages)
+            return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages, details=details)
 
     def pull_waiting(
         self,
@@ -344,6 +346,8 @@ class Broker(Overview):
         wait: float,
         reader_token: int | None = None,
         in_flight: int | None = None,
+        *,
+        details: bool = False,
     ) -> Pulled | Future[Pulled]:
         """Pull; when there is nothing yet, the answer comes from `run_due`, within `wait` seconds, or empty.
 
@@ -361,8 +365,10 @@ class Broker(Overview):
             queue = self._state.queue(peer_id, topic)
             queue.check_reader(reader_token)
             if queue.ready_for(peer_id, in_flight) or self._state.closing:
-                return self._state.pull(queue, peer_id, max_messages, in_flight)
-            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token, in_flight)
+                return self._state.pull(queue, peer_id, max_messages, in_flight, details=details)
+            return self._state.pull_when_ready(
+                queue, peer_id, max_messages, wait, reader_token, in_flight, details=details
+            )
 
     def in_hand(self, peer_id: str, topic: str, up_to: int) -> Iterator[list[Claim]]:
         """Claims on all messages that a peer has in flight now, up to the offset `up_to`, a thousand at a time.

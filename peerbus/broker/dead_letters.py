@@ -19,10 +19,11 @@ class Origin(Struct):
 
     message: Raw
     topic: str
+    publisher: str | None = None
 
 
 def redrive(
-    queue: MessageQueue, offsets: Sequence[int], to: str | None, publish: Callable[[str, bytes], None]
+    queue: MessageQueue, offsets: Sequence[int], to: str | None, publish: Callable[[str, bytes, str | None], None]
 ) -> Redriven:
     """Publish the messages of dead letters in `queue` again, and take the letters out of it.
 
@@ -37,7 +38,7 @@ def redrive(
         try:
             queue.check_passing(offset)
             origin = _origin(queue, offset)
-            publish(to or origin.topic, bytes(origin.message))
+            publish(to or origin.topic, bytes(origin.message), origin.publisher)
         except PeerbusError as error:
             done.failed.append(offset)
             done.error = done.error or error.with_traceback(None)

@@ -9,7 +9,6 @@ from peerbus.broker.results import Cancelled, ScheduledPage
 from peerbus.broker.scheduled import BEFORE_ALL, ENTRY_SIZE, Entry, Scheduled
 from peerbus.broker.structures import Schedule
 from peerbus.broker.topic import Topic
-from peerbus.broker.wall_time import WallTime
 from peerbus.errors import BadRequest, MemoryFull, StorageFull, TooLarge, TooManyScheduled, TopicFull
 from peerbus.wire.views import ScheduledView
 
@@ -27,13 +26,13 @@ class Scheduling:
     Those of a topic are published in the order of their due times. If the first finds no room, the others wait, too.
     """
 
-    __slots__ = ("_alarms", "_context", "_of_topic", "_refresh", "_wall_time", "last", "messages")
+    __slots__ = ("_alarms", "_context", "_of_topic", "_refresh", "_wall_clock", "last", "messages")
 
-    def __init__(self, context: Context, refresh: Callable[[Topic, float], None], wall_time: WallTime) -> None:
+    def __init__(self, context: Context, refresh: Callable[[Topic, float], None]) -> None:
         """`refresh` brings a topic up to date."""
         self._context = context
         self._refresh = refresh
-        self._wall_time = wall_time
+        self._wall_clock = context.wall_clock
         self._of_topic: dict[Topic, Scheduled] = {}
         self._alarms: Schedule[Topic] = Schedule()
         """When the first entry of each topic is due, or tried again."""
@@ -49,7 +48,7 @@ class Scheduling:
         """
         if at is None:
             return ceil((now + (delay or 0.0)) * 1000)
-        ahead = self._wall_time.ahead
+        ahead = self._wall_clock.ahead
         wall_time = now + ahead / 1000
         if not wall_time < at <= wall_time + MOST_SECONDS_AHEAD:
             raise BadRequest(
@@ -91,7 +90,7 @@ class Scheduling:
 
     def restore(self, topic: Topic, record: ScheduledRecord, size: int, serial: int | None) -> None:
         """Schedule again what was scheduled before a restart; `serial` is that of its message id, if remembered."""
-        due = round(record.due * 1000) - self._wall_time.ahead
+        due = round(record.due * 1000) - self._wall_clock.ahead
         entry = Entry(due, record.number, record.values, size, record.publisher, record.message_id, serial)
         topic.restore_reserved(len(entry.values))
         self._context.memory.used += size + ENTRY_SIZE
@@ -122,7 +121,7 @@ class Scheduling:
         scheduled = self._of_topic.get(topic)
         if scheduled is None:
             return ScheduledPage([], None)
-        ahead = self._wall_time.ahead
+        ahead = self._wall_clock.ahead
         found = scheduled.page(limit + 1, BEFORE_ALL if after is None else (after[0] - ahead, after[1]))
         shown = found[:limit]
         more = (shown[-1].due + ahead, shown[-1].number) if len(found) > limit else None
@@ -154,7 +153,7 @@ class Scheduling:
         memory, count = self._context.memory, len(entry.values)
         memory.used -= entry.size  # appending counts it again
         try:
-            offset = topic.append_reserved(entry.values, entry.size, now)
+            offset = topic.append_reserved(entry.values, entry.size, now, entry.publisher)
         except (TopicFull, TooLarge, MemoryFull, StorageFull):
             self._alarms.set(topic, now + NO_ROOM_SECONDS)
             return
@@ -199,7 +198,7 @@ class Scheduling:
             self._alarms.discard(topic)
 
     def _record(self, topic: Topic, entry: Entry) -> ScheduledRecord:
-        due = (entry.due + self._wall_time.ahead) / 1000
+        due = (entry.due + self._wall_clock.ahead) / 1000
         return ScheduledRecord(topic.number, entry.number, due, entry.publisher, entry.message_id, entry.values)
 
     def _view(self, entry: Entry, ahead: int) -> ScheduledView:

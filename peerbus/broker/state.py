@@ -24,7 +24,7 @@ from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.waiters import LongPoll
-from peerbus.broker.wall_time import WallTime
+from peerbus.broker.wall_clock import WallClock
 from peerbus.errors import MemoryFull, NotSubscribed, PeerbusError, StorageFull, TopicDeleted, TopicFull
 from peerbus.future import Future
 from peerbus.wire.words import duration
@@ -60,10 +60,10 @@ class State:
         self,
         limits: Limits,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         changes: ChangeListener,
         on_due: Callable[[], None],
         per_slice: Slice,
-        wall_clock: Callable[[], float],
     ) -> None:
         """`on_due` is called when something falls due earlier than the last `run_due` returned."""
         self.clock = clock
@@ -76,12 +76,13 @@ class State:
         self.peers = Peers(limits.max_peers, changes)
         self.totals = Totals()
         self.numbers = Numbers()
-        context = Context(limits, self.memory, changes, self.totals, self.numbers, self.long_polls.wake)
+        wall = WallClock(clock, wall_clock)
+        context = Context(limits, self.memory, changes, self.totals, self.numbers, wall, self.long_polls.wake)
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
         self.expiry = Expiry(self.peers)
         self.maintenance = Maintenance(self.topics, self.subscriptions, self.long_polls)
-        self.scheduling = Scheduling(context, self.maintenance.refresh, WallTime(clock, wall_clock))
+        self.scheduling = Scheduling(context, self.maintenance.refresh)
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
@@ -97,7 +98,8 @@ class State:
 
     def topic(self, name: str) -> Topic:
         """The topic, without messages that are too old; raises `TopicNotFound`."""
-        return self.refreshed(self.topics.get(name))
+        topic = self.topics.get(name)
+        return self.refreshed(topic) if topic.expires else topic
 
     def queue(self, peer_id: str, topic: str) -> MessageQueue:
         """The message queue of a subscription, up to date, and the peer's lease renewed.
@@ -228,13 +230,13 @@ class State:
         self.check_due()
         return Ended(discarded, len(peer.leaving))
 
-    def publish(self, topic: Topic, values: Sequence[bytes], size: int) -> int:
+    def publish(self, topic: Topic, values: Sequence[bytes], size: int, publisher: str | None) -> int:
         """Append messages to a topic that is up to date, and return the offset of the first.
 
         Raises `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
         """
         try:
-            offset = topic.append(values, size, self.clock())
+            offset = topic.append(values, size, self.clock(), publisher)
         except (TopicFull, MemoryFull, StorageFull) as error:
             raise self.refused(topic, error) from None
         self.totals.published += len(values)
@@ -243,9 +245,9 @@ class State:
     def redrive(self, queue: MessageQueue, offsets: Sequence[int], to: str | None) -> Redriven:
         """Publish dead letters again; see `dead_letters.redrive`."""
 
-        def publish(name: str, value: bytes) -> None:
+        def publish(name: str, value: bytes, publisher: str | None) -> None:
             target = self.topic(name)
-            self.publish(target, [value], size_of([value]))
+            self.publish(target, [value], size_of([value]), publisher)
             self.refreshed(target)
 
         return redrive(queue, offsets, to, publish)
@@ -272,10 +274,12 @@ class State:
         self._end_deleted()
         self.check_due()
 
-    def pull(self, queue: MessageQueue, peer_id: str, max_messages: int, in_flight: int | None = None) -> Pulled:
+    def pull(
+        self, queue: MessageQueue, peer_id: str, max_messages: int, in_flight: int | None = None, *, details: bool
+    ) -> Pulled:
         """Hand over messages of `queue` to one of its members, which may have `in_flight` of them at most."""
         count = queue.allowed(peer_id, max_messages, in_flight)
-        offsets, values, attempts, missed = queue.pull(peer_id, count, self.clock())
+        offsets, values, attempts, missed, told = queue.pull(peer_id, count, self.clock(), details=details)
         self.totals.pulled += len(values)
         self.totals.missed += missed
         queue.topic.missed += missed
@@ -296,6 +300,7 @@ class State:
             unacknowledged=len(queue.in_flight),
             earlier=queue.earlier,
             generation=queue.generation,
+            details=told,
             closing=self.closing,
         )
 
@@ -307,9 +312,12 @@ class State:
         wait: float,
         reader_token: int | None,
         in_flight: int | None,
+        *,
+        details: bool,
     ) -> Future[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
-        waiter = LongPoll(self.peers[peer_id], queue, max_messages, self.clock() + wait, reader_token, in_flight)
+        deadline = self.clock() + wait
+        waiter = LongPoll(self.peers[peer_id], queue, max_messages, deadline, reader_token, in_flight, details=details)
         self._wait(waiter)
         self.check_due()
         return waiter.answer
@@ -445,7 +453,7 @@ class State:
                 if not (waiter.is_ready or waiter.deadline <= now or self.closing):
                     self._wait(waiter)
                     continue
-                pulled = self.pull(queue, peer_id, waiter.max_messages, waiter.in_flight)
+                pulled = self.pull(queue, peer_id, waiter.max_messages, waiter.in_flight, details=waiter.details)
                 left -= len(pulled.values)
                 answers.append(partial(waiter.answer.set_result, pulled))
             except PeerbusError as error:

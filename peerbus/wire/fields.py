@@ -162,6 +162,16 @@ LastEventId = Annotated[
 
 Ticket = Annotated[str, Meta(description="A ticket from POST /stream_ticket: it replaces the token, once.")]
 
+Details = Annotated[bool, Meta(description="Whether the answer has the publisher and the time of each message.")]
+
+StreamDetails = Annotated[
+    bool,
+    Meta(
+        description="Whether the data of an event is an object with message, offset, attempt, publisher and "
+        "published_at, instead of the message alone."
+    ),
+]
+
 # Dead letters
 Target = Annotated[Name, Meta(description="Topic to publish to; by default the one that each message came from.")]
 Letters = Annotated[list[Offset], Many, Meta(description="Offsets of the dead letters.")]
@@ -169,6 +179,9 @@ All = Annotated[bool, Meta(description="All dead letters that are not acknowledg
 
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
+OfGroup = Annotated[Name, Meta(description="The group whose message queue is meant.")]
+OfPeer = Annotated[Name, Meta(description="The peer whose message queue is meant: its own, or that of its group.")]
+AfterOffset = Annotated[Offset, Meta(description="The last offset of the previous page.")]
 After = Annotated[str, Meta(description="The last name of the previous page.")]
 Matching = Annotated[str, Meta(max_length=128, description="Text that the names contain.")]
 Order = Annotated[
@@ -184,6 +197,7 @@ AfterPlace = Annotated[
         extra_json_schema={"pattern": PLACE.replace(END, "$")},
     ),
 ]
+From = Annotated[Offset, Meta(description="First message to show; by default the last ones are shown.")]
 PeekBytes = Annotated[
     Count, Meta(description="Maximum of bytes in all messages; the last one is shown even if it is larger.")
 ]

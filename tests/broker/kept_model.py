@@ -99,6 +99,10 @@ class KeptModel(Model):
         if later.message_id in seen and seen[later.message_id][3] == later.number:
             seen[later.message_id] = offset, *seen[later.message_id][1:]
 
+    def seen_end(self, topic: Topic) -> int:
+        """As in memory, but for what is not written yet."""
+        return topic.end if self.writes_each_call else self.committed.get(topic.name, 0)
+
     def pull(self, peer: str, name: str, count: int, in_flight: int | None = None) -> Any:
         """As in memory, but for what is not written yet."""
         found = self.subscription(peer, name)

@@ -1,6 +1,6 @@
 """A naive broker: it keeps every message for ever, scans instead of indexing, and shares nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,8 @@ from peerbus.broker import Limits
 
 NEVER = float("inf")
 BEFORE_ALL = float("-inf")
+WALL = 1e9
+"""What the wall clock is ahead of the tests' own."""
 
 
 @dataclass
@@ -18,6 +20,8 @@ class Handed:
     attempt: int
     due: float | None
     order: int
+    first: float
+    since: float
     problem: str = "not acknowledged in time"
     untouched: bool = False
     """It was handed back as if it had never been delivered."""
@@ -78,6 +82,7 @@ class Topic:
     max_age: float | None
     values: list[Any] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    publishers: list[str | None] = field(default_factory=list)
     start: int = 0
     queues: list[Queue] = field(default_factory=list)
     later: list[Later] = field(default_factory=list)
@@ -275,12 +280,14 @@ class Model:
         self.discarded += topic.unread + topic.scheduled
         return topic.unread + topic.scheduled
 
-    def publish(self, name: str, values: list[Any], kept: int | None = None) -> int | str:
+    def publish(self, name: str, values: list[Any], publisher: str | None = None, kept: int | None = None) -> int | str:
         """Publish, beside messages for which room is `kept`: by default those scheduled."""
         topic = self.topics.get(name)
         if topic is None:
             return "topic_not_found"
         self.age(topic)
+        if publisher is not None and not self.alive(publisher):
+            return "peer_not_found"
         kept = topic.scheduled if kept is None else kept
         most = topic.max_messages - kept
         if topic.queues and topic.unread + len(values) > most:
@@ -290,6 +297,7 @@ class Model:
         offset = topic.end
         topic.values += values
         topic.times += [self.now] * len(values)
+        topic.publishers += [publisher] * len(values)
         self.free(topic)
         return offset
 
@@ -365,14 +373,15 @@ class Model:
             queue.dropped += 1
         else:
             limit = self.limits.max_messages
-            dead = self.topics.setdefault(
-                queue.dead_letter_topic, Topic(queue.dead_letter_topic, limit, "reject", None)
-            )
+            name = queue.dead_letter_topic
+            dead = self.topics.setdefault(name, Topic(name, limit, "reject", None))
             if not any(other.group == "dead-letters" for other in dead.queues):
                 keeper = Queue(self.next_order(), dead.end, dead.end, "dead-letters", True, expires_after=NEVER)
                 keeper.left_at = self.now
                 dead.queues.append(keeper)
-            letter = (topic.values[offset], topic.name, offset, handed.attempt, handed.member, handed.problem)
+            (publisher,), (published_at,) = self.details(topic.name, [offset])
+            origin = topic.name, offset, handed.attempt, handed.member, handed.problem, publisher, published_at
+            letter = topic.values[offset], *origin, handed.first + WALL, handed.since + WALL
             if isinstance(self.publish(queue.dead_letter_topic, [letter]), str):
                 handed.due, handed.order = self.now + queue.ack_deadline, self.next_order()
                 return
@@ -407,7 +416,11 @@ class Model:
         is_far = offset - queue.cursor > self.limits.max_unacknowledged - len(queue.handed)
         if is_far or not isinstance(letter, tuple):
             return "bad_request"
-        return self.publish(to or letter[1], [letter[0]])
+        target = to or letter[1]
+        published = self.publish(target, [letter[0]])
+        if not isinstance(published, str):
+            self.topics[target].publishers[published] = letter[6]
+        return published
 
     def take_out(self, topic: Topic, queue: Queue, offset: int) -> None:
         if offset < queue.cursor:
@@ -415,13 +428,9 @@ class Model:
         else:
             queue.dropped += max(0, topic.start - queue.cursor)
             for passed in range(max(queue.cursor, topic.start), offset):
-                queue.handed[passed] = Handed("", 0, None, self.next_order(), "passed over")
+                queue.handed[passed] = Handed("", 0, None, self.next_order(), 0.0, 0.0, "passed over")
             queue.cursor = offset + 1
         self.free(topic)
-
-    def seen_end(self, topic: Topic) -> int:
-        """The end of what may be delivered."""
-        return topic.end
 
     def subscription(self, peer: str, name: str) -> tuple[Topic, Queue] | str:
         """What a call of a peer on its subscription meets: the queue, settled, or an error."""
@@ -521,11 +530,34 @@ class Model:
         values = [topic.values[offset] for offset in offsets]
         return offsets, values, attempts if queue.explicit else None, missed, remaining, queue.position
 
+    def peek(self, name: str, limit: int, start: int | None) -> Any:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        end = self.seen_end(topic)
+        if start is not None and start >= end:
+            return "bad_request"
+        kept = range(topic.start, end)
+        offsets = kept[-limit:] if start is None else [offset for offset in kept if offset >= start][:limit]
+        return [topic.values[offset] for offset in offsets], *self.details(name, offsets)
+
+    def seen_end(self, topic: Topic) -> int:
+        """The offset before which messages are seen."""
+        return topic.end
+
+    def details(self, name: str, offsets: Iterable[int]) -> tuple[list[str | None], list[float]]:
+        """The publishers of messages, and when they were published."""
+        topic = self.topics[name]
+        return [topic.publishers[offset] for offset in offsets], [topic.times[offset] + WALL for offset in offsets]
+
     def hand_over(self, queue: Queue, peer: str, offset: int) -> int:
         before = queue.handed.pop(offset, None)
         attempt = before.attempt + (not before.untouched) if before else 1
         if queue.explicit:
-            queue.handed[offset] = Handed(peer, attempt, self.now + queue.ack_deadline, self.next_order())
+            first = before.first if before and before.attempt else self.now
+            due = self.now + queue.ack_deadline
+            queue.handed[offset] = Handed(peer, attempt, due, self.next_order(), first, self.now)
         return attempt
 
     def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None, attempted: bool = True) -> Any:
@@ -576,8 +608,9 @@ class Model:
             return found
         valid, stale = self.check(peer, found[1], claims)
         for offset in valid:
-            attempt = found[1].handed[offset].attempt
-            found[1].handed[offset] = Handed(peer, attempt, self.now + seconds, self.next_order())
+            known = found[1].handed[offset]
+            due = self.now + seconds
+            found[1].handed[offset] = Handed(peer, known.attempt, due, self.next_order(), known.first, known.since)
         return len(valid), stale
 
     def check(self, peer: str, queue: Queue, claims: Any) -> tuple[list[int], list[int]]:

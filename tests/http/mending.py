@@ -30,6 +30,8 @@ def mend(case: Case[Any], limits: Limits) -> None:
                     mended(fields, limits)
     if case.operation.path == "/subscriptions" and not case.query.get("peer_id"):
         case.query.setdefault("topic", KNOWN["topic"])  # one of both is needed
+    if case.operation.path == "/in_flight" and not case.query.get("group"):
+        case.query.setdefault("peer_id", KNOWN["peer_id"])  # one of both is needed
 
 
 def _on_this_machine(fields: dict[str, Any]) -> None:
@@ -79,6 +81,11 @@ def _a_time_ahead(fields: dict[str, Any], _: Limits) -> None:
         fields.pop("delay", None)
 
 
+def _from_a_message_that_is_there(fields: dict[str, Any], _: Limits) -> None:
+    if isinstance(fields.get("from"), int | str) and str(fields["from"]).isdecimal():
+        fields["from"] = 0
+
+
 def _within_limits(fields: dict[str, Any], limits: Limits) -> None:
     """A peer node does not know those of the indexing server."""
     for name, most in (("wait", limits.max_wait), ("max_messages", limits.max_messages)):
@@ -93,5 +100,6 @@ MENDED: tuple[Callable[[dict[str, Any], Limits], None], ...] = (
     _options_of_explicit_alone,
     _dead_letters_elsewhere,
     _a_time_ahead,
+    _from_a_message_that_is_there,
     _within_limits,
 )

@@ -25,8 +25,10 @@ FIELDS = [
     if field.encode_name != "message"  # any value is one
 ]
 NO_VALUES: list[Any] = [{}, True]
+YES_OR_NO = {"attempted", "details", "end", "keep"}
+"""The fields for which `True` is a value."""
 WRONG_TYPES = [
-    (row, name, value) for row, name in FIELDS for value in NO_VALUES if (name, value) != ("attempted", True)
+    (row, name, value) for row, name in FIELDS for value in NO_VALUES if value is not True or name not in YES_OR_NO
 ]
 REQUIRED = [(row, field.encode_name) for row in ROWS for field in msgspec.structs.fields(row.request) if field.required]
 
