@@ -110,7 +110,8 @@ class Overview:
         """
         with self._lock:
             queues = self._state.subscriptions.of(self._state.topics.get(topic)).queues
-            return [_figures(queue) for name in names if (queue := queues.get(name))]
+            now = self._state.clock()
+            return [_figures(queue, now) for name in names if (queue := queues.get(name))]
 
     def subscribed_topics(self, peer_id: str) -> list[str]:
         """The topics that a peer is subscribed to, in no order, 2 ms for 50,000; raises `PeerNotFound`."""
@@ -268,6 +269,7 @@ class Overview:
             unread=queue.unread,
             unacknowledged=len(queue.in_flight),
             missed=queue.missed,
+            oldest_unread_seconds=queue.oldest_unread(now),
             idle_seconds=max(0.0, now - queue.used_at),
             expires_after=None if queue.expires_after == NEVER else queue.expires_after,
             expires_in=None if ends_at == NEVER else max(0.0, ends_at - now),
@@ -279,10 +281,16 @@ def _behind(queue: MessageQueue) -> int:
 
 
 def _topic_view(state: State, topic: Topic) -> TopicView:
-    return topic.view(len(state.subscriptions.of(topic).by_peer))
+    return topic.view(len(state.subscriptions.of(topic).by_peer), state.clock())
 
 
-def _figures(queue: MessageQueue) -> QueueFigures:
+def _figures(queue: MessageQueue, now: float) -> QueueFigures:
     return QueueFigures(
-        queue.topic.name, queue.name, queue.unread, len(queue.in_flight), queue.pulled_total, queue.missed_total
+        queue.topic.name,
+        queue.name,
+        queue.unread,
+        len(queue.in_flight),
+        queue.pulled_total,
+        queue.missed_total,
+        queue.oldest_unread(now) or 0.0,
     )

@@ -144,6 +144,11 @@ class MessageQueue:
         """Retained messages from the first one that is not acknowledged on; `unread`, unless later ones are."""
         return self.topic.end - max(self.position, self.topic.start)
 
+    def oldest_unread(self, now: float) -> float | None:
+        """Seconds since the oldest retained message was published that is not acknowledged; None if there is none."""
+        offset = max(self.position, self.topic.start)
+        return self.topic.age(offset, now) if offset < self.topic.end else None
+
     @property
     def remaining(self) -> int:
         """Messages that can be handed over now, new or for redelivery."""

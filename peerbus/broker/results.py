@@ -17,7 +17,10 @@ class Backlog(NamedTuple):
 
 
 class QueueFigures(NamedTuple):
-    """Figures of a message queue; `pulled` and `missed` are totals since the server started."""
+    """Figures of a message queue; `pulled` and `missed` are totals since the server started.
+
+    `oldest_unread` is the age in seconds of the oldest message that is not acknowledged, 0 if there is none.
+    """
 
     topic: str
     queue: str
@@ -25,6 +28,7 @@ class QueueFigures(NamedTuple):
     in_flight: int
     pulled: int
     missed: int
+    oldest_unread: float
 
 
 class Registered(Struct):

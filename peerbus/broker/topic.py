@@ -272,8 +272,9 @@ class Topic(Log):
         milliseconds = round(time * 1000) - self.context.wall_clock.ahead
         return max(self.start, self._publishes.first_since(milliseconds, self.end))
 
-    def view(self, subscribers: int) -> TopicView:
-        """The topic as it is now, with the number of its subscribers."""
+    def view(self, subscribers: int, now: float) -> TopicView:
+        """The topic as it is `now`, with the number of its subscribers."""
+        unread_from = self._unread_from()
         return TopicView(
             topic=self.name,
             max_messages=self.options.max_messages,
@@ -290,6 +291,7 @@ class Topic(Log):
             refused=self.refused,
             missed=self.missed,
             discarded=self.discarded,
+            oldest_unread_seconds=None if unread_from == self.end else self.age(unread_from, now),
             scheduled=self.scheduled,
         )
 

@@ -27,6 +27,8 @@ OF_TOPICS = (
     _Figure(gauges, "topic_unread_messages", "Messages that the topic's slowest queue has yet to settle.", "unread"),
     _Figure(counters, "topic_messages_published", "Messages published since the topic was created.", "next_offset"),
     _Figure(counters, "topic_messages_dropped", "Messages dropped, for overflow or age, while unread.", "dropped"),
+    _Figure(counters, "topic_messages_missed", "Messages lost to subscribers before they pulled them.", "missed"),
+    _Figure(counters, "topic_messages_discarded", "Unread messages of queues that ended.", "discarded"),
     _Figure(counters, "topic_messages_redelivered", "Redeliveries of messages.", "redelivered"),
     _Figure(counters, "topic_messages_dead_lettered", "Messages moved to a dead-letter topic.", "dead_lettered"),
     _Figure(counters, "topic_publishes_refused", "Publishes that found no room.", "refused"),
@@ -34,6 +36,9 @@ OF_TOPICS = (
 OF_QUEUES = (
     _Figure(gauges, "queue_unread_messages", "Messages that are not pulled or not acknowledged yet.", "unread"),
     _Figure(gauges, "queue_in_flight_messages", "Messages handed over and not acknowledged yet.", "in_flight"),
+    _Figure(
+        gauges, "queue_oldest_unread_seconds", "Age of the oldest message that is not acknowledged.", "oldest_unread"
+    ),
     _Figure(counters, "queue_messages_pulled", "Deliveries of messages, redeliveries included.", "pulled"),
     _Figure(counters, "queue_messages_missed", "Messages lost before they were pulled.", "missed"),
 )

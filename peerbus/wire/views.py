@@ -9,7 +9,8 @@ class TopicView(Struct, frozen=True):
     Up to `history` messages are kept for replay after all subscribers have pulled them. `dropped` counts those dropped
     while they were unread, for overflow or age. Since the server started, `redelivered` messages were delivered again,
     `dead_lettered` ones moved to a dead-letter topic, subscribers `missed` messages, queues that ended held `discarded`
-    ones, and `refused` publishes found no room. `scheduled` messages are published later.
+    ones, and `refused` publishes found no room. The oldest unread message is `oldest_unread_seconds` old, null if there
+    is none. `scheduled` messages are published later.
     """
 
     topic: str
@@ -27,6 +28,7 @@ class TopicView(Struct, frozen=True):
     refused: int
     missed: int
     discarded: int
+    oldest_unread_seconds: float | None
     scheduled: int
 
 
@@ -49,8 +51,9 @@ class SubscriptionView(Struct, frozen=True):
 
     `queue` is its name among those of the topic; `peers` lists the first of its members that are not away.
     `next_offset` is the offset of the next new message; all messages before `resume_from` are acknowledged. `unread`
-    messages are not acknowledged yet; `unacknowledged` of them are in flight. `missed` messages were lost since the
-    last pull. The last call of a member about it was `idle_seconds` ago. Without members it stands for
+    messages are not acknowledged yet; the oldest is `oldest_unread_seconds` old, and `unacknowledged` of them are in
+    flight. `missed` messages were lost since the last pull. The last call of a member about it was `idle_seconds` ago.
+    Without members it stands for
     `expires_after` seconds, null for ever, and ends in `expires_in` seconds; null while it has members.
     """
 
@@ -68,6 +71,7 @@ class SubscriptionView(Struct, frozen=True):
     unread: int
     unacknowledged: int
     missed: int
+    oldest_unread_seconds: float | None
     idle_seconds: float
     expires_after: float | None
     expires_in: float | None

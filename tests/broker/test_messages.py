@@ -106,6 +106,24 @@ def test_a_queue_is_moved_to_a_time(clock: Clock) -> None:
         news.seek_time("a", "news", at[2] + 11.0)
 
 
+def test_the_age_of_the_oldest_unread_message_is_seen(broker: Broker, clock: Clock) -> None:
+    broker.create_topic("news")
+    broker.register_peer("a")
+    broker.subscribe("a", "news", explicit=True)
+    for _ in range(2):
+        broker.publish("news", [b"0", b"1"])
+        clock.advance(10.0)
+    broker.pull("a", "news")
+    seen = []
+    for offset in range(4):
+        (topic,), (queue,) = broker.list_topics(1), broker.list_subscriptions(1, topic="news")
+        assert topic.oldest_unread_seconds == queue.oldest_unread_seconds
+        seen.append(queue.oldest_unread_seconds)
+        broker.acknowledge("a", "news", [(offset, None)])
+    assert seen == [20.0, 20.0, 10.0, 10.0]
+    assert broker.list_subscriptions(1, topic="news")[0].oldest_unread_seconds is None
+
+
 def test_an_empty_pull_tells_of_messages_from_before_the_subscription(news: Broker) -> None:
     news.publish("news", [b"0", b"1"])
     news.subscribe("a", "news")

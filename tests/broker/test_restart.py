@@ -195,7 +195,7 @@ def views(broker: Broker) -> Any:
     """What can be seen of a broker that it keeps, in an order that it keeps, too."""
     stats = broker.stats()
     counters = {"redelivered": 0, "dead_lettered": 0, "refused": 0, "missed": 0, "discarded": 0}
-    topics = [structs.replace(topic, **counters) for topic in broker.list_topics(10)]
+    topics = [structs.replace(topic, **counters, oldest_unread_seconds=None) for topic in broker.list_topics(10)]
     subscribers = {topic.topic: sorted(broker.subscribers(topic.topic)) for topic in topics}
     return (
         topics,

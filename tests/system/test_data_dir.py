@@ -41,9 +41,9 @@ def pull(api: Api, peer_id: str, topic: str = "news", **fields: Any) -> dict[str
 
 
 def seen(api: Api) -> dict[str, Any]:
-    """What anybody can look at, but for what time alone changes."""
+    """What anybody can look at, but for what time alone changes and what is counted since the server's start."""
     peers = api.get("/peers").body["peers"]
-    topics = api.get("/topics").body["topics"]
+    topics = [topic | {"oldest_unread_seconds": None, "missed": 0} for topic in api.get("/topics").body["topics"]]
     return {
         "epoch": api.get("/stats").body["stats"]["epoch"],
         "peers": [{name: value for name, value in peer.items() if name != "expires_in"} for peer in peers],

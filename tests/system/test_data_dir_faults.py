@@ -46,7 +46,7 @@ def make_foreign(database: Path) -> None:
 UNFIT: dict[str, tuple[Callable[[Path], None], str]] = {
     "overwritten": (spoil, "file is not a database"),
     "cut short": (cut, "database disk image is malformed"),
-    "newer": (make_newer, "has version 3 of the schema, and this program reads version 2"),
+    "newer": (make_newer, "has version 4 of the schema, and this program reads version 3"),
     "of another program": (make_foreign, "it is not a database of this program"),
 }
 

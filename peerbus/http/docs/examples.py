@@ -120,6 +120,7 @@ EXAMPLES: dict[str, Example] = {
                     refused=0,
                     missed=0,
                     discarded=0,
+                    oldest_unread_seconds=4.25,
                     scheduled=0,
                 )
             ],
@@ -149,6 +150,7 @@ EXAMPLES: dict[str, Example] = {
                     unread=1,
                     unacknowledged=1,
                     missed=0,
+                    oldest_unread_seconds=4.25,
                     idle_seconds=2.5,
                     expires_after=3600.0,
                     expires_in=None,

@@ -42,6 +42,10 @@ FIRING: dict[str, list[tuple[str, str]]] = {
         (f"peerbus_queue_unread_messages{{{QUEUE}}}", SMALL),
         (f"peerbus_queue_messages_pulled_total{{{QUEUE}}}", "7x120"),
     ],
+    "PeerbusMessagesOld": [(f"peerbus_queue_oldest_unread_seconds{{{QUEUE}}}", "4000x120")],
+    "PeerbusDeadLettersWait": [
+        (f'peerbus_queue_unread_messages{{{AT}, topic="dead", queue="group dead-letters"}}', SMALL)
+    ],
     "PeerbusLoopLags": [
         (f"peerbus_loop_lag_seconds_bucket{{{AT}, {le}}}", growth)
         for le, growth in zip(LE, ("0+1x120", "0+9x120", "0+9x120"), strict=True)
@@ -65,6 +69,7 @@ HEALTHY = [
     (f"peerbus_memory_limit_bytes{{{AT}}}", "100x120"),
     (f"peerbus_queue_unread_messages{{{QUEUE}}}", "5000-1x120"),
     (f"peerbus_queue_messages_pulled_total{{{QUEUE}}}", GROWING),
+    (f"peerbus_queue_oldest_unread_seconds{{{QUEUE}}}", "60x120"),
     *((f"peerbus_loop_lag_seconds_bucket{{{AT}, {le}}}", GROWING) for le in LE),
     *((f"peerbus_journal_commit_duration_seconds_bucket{{{AT}, {le}}}", GROWING) for le in LE),
 ]

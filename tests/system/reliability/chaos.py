@@ -134,12 +134,17 @@ class Chaos:
         for publisher in PUBLISHERS:
             assert api.post("/unregister_peer_node", peer_id=publisher).status == 200
         check_that_all_end_well(self._publishers)
-        eventually(lambda: not any(topic["unread"] for topic in api.get("/topics").body["topics"]))
+        eventually(lambda: self._all_is_read(api))
         for topic in ("orders", "dead"):
             assert api.delete("/delete_topic", topic=topic).status == 200
         check_that_all_end_well(self._consumers)
         api.close()
         self._server.end(SIGTERM)
+
+    def _all_is_read(self, api: Api) -> bool:
+        """Whether the consumers have everything; the queue that keeps dead letters for nobody is ended."""
+        api.post("/unsubscribe", topic="dead", group="dead-letters", end=True)
+        return not any(topic["unread"] for topic in api.get("/topics").body["topics"])
 
 
 def kept(api: Api) -> tuple[Any, ...]:
