@@ -1,6 +1,7 @@
 """Types between a connection and the application behind it: heads, requests, routes and replies."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
 from peerbus.future import Future
@@ -72,7 +73,7 @@ class Head:
 class Request:
     """One request: its head, the whole of its body, and the address of its client."""
 
-    __slots__ = ("body", "checks", "client", "head", "is_admitted", "waits")
+    __slots__ = ("began", "body", "checks", "client", "head", "is_admitted", "waits")
 
     def __init__(self, head: Head, body: bytes, client: str) -> None:
         self.head = head
@@ -84,6 +85,8 @@ class Request:
         """Checks that the guards leave until the request is decoded; each may raise."""
         self.waits = False
         """Whether its answer may wait for a message: a pull with `wait`."""
+        self.began = perf_counter()
+        """When its route began to answer it."""
 
 
 BODY_PIECE = 256 << 10
@@ -153,7 +156,13 @@ class Route(Protocol):
         """The reply that refuses a request by its head alone; None admits it."""
 
     def answer(self, request: Request) -> Reply | Future[Reply]:
-        """Answer a request whose body came, now or later."""
+        """Answer a request whose body came. A future is given to `answered` when it is done."""
+
+    def handle(self, request: Request) -> Reply | Future[Reply]:
+        """What `answer` does, in any thread; also a reply is given to `answered`, which counts it."""
+
+    def answered(self, request: Request, done: Future[Reply]) -> Reply:
+        """The reply to a request whose future is done."""
 
     def failed(self, request: Request, error: Exception) -> Reply:
         """The reply to a request that cannot be answered because of `error`."""

@@ -142,7 +142,7 @@ def pull_messages(broker: Broker, r: wire.PullRequest) -> Handover | Pending:
     done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
     if not isinstance(done, Future):
         return _pull_answer(r.topic, done)
-    return Pending(done, lambda pulled: _pull_answer(r.topic, pulled)._replace(on_lost=_take_back(broker, r, pulled)))
+    return Pending(done, lambda pulled: _pull_answer(r.topic, pulled, _take_back(broker, r, pulled)))
 
 
 def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[], None] | None:
@@ -152,7 +152,7 @@ def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[]
     return lambda: broker.give_back(r.peer_id, r.topic, done.generation, done.offsets, done.attempts, done.missed)
 
 
-def _pull_answer(topic: str, done: Pulled) -> Handover:
+def _pull_answer(topic: str, done: Pulled, on_lost: Callable[[], None] | None = None) -> Handover:
     explicit = done.attempts is not None
     answer = wire.PullAnswer(
         message=_pulled(topic, done),
@@ -164,7 +164,7 @@ def _pull_answer(topic: str, done: Pulled) -> Handover:
         attempts=UNSET if done.attempts is None else done.attempts,
         resume_from=done.position if explicit else UNSET,
     )
-    return Handover(answer, done.values)
+    return Handover(answer, done.values, on_lost)
 
 
 def _pulled(topic: str, done: Pulled) -> str:
