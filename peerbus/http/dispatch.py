@@ -102,7 +102,7 @@ class HandlerRoute:
 
     def _counted(self, request: Request, reply: Reply) -> Reply:
         """The reply, counted before it is sent: a client that has an answer finds it counted."""
-        seconds = perf_counter() - request.began
+        seconds = perf_counter() - request.began if request.began else 0.0
         self._count(self._name_of_waiting if request.waits else self._name, reply.status, seconds)
         return reply._replace(headers=[*reply.headers, *self.headers]) if self.headers else reply
 

@@ -1,7 +1,6 @@
 """Types between a connection and the application behind it: heads, requests, routes and replies."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
 from peerbus.future import Future
@@ -85,8 +84,8 @@ class Request:
         """Checks that the guards leave until the request is decoded; each may raise."""
         self.waits = False
         """Whether its answer may wait for a message: a pull with `wait`."""
-        self.began = perf_counter()
-        """When its route began to answer it."""
+        self.began = 0.0
+        """When its route began to answer it, by `perf_counter`; 0 before."""
 
 
 BODY_PIECE = 256 << 10
