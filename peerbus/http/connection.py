@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
     def hand_over(self, request: Request, reply: Reply, *, is_gone: bool) -> None:
         """Send the reply to a request, unless the client is gone, although the loop may have yet to report it."""
         if request is self._request and not is_gone:
-            self._respond(reply)
+            self._respond(request, reply)
             return
         if reply.on_lost:
             reply.on_lost()
@@ -196,12 +196,12 @@ class Connection(asyncio.Protocol):
         if isinstance(reply, Future):
             reply.add_done_callback(partial(self._answered, request))
         else:
-            self._respond(reply)
+            self._respond(request, reply)
 
     def refuse(self, request: Request, reply: Reply) -> None:
         """Send the reply to a request that is not read to its end, and close the connection."""
         self._request = request
-        self._respond(reply)
+        self._respond(request, reply)
 
     def finished(self) -> None:
         """All requests are answered, and the client sends no more."""
@@ -218,11 +218,11 @@ class Connection(asyncio.Protocol):
         if reply.on_lost:
             self._server.handovers.add(self, request, reply)
         elif request is self._request:
-            self._respond(reply)
+            self._respond(request, reply)
 
-    def _respond(self, reply: Reply) -> None:
+    def _respond(self, request: Request, reply: Reply) -> None:
         """Send the answer to the request."""
-        head, reader = cast(Request, self._request).head, self._reader
+        head, reader = request.head, self._reader
         keeps = head.keep_alive and not (reader.is_unfinished or self._server.is_stopping)
         if reader.is_at_end and reader.is_exhausted:
             keeps = False
