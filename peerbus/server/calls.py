@@ -77,23 +77,26 @@ def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.Answer | Steps[wi
 
 def publish(broker: Broker, r: wire.PublishRequest) -> wire.Answer | Steps[wire.Answer]:
     """Publish one message or a batch to a topic."""
-    return _publish(broker, r, r.values()) if r.count <= VALUES_AT_ONCE else _publish_many(broker, r)
+    return _publish(broker, r, *r.values()) if r.count <= VALUES_AT_ONCE else _publish_many(broker, r)
 
 
 def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
     """Publish a large batch: copying it out of the request takes many steps, publishing it is one atomic step."""
     values: list[bytes] = []
+    size = 0
     for begin in range(0, r.count, VALUES_AT_ONCE):
         yield
-        values += r.values(begin, begin + VALUES_AT_ONCE)
+        some, their_size = r.values(begin, begin + VALUES_AT_ONCE)
+        values += some
+        size += their_size
     yield
-    answer = _publish(broker, r, values)
+    answer = _publish(broker, r, values, size)
     yield
     return answer
 
 
-def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
-    done = broker.publish(r.topic, values, r.peer_id, r.message_id)
+def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes], size: int) -> wire.PublishAnswer:
+    done = broker.publish(r.topic, values, r.peer_id, r.message_id, size)
     if done.duplicate:
         sentence = f"Message '{r.message_id}' was published to topic '{r.topic}' before; nothing is published."
     elif done.count == 1:
