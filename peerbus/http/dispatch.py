@@ -71,6 +71,7 @@ class HandlerRoute:
                 guard(request)
         except Exception as error:  # noqa: BLE001  # every error becomes an answer
             return self.failed(request, error)
+        request.began = 0.0  # its body comes now, which is not counted
         return None
 
     def answer(self, request: Request) -> Reply | Future[Reply]:

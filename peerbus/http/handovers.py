@@ -26,7 +26,7 @@ class Handovers:
     """Sends the answers of one turn of the event loop in its next turn.
 
     One publish can answer a thousand waiting pulls. Sent one right after the other, they find the code of the system
-    in the processor's caches, and the clients awake: a third less processor time than between other work.
+    in the processor's caches, and the clients awake: that takes an eighth less processor time than between other work.
     """
 
     def __init__(self, events: asyncio.AbstractEventLoop) -> None:
