@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import brokers, command, environment, plots, wrk
+from benchmarks import brokers, command, plots, wrk
 from benchmarks.stats import Measurement, write_table
 from benchmarks.suite import measure_calls
 from peerbus.cli import options
@@ -45,7 +45,7 @@ def main(
     if not plot_only:
         requests = requests or (command.QUICK_REQUESTS if quick else command.FULL_REQUESTS)
         counts = peers or (QUICK_COUNTS if quick else COUNTS)
-        notes = environment.describe(requests=requests, batch=batch, size=size, peers=counts)
+        notes = command.describe(requests=requests, batch=batch, size=size, peers=counts)
         with command.errors_in_one_line():
             write_table(path, notes, measure_calls(counts, requests, batch, size))
     found = command.read(path, Measurement)

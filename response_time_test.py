@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks import command, environment, plots
+from benchmarks import command, plots
 from benchmarks.stats import Measurement, write_table
 from benchmarks.suite import measure_queries
 from peerbus.cli import options
@@ -28,7 +28,7 @@ def main(peers: list[int] | None, requests: int | None, results: Path, quick: bo
     if not plot_only:
         requests = requests or (command.QUICK_REQUESTS if quick else command.FULL_REQUESTS)
         counts = peers or (QUICK_COUNTS if quick else COUNTS)
-        notes = environment.describe(requests=requests, peers=f"{counts[0]} to {counts[-1]}")
+        notes = command.describe(requests=requests, peers=f"{counts[0]} to {counts[-1]}")
         with command.errors_in_one_line():
             write_table(path, notes, measure_queries(counts, requests))
     found = command.read(path, Measurement)

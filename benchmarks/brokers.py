@@ -10,9 +10,23 @@ from pathlib import Path
 
 import click
 
-from benchmarks import command, environment, plots
-from benchmarks.connection import OK, Request, http, prepare
-from benchmarks.load import BATCH, MESSAGE, ask, create_topic, fill, join, names, stat, subscribe, unsubscribe
+from benchmarks import command, plots
+from benchmarks.load import (
+    BATCH,
+    MESSAGE,
+    OK,
+    Request,
+    ask,
+    create_topic,
+    fill,
+    http,
+    join,
+    names,
+    prepare,
+    stat,
+    subscribe,
+    unsubscribe,
+)
 from benchmarks.processes import free_port, indexing_server, program, services
 from benchmarks.stats import Rate, rates, write_table
 from benchmarks.wrk import System, by_turns
@@ -227,8 +241,8 @@ def compare(starts: Sequence[Start], rounds: int, connections: int, seconds: int
 
 def measure(path: Path, rounds: int, seconds: int, connections: int) -> None:
     """Measure all systems that can be started here by turns, and write the table."""
-    notes = environment.describe(
-        programs=environment.packages("wrk", "nginx", "libnginx-mod-nchan", "redis-server", "webdis"),
+    notes = command.describe(
+        programs=command.packages("wrk", "nginx", "libnginx-mod-nchan", "redis-server", "webdis"),
         rounds=rounds,
         seconds=seconds,
         connections=connections,

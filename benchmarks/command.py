@@ -1,19 +1,26 @@
-"""Shared by the benchmarks' commands: options, errors in one line, tables read and reported."""
+"""Shared by the benchmarks' commands: options, errors in one line, conditions, tables read and reported."""
 
+import os
+import platform
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.connection import ConnectionBroken
-from benchmarks.load import SetupFailed
+from benchmarks.load import ConnectionBroken, SetupFailed
 from benchmarks.processes import NotStarted
 from benchmarks.stats import Row, Table, TableError, read_table
 from benchmarks.wrk import WrkFailed
+from peerbus import __version__
 
+LIBRARIES = ("Flask", "msgspec", "uvloop", "httptools")
+"""Those of them that are installed are named."""
 MOST_PEERS = 500
 FULL_REQUESTS = 10_000
 QUICK_REQUESTS = 5000
@@ -92,3 +99,60 @@ def report(path: Path, found: Table[Any], plots: list[Path]) -> None:
     """Print what was written, and the number of errors in it."""
     errors = sum(row.errors for row in found.rows)
     click.echo(f"{path}: {errors} errors.\nPlots: {', '.join(map(str, plots))}")
+
+
+# The conditions of a measurement
+
+
+def describe(**parameters: object) -> dict[str, str]:
+    """What figures depend on besides the code: the machine, the versions, the time, the benchmark's parameters."""
+    installed = {each.name: each.version for each in distributions()}
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": cpu_model(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory_bytes() / (1 << 30):.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "peerbus": __version__,
+        "libraries": ", ".join(f"{name} {installed[name]}" for name in LIBRARIES if name in installed),
+        "load_average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        **{name: str(value) for name, value in parameters.items()},
+    }
+
+
+def packages(*names: str) -> str:
+    """The versions of programs that are installed as Debian packages; empty on other systems."""
+    return _output("dpkg-query", "--show", "--showformat", "${Package} ${Version}, ", *names).rstrip(", ")
+
+
+def commit(folder: Path) -> str:
+    """The commit that a checkout is at, with its subject; empty where git does not know."""
+    return _output("git", "-C", str(folder), "log", "-1", "--format=%h %s")
+
+
+def python_version(python: Path) -> str:
+    """The version of a Python interpreter."""
+    return _output(str(python), "--version")
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603  # as written here
+    except FileNotFoundError:
+        return ""
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def memory_bytes() -> int:
+    """The bytes of memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

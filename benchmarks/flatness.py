@@ -12,16 +12,22 @@ from typing import NamedTuple
 import click
 from tqdm import tqdm
 
-from benchmarks import command, environment
-from benchmarks.connection import OK, TIMEOUT_SECONDS, Connection, ConnectionBroken, Request, is_good, prepare
+from benchmarks import command
 from benchmarks.load import (
     MESSAGE,
+    OK,
+    TIMEOUT_SECONDS,
+    Connection,
+    ConnectionBroken,
+    Request,
     SetupFailed,
     create_topic,
     fill,
+    is_good,
     join,
     make_all,
     names,
+    prepare,
     stat,
     subscribe,
     unsubscribe,
@@ -275,8 +281,8 @@ def main(rounds: int, seconds: int, connections: int, results: Path, quick: bool
     The time until pulls that wait on one topic are answered: waking.csv.
     """  # noqa: D301  # click's mark for lines that stay as they are
     part = QUICK_PART if quick else 1
-    notes = environment.describe(
-        programs=environment.packages("wrk"),
+    notes = command.describe(
+        programs=command.packages("wrk"),
         open_files=allow_sockets(),
         rounds=rounds,
         seconds=seconds,

@@ -8,7 +8,7 @@ from statistics import median
 
 import click
 
-from benchmarks import command, environment
+from benchmarks import command
 from benchmarks.brokers import publishing, publishing_through_a_peer
 from benchmarks.stats import write_table
 from benchmarks.wrk import Outcome, by_turns
@@ -81,7 +81,7 @@ def main(starts: int, rounds: int, seconds: int, results: Path) -> None:
     With 1 and with 16 connections, after several starts, since the system places the threads differently each time.
     Writes forwarding.csv.
     """
-    notes = environment.describe(programs=environment.packages("wrk"), starts=starts, rounds=rounds, seconds=seconds)
+    notes = command.describe(programs=command.packages("wrk"), starts=starts, rounds=rounds, seconds=seconds)
     rows = []
     with command.errors_in_one_line():
         for connections in CONNECTIONS:

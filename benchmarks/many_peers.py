@@ -14,9 +14,8 @@ from typing import IO
 
 import click
 
-from benchmarks import command, environment
-from benchmarks.connection import prepare
-from benchmarks.load import Caller, Load, generate, make, make_all, names, stat
+from benchmarks import command
+from benchmarks.load import Caller, Load, generate, make, make_all, names, prepare, stat
 from benchmarks.processes import POLL_SECONDS, Process, children, indexing_server, peer_nodes, proportional_mib
 from benchmarks.stats import write_table
 from peerbus.cli import options
@@ -164,7 +163,7 @@ def command_line(pid: int) -> bytes:
 @command.RESULTS
 def main(count: int, results: Path) -> None:
     """Start very many peer nodes, see each answer a publish and a pull, and stop them; writes many_peers.csv."""
-    notes = environment.describe(open_files=allow_sockets())
+    notes = command.describe(open_files=allow_sockets())
     with command.errors_in_one_line():
         found = measure(count)
     write_table(results / "many_peers.csv", notes, [found])

@@ -23,6 +23,8 @@ POLL_SECONDS = 0.02
 SERVES_AT = re.compile(r"serves at (http://[0-9.]+:[0-9]+)")
 CPU_CLOCK = 2
 """The clock of a process that counts its processor time in nanoseconds, user and system (clock_getcpuclockid(3))."""
+STEAL = 8
+"""The column of /proc/stat with the time that other virtual machines ran instead, in ticks (proc(5))."""
 Process = subprocess.Popen[str]
 
 
@@ -188,3 +190,24 @@ def mib(text: str, name: str) -> float:
     if found is None:
         raise ValueError(f"{name} is not in {text!r}.")
     return int(found[1]) / 1024
+
+
+class StealTime:
+    """The processor time that the hypervisor has given to other virtual machines since this object was made."""
+
+    def __init__(self, source: Path = Path("/proc/stat")) -> None:
+        """Read steal time from `source`, a file in the format of /proc/stat."""
+        self._source = source
+        self._began = time.perf_counter()
+        self._before = self._seconds()
+
+    def share(self) -> float:
+        """The steal time as a share of all processors' time; 0 where the system does not report it."""
+        available = (time.perf_counter() - self._began) * (os.cpu_count() or 1)
+        return (self._seconds() - self._before) / available
+
+    def _seconds(self) -> float:
+        try:
+            return int(self._source.read_text().split(maxsplit=STEAL + 1)[STEAL]) / os.sysconf("SC_CLK_TCK")
+        except (OSError, IndexError, ValueError):
+            return 0.0

@@ -1,15 +1,20 @@
-"""The measurement of each of the eight calls, singly and, where it takes messages, in batches."""
+"""The measurement of each of the eight calls, singly and, where it takes messages, in batches.
+
+`python -m benchmarks.suite` measures the ceiling of the load generator itself.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import click
 from tqdm import tqdm
 
-from benchmarks.connection import Request, prepare
-from benchmarks.load import Caller, generate, make
-from benchmarks.processes import services
+from benchmarks.command import FULL_REQUESTS, Counts, errors_in_one_line
+from benchmarks.load import Caller, Request, generate, make, prepare
+from benchmarks.processes import indexing_server, services
 from benchmarks.stats import Measurement, measured
+from peerbus.cli import options
 
 CALLS = (
     *("register_peer_node", "unregister_peer_node", "create_topic", "delete_topic"),
@@ -198,3 +203,28 @@ def measure_queries(counts: Sequence[int], requests: int) -> list[Measurement]:
 
 def _peers(count: int) -> str:
     return "1 peer" if count == 1 else f"{count} peers"
+
+
+def ceiling(url: str, connections: int, requests: int) -> Measurement:
+    """Measure the generator with `/livez` of a server; the connections share out the requests."""
+    each = [prepare(LIVEZ, method="GET", expected=b"Alive")] * max(1, requests // connections)
+    return measured(generate([Caller(url, each)] * connections), LIVEZ, DIRECT, connections)
+
+
+@options.command("PEERBUS_CEILING", "--requests")
+@click.option("--connections", type=Counts(), default="1,16,100", help="Numbers of connections.")
+@click.option("--requests", type=click.IntRange(1, 1_000_000), default=FULL_REQUESTS, help="Requests of a measurement.")
+def main(connections: list[int], requests: int) -> None:
+    """Show the rate that the load generator reaches with a call that costs the server next to nothing."""
+    with errors_in_one_line(), indexing_server() as server:
+        for count in connections:
+            row = ceiling(server.url, count, requests)
+            click.echo(
+                f"{count:3} connections: {row.requests_per_s:7,.0f} requests/s, {row.errors} errors; the generator "
+                f"used {row.generator_cpu:.0%} of a core, so that all of one is enough for "
+                f"{row.requests_per_s / row.generator_cpu:,.0f} requests/s"
+            )
+
+
+if __name__ == "__main__":
+    options.run(main)

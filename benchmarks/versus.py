@@ -13,13 +13,11 @@ from typing import NamedTuple
 import click
 from tqdm import tqdm
 
-from benchmarks import command, environment
+from benchmarks import command
 from benchmarks.brokers import publisher, puller
-from benchmarks.connection import prepare
-from benchmarks.environment import StealTime
 from benchmarks.flatness import ROOM, WOKEN, waiting_pulls
-from benchmarks.load import BATCH, Caller, make
-from benchmarks.processes import ROOT, Server, free_port, processor_seconds, program, running
+from benchmarks.load import BATCH, Caller, make, prepare
+from benchmarks.processes import ROOT, Server, StealTime, free_port, processor_seconds, program, running
 from benchmarks.stats import ratios, summarise, write_table
 from benchmarks.suite import LIVEZ
 from benchmarks.wrk import Outcome, System
@@ -282,10 +280,10 @@ def main(
     if not old.python.exists():
         raise click.UsageError(f"{old.python} does not exist; name another with --other-python.")
     new = Checkout(ROOT, Path(sys.executable))
-    notes = environment.describe(
-        old=f"{environment.commit(old.folder)}, {environment.python_version(old.python)}",
-        new=f"{environment.commit(new.folder)}, {environment.python_version(new.python)}",
-        programs=environment.packages("wrk"),
+    notes = command.describe(
+        old=f"{command.commit(old.folder)}, {command.python_version(old.python)}",
+        new=f"{command.commit(new.folder)}, {command.python_version(new.python)}",
+        programs=command.packages("wrk"),
         open_files=allow_sockets(),
         rounds=rounds,
         seconds=seconds,

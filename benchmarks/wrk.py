@@ -12,9 +12,8 @@ from typing import NamedTuple
 import msgspec
 from tqdm import tqdm
 
-from benchmarks.connection import Request
-from benchmarks.environment import StealTime
-from benchmarks.load import ask
+from benchmarks.load import Request, ask
+from benchmarks.processes import StealTime
 
 NAME = "wrk"
 SCRIPT = Path(__file__).with_suffix(".lua")

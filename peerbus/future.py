@@ -61,9 +61,10 @@ class Future(Generic[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the value; raises the error that was set, or `TimeoutError` after `timeout` seconds."""
-        error = self.exception(timeout)
-        if error is not None:
-            raise error
+        if self._callbacks is not None:
+            self.exception(timeout)
+        if self._error is not None:
+            raise self._error
         value: T = self._value
         return value
 
@@ -85,11 +86,10 @@ class Future(Generic[T]):
         result: Future[U] = Future()
 
         def follow(done: Future[T]) -> None:
-            error = done.exception()
-            if error is None:
-                settle(result, change, done.result())
+            if done._error is None:
+                settle(result, change, done._value)
             else:
-                result.set_exception(error)
+                result.set_exception(done._error)
 
         self.add_done_callback(follow)
         return result

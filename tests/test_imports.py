@@ -77,10 +77,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "peerbus.__main__": {"peerbus.cli"},
     "benchmarks": {"peerbus", "peerbus.cli.options", "peerbus.http.listener"},
-    "benchmarks.turn_cases": {"benchmarks", "peerbus.broker"},
     "benchmarks.turns": {
         "benchmarks",
-        "benchmarks.turn_cases",
         "peerbus",
         "peerbus.broker",
         "peerbus.cli.options",

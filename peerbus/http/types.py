@@ -72,7 +72,7 @@ class Head:
 class Request:
     """One request: its head, the whole of its body, and the address of its client."""
 
-    __slots__ = ("body", "checks", "client", "head", "is_admitted", "waits")
+    __slots__ = ("began", "body", "checks", "client", "head", "is_admitted", "waits")
 
     def __init__(self, head: Head, body: bytes, client: str) -> None:
         self.head = head
@@ -84,6 +84,8 @@ class Request:
         """Checks that the guards leave until the request is decoded; each may raise."""
         self.waits = False
         """Whether its answer may wait for a message: a pull with `wait`."""
+        self.began = 0.0
+        """When its route began to answer it, by `perf_counter`; 0 before."""
 
 
 BODY_PIECE = 256 << 10
@@ -153,7 +155,13 @@ class Route(Protocol):
         """The reply that refuses a request by its head alone; None admits it."""
 
     def answer(self, request: Request) -> Reply | Future[Reply]:
-        """Answer a request whose body came, now or later."""
+        """Answer a request whose body came. A future is given to `answered` when it is done."""
+
+    def handle(self, request: Request) -> Reply | Future[Reply]:
+        """What `answer` does, in any thread; also a reply is given to `answered`, which counts it."""
+
+    def answered(self, request: Request, done: Future[Reply]) -> Reply:
+        """The reply to a request whose future is done."""
 
     def failed(self, request: Request, error: Exception) -> Reply:
         """The reply to a request that cannot be answered because of `error`."""

@@ -89,25 +89,28 @@ def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.Answer | Steps[wi
 
 def publish(broker: Broker, r: wire.PublishRequest) -> wire.Answer | Steps[wire.Answer]:
     """Publish one message or a batch to a topic."""
-    return _publish(broker, r, r.values()) if r.count <= VALUES_AT_ONCE else _publish_many(broker, r)
+    return _publish(broker, r, *r.values()) if r.count <= VALUES_AT_ONCE else _publish_many(broker, r)
 
 
 def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
     """Publish a large batch: copying it out of the request takes many steps, publishing it is one atomic step."""
     values: list[bytes] = []
+    size = 0
     for begin in range(0, r.count, VALUES_AT_ONCE):
         yield
-        values += r.values(begin, begin + VALUES_AT_ONCE)
+        some, their_size = r.values(begin, begin + VALUES_AT_ONCE)
+        values += some
+        size += their_size
     yield
-    answer = _publish(broker, r, values)
+    answer = _publish(broker, r, values, size)
     yield
     return answer
 
 
-def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
+def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes], size: int) -> wire.PublishAnswer:
     if r.delay is not None or r.at is not None:
         return _schedule(broker, r, values)
-    done = broker.publish(r.topic, values, r.peer_id, r.message_id)
+    done = broker.publish(r.topic, values, r.peer_id, r.message_id, size)
     if done.duplicate:
         return _duplicate(r, done)
     if done.count == 1:
@@ -229,7 +232,7 @@ def pull_messages(broker: Broker, r: wire.PullRequest) -> Handover | Pending:
     done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait, details=r.details)
     if not isinstance(done, Future):
         return _pull_answer(r.topic, done)
-    return Pending(done, lambda pulled: _pull_answer(r.topic, pulled)._replace(on_lost=_take_back(broker, r, pulled)))
+    return Pending(done, lambda pulled: _pull_answer(r.topic, pulled, _take_back(broker, r, pulled)))
 
 
 def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[], None] | None:
@@ -239,7 +242,7 @@ def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[]
     return lambda: broker.give_back(r.peer_id, r.topic, done.generation, done.offsets, done.attempts, done.missed)
 
 
-def _pull_answer(topic: str, done: Pulled) -> Handover:
+def _pull_answer(topic: str, done: Pulled, on_lost: Callable[[], None] | None = None) -> Handover:
     explicit = done.attempts is not None
     answer = wire.PullAnswer(
         message=_pulled(topic, done),
@@ -253,7 +256,7 @@ def _pull_answer(topic: str, done: Pulled) -> Handover:
         publishers=done.details.publishers if done.details else UNSET,
         published_at=done.details.published_at if done.details else UNSET,
     )
-    return Handover(answer, done.values)
+    return Handover(answer, done.values, on_lost)
 
 
 def _pulled(topic: str, done: Pulled) -> str:

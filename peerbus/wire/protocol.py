@@ -147,8 +147,8 @@ class PublishRequest(Request):
         """How many messages there are."""
         return 1 if self.messages is UNSET else len(self.messages)
 
-    def values(self, begin: int = 0, end: int | None = None) -> list[bytes]:
-        """The messages from the place `begin` in their list to `end`, copied out of the request.
+    def values(self, begin: int = 0, end: int | None = None) -> tuple[list[bytes], int]:
+        """The messages from the place `begin` in their list to `end`, copied out of the request, and their size.
 
         Raises `BadRequest` for none, and for one nested too deeply.
         """
@@ -160,9 +160,10 @@ class PublishRequest(Request):
             raise BadRequest("Expected message or messages, got both - at $")
         else:
             values = list(map(b"".join, zip(self.messages[begin:end])))  # as `bytes` of each, in half the time at most
-        if max(map(len, values)) > SHALLOW:
+        sizes = [*map(len, values)]
+        if max(sizes) > SHALLOW:
             self._check_depth(values, begin)
-        return values
+        return values, sum(sizes)
 
     def _check_depth(self, values: list[bytes], begin: int) -> None:
         for at, value in enumerate(values, begin):

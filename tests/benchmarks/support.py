@@ -2,8 +2,7 @@
 
 import math
 
-from benchmarks.connection import prepare
-from benchmarks.load import Load, ask
+from benchmarks.load import Load, ask, prepare
 from benchmarks.stats import Measurement, Rate, measured
 from benchmarks.suite import CALLS, DIRECT, LIVEZ, PEER
 from benchmarks.wrk import Outcome, System

@@ -2,9 +2,7 @@
 
 import pytest
 
-from benchmarks.ceiling import ceiling
-from benchmarks.connection import Connection, ConnectionBroken, prepare, size_of_answer
-from benchmarks.load import Caller, generate
+from benchmarks.load import Caller, Connection, ConnectionBroken, generate, prepare, size_of_answer
 from tests.support.harness import Api, free_port
 
 
@@ -38,11 +36,6 @@ def test_a_large_answer_is_received_whole(index: Api) -> None:
     pull = prepare("pull_messages", {"peer_id": "peer1", "topic": "news"}, expected=b'"remaining":0')
     load = generate([Caller(index.url, [publish, pull, prepare("livez", method="GET")])])
     assert not load.errors
-
-
-def test_the_generator_is_measured_against_livez(index: Api) -> None:
-    row = ceiling(index.url, 4, 40)
-    assert (row.call, row.peers, row.requests, row.errors) == ("livez", 4, 40, 0)
 
 
 def test_a_server_that_is_not_there_is_an_error() -> None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import versus
-from benchmarks.connection import ConnectionBroken
+from benchmarks.load import ConnectionBroken
 from benchmarks.processes import ROOT
 from benchmarks.stats import read_table
 from benchmarks.versus import SCENARIOS, Checkout, Comparison, Scenario, compare, compare_all, compared, waking

@@ -40,6 +40,15 @@ def test_what_was_pulled_last_and_given_back_comes_again(broker: Broker) -> None
     assert (list(again.offsets), again.missed) == ([1, 2, 3], 0)
 
 
+def test_many_that_are_given_back_come_again(broker: Broker) -> None:
+    subscribed(broker, "a")
+    broker.publish("news", [b"%d" % number for number in range(4, 500)])
+    give_back(broker, "a", broker.pull("a", "news", 300), begin=100)
+    again = broker.pull("a", "news")
+    assert (list(again.offsets), again.missed) == (list(range(100, 500)), 0)
+    assert again.values == [b"%d" % number for number in range(100, 500)]
+
+
 def test_what_is_given_back_wakes_who_waits(broker: Broker) -> None:
     subscribed(broker, "a")
     pulled = broker.pull("a", "news")
