@@ -26,6 +26,11 @@ class TopicView(Struct, frozen=True):
     missed: int
     discarded: int
 
+    @property
+    def lost(self) -> int:
+        """Messages lost to subscribers: dropped or missed, whichever are more, for most are both; and discarded."""
+        return max(self.dropped, self.missed) + self.discarded
+
 
 class SubscriptionView(Struct, frozen=True):
     """A message queue of a topic: a peer's own, or one that the `members` of a `group` share.
@@ -98,6 +103,11 @@ class Stats(Struct, frozen=True, kw_only=True):
     max_topics: int
     max_subscriptions: int
     max_bytes: int
+
+    @property
+    def lost(self) -> int:
+        """Messages lost to subscribers: missed by them, or discarded with their queues."""
+        return self.missed + self.discarded
 
 
 class Event(Struct, frozen=True):
