@@ -2,13 +2,16 @@
 
 from msgspec import Raw, Struct, json
 
+from peerbus.broker import dead_letters
 from peerbus.broker.in_flight import Delivery
 from peerbus.broker.log import size_of
 from peerbus.broker.long_polls import LongPolls
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.structures import NOW, Schedule
+from peerbus.broker.subscriptions import Subscriptions
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
+from peerbus.broker.wall_clock import of_day
 from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, TopicFull
 from peerbus.wire.json_scan import MOST_LEVELS, is_deeper
 
@@ -21,7 +24,10 @@ REQUEUED_AT_ONCE = 1000
 
 
 class DeadLetter(Struct):
-    """A message in a dead-letter topic: the value as published, its origin, and the reason."""
+    """A message in a dead-letter topic: the value as published, its origin, and the reason.
+
+    Times are seconds since 1970; those of deliveries are None if they were before version 3 of the schema.
+    """
 
     message: Raw
     topic: str
@@ -29,13 +35,31 @@ class DeadLetter(Struct):
     attempts: int
     peer_id: str
     reason: str
+    publisher: str | None
+    published_at: float
+    first_delivery: float | None
+    last_delivery: float | None
 
 
 def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes | None:
     """The dead letter for an exhausted message of `queue` after its last delivery; None if it is nested too deep."""
-    (value,) = queue.topic.read(offset, 1, 0)
+    topic = queue.topic
+    (value,) = topic.read(offset, 1, 0)
+    (publisher,), (published_at,) = topic.details([offset])
+    ahead = topic.context.wall_clock.ahead
     encoded = json.encode(
-        DeadLetter(Raw(value), queue.topic.name, offset, delivery.attempt, delivery.member, delivery.problem)
+        DeadLetter(
+            Raw(value),
+            topic.name,
+            offset,
+            delivery.attempt,
+            delivery.member,
+            delivery.problem,
+            publisher,
+            published_at,
+            of_day(delivery.first, ahead),
+            of_day(delivery.since, ahead),
+        )
     )
     return None if is_deeper(encoded, MOST_LEVELS_OF_LETTERS) else encoded
 
@@ -47,10 +71,11 @@ class Maintenance:
     or requeues some for which a pull waits, and a topic whose messages or message ids grow too old.
     """
 
-    __slots__ = ("_alarms", "_long_polls", "_topics", "dead_lettered")
+    __slots__ = ("_alarms", "_long_polls", "_subscriptions", "_topics", "dead_lettered")
 
-    def __init__(self, topics: Topics, long_polls: LongPolls) -> None:
+    def __init__(self, topics: Topics, subscriptions: Subscriptions, long_polls: LongPolls) -> None:
         self._topics = topics
+        self._subscriptions = subscriptions
         self._long_polls = long_polls
         self._alarms: Schedule[MessageQueue | Topic] = Schedule()
         self.dead_lettered = 0
@@ -106,7 +131,7 @@ class Maintenance:
         """Move an exhausted message to the dead-letter topic, or count it as missed where there is none.
 
         A message that came too often from other dead-letter topics counts as missed, too. The topic is created where
-        it is absent; returns false when it has no room.
+        it is absent, with a queue that keeps its messages; returns false when it has no room.
         """
         name = queue.options.dead_letter_topic
         dead = letter(queue, offset, delivery) if name else None
@@ -116,6 +141,7 @@ class Maintenance:
         try:
             topic = self._topics.get_or_create(name)
             self.refresh(topic, now)
+            self._subscriptions.keep(topic, dead_letters.GROUP, dead_letters.OPTIONS, now)
             topic.append([dead], size_of([dead]), now)
         except (TopicFull, TooLarge, MemoryFull, StorageFull, TooManyTopics):
             return False

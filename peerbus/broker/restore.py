@@ -6,7 +6,7 @@ from itertools import groupby
 from peerbus.broker.in_flight import PEER_LEFT, Delivery
 from peerbus.broker.log import size_of
 from peerbus.broker.queue import MessageQueue, QueueOptions, group_queue
-from peerbus.broker.records import DELETED, Contents, DeliveryRecord, QueueRecord, TopicRecord
+from peerbus.broker.records import DELETED, NOT_YET, Contents, DeliveryRecord, QueueRecord, TopicRecord
 from peerbus.broker.state import State
 from peerbus.broker.topic import Topic, TopicOptions
 
@@ -37,23 +37,25 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
             state.peers.go_away(peer, peer_record.away_since - wall)
     topics = {record.number: _topic(state, record) for record in sorted(contents.topics, key=lambda each: each.name)}
     for seen in contents.message_ids:
-        topics[seen.topic].restore_id(seen.message_id, seen.offset, seen.count, seen.seen_at - wall)
+        offset = None if seen.offset == NOT_YET else seen.offset
+        topics[seen.topic].restore_id(seen.message_id, offset, seen.count, seen.scheduled, seen.seen_at - wall)
     deliveries: dict[int, list[DeliveryRecord]] = defaultdict(list)
     for delivery in contents.deliveries:
         deliveries[delivery.queue].append(delivery)
     for queue_record in contents.queues:
         _restore_queue(state, topics[queue_record.topic], queue_record, deliveries[queue_record.number], wall)
     _restore_messages(state, topics, contents, wall)
+    _restore_scheduled(state, topics, contents)
     for peer_record in contents.peers:
         state.forget(state.peers[peer_record.peer_id])
 
 
 def _topic(state: State, record: TopicRecord) -> Topic:
     if record.overflow == DELETED:
-        options = TopicOptions(record.max_messages, "reject", record.max_age)
+        options = TopicOptions(record.max_messages, "reject", record.max_age, record.history)
         topic = state.topics.restore_deleted(record.name, options, record.number)
     else:
-        options = TopicOptions(record.max_messages, record.overflow, record.max_age)
+        options = TopicOptions(record.max_messages, record.overflow, record.max_age, record.history)
         topic = state.topics.add(record.name, options, record.number)
     topic.begin_at(record.start)
     topic.dropped = record.dropped
@@ -75,9 +77,10 @@ def _restore_queue(
     used_at = now if record.used_at is None else record.used_at - wall
     queue = MessageQueue(topic, position, options, name, record.group, record.number, used_at)
     queue.cursor, queue.started, queue.dropped = record.cursor, record.started, record.dropped
-    for (member, attempt, problem, due), run in groupby(deliveries, _shared):
+    for (member, attempt, problem, *times), run in groupby(deliveries, _shared):
         offsets = [each.offset for each in run]
-        delivery = Delivery(member, attempt, problem, None if due is None else due - wall, offsets)
+        due, first, since = (None if time is None else time - wall for time in times)
+        delivery = Delivery(member, (attempt, first, since), problem, due, offsets)
         if due is not None and (member not in record.members or state.peers[member].away_since is not None):
             delivery.due = now if delivery.is_last(record.max_attempts) else None
             delivery.problem = delivery.problem_after(PEER_LEFT)
@@ -92,15 +95,24 @@ def _restore_queue(
     state.maintenance.set_alarm(queue)
 
 
-def _shared(delivery: DeliveryRecord) -> tuple[str, int, str, float | None]:
-    return delivery.member, delivery.attempt, delivery.problem, delivery.due
+def _shared(delivery: DeliveryRecord) -> tuple[str, int, str, float | None, float | None, float | None]:
+    return delivery.member, delivery.attempt, delivery.problem, delivery.due, delivery.first, delivery.since
+
+
+def _restore_scheduled(state: State, topics: dict[int, Topic], contents: Contents) -> None:
+    state.scheduling.last = contents.last_scheduled
+    serials = {seen.scheduled: seen.serial for seen in contents.message_ids}
+    for record in sorted(contents.scheduled, key=lambda record: (record.due, record.number)):
+        topic = topics[record.topic]
+        if not topic.deleted:
+            state.scheduling.restore(topic, record, size_of(record.values), serials.get(record.number))
 
 
 def _restore_messages(state: State, topics: dict[int, Topic], contents: Contents, wall: float) -> None:
     """After the queues, which keep them from being freed."""
     for segment in contents.segments:
         state.memory.used += size_of(segment.values)
-        topics[segment.topic].restore(segment.values, segment.published_at - wall)
+        topics[segment.topic].restore(segment.values, segment.published_at - wall, segment.publisher)
     for topic in topics.values():
         topic.commit(topic.end)
         topic.free_pulled()

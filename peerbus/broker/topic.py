@@ -1,15 +1,16 @@
 """A named log of messages, as the message queues read it."""
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from peerbus.broker.context import Context
 from peerbus.broker.dedup import DedupWindow
 from peerbus.broker.log import Log
+from peerbus.broker.publish_log import PublishLog
 from peerbus.broker.records import DELETED, TopicRecord
+from peerbus.broker.results import Details
 from peerbus.broker.structures import NEVER, LowWaterMark
-from peerbus.errors import TooLarge, TopicFull
+from peerbus.errors import BadRequest, TooLarge, TopicFull
 from peerbus.wire.views import TopicView
 
 Overflow = Literal["reject", "drop_oldest"]
@@ -24,6 +25,8 @@ class TopicOptions(NamedTuple):
     overflow: Overflow
     max_age: float | None
     """Seconds after which a message is dropped."""
+    history: int | None = None
+    """Messages kept for replay after all queues have them acknowledged; None for the server's limit."""
 
 
 class Topic(Log):
@@ -35,15 +38,15 @@ class Topic(Log):
     """
 
     __slots__ = (
-        "_ages",
         "_changes",
         "_commits_at_once",
         "_has_history",
         "_history",
-        "_max_messages",
+        "_max_unread",
         "_memory",
         "_on_readable",
         "_positions",
+        "_publishes",
         "_slowest",
         "committed",
         "context",
@@ -60,6 +63,7 @@ class Topic(Log):
         "options",
         "redelivered",
         "refused",
+        "scheduled",
     )
 
     def __init__(self, name: str, options: TopicOptions, context: Context, number: int) -> None:
@@ -77,7 +81,10 @@ class Topic(Log):
         self.message_ids = DedupWindow(context.limits.message_ids, context.limits.message_id_seconds, context.memory)
         self.dropped = 0
         """Messages dropped by overflow or age while a queue had yet to have them acknowledged."""
-        self._max_messages = options.max_messages
+        self.scheduled = 0
+        """Messages that are published later, for which room is kept."""
+        self._max_unread = options.max_messages
+        """The limit of unread messages: that of the topic, less the messages scheduled. Not so in `append_reserved`."""
         self._positions = LowWaterMark()
         self._slowest: int | None = None
         """The lowest position of all message queues."""
@@ -88,10 +95,10 @@ class Topic(Log):
         self._changes = context.changes
         self._commits_at_once = context.changes.commits_at_once
         self._on_readable = context.on_readable
-        self._history = min(context.limits.history, options.max_messages)
+        history = context.limits.history if options.history is None else options.history
+        self._history = min(history, options.max_messages)
         self._has_history = False
-        self._ages: deque[tuple[int, float]] | None = None if options.max_age is None else deque()
-        """The end and the time of each publish, where ages are limited."""
+        self._publishes = PublishLog()
         self.expires = options.max_age is not None
         """Whether time alone changes it: messages grow too old, or message ids are forgotten."""
 
@@ -100,29 +107,61 @@ class Topic(Log):
         """Messages that at least one queue has yet to have acknowledged."""
         return self.end - self._unread_from()
 
-    def append(self, values: Sequence[bytes], size: int, now: float) -> int:
+    def append(self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
-        Raises `TopicFull` or `TooLarge` by the topic's overflow policy, `MemoryFull` and `StorageFull`.
+        Raises `TopicFull` or `TooLarge` by the topic's overflow policy, also if dropping all others would not make
+        room beside those scheduled, `MemoryFull` and `StorageFull`.
         """
         excess = 0
         if self._slowest is not None:
-            excess = self.end + len(values) - max(self._slowest, self.start) - self._max_messages
-        if excess > 0 and self.options.overflow == "reject":
+            excess = self.end + len(values) - max(self._slowest, self.start) - self._max_unread
+        if excess > 0 and (self.options.overflow == "reject" or (self.scheduled and len(values) > self._max_unread)):
             raise self._overflow(len(values))
         self._changes.check_room(size)
         self._memory.reserve(size)
         offset = self.extend(values)
-        if self._ages is not None:
-            self._ages.append((self.end, now))
+        publishes = self._publishes
+        if now >= publishes.until or publisher != publishes.publisher:
+            publishes.append(offset, now, publisher)
         if excess > 0:
-            self._drop(self.end - self._max_messages)
+            self._drop(self.end - self._max_unread)
         if excess > 0 or self._slowest is None:
             self.free_pulled()
-        self._changes.appended(self, offset, values, size, now)
+        self._changes.appended(self, offset, values, size, now, publisher)
         if self._commits_at_once:
             self.commit(self.end)
         return offset
+
+    def reserve(self, count: int) -> None:
+        """Keep room for `count` messages that are published later; raises `TopicFull` or `TooLarge`.
+
+        The oldest messages are not dropped for them.
+        """
+        if self.unread + count > self._max_unread:
+            raise self._overflow(count)
+        self.restore_reserved(count)
+
+    def restore_reserved(self, count: int) -> None:
+        """Keep room for `count` messages that were scheduled before a restart."""
+        self.scheduled += count
+        self._max_unread -= count
+
+    def release_reserved(self, count: int) -> None:
+        """Keep room for `count` messages no more."""
+        self.scheduled -= count
+        self._max_unread += count
+
+    def append_reserved(self, values: Sequence[bytes], size: int, now: float, publisher: str | None) -> int:
+        """Append messages for which room was kept, and return the offset of the first; raises the errors of `append`.
+
+        Room that is kept for others is there for these, too: no more messages are kept with them than before.
+        """
+        max_unread, self._max_unread = self._max_unread, self.options.max_messages
+        try:
+            return self.append(values, size, now, publisher)
+        finally:
+            self._max_unread = max_unread
 
     def begin_reading(self, position: int) -> None:
         """A message queue reads from `position` on."""
@@ -139,38 +178,48 @@ class Topic(Log):
         self._positions.remove(position)
         self._reading_changed()
 
-    def restore(self, values: Sequence[bytes], published_at: float) -> None:
+    def restore(self, values: Sequence[bytes], published_at: float, publisher: str | None) -> None:
         """Add messages that were appended before a restart."""
-        self.extend(values)
-        if self._ages is not None:
-            self._ages.append((self.end, published_at))
+        self._publishes.restore(self.extend(values), published_at, publisher)
 
-    def restore_id(self, message_id: str, offset: int, count: int, seen_at: float) -> None:
+    def restore_id(
+        self, message_id: str, offset: int | None, count: int, scheduled: int | None, seen_at: float
+    ) -> None:
         """Remember a message id that was seen before a restart."""
         self.expires = True
-        self.message_ids.add(message_id, offset, count, seen_at)
+        self.message_ids.add(message_id, offset, count, scheduled, seen_at)
 
     def commit(self, end: int) -> None:
         """Let the messages before `end` be delivered."""
         self.committed = end
         self._on_readable(self)
 
-    def remember(self, message_id: str, offset: int, count: int, now: float) -> None:
-        """Remember that `count` messages from `offset` on were published with `message_id`."""
+    def remember(
+        self, message_id: str, offset: int | None, count: int, now: float, scheduled: int | None = None
+    ) -> int:
+        """Remember that `count` messages from `offset` on were published, or `scheduled`, with `message_id`.
+
+        Returns the serial of the message id.
+        """
         self.expires = True
-        serial = self.message_ids.add(message_id, offset, count, now)
-        self._changes.message_id_added(self, serial, message_id, offset, count, now)
+        serial = self.message_ids.add(message_id, offset, count, scheduled, now)
+        self._changes.message_id_added(self, serial, message_id, offset, count, now, scheduled)
+        return serial
+
+    def remember_offset(self, message_id: str, serial: int, offset: int, count: int, scheduled: int) -> None:
+        """Remember the offset of messages that were scheduled with `message_id`, unless it is forgotten."""
+        seen_at = self.message_ids.published(message_id, scheduled, offset)
+        if seen_at is not None:
+            self._changes.message_id_added(self, serial, message_id, offset, count, seen_at, scheduled)
 
     def expire(self, now: float) -> None:
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
         if self.message_ids.expire(now):
             self._changes.topic_changed(self)
-        self.expires = self._ages is not None or bool(self.message_ids)
-        start = 0
-        while self._ages and self._next_age() <= now:
-            start, _ = self._ages.popleft()
-        if start > self.start:
-            self._drop(start)
+        max_age = self.options.max_age
+        self.expires = max_age is not None or bool(self.message_ids)
+        if max_age is not None and self._next_age() <= now:
+            self._drop(self._publishes.expired(self.start, self.end, max_age, now))
             self.free_pulled()
             self._on_readable(self)
 
@@ -194,6 +243,35 @@ class Topic(Log):
         values = self.read_back(self.committed, count, max_bytes)
         return self.committed - len(values), values
 
+    def following(self, offset: int, count: int, max_bytes: int) -> tuple[int, Sequence[bytes]]:
+        """Up to `count` of the messages from `offset` on, as `latest` gives the last; freed ones are left out.
+
+        Raises `BadRequest` for an offset that has no message yet.
+        """
+        if offset >= self.committed:
+            raise BadRequest(f"Topic '{self.name}' has no messages from offset {self.committed} on yet - at $.from")
+        first = max(offset, self.start)
+        return first, self.read(first, min(count, self.committed - first), max_bytes)
+
+    def details(self, offsets: Iterable[int]) -> Details:
+        """The publishers and times of retained messages."""
+        publishes = list(self._publishes.publishes(offsets))
+        ahead = self.context.wall_clock.ahead
+        return Details(
+            [publish.publisher for publish in publishes],
+            [(publish.milliseconds + ahead) / 1000 for publish in publishes],
+        )
+
+    def age(self, offset: int, now: float) -> float:
+        """Seconds since a retained message was published."""
+        (publish,) = self._publishes.publishes([offset])
+        return now - publish.milliseconds / 1000
+
+    def offset_at(self, time: float) -> int:
+        """The first retained message published at or after a time, in seconds since 1970, or the next message."""
+        milliseconds = round(time * 1000) - self.context.wall_clock.ahead
+        return max(self.start, self._publishes.first_since(milliseconds, self.end))
+
     def view(self, subscribers: int) -> TopicView:
         """The topic as it is now, with the number of its subscribers."""
         return TopicView(
@@ -201,6 +279,7 @@ class Topic(Log):
             max_messages=self.options.max_messages,
             overflow=self.options.overflow,
             max_age=self.options.max_age,
+            history=self._history,
             first_offset=self.start,
             next_offset=self.end,
             unread=self.unread,
@@ -211,6 +290,7 @@ class Topic(Log):
             refused=self.refused,
             missed=self.missed,
             discarded=self.discarded,
+            scheduled=self.scheduled,
         )
 
     def record(self) -> TopicRecord:
@@ -226,6 +306,7 @@ class Topic(Log):
             self.dropped,
             self.message_ids.first,
             self.creator,
+            self.options.history,
         )
 
     def delete(self) -> None:
@@ -237,7 +318,7 @@ class Topic(Log):
         self._changes.topic_changed(self)
         self._free(self.end)
         self.release(self._memory.released_at_once)
-        if self.unreleased or self.message_ids or self._ages:
+        if self.unreleased or self.message_ids:
             self._memory.release_later(self)
 
     def free_pulled(self) -> None:
@@ -257,12 +338,9 @@ class Topic(Log):
     def release(self, limit: int) -> int:
         """Release up to `limit` freed values, then message ids of a deleted topic; returns their number."""
         released = min(limit, self.unreleased)
-        self._memory.give_back(self.release_values(released))
+        self._release_messages(released)
         if self.deleted and released < limit:
             released += self.message_ids.forget(limit - released)
-            while self._ages and released < limit:
-                self._ages.popleft()
-                released += 1
         return released
 
     def _free(self, start: int) -> None:
@@ -270,9 +348,15 @@ class Topic(Log):
         if not self.free(start):
             return
         self._changes.topic_changed(self)
-        self._memory.give_back(self.release_values(self._memory.released_at_once))
+        self._release_messages(self._memory.released_at_once)
         if self._released != self.start:
             self._memory.release_later(self)
+
+    def _release_messages(self, limit: int) -> None:
+        base = self._base
+        self._memory.give_back(self.release_values(limit))
+        if self._base != base:
+            self._publishes.free(self._base)
 
     def _reading_changed(self) -> None:
         if self._positions.lowest != self._slowest:
@@ -280,9 +364,9 @@ class Topic(Log):
             self.free_pulled()
 
     def _next_age(self) -> float:
-        if self.options.max_age is None or not self._ages:
+        if self.options.max_age is None or self.start == self.end:
             return NEVER
-        return self._ages[0][1] + self.options.max_age
+        return self._publishes.expiry(self.start, self.options.max_age)
 
     def _pulled(self) -> int:
         return self.end if self._slowest is None else self._slowest
@@ -295,13 +379,14 @@ class Topic(Log):
         self._free(start)
 
     def _overflow(self, count: int) -> TopicFull | TooLarge:
-        limit = self._max_messages
+        limit = self.options.max_messages
         if count > limit:
             return TooLarge(
                 f"A batch of {count} messages never fits into topic '{self.name}', which holds at most {limit} "
                 "waiting for subscribers. Publish smaller batches."
             )
+        scheduled = f" and {self.scheduled} to be published later" if self.scheduled else ""
         return TopicFull(
-            f"Topic '{self.name}' holds {self.unread} messages waiting for subscribers, of at most {limit}. "
+            f"Topic '{self.name}' holds {self.unread} messages waiting for subscribers{scheduled}, of at most {limit}. "
             "Publish again when the slowest subscriber has pulled."
         )

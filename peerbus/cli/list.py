@@ -1,12 +1,14 @@
-"""`peerbus topics`, `subscriptions`, `peers`, `query` and `stats`: the server's state, as tables or as JSON."""
+"""`peerbus topics`, `subscriptions`, `in-flight`, `scheduled`, `peers`, `query`, `stats`: tables, or JSON."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import click
 import msgspec
 
-from peerbus.cli.output import period, show_json, show_table, size
-from peerbus.cli.settings import AS_JSON, TOPIC, Settings, command
+from peerbus.cli.output import moment, period, show_json, show_table, size
+from peerbus.cli.settings import AS_JSON, PEER_ID, TOPIC, Settings, command
 
 UNITS: dict[str, Callable[[float], str]] = {"bytes": size, "seconds": period}
 
@@ -47,6 +49,35 @@ def subscriptions(settings: Settings, topic: str, as_json: bool) -> None:
             show_table(("QUEUE", "MEMBERS", "ACK", "UNREAD", "IN FLIGHT", "IDLE", "EXPIRES IN"), rows)
 
 
+@command(
+    TOPIC,
+    click.option("--group", help="The group whose message queue is shown, instead of that of a peer."),
+    click.option("--after", type=click.IntRange(min=0), metavar="OFFSET", help="Begin after this offset."),
+    PEER_ID,
+    AS_JSON,
+)
+def in_flight(
+    settings: Settings, topic: str, group: str | None, after: int | None, peer_id: str | None, as_json: bool
+) -> None:
+    """List the messages in flight in a queue.
+
+    HOLDER has a message since SINCE seconds. It is redelivered in DUE seconds, or waits for that already. Up to 1,000
+    messages are listed.
+    """
+    named = {"group": group, "peer_id": peer_id, "after": after}
+    with settings.client() as client:
+        found = client.in_flight(topic, **{name: value for name, value in named.items() if value is not None}).in_flight
+    if as_json:
+        show_json(found)
+    else:
+        now = time.time()
+        rows = (
+            (each.offset, each.holder, each.attempt, each.since and now - each.since, each.due and each.due - now)
+            for each in found
+        )
+        show_table(("OFFSET", "HOLDER", "ATTEMPT", "SINCE", "DUE"), rows)
+
+
 @command(AS_JSON)
 def peers(settings: Settings, as_json: bool) -> None:
     """List the peers.
@@ -72,6 +103,21 @@ def query(settings: Settings, topic: str, as_json: bool) -> None:
             show_json({"peer_id": peer, "address": address} for peer, address in found)
         else:
             show_table(("PEER", "ADDRESS"), ((peer, address or "-") for peer, address in found))
+
+
+@command(TOPIC, AS_JSON)
+def scheduled(settings: Settings, topic: str, as_json: bool) -> None:
+    """List messages that are published later.
+
+    AT is when they will be published, in this time zone. cancel takes the ID.
+    """
+    with settings.client() as client:
+        found = client.every_scheduled(topic)
+        if as_json:
+            show_json(found)
+        else:
+            rows = ((s.id, moment(s.at), s.count, s.bytes, s.peer_id, s.message_id) for s in found)
+            show_table(("ID", "AT", "MESSAGES", "BYTES", "PEER", "MESSAGE ID"), rows)
 
 
 @command(AS_JSON)

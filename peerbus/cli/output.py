@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,8 +34,12 @@ def _line(message: Message, details: bool) -> bytes:
         value = msgspec.json.format(value, indent=-1)
     if not details:
         return value
-    attempt = {} if message.attempt is None else {"attempt": message.attempt}
-    return msgspec.json.encode({"offset": message.offset, **attempt, "message": msgspec.Raw(value)})
+    shown: dict[str, Any] = {"offset": message.offset}
+    if message.attempt is not None:
+        shown["attempt"] = message.attempt
+    if message.published_at is not None:
+        shown |= {"publisher": message.publisher, "published_at": message.published_at}
+    return msgspec.json.encode(shown | {"message": msgspec.Raw(value)})
 
 
 def show_json(rows: Iterable[Any]) -> None:
@@ -68,6 +73,11 @@ def size(count: float) -> str:
             return f"{count:.1f} {unit}" if unit != "B" else f"{count} B"
         count /= 1024
     return f"{count:.1f} {UNITS[-1]}"
+
+
+def moment(time: float) -> str:
+    """A time in seconds since 1970, as a date and a time of day in this time zone."""
+    return datetime.fromtimestamp(time).astimezone().isoformat(timespec="seconds")
 
 
 def period(seconds: float) -> str:

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from peerbus.errors import BadRequest
 from peerbus.wire import fields
 from peerbus.wire.json_scan import MOST_LEVELS, SHALLOW, has_commas, is_deeper, longer_list
-from peerbus.wire.views import Event, PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import Event, InFlightView, PeerView, ScheduledView, Stats, SubscriptionView, TopicView
 
 PIECE = 1 << 18
 """Bytes of a value that are copied in one go."""
@@ -103,6 +103,7 @@ class CreateTopicRequest(Request):
     max_messages: fields.Capacity | None = None
     overflow: fields.Overflow | None = None
     max_age: fields.Age | None = None
+    history: fields.History | None = None
     peer_id: fields.Creator | None = None
 
 
@@ -128,7 +129,7 @@ class DeleteTopicAnswer(Answer):
 
 
 class PublishRequest(Request):
-    """Publish one `message`, or all or none of a batch of `messages`."""
+    """Publish one `message`, or all or none of a batch of `messages`: now, or later with one of `delay` and `at`."""
 
     one_of = ("message", "messages")
     lists = ("messages",)
@@ -138,6 +139,8 @@ class PublishRequest(Request):
     messages: fields.Values | UnsetType = UNSET
     peer_id: fields.Publisher | None = None
     message_id: fields.MessageId | None = None
+    delay: fields.PublishDelay | None = None
+    at: fields.PublishTime | None = None
 
     @property
     def count(self) -> int:
@@ -176,12 +179,34 @@ def _copied(value: Raw) -> bytes:
 
 
 class PublishAnswer(Answer):
-    """`offset` is that of the first message; with `duplicate` it was published before, under this message id."""
+    """`offset` is that of the first message; with `duplicate` it was published before, under this message id.
+
+    Messages that are published later have the id `scheduled`, and a null for the offset until they are published.
+    """
 
     topic: str
-    offset: int
+    offset: int | None
     count: int
     duplicate: bool
+    scheduled: int | UnsetType = UNSET
+
+
+class CancelScheduledRequest(Request):
+    """Cancel messages that were to be published later."""
+
+    lists = ("ids",)
+
+    topic: fields.Name
+    ids: fields.ScheduledIds
+    peer_id: fields.Canceller | None = None
+
+
+class CancelScheduledAnswer(Answer):
+    """`cancelled` counts messages; nothing was scheduled with the `unknown` ids, or it is published or cancelled."""
+
+    topic: str
+    cancelled: int
+    unknown: list[int]
 
 
 class SubscribeRequest(Request):
@@ -258,7 +283,7 @@ class SeekRequest(Request):
 
     peer_id: fields.Name
     topic: fields.Name
-    to: fields.Target
+    to: fields.Place
 
 
 class SeekAnswer(Answer):
@@ -276,6 +301,7 @@ class PullRequest(Request):
     topic: fields.Name
     max_messages: fields.PullSize = 1000
     wait: fields.Seconds = 0.0
+    details: fields.Details = False
 
 
 class PullAnswer(Answer):
@@ -283,7 +309,8 @@ class PullAnswer(Answer):
 
     `missed` counts the messages lost since the last pull, `remaining` those left to pull. With explicit
     acknowledgement only, `attempts` has the number of deliveries of each message, and all messages before the offset
-    `resume_from` are acknowledged.
+    `resume_from` are acknowledged. With `details` only, `publishers` has the peer that published each message, null if
+    it named none, and `published_at` the time, in seconds since 1970.
     """
 
     messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
@@ -293,6 +320,8 @@ class PullAnswer(Answer):
     missed: int
     attempts: Sequence[int] | UnsetType = UNSET
     resume_from: int | UnsetType = UNSET
+    publishers: Sequence[str | None] | UnsetType = UNSET
+    published_at: Sequence[float] | UnsetType = UNSET
 
 
 class StreamRequest(Request):
@@ -301,6 +330,7 @@ class StreamRequest(Request):
     peer_id: fields.Name
     topic: fields.Name
     in_flight: fields.InFlight = 100
+    details: fields.StreamDetails = False
     last_event_id: fields.LastEventId = field(name="lastEventId", default="")
     ticket: fields.Ticket = ""
 
@@ -408,6 +438,36 @@ class ExtendAnswer(Answer):
     resume_from: int
 
 
+class RedriveRequest(Request):
+    """Publish the messages of dead letters again, and acknowledge the letters: named by `offsets`, or `all`."""
+
+    one_of = ("offsets", "all")
+    lists = ("offsets",)
+
+    topic: fields.Name
+    offsets: fields.Letters | None = None
+    all: fields.All = False
+    to: fields.Target | None = None
+    peer_id: fields.Publisher | None = None
+
+    def check(self) -> None:
+        """Raise `BadRequest` unless the fields fit together."""
+        if (self.offsets is None) is not self.all:
+            raise BadRequest("Expected either offsets or all: true - at $")
+
+
+class RedriveAnswer(Answer):
+    """`redriven` counts messages. Dead letters at the `failed` offsets could not be published and stay.
+
+    Those at the `stale` offsets are acknowledged, redriven before, or not there.
+    """
+
+    topic: str
+    redriven: int
+    stale: list[int]
+    failed: list[int]
+
+
 class QueryPeersAnswer(Answer):
     """The subscribers of a topic, and the addresses of those with one."""
 
@@ -447,12 +507,43 @@ class SubscriptionsRequest(ListRequest):
     order: fields.Order = "name"
 
 
+class InFlightRequest(Request):
+    """A page of the messages in flight in the message queue of a `group`, or of a peer."""
+
+    topic: fields.Name
+    group: fields.OfGroup | None = None
+    peer_id: fields.OfPeer | None = None
+    limit: fields.PageSize = 1000
+    after: fields.AfterOffset | None = None
+
+
 class MessagesRequest(Request):
-    """Show up to `limit` of the last messages of a topic, without taking them."""
+    """Show up to `limit` of the last messages of a topic, or of those `from` an offset, without taking them.
+
+    If the oldest message kept comes after that offset, it is the first that is shown.
+    """
 
     topic: fields.Name
     limit: fields.PageSize = 20
     max_bytes: fields.PeekBytes = 1 << 20
+    start: fields.From | None = field(name="from", default=None)
+    details: fields.Details = False
+
+
+class ScheduledRequest(Request):
+    """A page of the scheduled messages of a topic by due time: the first `limit` entries after the previous page."""
+
+    topic: fields.Name
+    limit: fields.PageSize = 1000
+    after: fields.AfterPlace | None = None
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The time in milliseconds and the id in `after`."""
+        if self.after is None:
+            return None
+        time, number = self.after.split("-")
+        return int(time), int(number)
 
 
 class TopicsAnswer(Answer):
@@ -473,16 +564,34 @@ class SubscriptionsAnswer(Answer):
     subscriptions: list[SubscriptionView]
 
 
+class ScheduledAnswer(Answer):
+    """A page of scheduled messages by due time; `next` is the `after` of the next page, null if there is none."""
+
+    topic: str
+    scheduled: list[ScheduledView]
+    next: str | None
+
+
+class InFlightAnswer(Answer):
+    """A page of messages in flight, by offset."""
+
+    topic: str
+    in_flight: list[InFlightView]
+
+
 class MessagesAnswer(Answer):
     """`messages` are the published values, unchanged; `offsets` has the offset of each.
 
-    `first_offset` is that of the oldest message kept.
+    `first_offset` is that of the oldest message kept. With `details` only, `publishers` has the peer that published
+    each message, null if it named none, and `published_at` the time, in seconds since 1970.
     """
 
     topic: str
     messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
     offsets: Sequence[int]
     first_offset: int
+    publishers: Sequence[str | None] | UnsetType = UNSET
+    published_at: Sequence[float] | UnsetType = UNSET
 
 
 class StatsAnswer(Answer):

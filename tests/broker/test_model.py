@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 from hypothesis import settings
@@ -14,11 +15,13 @@ from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
 from peerbus.future import Future
-from tests.broker.model import Model
+from peerbus.wire.views import InFlightView
+from tests.broker.model import WALL, Model, Queue
 from tests.support.harness import Clock
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
 TOPICS = st.sampled_from(["t1", "t1", "t1", "t2", "dead"])
+DEAD = st.sampled_from(["dead", "dead", "dead", "t1", "t2"])
 STARTS = st.sampled_from([None, None, None, "latest", "earliest", 0, 2, 1000])
 OPTIONS = st.fixed_dictionaries(
     {},
@@ -37,9 +40,10 @@ BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
 IN_FLIGHT = st.sampled_from([None, None, 1, 2, 4])
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
+DELAYS = st.sampled_from([0.75, 1.75, 1.75, 4.75])
 ATTEMPTED = st.sampled_from([True, True, False])
 EXTENSIONS = st.sampled_from([1.0, 5.0, 20.0])
-SLICE = Slice(answers=1, overdue=1, subscriptions=1, values=1)
+SLICE = Slice(answers=1, overdue=1, subscriptions=1, scheduled=1000, values=1)
 LIMITS = Limits(
     history=3, max_messages=8, max_pull=4, max_unacknowledged=6, group_expiry=20.375, subscription_expiry=6.375
 )
@@ -78,7 +82,7 @@ class BrokerAndModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.broker = Broker(LIMITS, clock=self.clock, per_slice=SLICE)
+        self.broker = Broker(LIMITS, self.clock, wall_clock=lambda: self.clock() + WALL, per_slice=SLICE)
         self.model = Model(LIMITS)
         self.published = 0
         self.behind = False
@@ -144,12 +148,27 @@ class BrokerAndModel(RuleBasedStateMachine):
         ended = step()
         return ended.discarded + (self.in_slices(step) if ended.left else 0)
 
-    @rule(topic=TOPICS, count=st.integers(1, 5))
-    def publish(self, topic: str, count: int) -> None:
+    @rule(topic=TOPICS, count=st.integers(1, 5), publisher=st.none() | PEERS)
+    def publish(self, topic: str, count: int, publisher: str | None = None) -> None:
         numbers = list(range(self.published, self.published + count))
         self.published += count
-        expected = self.model.publish(topic, list(numbers))
-        assert outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers]).offset) == expected
+        expected = self.model.publish(topic, list(numbers), publisher)
+        assert outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], publisher).offset) == expected
+
+    @rule(topic=TOPICS, count=st.integers(1, 3), delay=DELAYS)
+    def schedule(self, topic: str, count: int, delay: float) -> None:
+        numbers = list(range(self.published, self.published + count))
+        self.published += count
+        expected = self.model.schedule(topic, list(numbers), delay)
+        values = [b"%d" % n for n in numbers]
+        assert outcome(lambda: self.broker.schedule(topic, values, delay=delay).scheduled) == expected
+
+    @rule(topic=TOPICS, back=st.sets(st.integers(0, 4), min_size=1))
+    def cancel(self, topic: str, back: set[int]) -> None:
+        numbers = [self.model.last_scheduled - each for each in sorted(back)]
+        expected = self.model.cancel(topic, numbers)
+        answer = outcome(lambda: self.broker.cancel_scheduled(topic, numbers))
+        assert (answer if isinstance(answer, str) else (answer.count, answer.unknown)) == expected
 
     @rule(peer=PEERS, topic=TOPICS, start=STARTS, group=st.sampled_from([None, "g", "g"]), options=OPTIONS)
     def subscribe(self, peer: str, topic: str, start: Any, group: str | None, options: dict[str, Any]) -> None:
@@ -172,8 +191,9 @@ class BrokerAndModel(RuleBasedStateMachine):
 
     def pulled(self, peer: str, topic: str, count: int) -> Pulled | str:
         expected = self.model.pull(peer, topic, count)
-        answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count))
+        answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count, details=True))
         assert pulled(lambda: answer) == expected
+        assert isinstance(answer, str) or answer.details == self.model.details(topic, answer.offsets)
         return answer
 
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), arrived=st.integers(0, 3))
@@ -190,6 +210,28 @@ class BrokerAndModel(RuleBasedStateMachine):
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
         self.publish(topic, published)
         self.pull(peer, topic, pulled)
+
+    @rule(topic=DEAD, back=st.none() | st.lists(BACK, min_size=1, max_size=3), to=st.sampled_from([None, None, "t2"]))
+    def redrive(self, topic: str, back: list[int] | None, to: str | None) -> None:
+        offsets = (
+            None if back is None else [offset for offset, _ in self.offsets(topic, [(each, None) for each in back])]
+        )
+        expected = self.model.redrive(topic, offsets, to)
+
+        def redrive() -> tuple[int, list[int], list[int]]:
+            chosen = chain(*self.broker.dead_letters(topic)) if offsets is None else offsets
+            done = self.broker.redrive(topic, list(chosen), to)
+            return done.count, done.stale, done.failed
+
+        assert outcome(redrive) == expected
+
+    @rule(topic=TOPICS, limit=st.integers(1, 4), start=st.none() | st.integers(0, 12))
+    def show_messages(self, topic: str, limit: int, start: int | None) -> None:
+        expected = self.model.peek(topic, limit, start)
+        answer = outcome(lambda: self.broker.peek(topic, limit, 1000, start, details=True))
+        if not isinstance(answer, str):
+            answer = [readable(value) for value in answer.values], *answer.details
+        assert answer == expected
 
     @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS)
     def acknowledge(self, peer: str, topic: str, claims: Any) -> None:
@@ -314,6 +356,10 @@ class BrokerAndModel(RuleBasedStateMachine):
             view = seen[name]
             assert (view.first_offset, view.next_offset, view.unread) == (known.start, known.end, known.unread)
             assert view.subscribers == sum(len(queue.members) for queue in known.queues)
+            assert view.scheduled == known.scheduled
+            assert [entry.id for entry in self.broker.list_scheduled(name, 100).entries] == [
+                later.number for later in known.later
+            ]
             assert {
                 (queue.group, queue.members, queue.next_offset, queue.resume_from, queue.unacknowledged, queue.unread)
                 for queue in self.broker.list_subscriptions(10, topic=name)
@@ -334,9 +380,27 @@ class BrokerAndModel(RuleBasedStateMachine):
             assert max(of_queues, default=(0, backlog[1])) == backlog, "the slowest queue is the topic's backlog"
 
     @invariant()
+    def the_messages_in_flight_agree(self) -> None:
+        for topic in self.model.topics.values():
+            for queue in topic.queues:
+                handed = sorted(queue.handed.items())
+                assert self.in_flight(topic.name, queue) == [
+                    (offset, known.member, known.attempt, known.since + WALL) for offset, known in handed
+                ]
+
+    def in_flight(self, topic: str, queue: Queue) -> list[tuple[int, str, int, float | None]]:
+        """The messages in flight in a queue, as the broker lists them page by page."""
+        which = {"peer_id": queue.members[0]} if queue.group is None else {"group": queue.group}
+        listed: list[InFlightView] = []
+        while page := self.broker.in_flight(topic, 2, listed[-1].offset if listed else -1, **which):
+            listed += page
+        return [(view.offset, view.holder, view.attempt, view.since) for view in listed]
+
+    @invariant()
     def what_is_handed_over_is_counted(self) -> None:
         queues = [queue for topic in self.model.topics.values() for queue in topic.queues]
         assert self.broker.stats().discarded == self.model.discarded
+        assert self.broker.stats().scheduled == sum(topic.scheduled for topic in self.model.topics.values())
         assert self.behind or self.broker.stats().unacknowledged == sum(len(queue.handed) for queue in queues)
 
 

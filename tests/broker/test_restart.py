@@ -16,9 +16,11 @@ from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call
 from tests.broker.kept_model import KeptModel
+from tests.broker.model import WALL
 from tests.broker.test_model import (
     ATTEMPTED,
     CLAIMS,
+    DELAYS,
     IN_FLIGHT,
     LIMITS,
     PEERS,
@@ -32,8 +34,6 @@ from tests.broker.test_model import (
 from tests.support.storage import copy
 
 KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
-WALL = 1e9
-"""What the wall clock is ahead of the tests' own."""
 SHIFTS = st.sampled_from([0.0, 512.0, -64.0])
 """What the clock of one life of the server is behind that of the one before it."""
 
@@ -52,6 +52,8 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.model: KeptModel = KeptModel(KEPT_LIMITS, self.writes_each_call)
         self.folder = tempfile.TemporaryDirectory()
         self.lives = 0
+        self.written_behind = False
+        """Whether what is on disk is `behind`."""
         self.open(0.0)
 
     @property
@@ -70,6 +72,7 @@ class KeptBrokerAndModel(BrokerAndModel):
     def write(self) -> None:
         self.journal.write()
         self.model.write()
+        self.written_behind = self.behind
 
     @rule(shift=SHIFTS, stopped=STOPPED)
     def restart(self, shift: float, stopped: float) -> None:
@@ -114,12 +117,21 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.published += count
         expected = self.model.publish_once(topic, numbers, message_id)
         answer = outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], message_id=message_id))
-        assert (answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate)) == expected
+        assert published(answer) == expected
+
+    @rule(topic=TOPICS, message_id=st.sampled_from("abcde"), count=st.integers(1, 2), delay=DELAYS)
+    def schedule_once(self, topic: str, message_id: str, count: int, delay: float) -> None:
+        numbers = list(range(self.published, self.published + count))
+        self.published += count
+        expected = self.model.publish_once(topic, numbers, message_id, delay)
+        values = [b"%d" % n for n in numbers]
+        answer = outcome(lambda: self.broker.schedule(topic, values, message_id=message_id, delay=delay))
+        assert published(answer) == expected
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6), in_flight=IN_FLIGHT)
     def wait_for_messages(self, peer: str, topic: str, published: int, count: int, in_flight: int | None) -> None:
         """A pull that waits is answered when what was published is on disk."""
-        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight))
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight, details=True))
         if not isinstance(answer, Future):
             assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)
             return
@@ -133,7 +145,9 @@ class KeptBrokerAndModel(BrokerAndModel):
         if not answer.done:
             self.time_passes(STEP)
         assert answer.done
-        assert pulled(answer.result) == self.model.pull(peer, topic, count, in_flight)
+        found = answer.result()
+        assert pulled(lambda: found) == self.model.pull(peer, topic, count, in_flight)
+        assert found.details == self.model.details(topic, found.offsets)
         self.until_the_next_second()
 
     @invariant()
@@ -174,6 +188,7 @@ class CrashingBrokerAndModel(KeptBrokerAndModel):
         self.stay_stopped(stopped)
         self.open(shift)
         self.model.crash()
+        self.behind = self.written_behind
 
 
 def views(broker: Broker) -> Any:
@@ -186,8 +201,14 @@ def views(broker: Broker) -> Any:
         topics,
         [(peer.peer_id, peer.address, peer.lease_seconds, sorted(peer.topics)) for peer in broker.list_peers(10)],
         {topic: (found, broker.addresses(found)) for topic, found in subscribers.items()},
+        {topic: broker.list_scheduled(topic, 10).entries for topic in subscribers},
         (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes, stats.unacknowledged),
     )
+
+
+def published(answer: Any) -> Any:
+    """What a publish was answered with, as the model has it."""
+    return answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate, answer.scheduled)
 
 
 KeptBrokerAndModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -1,5 +1,6 @@
 """The Python client, against the indexing server and against a peer node."""
 
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -58,10 +59,24 @@ def test_every_call_answers_typed(client: Client) -> None:
     assert [peer.peer_id for peer in client.peers().peers] == ["a"]
     assert [queue.unread for queue in client.subscriptions(topic="news").subscriptions] == [2]
     assert msgspec.json.decode(client.peek("news", limit=2).messages) == [1, 2]
+    assert [each.offset for each in client.in_flight("news", peer_id="a", after=1).in_flight] == [2]
+    peeked = client.peek("news", 0, limit=1, details=True)
+    assert (peeked.offsets, peeked.publishers) == ([0], ["a"])
     assert client.stats().stats.published == 3
     assert client.unsubscribe("news").discarded == 2
     assert client.delete_topic("news").topic == "news"
     assert client.unregister().peer_id == "a"
+
+
+def test_messages_have_their_publisher_and_their_time_if_they_are_asked_for(client: Client) -> None:
+    client.subscribe("news", ack="explicit")
+    before = time.time()
+    client.publish_batch("news", [1, 2])
+    (told,) = client.pull("news", 1, details=True).messages
+    (untold,) = client.pull("news", 1).messages
+    assert (told.publisher, untold.publisher, untold.published_at) == ("a", None, None)
+    assert told.published_at is not None
+    assert before - 0.01 <= told.published_at <= time.time() + 0.01
 
 
 def test_errors_are_the_servers_own(client: Client) -> None:
@@ -76,6 +91,22 @@ def test_a_message_that_may_be_repeated_is_published_once(client: Client) -> Non
     assert client.publish("news", 1, message_id="x").duplicate
     assert not client.publish("news", 1).duplicate
     assert not client.publish("news", 1).duplicate
+
+
+def test_messages_are_published_later(client: Client) -> None:
+    client.subscribe("news")
+    done = client.publish_batch("news", [1, 2], message_id="x", delay=3600.0)
+    assert (done.offset, done.count, done.duplicate, type(done.scheduled)) == (None, 2, False, int)
+    assert client.publish("news", 1, message_id="x", delay=3600.0).scheduled == done.scheduled
+    other = client.publish("news", 3, at=time.time() + 60.0).scheduled
+    page = client.scheduled("news", limit=1)
+    assert [(entry.id, entry.count, entry.peer_id) for entry in page.scheduled] == [(other, 1, "a")]
+    assert [entry.id for entry in client.scheduled("news", after=page.next).scheduled] == [done.scheduled]
+    assert [entry.id for entry in client.every_scheduled("news")] == [other, done.scheduled]
+    answer = client.cancel_scheduled("news", int(done.scheduled or 0), 77)
+    assert (answer.cancelled, answer.unknown) == (2, [77])
+    client.publish("news", "soon", delay=0.01)
+    assert [message.value for message in client.pull("news", wait=DEADLINE / 2).messages] == ["soon"]
 
 
 def test_following_a_topic_acknowledges_each_message_when_the_next_is_asked_for(client: Client) -> None:

@@ -8,9 +8,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, PeerRecord, Segment
+from peerbus.broker.records import (
+    Changes,
+    Contents,
+    DeliveryRecord,
+    MessageIdRecord,
+    PeerRecord,
+    ScheduledRecord,
+    Segment,
+)
 from peerbus.storage import Storage
-from tests.support.storage import messages, queue, topic
+from tests.support.storage import messages, publishers, queue, topic
 
 NUMBERS = st.integers(1, 3)
 PEERS = st.sampled_from(["a", "b", "c/ü"])
@@ -32,7 +40,10 @@ class StorageAndModel(RuleBasedStateMachine):
         self.queues: dict[int, Any] = {}
         self.deliveries: dict[tuple[int, int], DeliveryRecord] = {}
         self.messages: dict[tuple[int, int], tuple[bytes, float]] = {}
+        self.publishers: dict[tuple[int, int], str | None] = {}
         self.ids: dict[tuple[int, int], MessageIdRecord] = {}
+        self.scheduled: dict[tuple[int, int], ScheduledRecord] = {}
+        self.last_scheduled = 0
 
     def load(self) -> Contents:
         return self.storage.load(lambda _: None)
@@ -46,11 +57,12 @@ class StorageAndModel(RuleBasedStateMachine):
         self.peers.pop(peer, None)
         self.changes.peers[peer] = None
 
-    @rule(number=NUMBERS, values=VALUES, at=TIMES)
-    def publish(self, number: int, values: list[bytes], at: float) -> None:
+    @rule(number=NUMBERS, values=VALUES, at=TIMES, peer=st.none() | PEERS)
+    def publish(self, number: int, values: list[bytes], at: float, peer: str | None) -> None:
         known = self.topics.get(number, topic(number, 0, 0))
-        self.changes.segments.append(Segment(number, known.end, values, at))
+        self.changes.segments.append(Segment(number, known.end, values, at, peer))
         self.messages |= {(number, known.end + place): (value, at) for place, value in enumerate(values)}
+        self.publishers |= dict.fromkeys(((number, known.end + place) for place in range(len(values))), peer)
         self._retain(number, known.start, known.end + len(values), known.first_id)
 
     @rule(number=NUMBERS, count=st.integers(0, 9))
@@ -69,6 +81,20 @@ class StorageAndModel(RuleBasedStateMachine):
                 self.ids[number, new] = record
             self._retain(number, known.start, known.end, min(known.first_id + forgotten, serial + count))
 
+    @rule(number=NUMBERS, values=VALUES, due=TIMES, publisher=st.none() | PEERS)
+    def schedule(self, number: int, values: list[bytes], due: float, publisher: str | None) -> None:
+        if number in self.topics:
+            self.last_scheduled += 1
+            record = ScheduledRecord(number, self.last_scheduled, due, publisher, None, tuple(values))
+            self.scheduled[number, record.number] = self.changes.scheduled[number, record.number] = record
+            self.changes.last_scheduled = record.number
+
+    @rule(back=st.integers(0, 3))
+    def cancel(self, back: int) -> None:
+        for key in [key for key in self.scheduled if key[1] == self.last_scheduled - back]:
+            del self.scheduled[key]
+            self.changes.scheduled[key] = None
+
     @rule(number=NUMBERS)
     def delete_topic(self, number: int) -> None:
         for each in [each for each, record in self.queues.items() if record.topic == number]:
@@ -79,7 +105,9 @@ class StorageAndModel(RuleBasedStateMachine):
         self.changes.segments = [each for each in self.changes.segments if each.topic != number]
         self.changes.message_ids = [each for each in self.changes.message_ids if each.topic != number]
         self.messages = {key: value for key, value in self.messages.items() if key[0] != number}
+        self.changes.scheduled = {key: value for key, value in self.changes.scheduled.items() if key[0] != number}
         self.ids = {key: value for key, value in self.ids.items() if key[0] != number}
+        self.scheduled = {key: value for key, value in self.scheduled.items() if key[0] != number}
         self.write()
 
     @rule(number=NUMBERS, of=NUMBERS, explicit=st.booleans(), members=st.lists(PEERS))
@@ -95,10 +123,10 @@ class StorageAndModel(RuleBasedStateMachine):
         self.deliveries = {key: record for key, record in self.deliveries.items() if key[0] != number}
         self.write()
 
-    @rule(number=NUMBERS, offset=st.integers(0, 5), due=st.none() | TIMES)
-    def deliver(self, number: int, offset: int, due: float | None) -> None:
+    @rule(number=NUMBERS, offset=st.integers(0, 5), due=st.none() | TIMES, first=st.none() | TIMES)
+    def deliver(self, number: int, offset: int, due: float | None, first: float | None) -> None:
         if number in self.queues:
-            record = DeliveryRecord(number, offset, "a", 1, "rejected", due)
+            record = DeliveryRecord(number, offset, "a", 1, "rejected", due, first, due)
             self.deliveries[number, offset] = self.changes.deliveries[number, offset] = record
 
     @rule(number=NUMBERS, offset=st.integers(0, 5))
@@ -124,7 +152,10 @@ class StorageAndModel(RuleBasedStateMachine):
         assert {record.number: record for record in found.queues} == self.queues
         assert {(record.queue, record.offset): record for record in found.deliveries} == self.deliveries
         assert {(record.topic, record.serial): record for record in found.message_ids} == self.ids
+        assert {(record.topic, record.number): record for record in found.scheduled} == self.scheduled
+        assert found.last_scheduled == self.last_scheduled
         assert messages(found) == self.messages
+        assert publishers(found) == {key: self.publishers[key] for key in self.messages}
         for number in self.topics:
             offsets = [each.offset for each in found.segments if each.topic == number]
             assert offsets == sorted(offsets)
