@@ -39,6 +39,7 @@ LIMITS = {
     "topics": ("Topics", "max_topics"),
     "peers": ("Peers", "max_peers"),
     "subscriptions": ("Subscriptions", "max_subscriptions"),
+    "scheduled": ("Scheduled messages", "max_scheduled"),
 }
 
 
@@ -93,7 +94,7 @@ def _of_server(stats: Stats) -> Iterator[Reason]:
 
 
 def _of_topics(topics: Sequence[TopicView]) -> Iterator[Reason]:
-    filling = [topic for topic in topics if topic.unread >= FULL_SOON * topic.max_messages]
+    filling = [topic for topic in topics if _fullness(topic) >= FULL_SOON]
     for topic in sorted(filling, key=_fullness, reverse=True)[:MOST_TOPICS]:
         if _fullness(topic) < 1:
             yield Reason("warn", FULL_ONCE[topic.overflow].format(topic.topic, _percent(_fullness(topic))))
@@ -109,7 +110,8 @@ def _lately(recent: Recent) -> Iterator[Reason]:
 
 
 def _fullness(topic: TopicView) -> float:
-    return topic.unread / topic.max_messages
+    """A share of 1; messages that are published later count, too."""
+    return (topic.unread + topic.scheduled) / topic.max_messages
 
 
 def _percent(share: float) -> str:

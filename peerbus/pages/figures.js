@@ -20,6 +20,7 @@ const LIMITS = {
   topics: ["Topics", "max_topics", count],
   peers: ["Peers", "max_peers", count],
   subscriptions: ["Subscriptions", "max_subscriptions", count],
+  scheduled: ["Scheduled messages", "max_scheduled", count],
 };
 
 /** The server's figures, with the messages lost to subscribers: missed by them, or discarded with their queues. */

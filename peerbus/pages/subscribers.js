@@ -55,6 +55,7 @@ function nameOf(queue) {
 
 /** When a queue ends that stands without members. */
 function ending(queue) {
+  if (queue.expires_in === null) return "Stands until somebody ends it";
   const comes = queue.group === null ? "the peer is back" : "a member comes";
   return `Ends in ${period(queue.expires_in)}, unless ${comes}`;
 }

@@ -62,5 +62,6 @@ function how(queue) {
 
 function standing(queue) {
   const whose = queue.group === null ? "its peer" : "members";
+  if (queue.expires_after === null) return `stands without ${whose} until somebody ends it`;
   return queue.expires_after ? `stands ${period(queue.expires_after)} without ${whose}` : `ends without ${whose}`;
 }

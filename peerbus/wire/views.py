@@ -29,6 +29,11 @@ class TopicView(Struct, frozen=True):
     discarded: int
     scheduled: int
 
+    @property
+    def lost(self) -> int:
+        """Messages lost to subscribers: dropped or missed, whichever are more, for most are both; and discarded."""
+        return max(self.dropped, self.missed) + self.discarded
+
 
 class ScheduledView(Struct, frozen=True):
     """Messages that are published together `at` a time, in seconds since 1970: a `count` of them.
@@ -42,11 +47,6 @@ class ScheduledView(Struct, frozen=True):
     bytes: int
     peer_id: str | None
     message_id: str | None
-
-    @property
-    def lost(self) -> int:
-        """Messages lost to subscribers: dropped or missed, whichever are more, for most are both; and discarded."""
-        return max(self.dropped, self.missed) + self.discarded
 
 
 class SubscriptionView(Struct, frozen=True):

@@ -13,13 +13,13 @@ from peerbus.wire.views import Stats, TopicView
 
 
 def figures(**named: Any) -> Stats:
-    limits = {"max_bytes": 1000, "max_topics": 1000, "max_peers": 1000, "max_subscriptions": 1000}
+    limits = {most: 1000 for _, most in verdict.LIMITS.values()}
     known = dict.fromkeys(Stats.__struct_fields__, 0) | limits | {"epoch": "one"}
     return msgspec.convert(known | named, Stats)
 
 
 def topic(name: str, unread: int, overflow: str = "reject") -> TopicView:
-    return TopicView(name, 100, overflow, None, 0, unread, unread, 0, 1, 0, 0, 0, 0, 0)
+    return TopicView(name, 100, overflow, None, 1000, 0, unread, unread - 10, 0, 1, 0, 0, 0, 0, 0, 10)
 
 
 def told(stats: Stats, *topics: TopicView) -> tuple[str, list[str]]:
@@ -67,6 +67,8 @@ def test_a_server_without_its_state_begins_anew() -> None:
 
 
 def test_the_page_says_the_same() -> None:
+    labels = re.findall(r'(\w+): \["([A-Z].*)", "(\w+)", ', (FILES / "figures.js").read_text())
+    assert labels == [(figure, label, most) for figure, (label, most) in verdict.LIMITS.items()]
     script = (FILES / "verdict.js").read_text()
     said = [*verdict.VERDICTS.values(), *(sentence for _, sentence in verdict.LATELY.values())]
     said += [*verdict.FULL.values(), *verdict.FULL_ONCE.values(), verdict.LIMIT]
