@@ -87,7 +87,7 @@ function choose(name) {
   if (name !== chosen) {
     keepChosen(name);
     say(byId("topic-title"), name);
-    sayIn("", byId("ended"), "");
+    sayIn("", byId("acted"), "");
     publishTo(name);
   }
   chosen = name;

@@ -5,14 +5,17 @@ import { post } from "./calls.js";
 import { attempt } from "./outcome.js";
 import { count, counted, period } from "./numbers.js";
 
+/** The group whose queue keeps the dead letters of a topic. */
+const DEAD_LETTERS = "dead-letters";
+
 /** Message queues as items of a `list`. */
 export class Subscribers {
   #rows;
 
-  /** `ended` is called when the person has ended a queue. */
-  constructor(list, ended) {
+  /** `changed` is called when the person has ended a queue, or redriven dead letters. */
+  constructor(list, changed) {
     const key = (queue) => `${queue.topic} ${queue.queue}`;
-    this.#rows = new Rows(list, key, (queue) => item(queue, ended));
+    this.#rows = new Rows(list, key, (queue) => item(queue, changed));
   }
 
   /** Show message queues in the given order; each bar is relative to the longest backlog. */
@@ -22,19 +25,25 @@ export class Subscribers {
   }
 }
 
-function item({ group }, ended) {
+function item({ group }, changed) {
   const filled = bar();
   const [name, behind] = [element("b"), element("span")];
   const [standing, more] = [element("small"), element("small", { class: "soft" })];
-  const row = element("li", {}, element("div", { class: "between" }, name, behind), filled.row, standing, more);
+  const row = element("li", {}, element("div", { class: "between" }, name, behind), filled.row, standing);
   let shown;
-  if (group !== null) {
-    const button = element("button", { type: "button", class: "quiet small", "aria-label": `End the queue of group ${group}` }, "End");
-    button.addEventListener("click", () => end(shown).then((done) => done && ended()));
-    row.append(button);
-  }
+  const button = (label, name, act) => {
+    const made = element("button", { type: "button", class: "quiet small", "aria-label": name }, label);
+    made.addEventListener("click", () => act(shown).then((done) => done && changed()));
+    return made;
+  };
+  const redriving = button("Redrive", "Redrive the dead letters", redrive);
+  const actions = element("span", { class: "actions" });
+  if (group === DEAD_LETTERS) actions.append(redriving);
+  if (group !== null) actions.append(button("End", `End the queue of group ${group}`, end));
+  row.append(element("div", { class: "between" }, more, actions));
   const update = (queue) => {
     shown = queue;
+    redriving.hidden = !queue.unread;
     say(name, nameOf(queue));
     name.title = queue.peers.join(", ");
     say(behind, queue.unread ? `${count(queue.unread)} behind` : "up to date");
@@ -80,9 +89,16 @@ async function end({ topic, group, members, unread }) {
   if (unread) lost.push(`${counted(unread, "unread message")} will be discarded`);
   if (members) lost.push(`${counted(members, "member")} will have to subscribe again`);
   const told = lost.length ? ` ${lost.join(", and ")}.` : "";
-  if (!confirm(`End the message queue of group ${group} on topic ${topic}?${told}`)) return false;
-  return attempt(byId("ended"), async () => {
-    const answer = JSON.parse(await post("unsubscribe", JSON.stringify({ topic, group, end: true })));
-    return answer.message;
-  });
+  const question = `End the message queue of group ${group} on topic ${topic}?${told}`;
+  return confirm(question) && call("unsubscribe", { topic, group, end: true });
+}
+
+/** Publish the messages of all dead letters again if the person confirms it; returns whether that was done. */
+async function redrive({ topic, unread }) {
+  const question = `Publish the messages of ${counted(unread, "dead letter")} again, each to the topic that it came from?`;
+  return confirm(question) && call("redrive", { topic, all: true });
+}
+
+function call(path, fields) {
+  return attempt(byId("acted"), async () => JSON.parse(await post(path, JSON.stringify(fields))).message);
 }

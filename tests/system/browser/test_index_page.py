@@ -139,8 +139,25 @@ def test_the_queue_of_a_group_is_ended_by_who_confirms_it(page: Browser, index: 
     )
     assert index.get("/subscriptions", topic="jobs").body["subscriptions"][0]["unread"] == 2, "dismissing ends nothing"
     asked.accept()
-    page.shows("#ended", "The message queue of group 'painters' on topic 'jobs' is ended. 2 messages")
+    page.shows("#acted", "The message queue of group 'painters' on topic 'jobs' is ended. 2 messages")
     page.shows("#subscribers-shown", "none")
+
+
+def test_dead_letters_are_kept_and_go_back_to_where_they_came_from(page: Browser, index: Api) -> None:
+    subscribe(index, "peer1", "jobs", ack="explicit", max_attempts=1, dead_letter_topic="dead")
+    index.post("/publish", topic="jobs", message="hard")
+    index.post("/pull_messages", peer_id="peer1", topic="jobs")
+    index.post("/nack_messages", peer_id="peer1", topic="jobs", up_to=0)
+    page.shows("#topics", "dead")
+    page.run("[...document.querySelectorAll('#topics button')].find((each) => each.innerText === 'dead').click()")
+    page.shows("#subscribers", "dead-letters (group without members)\n1 behind\nStands until somebody ends it")
+    page.find("[aria-label='Redrive the dead letters']").click()
+    asked = page.driver.switch_to.alert
+    assert asked.text == "Publish the messages of 1 dead letter again, each to the topic that it came from?"
+    asked.accept()
+    page.shows("#acted", "1 message of topic 'dead' published again.")
+    page.shows("#subscribers", "up to date")
+    assert index.post("/pull_messages", peer_id="peer1", topic="jobs").body["messages"] == ["hard"]
 
 
 def test_topics_can_be_filtered_and_there_is_more(page: Browser, index: Api) -> None:
