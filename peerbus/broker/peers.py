@@ -153,13 +153,6 @@ class Peers:
         peers = self._peers
         return [peer_id for peer_id in peer_ids if peers[peer_id].away_since is None]
 
-    def renewed(self, peer_id: str, now: float) -> Peer:
-        """The peer, its lease renewed by this sign of life, which brings it back; raises `PeerNotFound`."""
-        peer = self.get(peer_id)
-        if peer.away_since is not None or peer.lease_seconds is not None:
-            self.renew(peer, now)
-        return peer
-
     def register(self, peer_id: str) -> Peer:
         """Register a new peer; raises `TooManyPeers` and `StorageFull`."""
         if len(self._peers) >= self._limit:

@@ -96,7 +96,7 @@ class State:
 
     def peer(self, peer_id: str) -> Peer:
         """The peer, its lease renewed; raises `PeerNotFound`."""
-        return self.peers.renewed(peer_id, self.clock())
+        return self._renewed(peer_id, self.clock())
 
     def topic(self, name: str) -> Topic:
         """The topic, without messages that are too old; raises `TopicNotFound`."""
@@ -109,7 +109,7 @@ class State:
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed`, and `TopicDeleted` the first time after a deletion.
         """
         now = self.clock()
-        peer = self.peers.renewed(peer_id, now)
+        peer = self._renewed(peer_id, now)
         queue = self.subscriptions.find(peer, topic)
         if queue is None:
             raise self._no_queue(peer, topic)
@@ -354,6 +354,16 @@ class State:
         if due < self._next_run:
             self._next_run = due
             self.on_due()
+
+    def _renewed(self, peer_id: str, now: float) -> Peer:
+        """The peer, its lease renewed by this sign of life; one that was away is back. Raises `PeerNotFound`."""
+        peer = self.peers.get(peer_id)
+        if peer.away_since is not None:
+            self.peers.renew(peer, now)
+            self.check_due()
+        elif peer.lease_seconds is not None:
+            self.peers.renew(peer, now)
+        return peer
 
     def _next_due(self) -> float:
         if self._departing or self.subscriptions.deleted or self.memory.unreleased:

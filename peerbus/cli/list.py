@@ -17,8 +17,8 @@ UNITS: dict[str, Callable[[float], str]] = {"bytes": size, "seconds": period}
 def topics(settings: Settings, as_json: bool) -> None:
     """List the topics.
 
-    UNREAD counts the messages that some subscriber has not pulled, or not acknowledged, yet. DROPPED counts those
-    dropped while they were unread, for overflow or age.
+    UNREAD counts the messages that some subscriber has not pulled, or not acknowledged, yet. LOST counts those
+    that were dropped or that subscribers missed, whichever are more, and those discarded with queues that ended.
     """
     with settings.client() as client:
         found = client.every_topic()
@@ -26,11 +26,8 @@ def topics(settings: Settings, as_json: bool) -> None:
             show_json(found)
         else:
             show_table(
-                ("TOPIC", "PUBLISHED", "UNREAD", "DROPPED", "SUBSCRIBERS", "LIMIT", "OVERFLOW"),
-                (
-                    (t.topic, t.next_offset, t.unread, t.dropped, t.subscribers, t.max_messages, t.overflow)
-                    for t in found
-                ),
+                ("TOPIC", "PUBLISHED", "UNREAD", "LOST", "SUBSCRIBERS", "LIMIT", "OVERFLOW"),
+                ((t.topic, t.next_offset, t.unread, t.lost, t.subscribers, t.max_messages, t.overflow) for t in found),
             )
 
 

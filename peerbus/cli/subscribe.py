@@ -27,7 +27,7 @@ BATCH = 1000
 WAIT_SECONDS = 1.0
 """The wait of each pull while following. Ctrl-C takes effect when it ends, so that no messages are lost."""
 LEASE_SECONDS = 60.0
-"""Lease of a peer made for one command: it is removed even if the command is killed."""
+"""Lease of a peer made for one command: if that is killed, the peer is away soon, and its queue expires later."""
 
 MAX = click.option("--max", "most", type=click.IntRange(min=1), help="Maximum of messages to print.")
 DETAILS = click.option("--details", is_flag=True, help="Print each message with its offset and its attempt.")
@@ -151,7 +151,7 @@ def _participant(settings: Settings, peer_id: str | None) -> Iterator[Client]:
             yield client
         finally:
             if temporary:
-                with suppress(PeerbusError):  # otherwise its lease removes it, later
+                with suppress(PeerbusError):  # otherwise it is away when its lease ends
                     client.unregister()
 
 

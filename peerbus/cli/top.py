@@ -16,6 +16,7 @@ from peerbus.cli.interrupt import Interruption
 from peerbus.cli.options import Seconds
 from peerbus.cli.output import period, size, table
 from peerbus.cli.settings import Settings, command
+from peerbus.cli.verdict import Recent, judge
 from peerbus.errors import PeerbusError
 from peerbus.wire.views import PeerView, Stats, TopicView
 from peerbus.wire.words import counted
@@ -28,7 +29,18 @@ NAME_WIDTH = 32
 MOST_PEERS = 200
 PEERS_SHARE = 3
 """One row of so many is for peers, however many topics there are."""
-FIGURES = ("published", "pulled", "acknowledged", "redelivered", "missed", "dead_lettered")
+REASONS_SHARE = 4
+"""One line of so many is for the reasons of the verdict."""
+FIGURES = {
+    "published": "PUBLISHED",
+    "pulled": "PULLED",
+    "acknowledged": "ACKED",
+    "redelivered": "REDELIVERED",
+    "dead_lettered": "DEAD-LETTERED",
+    "lost": "LOST",
+    "refused": "REFUSED",
+}
+"""The heading of each figure."""
 SHORTEST_SECONDS = 0.001
 
 
@@ -46,13 +58,17 @@ SHORTEST_SECONDS = 0.001
 def top(settings: Settings, interval: float, once: bool) -> None:
     """Watch topics and peers live.
 
-    Topics with the highest rate come first, then those with most unread messages. q or Ctrl-C ends it.
+    LOST counts messages that subscribers missed and those discarded with queues that ended; of a topic, those dropped
+    or missed, whichever are more, and those discarded. The state of the server comes first, with the reasons. Topics
+    with the highest rate come first, then those with most unread messages. q or Ctrl-C ends it.
     """
     with settings.client() as client:
         if once:
-            before = snapshot(client)
+            recent = Recent()
+            before = snapshot(client, recent)
             threading.Event().wait(interval)
-            click.echo("\n".join(frame(settings.url, before, snapshot(client), *shutil.get_terminal_size())))
+            now = snapshot(client, recent)
+            click.echo("\n".join(frame(settings.url, before, now, recent, *shutil.get_terminal_size())))
         elif not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError("top needs a terminal; with --once it prints one frame anywhere.")
         else:
@@ -66,7 +82,8 @@ def _watch(client: Client, url: str, interval: float) -> None:
         import curses
     except ImportError:
         raise click.UsageError("This Python has no curses; --once prints one frame.") from None
-    first = snapshot(client)
+    recent = Recent()
+    first = snapshot(client, recent)
 
     def draw(window: Any) -> None:
         before, now, problem = None, first, ""
@@ -76,7 +93,7 @@ def _watch(client: Client, url: str, interval: float) -> None:
         window.timeout(int(interval * 1000))
         while True:
             height, width = window.getmaxyx()
-            lines = frame(url, before, now, width - 1, height)
+            lines = frame(url, before, now, recent, width - 1, height)
             window.erase()
             for y, line in enumerate([problem[: width - 1], *lines[1:]] if problem else lines):
                 with suppress(curses.error):  # the window has become smaller since
@@ -86,7 +103,7 @@ def _watch(client: Client, url: str, interval: float) -> None:
                 return
             if key == NO_KEY:
                 try:
-                    before, now, problem = now, snapshot(client), ""
+                    before, now, problem = now, snapshot(client, recent), ""
                 except PeerbusError as error:
                     problem = error.message
 
@@ -105,26 +122,28 @@ class Snapshot(NamedTuple):
     peers: list[PeerView]
 
 
-def snapshot(client: Client) -> Snapshot:
-    """Fetch the server's figures, all its topics, and as many peers as may fit on a screen."""
+def snapshot(client: Client, recent: Recent) -> Snapshot:
+    """Fetch the server's figures, all its topics, and as many peers as may fit on a screen; note the figures."""
     stats = client.stats().stats
-    return Snapshot(time.monotonic(), stats, list(client.every_topic()), client.peers(limit=MOST_PEERS).peers)
+    at = time.monotonic()
+    recent.note(at, stats)
+    return Snapshot(at, stats, list(client.every_topic()), client.peers(limit=MOST_PEERS).peers)
 
 
-def frame(url: str, before: Snapshot | None, now: Snapshot, width: int, height: int) -> list[str]:
+def frame(url: str, before: Snapshot | None, now: Snapshot, recent: Recent, width: int, height: int) -> list[str]:
     """The lines of a frame: `height` at most, none longer than `width`.
 
-    Rates are since the snapshot `before`; there are none if the server has restarted without its state since. Topics
-    with the highest rate come first, then those with most unread messages.
+    `recent` has the figures of the last minute. Rates are since the snapshot `before`; there are none if the server has
+    restarted without its state since. Topics with the highest rate come first, then those with most unread messages.
     """
     if before and before.stats.epoch != now.stats.epoch:
         before = None
-    head = [*_summary(url, now.stats), "", *_figures(before, now), ""]
+    verdict = judge(now.stats, now.topics, recent)
+    reasons = [f"- {reason.sentence}" for reason in verdict.reasons[: height // REASONS_SHARE]]
+    head = [*_summary(url, now.stats), verdict.sentence, *reasons, "", *_figures(before, now), ""]
     room = height - len(head) - len(("topic headings", "", "peer headings"))
     peer_rows = min(now.stats.peers, max(room // PEERS_SHARE, room - len(now.topics)))
-    topics = _listing(
-        ("TOPIC", "PER SECOND", "UNREAD", "DROPPED", "SUBSCRIBERS"), _topics(before, now), room - peer_rows
-    )
+    topics = _listing(("TOPIC", "PER SECOND", "UNREAD", "LOST", "SUBSCRIBERS"), _topics(before, now), room - peer_rows)
     peers = _listing(("PEER", "EXPIRES IN", "TOPICS", "ADDRESS"), _peers(now), peer_rows, now.stats.peers)
     return [line[:width] for line in [*head, *topics, "", *peers][:height]]
 
@@ -149,7 +168,7 @@ def _figures(before: Snapshot | None, now: Snapshot) -> list[str]:
         total = getattr(now.stats, name)
         totals.append(total)
         rates.append(_rate(before, now, getattr(before.stats, name) if before else 0, total))
-    return table(["", *(name.replace("_", "-").upper() for name in FIGURES)], [rates, totals])
+    return table(["", *FIGURES.values()], [rates, totals])
 
 
 def _topics(before: Snapshot | None, now: Snapshot) -> list[Sequence[Any]]:
@@ -157,7 +176,7 @@ def _topics(before: Snapshot | None, now: Snapshot) -> list[Sequence[Any]]:
     rows = []
     for topic in now.topics:
         rate = _rate(before, now, offsets.get(topic.topic, 0), topic.next_offset)
-        rows.append((topic.topic[:NAME_WIDTH], rate, topic.unread, topic.dropped, topic.subscribers))
+        rows.append((topic.topic[:NAME_WIDTH], rate, topic.unread, topic.lost, topic.subscribers))
     return sorted(rows, key=lambda row: (-(row[1] or 0.0), -row[2]))
 
 

@@ -10,23 +10,29 @@ const RATES = {
   acknowledged: "Acknowledged",
   redelivered: "Redelivered",
   dead_lettered: "Dead letters",
+  lost: "Lost",
   refused: "Refused publishes",
 };
-const TONES = { redelivered: "warn", dead_lettered: "bad", refused: "bad" };
+const TONES = { redelivered: "warn", dead_lettered: "bad", lost: "bad", refused: "bad" };
 const LATELY = 60;
 const LIMITS = {
   memory_bytes: ["Memory for messages", "max_bytes", bytes],
   topics: ["Topics", "max_topics", count],
   peers: ["Peers", "max_peers", count],
   subscriptions: ["Subscriptions", "max_subscriptions", count],
+  scheduled: ["Scheduled messages", "max_scheduled", count],
 };
+
+/** The server's figures, with the messages lost to subscribers: missed by them, or discarded with their queues. */
+export const withLost = (stats) => ({ ...stats, lost: stats.missed + stats.discarded });
 
 /** For each limit of the server: its label, the share in use from 0 to 1, and use and limit in words. */
 export function fillings(stats) {
   return Object.entries(LIMITS).map(([name, [label, most, form]]) => ({
     label,
     share: stats[name] / stats[most],
-    told: `${form(stats[name])} of ${form(stats[most])}`,
+    used: form(stats[name]),
+    limit: form(stats[most]),
   }));
 }
 
@@ -59,7 +65,7 @@ export class Figures {
       const lately = counter.grown(LATELY);
       line.draw(counter.rates);
       say(now, TONES[name] ? count(lately) : rate(counter.rate));
-      say(all, `${TONES[name] ? "in the last minute" : "a second"} · ${count(stats[name])} in all`);
+      say(all, `${TONES[name] ? "last minute" : "a second"} · ${count(stats[name])} in all`);
       row.dataset.tone = lately && TONES[name] ? TONES[name] : "";
     };
     return { row, update };
@@ -72,7 +78,7 @@ function meter(label) {
   const row = element("div", {}, element("div", { class: "between" }, element("span", { class: "soft" }, label), told), filled.row);
   const update = (filling) => {
     filled.fill(filling.share, filling.share >= 0.9 ? "bad" : filling.share >= 0.7 ? "warn" : "");
-    say(told, filling.told);
+    say(told, `${filling.used} of ${filling.limit}`);
     row.title = percent(filling.share);
   };
   return { row, update };

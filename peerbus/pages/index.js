@@ -1,15 +1,15 @@
 // The page of the indexing server.
 
-import { byId, say } from "./elements.js";
+import { byId, say, sayIn } from "./elements.js";
 import { get, unlessGone } from "./calls.js";
 import { chosenBefore, keepChosen } from "./chosen.js";
 import { Counters } from "./history.js";
-import { Figures } from "./figures.js";
+import { Figures, withLost } from "./figures.js";
 import { Listing, justBefore } from "./listing.js";
 import { Looking } from "./looking.js";
 import { Messages } from "./messages.js";
 import { Peers } from "./peers.js";
-import { Subscribers, queueName } from "./subscribers.js";
+import { Subscribers } from "./subscribers.js";
 import { Topics } from "./topics.js";
 import { count, counted, period } from "./numbers.js";
 import { judge } from "./verdict.js";
@@ -22,7 +22,7 @@ const topicCounters = new Counters();
 const figures = new Figures(counters);
 const topics = new Topics(byId("topics"), topicCounters, choose);
 const peers = new Peers(byId("peers"));
-const subscribers = new Subscribers(byId("subscribers"), queueName);
+const subscribers = new Subscribers(byId("subscribers"), () => looking.now());
 const messages = new Messages();
 let chosen = "";
 let foremost = [];
@@ -36,11 +36,12 @@ choose(chosenBefore());
 
 /** Fetch everything that the page shows, and show it. */
 async function look() {
-  const [{ stats }, { topics: listed }, { peers: registered }] = await Promise.all([
+  const [{ stats: figured }, { topics: listed }, { peers: registered }] = await Promise.all([
     get("stats"),
     get("topics", { ...topicListing.query, order: "unread" }),
     get("peers", peerListing.query),
   ]);
+  const stats = withLost(figured);
   const at = performance.now() / 1000;
   counters.note(at, Object.entries(stats).filter(([, value]) => typeof value === "number"));
   topicCounters.note(at, listed.map((topic) => [topic.topic, topic.next_offset]));
@@ -69,7 +70,8 @@ async function lookAtTopic(name) {
   if (name !== chosen || !queues) return;
   subscribers.show(queues.subscriptions);
   const all = topic.subscribers;
-  say(byId("subscribers-shown"), all ? `${counted(all, "peer")}, furthest behind first` : "none");
+  const listed = queues.subscriptions.length;
+  say(byId("subscribers-shown"), listed ? `${counted(all, "peer")}, furthest behind first` : "none");
   await unlessGone(messages.show(name, topic.next_offset));
 }
 
@@ -85,6 +87,7 @@ function choose(name) {
   if (name !== chosen) {
     keepChosen(name);
     say(byId("topic-title"), name);
+    sayIn("", byId("acted"), "");
     publishTo(name);
   }
   chosen = name;

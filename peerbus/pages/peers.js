@@ -36,7 +36,7 @@ function peerRow({ peer_id: name }) {
     filled.fill(share, left !== null && share < SILENT ? "warn" : "");
     filled.row.hidden = left === null;
     say(lease, left === null ? "no lease" : period(left));
-    row.title = left !== null && share < SILENT ? "Silent for most of its lease. The peer is removed when the lease runs out." : "";
+    row.title = left !== null && share < SILENT ? "Silent for most of its lease. When the lease runs out, the peer is away, and its message queues stand for a time." : "";
     say(topics, count(peer.topics.length));
     topics.title = peer.topics.slice(0, 20).join(", ");
     say(address, peer.address ?? "–");

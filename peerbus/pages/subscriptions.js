@@ -25,7 +25,7 @@ export class Subscriptions {
   #row({ topic }, select) {
     const button = element("button", { type: "button", class: "name", title: topic }, topic);
     button.addEventListener("click", () => select(topic));
-    const [line, filled] = [sparkline(), bar()];
+    const [line, filled, stands] = [sparkline(), bar(), element("small")];
     const texts = Object.fromEntries(["rate", "behind", "unacknowledged", "missed", "how"].map((key) => [key, element("span")]));
     const row = element(
       "tr",
@@ -35,7 +35,7 @@ export class Subscriptions {
       element("td", { class: "going" }, filled.row, texts.behind),
       element("td", {}, texts.unacknowledged),
       element("td", {}, texts.missed),
-      element("td", { class: "soft" }, texts.how),
+      element("td", { class: "soft" }, texts.how, stands),
     );
     const update = (queue) => {
       const counter = this.#counters.of(topic);
@@ -49,6 +49,7 @@ export class Subscriptions {
       say(texts.missed, count(queue.missed));
       texts.missed.dataset.tone = queue.missed ? "bad" : "none";
       say(texts.how, how(queue));
+      say(stands, standing(queue));
     };
     return { row, update };
   }
@@ -57,4 +58,10 @@ export class Subscriptions {
 function how(queue) {
   const told = queue.ack === "auto" ? "automatic" : `within ${period(queue.ack_deadline)}`;
   return queue.group === null ? told : `${told}, in group ${queue.group} of ${count(queue.members)}`;
+}
+
+function standing(queue) {
+  const whose = queue.group === null ? "its peer" : "members";
+  if (queue.expires_after === null) return `stands without ${whose} until somebody ends it`;
+  return queue.expires_after ? `stands ${period(queue.expires_after)} without ${whose}` : `ends without ${whose}`;
 }

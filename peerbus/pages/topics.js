@@ -15,6 +15,9 @@ export function toneOf(topic) {
   return topic.overflow === "reject" && fullness(topic) >= 1 ? "bad" : "warn";
 }
 
+/** Messages lost to subscribers: dropped or missed, whichever are more, for most are both; and discarded. */
+const lost = (topic) => Math.max(topic.dropped, topic.missed) + topic.discarded;
+
 /** Topics as rows of a table's `body`. `counters` have the rate of each; `select` is called with the chosen topic. */
 export class Topics {
   #rows;
@@ -58,8 +61,11 @@ export class Topics {
       say(texts.subscribers, count(topic.subscribers));
       tell(texts.redelivered, topic.redelivered, "warn");
       tell(texts.dead, topic.dead_lettered, "bad");
-      tell(texts.lost, topic.dropped + topic.refused, "bad");
-      texts.lost.title = `${count(topic.dropped)} messages dropped, ${count(topic.refused)} publishes refused`;
+      tell(texts.lost, lost(topic) + topic.refused, "bad");
+      texts.lost.title = [
+        `${count(topic.dropped)} messages dropped, ${count(topic.missed)} missed by subscribers`,
+        `${count(topic.discarded)} discarded with queues, ${count(topic.refused)} publishes refused`,
+      ].join(", ");
     };
     return { row, update };
   }

@@ -1,20 +1,39 @@
-// The state of the server in one sentence, and the reasons.
+// The state of the server in one sentence, and the reasons. `peerbus top` has the same words (cli/verdict.py).
 
 import { byId, element, say, sayIn } from "./elements.js";
 import { counted, percent } from "./numbers.js";
 import { fillings } from "./figures.js";
 import { fullness, toneOf } from "./topics.js";
 
-const LATELY = 60;
+const LATELY_SECONDS = 60;
 const NEARLY_FULL = 0.9;
 const MOST_TOPICS = 3;
+
+const VERDICTS = { good: "All is well.", warn: "Worth a look.", bad: "Something is wrong." };
+/** By figure: a tone and a sentence, if the figure grew. */
+const LATELY = {
+  refused: ["bad", "Publishes were refused in the last minute because there was no room."],
+  missed: ["bad", "Messages were lost in the last minute before subscribers pulled them."],
+  discarded: ["bad", "Messages were discarded in the last minute with queues that ended."],
+  expired_queues: ["warn", "Queues expired in the last minute because no member came back."],
+  dead_lettered: ["warn", "Messages became dead letters in the last minute."],
+};
+const FULL = {
+  reject: "Topic {} is full and refuses publishes.",
+  drop_oldest: "Topic {} is full and drops the oldest messages.",
+};
+const FULL_ONCE = {
+  reject: "Topic {} is {} full; once full, it refuses publishes.",
+  drop_oldest: "Topic {} is {} full; once full, it drops the oldest messages.",
+};
+const LIMIT = "{}: {} full, {} of {}.";
 
 /** Show the state of the server in one sentence, with the reasons. */
 export function judge(stats, topics, counters) {
   const reasons = [...ofServer(stats), ...ofTopics(topics), ...lately(counters)];
-  const worst = reasons.some(({ tone }) => tone === "bad") ? "bad" : reasons.length ? "warn" : "good";
-  const sentences = { good: "All is well.", warn: "Worth a look.", bad: "Something is wrong." };
-  sayIn(worst, byId("verdict"), sentences[worst]);
+  reasons.sort((one, other) => (other.tone === "bad") - (one.tone === "bad"));
+  const worst = reasons.length ? reasons[0].tone : "good";
+  sayIn(worst, byId("verdict"), VERDICTS[worst]);
   const list = byId("reasons");
   if (list.textContent !== reasons.map(({ told }) => told).join("")) {
     list.replaceChildren(...reasons.map(({ tone, told }) => element("li", { "data-tone": tone }, told)));
@@ -26,7 +45,10 @@ export function judge(stats, topics, counters) {
 function ofServer(stats) {
   return fillings(stats)
     .filter(({ share }) => share >= NEARLY_FULL)
-    .map(({ label, share, told }) => ({ tone: share >= 1 ? "bad" : "warn", told: `${label}: ${percent(share)} full, ${told}.` }));
+    .map(({ label, share, used, limit }) => ({
+      tone: share >= 1 ? "bad" : "warn",
+      told: filled(LIMIT, label, percent(share), used, limit),
+    }));
 }
 
 function ofTopics(topics) {
@@ -38,15 +60,15 @@ function ofTopics(topics) {
 }
 
 function sentenceOn(topic) {
-  const full = fullness(topic) >= 1 ? "is full" : `is ${percent(fullness(topic))} full`;
-  if (topic.overflow === "drop_oldest") return `Topic ${topic.topic} ${full}; the oldest messages are dropped.`;
-  return `Topic ${topic.topic} ${full}${fullness(topic) >= 1 ? " and refuses publishes." : "; once full, it refuses publishes."}`;
+  const full = fullness(topic);
+  return full >= 1 ? filled(FULL[topic.overflow], topic.topic) : filled(FULL_ONCE[topic.overflow], topic.topic, percent(full));
 }
 
 function lately(counters) {
-  const told = [];
-  const [refused, dead] = ["refused", "dead_lettered"].map((name) => counters.of(name).grown(LATELY));
-  if (refused) told.push({ tone: "bad", told: "Publishes were refused in the last minute because there was no room." });
-  if (dead) told.push({ tone: "warn", told: "Messages became dead letters in the last minute." });
-  return told;
+  return Object.entries(LATELY)
+    .filter(([name]) => counters.of(name).grown(LATELY_SECONDS))
+    .map(([, [tone, told]]) => ({ tone, told }));
 }
+
+/** A sentence with values in its places. */
+const filled = (sentence, ...values) => sentence.replace(/\{\}/g, () => values.shift());

@@ -31,6 +31,11 @@ class TopicView(Struct, frozen=True):
     oldest_unread_seconds: float | None
     scheduled: int
 
+    @property
+    def lost(self) -> int:
+        """Messages lost to subscribers: dropped or missed, whichever are more, for most are both; and discarded."""
+        return max(self.dropped, self.missed) + self.discarded
+
 
 class ScheduledView(Struct, frozen=True):
     """Messages that are published together `at` a time, in seconds since 1970: a `count` of them.
@@ -136,6 +141,11 @@ class Stats(Struct, frozen=True, kw_only=True):
     max_bytes: int
     scheduled: int
     max_scheduled: int
+
+    @property
+    def lost(self) -> int:
+        """Messages lost to subscribers: missed by them, or discarded with their queues."""
+        return self.missed + self.discarded
 
 
 class Event(Struct, frozen=True):

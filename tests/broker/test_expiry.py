@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from peerbus.broker import Broker
+from peerbus.broker import Broker, Limits
 from peerbus.errors import NotSubscribed, PeerNotFound, TopicDeleted, TopicFull, TopicNotFound
 from peerbus.future import Future
 from tests.support.harness import Clock
@@ -68,6 +68,22 @@ def test_a_peer_that_comes_back_finds_its_queue_where_it_stood(
     assert news.pull("a", "news").values == [b"1", b"2"]
     (peer,) = news.list_peers(10)
     assert (peer.peer_id, peer.address, peer.lease_seconds) == ("a", "http://a:1", 1.0)
+
+
+@pytest.mark.parametrize("come_back", BACK)
+def test_the_lease_of_a_peer_that_comes_back_runs_out_again(clock: Clock, come_back: Callable[[Broker], None]) -> None:
+    """Due work is run in time for that, before the end of its queue."""
+    earlier: list[str] = []
+    broker = Broker(Limits(), clock, on_due=lambda: earlier.append("due"))
+    broker.create_topic("news")
+    broker.register_peer("a", lease_seconds=1.0)
+    broker.subscribe("a", "news")
+    fall_silent(broker, clock)
+    earlier.clear()
+    come_back(broker)
+    broker.pull("a", "news")
+    assert earlier == ["due"]
+    assert broker.run_due().next_in == 1.0
 
 
 def test_what_an_away_peer_had_in_flight_goes_back_at_once(news: Broker, clock: Clock) -> None:

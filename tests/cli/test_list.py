@@ -29,7 +29,7 @@ def cells(said: str) -> list[list[str]]:
 
 def test_topics_are_listed(peerbus: CommandLine) -> None:
     assert cells(peerbus.says("topics")) == [
-        ["TOPIC", "PUBLISHED", "UNREAD", "DROPPED", "SUBSCRIBERS", "LIMIT", "OVERFLOW"],
+        ["TOPIC", "PUBLISHED", "UNREAD", "LOST", "SUBSCRIBERS", "LIMIT", "OVERFLOW"],
         ["jobs", "0", "0", "0", "1", "1000000", "reject"],
         ["news", "3", "3", "0", "2", "1000000", "reject"],
     ]

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from peerbus.cli.top import Snapshot, frame
+from peerbus.cli.verdict import Recent
 from peerbus.wire.views import PeerView, Stats, TopicView
 from tests.support.cli import COMMAND, CommandLine, ended, environment, start
 from tests.support.harness import DEADLINE, ROOT, Api, eventually, in_background
@@ -37,7 +38,11 @@ def peer(name: str) -> PeerView:
 
 
 def lines(before: Snapshot | None, now: Snapshot, width: int = 80, height: int = 24) -> list[str]:
-    found = frame(URL, before, now, width, height)
+    recent = Recent()
+    for each in (before, now):
+        if each:
+            recent.note(each.at, each.stats)
+    found = frame(URL, before, now, recent, width, height)
     assert len(found) <= height
     assert all(len(line) <= width for line in found)
     return found
@@ -62,6 +67,20 @@ def test_a_frame_tells_the_rates_since_the_look_before() -> None:
     assert row(found, "news") == ["news", "8.0", "7", "0", "1"]
     assert row(found, "jobs") == ["jobs", "2.0", "0", "0", "1"], "a new topic began at 0"
     assert row(found, "bob") == ["bob", "12.3", "1", "http://bob/"]
+
+
+def test_a_frame_tells_the_state_of_the_server_and_why() -> None:
+    before = Snapshot(10.0, figures(missed=5), [], [])
+    calm = lines(before, Snapshot(12.0, figures(missed=5), [topic("news", 21, 7)], []))
+    assert calm[2:4] == ["All is well.", ""]
+    now = Snapshot(12.0, figures(missed=5, discarded=3), [topic("news", 1000, 1000)], [])
+    assert lines(before, now)[2:6] == [
+        "Something is wrong.",
+        "- Topic news is full and refuses publishes.",
+        "- Messages were discarded in the last minute with queues that ended.",
+        "",
+    ]
+    assert row(lines(before, now), "in all")[6:8] == ["0", "8"], "dead letters, and lost ones"
 
 
 def test_without_a_look_before_there_are_no_rates() -> None:

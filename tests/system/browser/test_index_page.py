@@ -101,6 +101,65 @@ def test_how_a_group_acknowledges_is_told(page: Browser, index: Api) -> None:
     page.shows("#subscribers", "2 messages in flight · 40 s to acknowledge, 3 attempts · then to dead")
 
 
+def test_queues_without_members_say_when_they_end(page: Browser, index: Api) -> None:
+    subscribe(index, "nightly", "jobs")
+    subscribe(index, "a", "jobs", group="painters")
+    index.post("/publish", topic="jobs", messages=[1, 2])
+    page.shows("#subscribers", "painters (group of 1)")
+    assert "Ends in" not in page.text("#subscribers")
+    index.post("/unregister_peer_node", peer_id="nightly", keep=True)
+    index.post("/unsubscribe", peer_id="a", topic="jobs")
+    away = page.shows("#subscribers", "painters (group without members)\n2 behind\nEnds in 6 days, unless a member")
+    assert "nightly (away)\n2 behind\nEnds in 59 min, unless the peer is back" in away
+    page.shows("#verdict", "All is well.")
+
+
+def test_a_queue_that_expires_with_messages_is_told(page: Browser, index: Api) -> None:
+    subscribe(index, "a", "jobs", group="painters", expires_after=1.0)
+    index.post("/publish", topic="jobs", messages=[1, 2])
+    page.shows("#subscribers", "2 behind")
+    index.post("/unsubscribe", peer_id="a", topic="jobs")
+    page.shows("#reasons", "Messages were discarded in the last minute with queues that ended.")
+    page.shows("#reasons", "Queues expired in the last minute because no member came back.")
+    page.shows("#verdict", "Something is wrong.")
+    page.shows("#topics", "0\t0\t0\t0\t2")
+
+
+def test_the_queue_of_a_group_is_ended_by_who_confirms_it(page: Browser, index: Api) -> None:
+    subscribe(index, "a", "jobs", group="painters")
+    index.post("/publish", topic="jobs", messages=[1, 2])
+    page.shows("#subscribers", "2 behind")
+    page.find("#subscribers button").click()
+    page.driver.switch_to.alert.dismiss()
+    page.find("#subscribers button").click()
+    asked = page.driver.switch_to.alert
+    assert asked.text == (
+        "End the message queue of group painters on topic jobs? "
+        "2 unread messages will be discarded, and 1 member will have to subscribe again."
+    )
+    assert index.get("/subscriptions", topic="jobs").body["subscriptions"][0]["unread"] == 2, "dismissing ends nothing"
+    asked.accept()
+    page.shows("#acted", "The message queue of group 'painters' on topic 'jobs' is ended. 2 messages")
+    page.shows("#subscribers-shown", "none")
+
+
+def test_dead_letters_are_kept_and_go_back_to_where_they_came_from(page: Browser, index: Api) -> None:
+    subscribe(index, "peer1", "jobs", ack="explicit", max_attempts=1, dead_letter_topic="dead")
+    index.post("/publish", topic="jobs", message="hard")
+    index.post("/pull_messages", peer_id="peer1", topic="jobs")
+    index.post("/nack_messages", peer_id="peer1", topic="jobs", up_to=0)
+    page.shows("#topics", "dead")
+    page.run("[...document.querySelectorAll('#topics button')].find((each) => each.innerText === 'dead').click()")
+    page.shows("#subscribers", "dead-letters (group without members)\n1 behind\nStands until somebody ends it")
+    page.find("[aria-label='Redrive the dead letters']").click()
+    asked = page.driver.switch_to.alert
+    assert asked.text == "Publish the messages of 1 dead letter again, each to the topic that it came from?"
+    asked.accept()
+    page.shows("#acted", "1 message of topic 'dead' published again.")
+    page.shows("#subscribers", "up to date")
+    assert index.post("/pull_messages", peer_id="peer1", topic="jobs").body["messages"] == ["hard"]
+
+
 def test_topics_can_be_filtered_and_there_is_more(page: Browser, index: Api) -> None:
     for number in range(40):
         index.post("/create_topic", topic=f"t{number:02}")

@@ -25,7 +25,7 @@ def test_it_shows_its_own_subscriptions_and_no_others(node_page: Browser, node: 
     node.post("/subscribe", topic="news", ack="explicit", ack_deadline=40, group="g")
     index.post("/publish", topic="news", messages=[1, 2])
     node.post("/pull_messages", topic="news", max_messages=1)
-    node_page.shows("#subscriptions", "2\t1\t0\twithin 40 s, in group g of 1")
+    node_page.shows("#subscriptions", "2\t1\t0\twithin 40 s, in group g of 1\nstands 7 days without members")
     assert node_page.text("#subscriptions th") == "news"
     index.delete("/delete_topic", topic="news")
     node_page.shows("#events", "topic deleted")

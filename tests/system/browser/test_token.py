@@ -44,7 +44,7 @@ def test_the_page_of_the_server_asks_until_it_may_look_and_keeps_the_token(guard
     give(browser, "wrong")
     browser.shows(".token", "The token is not known.")
     give(browser, TOKENS.enrolment)
-    browser.shows(".token", "This call needs the admin token.")
+    browser.shows(".token", "This call needs the metrics token or the admin token.")
     give(browser, str(TOKENS.admin))
     browser.shows("#live", "Live")
     browser.shows("#verdict", "All is well.")
