@@ -186,7 +186,7 @@ class Overview:
             return [
                 InFlightView(
                     offset,
-                    delivery.member,
+                    delivery.member or None,
                     delivery.attempt,
                     of_day(delivery.since, ahead),
                     of_day(delivery.due, ahead),

@@ -86,11 +86,12 @@ class InFlightView(Struct, frozen=True):
     """A message in flight: delivered to the peer `holder`, and not settled.
 
     `attempt` counts its deliveries; the last one was at `since`, null if an earlier release made it. `due` is the time
-    at which it is redelivered; null if it waits for that, with the last `holder`. Times are seconds since 1970.
+    at which it is redelivered; null if it waits for that, with the last `holder`. A message that waits for its first
+    delivery, because a later one was redriven, has attempt 0 and no holder. Times are seconds since 1970.
     """
 
     offset: int
-    holder: str
+    holder: str | None
     attempt: int
     since: float | None
     due: float | None

@@ -385,10 +385,11 @@ class BrokerAndModel(RuleBasedStateMachine):
             for queue in topic.queues:
                 handed = sorted(queue.handed.items())
                 assert self.in_flight(topic.name, queue) == [
-                    (offset, known.member, known.attempt, known.since + WALL) for offset, known in handed
+                    (offset, known.member or None, known.attempt, known.since + WALL if known.attempt else None)
+                    for offset, known in handed
                 ]
 
-    def in_flight(self, topic: str, queue: Queue) -> list[tuple[int, str, int, float | None]]:
+    def in_flight(self, topic: str, queue: Queue) -> list[tuple[int, str | None, int, float | None]]:
         """The messages in flight in a queue, as the broker lists them page by page."""
         which = {"peer_id": queue.members[0]} if queue.group is None else {"group": queue.group}
         listed: list[InFlightView] = []

@@ -19,7 +19,7 @@ def figures(**named: Any) -> Stats:
 
 
 def topic(name: str, unread: int, overflow: str = "reject") -> TopicView:
-    return TopicView(name, 100, overflow, None, 1000, 0, unread, unread - 10, 0, 1, 0, 0, 0, 0, 0, 10)
+    return TopicView(name, 100, overflow, None, 1000, 0, unread, unread - 10, 0, 1, 0, 0, 0, 0, 0, None, 10)
 
 
 def told(stats: Stats, *topics: TopicView) -> tuple[str, list[str]]:
