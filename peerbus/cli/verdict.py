@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from peerbus.cli.output import size
+from peerbus.cli.output import period, size
 from peerbus.wire.views import Stats, TopicView
 
 LATELY_SECONDS = 60.0
 NEARLY_FULL = 0.9
 FULL_SOON = 0.8
+OLD_SECONDS = 3600.0
 MOST_TOPICS = 3
 
 VERDICTS = {"good": "All is well.", "warn": "Worth a look.", "bad": "Something is wrong."}
@@ -33,6 +34,7 @@ FULL_ONCE = {
     "drop_oldest": "Topic {} is {} full; once full, it drops the oldest messages.",
 }
 """By overflow policy."""
+OLD = "Topic {} has an unread message that is {} old."
 LIMIT = "{}: {} full, {} of {}."
 LIMITS = {
     "memory_bytes": ("Memory for messages", "max_bytes"),
@@ -79,7 +81,7 @@ class Recent:
 
 def judge(stats: Stats, topics: Sequence[TopicView], recent: Recent) -> Verdict:
     """The state of a server, by its figures now and in the last minute."""
-    reasons = [*_of_server(stats), *_of_topics(topics), *_lately(recent)]
+    reasons = [*_of_server(stats), *_of_topics(topics), *_of_old(topics), *_lately(recent)]
     reasons.sort(key=lambda reason: reason.tone != "bad")
     return Verdict(VERDICTS[reasons[0].tone if reasons else "good"], reasons)
 
@@ -101,6 +103,13 @@ def _of_topics(topics: Sequence[TopicView]) -> Iterator[Reason]:
         else:
             tone = "bad" if topic.overflow == "reject" else "warn"
             yield Reason(tone, FULL[topic.overflow].format(topic.topic))
+
+
+def _of_old(topics: Sequence[TopicView]) -> Iterator[Reason]:
+    ages = [(topic.oldest_unread_seconds or 0.0, topic.topic) for topic in topics]
+    old = [(age, name) for age, name in ages if age >= OLD_SECONDS]
+    for age, name in sorted(old, reverse=True)[:MOST_TOPICS]:
+        yield Reason("warn", OLD.format(name, period(age)))
 
 
 def _lately(recent: Recent) -> Iterator[Reason]:

@@ -71,6 +71,7 @@ function ending(queue) {
 
 function details(queue) {
   const told = [`at offset ${queue.next_offset}`, `last used ${period(queue.idle_seconds)} ago`];
+  if (queue.oldest_unread_seconds !== null) told.push(`oldest message ${period(queue.oldest_unread_seconds)} old`);
   if (queue.ack === "explicit") {
     told.push(`${counted(queue.unacknowledged, "message")} in flight`);
     const attempts = queue.max_attempts === null ? "" : `, ${counted(queue.max_attempts, "attempt")}`;

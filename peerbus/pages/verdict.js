@@ -1,11 +1,12 @@
 // The state of the server in one sentence, and the reasons. `peerbus top` has the same words (cli/verdict.py).
 
 import { byId, element, say, sayIn } from "./elements.js";
-import { counted, percent } from "./numbers.js";
+import { counted, percent, period } from "./numbers.js";
 import { fillings } from "./figures.js";
 import { fullness, toneOf } from "./topics.js";
 
 const LATELY_SECONDS = 60;
+const OLD_SECONDS = 3_600;
 const NEARLY_FULL = 0.9;
 const MOST_TOPICS = 3;
 
@@ -26,11 +27,12 @@ const FULL_ONCE = {
   reject: "Topic {} is {} full; once full, it refuses publishes.",
   drop_oldest: "Topic {} is {} full; once full, it drops the oldest messages.",
 };
+const OLD = "Topic {} has an unread message that is {} old.";
 const LIMIT = "{}: {} full, {} of {}.";
 
 /** Show the state of the server in one sentence, with the reasons. */
 export function judge(stats, topics, counters) {
-  const reasons = [...ofServer(stats), ...ofTopics(topics), ...lately(counters)];
+  const reasons = [...ofServer(stats), ...ofTopics(topics), ...ofOld(topics), ...lately(counters)];
   reasons.sort((one, other) => (other.tone === "bad") - (one.tone === "bad"));
   const worst = reasons.length ? reasons[0].tone : "good";
   sayIn(worst, byId("verdict"), VERDICTS[worst]);
@@ -57,6 +59,14 @@ function ofTopics(topics) {
     .sort((one, other) => fullness(other) - fullness(one))
     .slice(0, MOST_TOPICS)
     .map((topic) => ({ tone: toneOf(topic), told: sentenceOn(topic) }));
+}
+
+function ofOld(topics) {
+  return topics
+    .filter((topic) => topic.oldest_unread_seconds >= OLD_SECONDS)
+    .sort((one, other) => other.oldest_unread_seconds - one.oldest_unread_seconds)
+    .slice(0, MOST_TOPICS)
+    .map((topic) => ({ tone: "warn", told: filled(OLD, topic.topic, period(topic.oldest_unread_seconds)) }));
 }
 
 function sentenceOn(topic) {

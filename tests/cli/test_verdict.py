@@ -18,8 +18,8 @@ def figures(**named: Any) -> Stats:
     return msgspec.convert(known | named, Stats)
 
 
-def topic(name: str, unread: int, overflow: str = "reject") -> TopicView:
-    return TopicView(name, 100, overflow, None, 1000, 0, unread, unread - 10, 0, 1, 0, 0, 0, 0, 0, None, 10)
+def topic(name: str, unread: int, overflow: str = "reject", age: float | None = None) -> TopicView:
+    return TopicView(name, 100, overflow, None, 1000, 0, unread, unread - 10, 0, 1, 0, 0, 0, 0, 0, age, 10)
 
 
 def told(stats: Stats, *topics: TopicView) -> tuple[str, list[str]]:
@@ -53,6 +53,14 @@ def test_limits_and_topics_that_fill_are_told_the_bad_ones_first() -> None:
     )
 
 
+def test_old_messages_are_told_the_oldest_first() -> None:
+    topics = (topic("a", 11, age=3599.0), topic("b", 11, age=3600.0), topic("c", 11, age=200_000.0))
+    assert told(figures(), *topics) == (
+        "Worth a look.",
+        ["Topic c has an unread message that is 2 d old.", "Topic b has an unread message that is 1 h old."],
+    )
+
+
 @pytest.mark.parametrize("figure", verdict.LATELY)
 def test_what_grew_in_the_last_minute_is_told(figure: str) -> None:
     tone, sentence = verdict.LATELY[figure]
@@ -71,7 +79,7 @@ def test_the_page_says_the_same() -> None:
     assert labels == [(figure, label, most) for figure, (label, most) in verdict.LIMITS.items()]
     script = (FILES / "verdict.js").read_text()
     said = [*verdict.VERDICTS.values(), *(sentence for _, sentence in verdict.LATELY.values())]
-    said += [*verdict.FULL.values(), *verdict.FULL_ONCE.values(), verdict.LIMIT]
+    said += [*verdict.FULL.values(), *verdict.FULL_ONCE.values(), verdict.OLD, verdict.LIMIT]
     assert re.findall(r'"([A-Z{][^"]*\.)"', script) == said
     tones = re.findall(r'(\w+): \["(\w+)", "', script)
     assert tones == [(figure, tone) for figure, (tone, _) in verdict.LATELY.items()]
