@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from peerbus.cli.options import Seconds
+from peerbus.cli.options import Seconds, seconds_of
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
 from peerbus.cli.subscribe import place
 
@@ -58,14 +58,26 @@ def cancel(settings: Settings, topic: str, ids: tuple[int, ...], peer_id: str | 
         click.get_current_context().exit(UNKNOWN)
 
 
-@command(TOPIC, click.argument("to", metavar="latest|earliest|OFFSET", callback=place), PEER_ID)
-def seek(settings: Settings, topic: str, to: Any, peer_id: str | None) -> None:
+@command(
+    TOPIC,
+    click.argument("to", metavar="[latest|earliest|OFFSET]", required=False, callback=place),
+    click.option(
+        "--time",
+        type=seconds_of,
+        metavar="TIME",
+        help="To the first message published at or after 2030-01-31T18:00, or so many seconds since 1970.",
+    ),
+    PEER_ID,
+)
+def seek(settings: Settings, topic: str, to: Any, time: float | None, peer_id: str | None) -> None:
     """Move a peer's message queue forwards or back.
 
     A group's queue moves for all members. Messages in flight are new again, or passed over.
     """
+    if (to is None) == (time is None):
+        raise click.UsageError("Name either where to move to, or --time.")
     with settings.client(peer_id) as client:
-        click.echo(client.seek(topic, to).message)
+        click.echo(client.seek(topic, to, time=time).message)
 
 
 @command(TOPIC, click.option("--group", help="End the message queue of this group, with members or without."), PEER_ID)

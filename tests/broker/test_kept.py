@@ -157,6 +157,19 @@ def test_a_queue_that_was_moved_stays_there(broker: Broker, lives: Lives) -> Non
     assert lives.begin().pull("a", "news").offsets == [1]
 
 
+def test_a_queue_without_members_has_time_again_after_a_restart(broker: Broker, lives: Lives, clock: Clock) -> None:
+    broker.subscribe("a", "news", expires_after=3 * 3600.0)
+    broker.leave("a", 1)
+    lives.write()
+    clock.advance(4 * 3600.0)
+    broker = lives.begin()
+    assert broker.run_due().ended == []
+    clock.advance(3599.0)
+    assert broker.run_due().ended == []
+    clock.advance(1.0)
+    assert [queue.queue for queue in broker.run_due().ended] == ["a"]
+
+
 def test_messages_of_a_member_that_left_come_back_after_a_restart_between_two_slices(
     broker: Broker, lives: Lives
 ) -> None:

@@ -49,6 +49,9 @@ def test_a_queue_begins_where_it_is_told_to_and_is_moved_by_seek(peerbus: Comman
     assert peerbus.says("seek", "news", "0", "--peer-id", "me") == "Peer 'me' continues at offset 0 of topic 'news'.\n"
     assert peerbus.says("pull", "news", "--peer-id", "me").count("\n") == 3
     assert peerbus.refused(2, "seek", "news", "noon", "--peer-id", "me").startswith("error: ")
+    assert peerbus.refused(2, "seek", "news", "--peer-id", "me").startswith("error: Name either")
+    assert "offset 0 " in peerbus.says("seek", "news", "--time", "2020-01-31T18:00", "--peer-id", "me")
+    assert "offset 3 " in peerbus.says("seek", "news", "latest", "--peer-id", "me")
     assert peerbus.refused(1, "seek", "news", "99", "--peer-id", "me").startswith("error: bad_request: ")
 
 
