@@ -285,7 +285,7 @@ class Broker(Overview):
         with self._lock:
             peer, found = self._state.peer(peer_id), self._state.topic(topic)
             queue, created, begun = self._state.subscribe(peer, found, start, group, named)
-            return Subscribed(created, begun, queue.cursor, len(queue.members))
+            return Subscribed(created, begun, queue.cursor, len(queue.members), queue.unread)
 
     def seek(self, peer_id: str, topic: str, to: From) -> int:
         """Move a message queue to `to`, forwards or back, and return the offset of its next message.

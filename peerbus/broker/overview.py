@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import structs
 
-from peerbus.broker.queue import MessageQueue
+from peerbus.broker.queue import MessageQueue, group_queue
 from peerbus.broker.results import Backlog, Peeked, QueueFigures, ScheduledPage
 from peerbus.broker.state import State
 from peerbus.broker.structures import NEVER
@@ -49,6 +49,13 @@ class Overview:
         """The peer that created a topic, if one did; raises `TopicNotFound`."""
         with self._lock:
             return self._state.topic(topic).creator
+
+    def members(self, topic: str, group: str) -> frozenset[str]:
+        """The members of a group; none for a topic or a group that does not exist. 1 ms for 50,000."""
+        with self._lock:
+            found = self._state.topics.find(topic)
+            queue = self._state.subscriptions.of(found).queues.get(group_queue(group)) if found else None
+            return frozenset(queue.members) if queue else frozenset()
 
     def subscribers(self, topic: str) -> list[str]:
         """The peers that are subscribed to a topic, 1 ms for 50,000; raises `TopicNotFound`."""

@@ -71,13 +71,15 @@ class ScheduledPage(Struct):
 class Subscribed(Struct):
     """`created`: the subscription is new; `begun`: the message queue is, too.
 
-    `next_offset` is the offset of the next new message; `members` peers share the message queue.
+    `next_offset` is the offset of the next new message; `members` peers share the message queue, which has `unread`
+    messages.
     """
 
     created: bool
     begun: bool
     next_offset: int
     members: int
+    unread: int
 
 
 class Details(NamedTuple):

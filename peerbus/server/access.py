@@ -149,6 +149,15 @@ def _check_self(broker: Overview, caller: Caller, request: Any) -> None:
     _check_peer(broker, caller, request)
 
 
+def _check_leaving(broker: Overview, caller: Caller, request: Any) -> None:
+    """A group that is named is ended for all of its members."""
+    group = request.group
+    if group is None:
+        _check_peer(broker, caller, request)
+    elif not (caller.is_admin or caller.peer_id in broker.members(request.topic, group)):
+        _check_owner(broker, caller, request)
+
+
 def _check_owner(broker: Overview, caller: Caller, request: Any) -> None:
     if caller.is_admin:
         return
@@ -157,7 +166,10 @@ def _check_owner(broker: Overview, caller: Caller, request: Any) -> None:
     except TopicNotFound:
         return
     if creator is None or creator != caller.peer_id:
-        raise Forbidden(f"Topic '{request.topic}' can be deleted by the peer that created it, or with the admin token.")
+        raise Forbidden(
+            f"Topic '{request.topic}' can be deleted, and its groups ended, by the peer that created it, or with the "
+            "admin token."
+        )
 
 
 def _check_nothing(_: Overview, __: Caller, ___: Any) -> None:
@@ -168,6 +180,7 @@ CHECKS: dict[Access, Callable[[Overview, Caller, Any], None]] = {
     Access.NEWCOMER: _check_newcomer,
     Access.PEER: _check_peer,
     Access.SELF: _check_self,
+    Access.LEAVING: _check_leaving,
     Access.OWNER: _check_owner,
     Access.METRICS: _check_nothing,
     Access.ADMIN: _check_nothing,

@@ -185,7 +185,8 @@ def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
     )
     sentence = f"Peer '{r.peer_id}' {'is' if done.created else 'stays'} subscribed to topic '{r.topic}'."
     if r.start is not None and not done.begun:
-        sentence += f" The message queue stands and continues at offset {done.next_offset}; POST /seek moves it."
+        unread = counted(done.unread, "unread message")
+        sentence += f" Its queue stands where it was, with {unread}; POST /seek moves it."
     return wire.SubscribeAnswer(
         message=sentence,
         topic=r.topic,

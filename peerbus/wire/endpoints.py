@@ -41,6 +41,7 @@ class Access(Enum):
     NEWCOMER = "callers with the enrolment token, and the peer that the call names"
     PEER = "a peer, for itself; callers with the enrolment token if the call names no peer"
     SELF = "a peer, about itself"
+    LEAVING = "a peer, for itself; the queue of a group is ended by its members and the peer that created the topic"
     OWNER = "the peer that created the topic"
     METRICS = "callers with the metrics token, and admins"
     ADMIN = "admins"
@@ -104,7 +105,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              answer=wire.SubscribeAnswer,
              errors=(PeerNotFound, TopicNotFound, SubscriptionExists, TooManySubscriptions, StorageFull)),
     Endpoint("POST", "/unsubscribe", wire.UnsubscribeRequest, "End a subscription, or the message queue of a group.",
-             answer=wire.UnsubscribeAnswer, errors=(*SUBSCRIPTION, StorageFull)),
+             answer=wire.UnsubscribeAnswer, errors=(*SUBSCRIPTION, StorageFull), access=Access.LEAVING),
     Endpoint("POST", "/seek", wire.SeekRequest, "Move a message queue to an offset or to a time.",
              answer=wire.SeekAnswer, errors=(*SUBSCRIPTION, StorageFull)),
     Endpoint("POST", "/pull_messages", wire.PullRequest, "Take the next messages from a peer's message queue.",

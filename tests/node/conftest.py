@@ -9,7 +9,7 @@ import pytest
 from tests.support.harness import DEADLINE, Api, start_index, start_node
 from tests.support.servers import Restartable
 
-DIFFERS = re.compile(rb'"(epoch|uptime_seconds|expires_in|idle_seconds)":[^,}]+')
+DIFFERS = re.compile(rb'"(epoch|uptime_seconds|expires_in|idle_seconds|oldest_unread_seconds)":[^,}]+')
 """Fields that two servers never have the same."""
 
 

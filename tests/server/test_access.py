@@ -23,7 +23,7 @@ from tests.support.streams import PING, Reader
 ENROLMENT, ADMIN, METRICS = "enrolment-secret", "administration-secret", "metrics-secret"
 TOKENS = Tokens(ENROLMENT, ADMIN, METRICS)
 GUARDED = [row for row in ROWS if row.access is not Access.ANYONE]
-OF_A_PEER = [row for row in ROWS if row.access is Access.PEER and row.has_peer_id]
+OF_A_PEER = [row for row in ROWS if row.access in (Access.PEER, Access.LEAVING) and row.has_peer_id]
 
 
 @pytest.fixture
@@ -101,6 +101,22 @@ def test_a_call_for_a_peer_needs_the_token_of_that_peer(server: Api, peer1: Api,
         assert code(reply) == (403, "forbidden")
         assert "peer1" in reply.body["message"]
     assert code(peer1.send(row.method, row.path, json=fields)) == (200, "")
+
+
+def test_a_group_is_ended_by_its_members_the_creator_of_the_topic_and_admins(server: Api) -> None:
+    creator, member, other = (join(server, peer_id) for peer_id in ("creator", "member", "other"))
+    creator.post("/create_topic", topic="jobs", peer_id="creator")
+    end = {"topic": "jobs", "group": "g", "end": True}
+    for api, allowed in (
+        (other, False),
+        (server.showing(ENROLMENT), False),
+        (member, True),
+        (creator, True),
+        (server.showing(ADMIN), True),
+    ):
+        assert member.post("/subscribe", peer_id="member", topic="jobs", group="g").status == 200
+        assert code(api.post("/unsubscribe", **end)) == ((200, "") if allowed else (403, "forbidden"))
+    assert code(other.post("/unsubscribe", peer_id="member", topic="jobs")) == (403, "forbidden")
 
 
 def test_health_is_for_everybody(server: Api) -> None:
