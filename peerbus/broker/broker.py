@@ -56,7 +56,8 @@ class Broker(Overview):
         sooner than it last returned, and before its first call. Neither may block. `per_slice` bounds one `run_due`.
         """
         lock = Lock()
-        super().__init__(State(limits or Limits(), clock, journal or IgnoreChanges(), on_due, per_slice), lock)
+        state = State(limits or Limits(), clock, wall_clock, journal or IgnoreChanges(), on_due, per_slice)
+        super().__init__(state, lock)
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:
@@ -166,13 +167,13 @@ class Broker(Overview):
         with self._lock:
             found = self._state.topic(topic)
             if peer_id is not None:
-                self._state.peer(peer_id)
+                peer_id = self._state.peer(peer_id).peer_id
             if message_id is not None:
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
                     return Published(*seen, duplicate=True)
             try:
-                offset = found.append(values, size, self._clock())
+                offset = found.append(values, size, self._clock(), peer_id)
             except (TopicFull, MemoryFull, StorageFull) as error:
                 found.refused += 1
                 self._state.totals.refused += 1
@@ -181,7 +182,8 @@ class Broker(Overview):
                 raise
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
-            self._state.refreshed(found)
+            if found.expires:
+                self._state.refreshed(found)
             self._state.totals.published += len(values)
             return Published(offset, len(values), duplicate=False)
 
@@ -270,13 +272,13 @@ class Broker(Overview):
             queue = self._state.subscriptions.group(self._state.topic(topic), group)
             return self._state.end_group(queue, limit)
 
-    def pull(self, peer_id: str, topic: str, max_messages: int = 1000) -> Pulled:
+    def pull(self, peer_id: str, topic: str, max_messages: int = 1000, *, details: bool = False) -> Pulled:
         """Take up to `max_messages` from the peer's message queue.
 
         Raises `PeerNotFound`, `TopicNotFound`, `NotSubscribed` and `TopicDeleted`.
         """
         with self._lock:
-            return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages)
+            return self._state.pull(self._state.queue(peer_id, topic), peer_id, max_messages, details=details)
 
     def pull_waiting(
         self,
@@ -286,6 +288,8 @@ class Broker(Overview):
         wait: float,
         reader_token: int | None = None,
         in_flight: int | None = None,
+        *,
+        details: bool = False,
     ) -> Pulled | Future[Pulled]:
         """Pull; when there is nothing yet, the answer comes from `run_due`, within `wait` seconds, or empty.
 
@@ -303,8 +307,10 @@ class Broker(Overview):
             queue = self._state.queue(peer_id, topic)
             queue.check_reader(reader_token)
             if queue.ready_for(peer_id, in_flight) or self._state.closing:
-                return self._state.pull(queue, peer_id, max_messages, in_flight)
-            return self._state.pull_when_ready(queue, peer_id, max_messages, wait, reader_token, in_flight)
+                return self._state.pull(queue, peer_id, max_messages, in_flight, details=details)
+            return self._state.pull_when_ready(
+                queue, peer_id, max_messages, wait, reader_token, in_flight, details=details
+            )
 
     def in_hand(self, peer_id: str, topic: str, up_to: int) -> Iterator[list[Claim]]:
         """Claims on all messages that a peer has in flight now, up to the offset `up_to`, a thousand at a time.

@@ -13,6 +13,8 @@ class DeliveryState(Protocol):
     attempt: int
     problem: str
     due: float | None
+    first: float | None
+    since: float | None
 
 
 class TopicState(Protocol):
@@ -61,7 +63,9 @@ class ChangeListener(Protocol):
     def check_room(self, size: int, /) -> None:
         """Raise `StorageFull` or `MemoryFull` when something new of `size` bytes cannot be kept."""
 
-    def appended(self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, /) -> None:
+    def appended(
+        self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, publisher: str | None, /
+    ) -> None:
         """Messages, counted as `size` bytes, were appended to a topic from `offset` on; its record changed."""
 
     def message_id_added(

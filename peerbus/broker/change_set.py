@@ -29,8 +29,9 @@ class Batch(Struct):
     def _record(self, queue: int, offset: int, delivery: DeliveryState | None) -> DeliveryRecord | None:
         if delivery is None:
             return None
-        due = None if delivery.due is None else delivery.due + self.wall
-        return DeliveryRecord(queue, offset, delivery.member, delivery.attempt, delivery.problem, due)
+        times = (delivery.due, delivery.first, delivery.since)
+        due, first, since = (None if time is None else time + self.wall for time in times)
+        return DeliveryRecord(queue, offset, delivery.member, delivery.attempt, delivery.problem, due, first, since)
 
 
 class ChangeSet:
@@ -147,10 +148,12 @@ class ChangeSet:
                 "Publish again when they are written."
             )
 
-    def appended(self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, /) -> None:
+    def appended(
+        self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, publisher: str | None, /
+    ) -> None:
         """Messages were appended to a topic from `offset` on."""
         self._ahead += size
-        self._segments.append(Segment(topic.number, offset, values, now + self._wall()))
+        self._segments.append(Segment(topic.number, offset, values, now + self._wall(), publisher))
         self.topic_changed(topic)
 
     def message_id_added(

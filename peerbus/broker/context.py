@@ -8,6 +8,7 @@ from msgspec import Struct
 from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.limits import Limits
 from peerbus.broker.memory_budget import MemoryBudget
+from peerbus.broker.wall_clock import WallClock
 
 
 class Totals(Struct):
@@ -47,5 +48,6 @@ class Context(NamedTuple):
     changes: ChangeListener
     totals: Totals
     numbers: Numbers
+    wall_clock: WallClock
     on_readable: Callable[[Any], None]
     """Called with a topic that may have something to pull now."""

@@ -1,5 +1,6 @@
 """The messages of a queue that are handed over and not acknowledged."""
 
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
@@ -22,14 +23,20 @@ Claims = Iterable[Claim] | int
 """Some messages, or all that the member has up to an offset."""
 
 
+Attempt = tuple[int, float | None, float | None]
+"""The number of an attempt, and when the message was handed over first, and as this attempt; None if not known."""
+
+
 class Delivery:
     """Messages handed over together, to one member, as the same attempt: the state they share."""
 
-    __slots__ = ("attempt", "due", "left", "member", "offsets", "problem", "taken")
+    __slots__ = ("attempt", "due", "first", "left", "member", "offsets", "problem", "since", "taken")
 
-    def __init__(self, member: str, attempt: int, problem: str, due: float | None, offsets: Sequence[int] = ()) -> None:
+    def __init__(
+        self, member: str, attempt: Attempt, problem: str, due: float | None, offsets: Sequence[int] = ()
+    ) -> None:
         self.member = member
-        self.attempt = attempt
+        self.attempt, self.first, self.since = attempt
         self.problem = problem
         """Why the messages are redelivered, if they are."""
         self.due = due
@@ -113,6 +120,12 @@ class InFlight:
         """All offsets in flight, in order."""
         return list(self._deliveries)
 
+    def page(self, limit: int, after: int) -> list[tuple[int, Delivery]]:
+        """The first `limit` offsets in flight that come after `after`, each with its delivery."""
+        offsets = self.offsets()
+        begin = bisect_right(offsets, after)
+        return [(offset, self._deliveries[offset]) for offset in offsets[begin : begin + limit]]
+
     def since(self, offset: int) -> list[int]:
         """The offsets in flight from `offset` on."""
         return [other for other in self._deliveries if other >= offset]
@@ -150,13 +163,14 @@ class InFlight:
                 stale.append(offset)
         return list(valid), stale
 
-    def hand_over(self, offsets: Sequence[int], member: str, deadline: float | None) -> list[int]:
+    def hand_over(self, offsets: Sequence[int], member: str, now: float, deadline: float | None) -> list[int]:
         """Hand messages over to `member` until `deadline`, for good when it is None; returns the attempt of each.
 
         Each is new, or was taken from those that wait for redelivery.
         """
         get = self._deliveries.get
-        attempts = [before.next_attempt if (before := get(offset)) else 1 for offset in offsets]
+        new: Attempt = (1, now, now)
+        attempts = [(before.next_attempt, before.first, now) if (before := get(offset)) else new for offset in offsets]
         if deadline is not None:
             known = len(self._deliveries)
             self._add(member, offsets, attempts, NOT_IN_TIME, deadline)
@@ -165,7 +179,7 @@ class InFlight:
             for offset in offsets:
                 if offset in self._deliveries:
                     self.forget(offset)
-        return attempts
+        return [attempt for attempt, _, _ in attempts]
 
     def restore(self, delivery: Delivery) -> None:
         """Put back messages that were in flight before a restart; called in the order of offsets."""
@@ -177,7 +191,8 @@ class InFlight:
         for member, of_member in groupby(offsets, lambda offset: self._deliveries[offset].member):
             postponed = list(of_member)
             before = [self._deliveries[offset] for offset in postponed]
-            self._add(member, postponed, [delivery.attempt for delivery in before], problem, due)
+            attempts = [(delivery.attempt, delivery.first, delivery.since) for delivery in before]
+            self._add(member, postponed, attempts, problem, due)
             for offset, delivery in zip(postponed, before, strict=True):
                 self._left(offset, delivery)
 
@@ -212,7 +227,8 @@ class InFlight:
         """
         left = islice(delivery.offsets, delivery.taken, None)
         offsets = list(islice((offset for offset in left if self._deliveries.get(offset) is delivery), limit))
-        requeued = Delivery(delivery.member, delivery.attempt, delivery.problem, None, offsets)
+        attempt = delivery.attempt, delivery.first, delivery.since
+        requeued = Delivery(delivery.member, attempt, delivery.problem, None, offsets)
         self._deliver(requeued)
         delivery.taken = delivery.offsets.index(offsets[-1], delivery.taken) + 1
         self._count_settled(delivery, len(offsets))
@@ -239,7 +255,7 @@ class InFlight:
         self._unsettled = {}
         self._settled = 0
 
-    def _add(self, member: str, offsets: Sequence[int], attempts: list[int], problem: str, due: float) -> None:
+    def _add(self, member: str, offsets: Sequence[int], attempts: list[Attempt], problem: str, due: float) -> None:
         """Deliver to `member` as these attempts: one delivery for all that follow each other with the same attempt."""
         if attempts and attempts.count(attempts[0]) == len(attempts):
             runs = [(attempts[0], len(attempts))]

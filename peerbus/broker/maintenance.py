@@ -9,6 +9,7 @@ from peerbus.broker.queue import MessageQueue
 from peerbus.broker.structures import NOW, Schedule
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
+from peerbus.broker.wall_clock import of_day
 from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, TopicFull
 from peerbus.wire.json_scan import MOST_LEVELS, is_deeper
 
@@ -21,7 +22,10 @@ REQUEUED_AT_ONCE = 1000
 
 
 class DeadLetter(Struct):
-    """A message in a dead-letter topic: the value as published, its origin, and the reason."""
+    """A message in a dead-letter topic: the value as published, its origin, and the reason.
+
+    Times are seconds since 1970; those of deliveries are None if they were before version 3 of the schema.
+    """
 
     message: Raw
     topic: str
@@ -29,13 +33,31 @@ class DeadLetter(Struct):
     attempts: int
     peer_id: str
     reason: str
+    publisher: str | None
+    published_at: float
+    first_delivery: float | None
+    last_delivery: float | None
 
 
 def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes | None:
     """The dead letter for an exhausted message of `queue` after its last delivery; None if it is nested too deep."""
-    (value,) = queue.topic.read(offset, 1, 0)
+    topic = queue.topic
+    (value,) = topic.read(offset, 1, 0)
+    (publisher,), (published_at,) = topic.details([offset])
+    ahead = topic.context.wall_clock.ahead
     encoded = json.encode(
-        DeadLetter(Raw(value), queue.topic.name, offset, delivery.attempt, delivery.member, delivery.problem)
+        DeadLetter(
+            Raw(value),
+            topic.name,
+            offset,
+            delivery.attempt,
+            delivery.member,
+            delivery.problem,
+            publisher,
+            published_at,
+            of_day(delivery.first, ahead),
+            of_day(delivery.since, ahead),
+        )
     )
     return None if is_deeper(encoded, MOST_LEVELS_OF_LETTERS) else encoded
 

@@ -13,7 +13,8 @@ from peerbus.broker.results import Backlog, Peeked, QueueFigures
 from peerbus.broker.state import State
 from peerbus.broker.structures import NEVER
 from peerbus.broker.topic import Topic
-from peerbus.wire.views import PeerView, Stats, SubscriptionView, TopicView
+from peerbus.broker.wall_clock import of_day
+from peerbus.wire.views import InFlightView, PeerView, Stats, SubscriptionView, TopicView
 
 Order = Literal["name", "unread"]
 """The order of a listing: by name, or the queue furthest behind first."""
@@ -158,15 +159,49 @@ class Overview:
             both = of_peer if queues is None else [queue for queue in of_peer if queues.get(queue.name) is queue]
             return self._listing(both, lambda queue: queue.topic.name, limit, after, order)
 
-    def peek(self, topic: str, limit: int, max_bytes: int) -> Peeked:
-        """The last retained messages of a topic: up to `limit`, up to `max_bytes` together but at least one.
+    def in_flight(
+        self, topic: str, limit: int, after: int = -1, *, group: str | None = None, peer_id: str | None = None
+    ) -> list[InFlightView]:
+        """The first `limit` messages in flight after the offset `after`, in the queue of a group or of a peer.
 
-        No more bytes than one pull hands over. Raises `TopicNotFound`.
+        With both, the peer is to be a member of the group. The call costs a copy of all offsets in flight, 1 ms for
+        100,000, and 2 us for each view. Raises `TopicNotFound`, `PeerNotFound` and `NotSubscribed`.
         """
         with self._lock:
+            found = self._state.topics.get(topic)
+            if peer_id is None:
+                queue = self._state.subscriptions.group(found, str(group))
+            else:
+                queue = self._state.subscriptions.of_peer(self._state.peers.get(peer_id), topic, group)
+            ahead = found.context.wall_clock.ahead
+            return [
+                InFlightView(
+                    offset,
+                    delivery.member,
+                    delivery.attempt,
+                    of_day(delivery.since, ahead),
+                    of_day(delivery.due, ahead),
+                )
+                for offset, delivery in queue.in_flight.page(limit, after)
+            ]
+
+    def peek(
+        self, topic: str, limit: int, max_bytes: int, start: int | None = None, *, details: bool = False
+    ) -> Peeked:
+        """The last retained messages of a topic, or those from the offset `start` on.
+
+        Up to `limit`, and up to `max_bytes` together but at least one; no more bytes than one pull hands over. Raises
+        `TopicNotFound`, and `BadRequest` for an offset that has no message yet.
+        """
+        max_bytes = min(max_bytes, self._state.limits.max_pull_bytes)
+        with self._lock:
             found = self._state.topic(topic)
-            first, values = found.latest(limit, min(max_bytes, self._state.limits.max_pull_bytes))
-            return Peeked(first, values, found.start)
+            if start is None:
+                first, values = found.latest(limit, max_bytes)
+            else:
+                first, values = found.following(start, limit, max_bytes)
+            told = found.details(range(first, first + len(values))) if details else None
+            return Peeked(first, values, found.start, told)
 
     def stats(self) -> Stats:
         """Totals since the server started, and the present figures."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, REJECTED, Claim, Claims, Delivery, InFlight
 from peerbus.broker.records import QueueRecord
+from peerbus.broker.results import Details
 from peerbus.broker.topic import Topic
 from peerbus.errors import StreamReplaced
 
@@ -28,12 +29,16 @@ class QueueOptions(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """The messages of one pull: values with their offsets and attempts, and how many were lost before."""
+    """The messages of one pull: values with their offsets and attempts, and how many were lost before.
+
+    With `details` if they were asked for.
+    """
 
     offsets: Sequence[int]
     values: Sequence[bytes]
     attempts: Sequence[int]
     missed: int
+    details: Details | None
 
 
 class Requeued(NamedTuple):
@@ -204,7 +209,7 @@ class MessageQueue:
                         exhausted.append((offset, requeued))
         return Requeued(cost, exhausted, members)
 
-    def pull(self, member: str, count: int, now: float) -> Taken:
+    def pull(self, member: str, count: int, now: float, *, details: bool) -> Taken:
         """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.
 
         There are no new ones while as many as allowed are in flight.
@@ -228,8 +233,9 @@ class MessageQueue:
         self.missed_total += missed
         if values or missed:
             self._changes.queue_changed(self)
+        told = self.topic.details(offsets) if details else None
         self._moved()
-        return Taken(offsets, values, attempts, missed)
+        return Taken(offsets, values, attempts, missed, told)
 
     def in_hand(self, member: str, up_to: int, size: int) -> Iterator[list[Claim]]:
         """Claims on all that `member` has now up to the offset `up_to`, `size` at a time."""
@@ -370,7 +376,7 @@ class MessageQueue:
         if not (self.options.explicit or self.in_flight):
             return []
         deadline = now + self.options.ack_deadline if self.options.explicit else None
-        attempts = self.in_flight.hand_over(offsets, member, deadline)
+        attempts = self.in_flight.hand_over(offsets, member, now, deadline)
         self._changes.deliveries_changed(self, offsets)
         return attempts
 

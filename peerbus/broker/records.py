@@ -71,7 +71,8 @@ class QueueRecord(Struct, frozen=True, gc=False):
 class DeliveryRecord(Struct, frozen=True, gc=False):
     """A message in flight, whose deadline is `due`; None when it waits for redelivery.
 
-    When `member` is no longer a member of the queue, the message waits for redelivery, whatever `due` says.
+    It was handed over `first`, and last `since`; None if that was before version 3 of the schema. When `member` is no
+    longer a member of the queue, the message waits for redelivery, whatever `due` says.
     """
 
     queue: int
@@ -80,15 +81,18 @@ class DeliveryRecord(Struct, frozen=True, gc=False):
     attempt: int
     problem: str
     due: float | None
+    first: float | None = None
+    since: float | None = None
 
 
 class Segment(Struct, frozen=True, gc=False):
-    """Consecutive messages of a topic, from `offset` on, that were published together."""
+    """Consecutive messages of a topic, from `offset` on, that were published together; by a peer, if it was named."""
 
     topic: int
     offset: int
     values: Sequence[bytes]
     published_at: float
+    publisher: str | None = None
 
 
 class MessageIdRecord(Struct, frozen=True, gc=False):

@@ -75,9 +75,10 @@ def _restore_queue(
     used_at = now if record.used_at is None else record.used_at - wall
     queue = MessageQueue(topic, position, options, name, record.group, record.number, used_at)
     queue.cursor, queue.started, queue.dropped = record.cursor, record.started, record.dropped
-    for (member, attempt, problem, due), run in groupby(deliveries, _shared):
+    for (member, attempt, problem, *times), run in groupby(deliveries, _shared):
         offsets = [each.offset for each in run]
-        delivery = Delivery(member, attempt, problem, None if due is None else due - wall, offsets)
+        due, first, since = (None if time is None else time - wall for time in times)
+        delivery = Delivery(member, (attempt, first, since), problem, due, offsets)
         if due is not None and (member not in record.members or state.peers[member].away_since is not None):
             delivery.due = now if delivery.is_last(record.max_attempts) else None
             delivery.problem = delivery.problem_after(PEER_LEFT)
@@ -92,15 +93,15 @@ def _restore_queue(
     state.maintenance.set_alarm(queue)
 
 
-def _shared(delivery: DeliveryRecord) -> tuple[str, int, str, float | None]:
-    return delivery.member, delivery.attempt, delivery.problem, delivery.due
+def _shared(delivery: DeliveryRecord) -> tuple[str, int, str, float | None, float | None, float | None]:
+    return delivery.member, delivery.attempt, delivery.problem, delivery.due, delivery.first, delivery.since
 
 
 def _restore_messages(state: State, topics: dict[int, Topic], contents: Contents, wall: float) -> None:
     """After the queues, which keep them from being freed."""
     for segment in contents.segments:
         state.memory.used += size_of(segment.values)
-        topics[segment.topic].restore(segment.values, segment.published_at - wall)
+        topics[segment.topic].restore(segment.values, segment.published_at - wall, segment.publisher)
     for topic in topics.values():
         topic.commit(topic.end)
         topic.free_pulled()

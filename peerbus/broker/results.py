@@ -52,8 +52,15 @@ class Subscribed(Struct):
     members: int
 
 
+class Details(NamedTuple):
+    """The publisher of each message, if it named one, and the time at which it was published, in seconds since 1970."""
+
+    publishers: list[str | None]
+    published_at: list[float]
+
+
 class Pulled(Struct):
-    """The messages of one pull.
+    """The messages of one pull; with `details` if they were asked for.
 
     `attempts` is None with automatic acknowledgement. `next_offset` is the offset of the next new message; every
     message before `position` is acknowledged. `missed` messages were lost before this pull, `remaining` can be pulled
@@ -71,6 +78,7 @@ class Pulled(Struct):
     unacknowledged: int
     earlier: int
     generation: int
+    details: Details | None
     closing: bool = False
 
 
@@ -123,8 +131,12 @@ class DueResult(Struct):
 
 
 class Peeked(Struct):
-    """The last messages of a topic, from the offset `first` on; `start` is the first offset retained."""
+    """Messages of a topic, from the offset `first` on; `start` is the first offset retained.
+
+    With `details` if they were asked for.
+    """
 
     first: int
     values: Sequence[bytes]
     start: int
+    details: Details | None

@@ -21,6 +21,7 @@ from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.waiters import LongPoll
+from peerbus.broker.wall_clock import WallClock
 from peerbus.errors import NotSubscribed, PeerbusError, TopicDeleted, TopicFull
 from peerbus.future import Future
 from peerbus.wire.words import duration
@@ -54,6 +55,7 @@ class State:
         self,
         limits: Limits,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         changes: ChangeListener,
         on_due: Callable[[], None],
         per_slice: Slice,
@@ -69,7 +71,8 @@ class State:
         self.peers = Peers(limits.max_peers, changes)
         self.totals = Totals()
         self.numbers = Numbers()
-        context = Context(limits, self.memory, changes, self.totals, self.numbers, self.long_polls.wake)
+        wall = WallClock(clock, wall_clock)
+        context = Context(limits, self.memory, changes, self.totals, self.numbers, wall, self.long_polls.wake)
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
         self.expiry = Expiry(self.peers)
@@ -89,7 +92,8 @@ class State:
 
     def topic(self, name: str) -> Topic:
         """The topic, without messages that are too old; raises `TopicNotFound`."""
-        return self.refreshed(self.topics.get(name))
+        topic = self.topics.get(name)
+        return self.refreshed(topic) if topic.expires else topic
 
     def queue(self, peer_id: str, topic: str) -> MessageQueue:
         """The message queue of a subscription, up to date, and the peer's lease renewed.
@@ -238,10 +242,12 @@ class State:
         self._end_deleted()
         self.check_due()
 
-    def pull(self, queue: MessageQueue, peer_id: str, max_messages: int, in_flight: int | None = None) -> Pulled:
+    def pull(
+        self, queue: MessageQueue, peer_id: str, max_messages: int, in_flight: int | None = None, *, details: bool
+    ) -> Pulled:
         """Hand over messages of `queue` to one of its members, which may have `in_flight` of them at most."""
         count = queue.allowed(peer_id, max_messages, in_flight)
-        offsets, values, attempts, missed = queue.pull(peer_id, count, self.clock())
+        offsets, values, attempts, missed, told = queue.pull(peer_id, count, self.clock(), details=details)
         self.totals.pulled += len(values)
         self.totals.missed += missed
         queue.topic.missed += missed
@@ -262,6 +268,7 @@ class State:
             unacknowledged=len(queue.in_flight),
             earlier=queue.earlier,
             generation=queue.generation,
+            details=told,
             closing=self.closing,
         )
 
@@ -273,9 +280,12 @@ class State:
         wait: float,
         reader_token: int | None,
         in_flight: int | None,
+        *,
+        details: bool,
     ) -> Future[Pulled]:
         """Let a pull wait up to `wait` seconds for messages of `queue`; raises `TooManyWaiting`."""
-        waiter = LongPoll(self.peers[peer_id], queue, max_messages, self.clock() + wait, reader_token, in_flight)
+        deadline = self.clock() + wait
+        waiter = LongPoll(self.peers[peer_id], queue, max_messages, deadline, reader_token, in_flight, details=details)
         self._wait(waiter)
         self.check_due()
         return waiter.answer
@@ -406,7 +416,7 @@ class State:
                 if not (waiter.is_ready or waiter.deadline <= now or self.closing):
                     self._wait(waiter)
                     continue
-                pulled = self.pull(queue, peer_id, waiter.max_messages, waiter.in_flight)
+                pulled = self.pull(queue, peer_id, waiter.max_messages, waiter.in_flight, details=waiter.details)
                 left -= len(pulled.values)
                 answers.append(partial(waiter.answer.set_result, pulled))
             except PeerbusError as error:

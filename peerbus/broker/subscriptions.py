@@ -87,6 +87,14 @@ class Subscriptions:
             raise NotSubscribed(f"Topic '{topic.name}' has no message queue of a group '{group}'.")
         return queue
 
+    def of_peer(self, peer: Peer, topic: str, group: str | None = None) -> MessageQueue:
+        """The message queue of a peer on a topic that exists, in `group` if that is named; raises `NotSubscribed`."""
+        queue = self.find(peer, topic)
+        if queue is None or group not in (None, queue.group):
+            place = f"topic '{topic}'" if group is None else f"topic '{topic}' in group '{group}'"
+            raise NotSubscribed(f"Peer '{peer.peer_id}' is not subscribed to {place}. POST /subscribe first.")
+        return queue
+
     def change(self, peer: Peer, queue: MessageQueue, group: str | None, named: dict[str, Any]) -> None:
         """Change the options named of a peer's subscription, which is in `group` if that is named.
 

@@ -1,15 +1,16 @@
 """A named log of messages, as the message queues read it."""
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from peerbus.broker.context import Context
 from peerbus.broker.dedup import DedupWindow
 from peerbus.broker.log import Log
+from peerbus.broker.publish_log import PublishLog
 from peerbus.broker.records import DELETED, TopicRecord
+from peerbus.broker.results import Details
 from peerbus.broker.structures import NEVER, LowWaterMark
-from peerbus.errors import TooLarge, TopicFull
+from peerbus.errors import BadRequest, TooLarge, TopicFull
 from peerbus.wire.views import TopicView
 
 Overflow = Literal["reject", "drop_oldest"]
@@ -35,7 +36,6 @@ class Topic(Log):
     """
 
     __slots__ = (
-        "_ages",
         "_changes",
         "_commits_at_once",
         "_has_history",
@@ -44,6 +44,7 @@ class Topic(Log):
         "_memory",
         "_on_readable",
         "_positions",
+        "_publishes",
         "_slowest",
         "committed",
         "context",
@@ -90,8 +91,7 @@ class Topic(Log):
         self._on_readable = context.on_readable
         self._history = min(context.limits.history, options.max_messages)
         self._has_history = False
-        self._ages: deque[tuple[int, float]] | None = None if options.max_age is None else deque()
-        """The end and the time of each publish, where ages are limited."""
+        self._publishes = PublishLog()
         self.expires = options.max_age is not None
         """Whether time alone changes it: messages grow too old, or message ids are forgotten."""
 
@@ -100,7 +100,7 @@ class Topic(Log):
         """Messages that at least one queue has yet to have acknowledged."""
         return self.end - self._unread_from()
 
-    def append(self, values: Sequence[bytes], size: int, now: float) -> int:
+    def append(self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
         Raises `TopicFull` or `TooLarge` by the topic's overflow policy, `MemoryFull` and `StorageFull`.
@@ -113,13 +113,14 @@ class Topic(Log):
         self._changes.check_room(size)
         self._memory.reserve(size)
         offset = self.extend(values)
-        if self._ages is not None:
-            self._ages.append((self.end, now))
+        publishes = self._publishes
+        if now >= publishes.until or publisher != publishes.publisher:
+            publishes.append(offset, now, publisher)
         if excess > 0:
             self._drop(self.end - self._max_messages)
         if excess > 0 or self._slowest is None:
             self.free_pulled()
-        self._changes.appended(self, offset, values, size, now)
+        self._changes.appended(self, offset, values, size, now, publisher)
         if self._commits_at_once:
             self.commit(self.end)
         return offset
@@ -139,11 +140,9 @@ class Topic(Log):
         self._positions.remove(position)
         self._reading_changed()
 
-    def restore(self, values: Sequence[bytes], published_at: float) -> None:
+    def restore(self, values: Sequence[bytes], published_at: float, publisher: str | None) -> None:
         """Add messages that were appended before a restart."""
-        self.extend(values)
-        if self._ages is not None:
-            self._ages.append((self.end, published_at))
+        self._publishes.restore(self.extend(values), published_at, publisher)
 
     def restore_id(self, message_id: str, offset: int, count: int, seen_at: float) -> None:
         """Remember a message id that was seen before a restart."""
@@ -165,12 +164,10 @@ class Topic(Log):
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
         if self.message_ids.expire(now):
             self._changes.topic_changed(self)
-        self.expires = self._ages is not None or bool(self.message_ids)
-        start = 0
-        while self._ages and self._next_age() <= now:
-            start, _ = self._ages.popleft()
-        if start > self.start:
-            self._drop(start)
+        max_age = self.options.max_age
+        self.expires = max_age is not None or bool(self.message_ids)
+        if max_age is not None and self._next_age() <= now:
+            self._drop(self._publishes.expired(self.start, self.end, max_age, now))
             self.free_pulled()
             self._on_readable(self)
 
@@ -193,6 +190,35 @@ class Topic(Log):
         """
         values = self.read_back(self.committed, count, max_bytes)
         return self.committed - len(values), values
+
+    def following(self, offset: int, count: int, max_bytes: int) -> tuple[int, Sequence[bytes]]:
+        """Up to `count` of the messages from `offset` on, as `latest` gives the last; freed ones are left out.
+
+        Raises `BadRequest` for an offset that has no message yet.
+        """
+        if offset >= self.committed:
+            raise BadRequest(f"Topic '{self.name}' has no messages from offset {self.committed} on yet - at $.from")
+        first = max(offset, self.start)
+        return first, self.read(first, min(count, self.committed - first), max_bytes)
+
+    def details(self, offsets: Iterable[int]) -> Details:
+        """The publishers and times of retained messages."""
+        publishes = list(self._publishes.publishes(offsets))
+        ahead = self.context.wall_clock.ahead
+        return Details(
+            [publish.publisher for publish in publishes],
+            [(publish.milliseconds + ahead) / 1000 for publish in publishes],
+        )
+
+    def age(self, offset: int, now: float) -> float:
+        """Seconds since a retained message was published."""
+        (publish,) = self._publishes.publishes([offset])
+        return now - publish.milliseconds / 1000
+
+    def offset_at(self, time: float) -> int:
+        """The first retained message published at or after a time, in seconds since 1970, or the next message."""
+        milliseconds = round(time * 1000) - self.context.wall_clock.ahead
+        return max(self.start, self._publishes.first_since(milliseconds, self.end))
 
     def view(self, subscribers: int) -> TopicView:
         """The topic as it is now, with the number of its subscribers."""
@@ -237,7 +263,7 @@ class Topic(Log):
         self._changes.topic_changed(self)
         self._free(self.end)
         self.release(self._memory.released_at_once)
-        if self.unreleased or self.message_ids or self._ages:
+        if self.unreleased or self.message_ids:
             self._memory.release_later(self)
 
     def free_pulled(self) -> None:
@@ -257,12 +283,9 @@ class Topic(Log):
     def release(self, limit: int) -> int:
         """Release up to `limit` freed values, then message ids of a deleted topic; returns their number."""
         released = min(limit, self.unreleased)
-        self._memory.give_back(self.release_values(released))
+        self._release_messages(released)
         if self.deleted and released < limit:
             released += self.message_ids.forget(limit - released)
-            while self._ages and released < limit:
-                self._ages.popleft()
-                released += 1
         return released
 
     def _free(self, start: int) -> None:
@@ -270,9 +293,15 @@ class Topic(Log):
         if not self.free(start):
             return
         self._changes.topic_changed(self)
-        self._memory.give_back(self.release_values(self._memory.released_at_once))
+        self._release_messages(self._memory.released_at_once)
         if self._released != self.start:
             self._memory.release_later(self)
+
+    def _release_messages(self, limit: int) -> None:
+        base = self._base
+        self._memory.give_back(self.release_values(limit))
+        if self._base != base:
+            self._publishes.free(self._base)
 
     def _reading_changed(self) -> None:
         if self._positions.lowest != self._slowest:
@@ -280,9 +309,9 @@ class Topic(Log):
             self.free_pulled()
 
     def _next_age(self) -> float:
-        if self.options.max_age is None or not self._ages:
+        if self.options.max_age is None or self.start == self.end:
             return NEVER
-        return self._ages[0][1] + self.options.max_age
+        return self._publishes.expiry(self.start, self.options.max_age)
 
     def _pulled(self) -> int:
         return self.end if self._slowest is None else self._slowest

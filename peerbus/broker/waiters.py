@@ -14,7 +14,7 @@ class LongPoll:
     `reader_token` is that of the stream it belongs to, if any.
     """
 
-    __slots__ = ("answer", "deadline", "in_flight", "max_messages", "peer", "queue", "reader_token")
+    __slots__ = ("answer", "deadline", "details", "in_flight", "max_messages", "peer", "queue", "reader_token")
 
     def __init__(
         self,
@@ -22,8 +22,10 @@ class LongPoll:
         queue: MessageQueue,
         max_messages: int,
         deadline: float,
-        reader_token: int | None = None,
-        in_flight: int | None = None,
+        reader_token: int | None,
+        in_flight: int | None,
+        *,
+        details: bool,
     ) -> None:
         self.peer = peer
         self.queue = queue
@@ -31,6 +33,7 @@ class LongPoll:
         self.deadline = deadline
         self.reader_token = reader_token
         self.in_flight = in_flight
+        self.details = details
         self.answer: Future[Pulled] = Future()
 
     @property

@@ -1,12 +1,14 @@
-"""`peerbus topics`, `subscriptions`, `peers`, `query` and `stats`: the server's state, as tables or as JSON."""
+"""`peerbus topics`, `subscriptions`, `in-flight`, `peers`, `query` and `stats`: lists, as tables or as JSON."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import click
 import msgspec
 
 from peerbus.cli.output import period, show_json, show_table, size
-from peerbus.cli.settings import AS_JSON, TOPIC, Settings, command
+from peerbus.cli.settings import AS_JSON, PEER_ID, TOPIC, Settings, command
 
 UNITS: dict[str, Callable[[float], str]] = {"bytes": size, "seconds": period}
 
@@ -48,6 +50,35 @@ def subscriptions(settings: Settings, topic: str, as_json: bool) -> None:
                 (q.queue, q.members, q.ack, q.unread, q.unacknowledged, q.idle_seconds, q.expires_in) for q in found
             )
             show_table(("QUEUE", "MEMBERS", "ACK", "UNREAD", "IN FLIGHT", "IDLE", "EXPIRES IN"), rows)
+
+
+@command(
+    TOPIC,
+    click.option("--group", help="The group whose message queue is shown, instead of that of a peer."),
+    click.option("--after", type=click.IntRange(min=0), metavar="OFFSET", help="Begin after this offset."),
+    PEER_ID,
+    AS_JSON,
+)
+def in_flight(
+    settings: Settings, topic: str, group: str | None, after: int | None, peer_id: str | None, as_json: bool
+) -> None:
+    """List the messages in flight in a queue.
+
+    HOLDER has a message since SINCE seconds. It is redelivered in DUE seconds, or waits for that already. Up to 1,000
+    messages are listed.
+    """
+    named = {"group": group, "peer_id": peer_id, "after": after}
+    with settings.client() as client:
+        found = client.in_flight(topic, **{name: value for name, value in named.items() if value is not None}).in_flight
+    if as_json:
+        show_json(found)
+    else:
+        now = time.time()
+        rows = (
+            (each.offset, each.holder, each.attempt, each.since and now - each.since, each.due and each.due - now)
+            for each in found
+        )
+        show_table(("OFFSET", "HOLDER", "ATTEMPT", "SINCE", "DUE"), rows)
 
 
 @command(AS_JSON)

@@ -8,9 +8,10 @@ import click
 
 from peerbus import __version__
 from peerbus.cli.ack import ack, extend, nack
-from peerbus.cli.list import peers, query, stats, subscriptions, topics
+from peerbus.cli.list import in_flight, peers, query, stats, subscriptions, topics
 from peerbus.cli.manage import create, delete, seek, unregister, unsubscribe
 from peerbus.cli.output import remark
+from peerbus.cli.peek import peek
 from peerbus.cli.publish import publish
 from peerbus.cli.settings import CA, PATIENCE, TOKEN, URL
 from peerbus.cli.subscribe import pull, subscribe
@@ -22,8 +23,8 @@ REFUSED = 1
 UNREACHABLE = 3
 INTERRUPTED = 130
 COMMANDS = (
-    publish, subscribe, pull, ack, nack, extend, seek, unsubscribe, unregister,
-    create, delete, topics, subscriptions, peers, query, stats, top,
+    publish, subscribe, pull, peek, ack, nack, extend, seek, unsubscribe, unregister,
+    create, delete, topics, subscriptions, in_flight, peers, query, stats, top,
 )  # fmt: skip
 
 

@@ -33,8 +33,12 @@ def _line(message: Message, details: bool) -> bytes:
         value = msgspec.json.format(value, indent=-1)
     if not details:
         return value
-    attempt = {} if message.attempt is None else {"attempt": message.attempt}
-    return msgspec.json.encode({"offset": message.offset, **attempt, "message": msgspec.Raw(value)})
+    shown: dict[str, Any] = {"offset": message.offset}
+    if message.attempt is not None:
+        shown["attempt"] = message.attempt
+    if message.published_at is not None:
+        shown |= {"publisher": message.publisher, "published_at": message.published_at}
+    return msgspec.json.encode(shown | {"message": msgspec.Raw(value)})
 
 
 def show_json(rows: Iterable[Any]) -> None:

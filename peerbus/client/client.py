@@ -158,14 +158,21 @@ class Client:
         return self._session.call("POST", "/unsubscribe", wire.UnsubscribeAnswer, fields, repeat=False)
 
     def pull(
-        self, topic: str, max_messages: int = 1000, wait: float = 0.0, *, repeat: bool = False, raw: bool = False
+        self,
+        topic: str,
+        max_messages: int = 1000,
+        wait: float = 0.0,
+        *,
+        repeat: bool = False,
+        raw: bool = False,
+        details: bool = False,
     ) -> Pulled:
         """Pull up to `max_messages`, waiting up to `wait` seconds for the first; `raw` values are left as JSON.
 
-        With `repeat` the call is made again if its answer was lost, which loses messages unless they have to be
-        acknowledged.
+        With `details`, messages have their publisher and their time. With `repeat` the call is made again if its
+        answer was lost, which loses messages unless they have to be acknowledged.
         """
-        fields = {"topic": topic, "max_messages": max_messages, "wait": wait}
+        fields = {"topic": topic, "max_messages": max_messages, "wait": wait} | _details(details)
         answer = self._post("/pull_messages", wire.PullAnswer, fields, repeat=repeat, wait=wait)
         return pulled(topic, answer, raw=raw)
 
@@ -217,9 +224,20 @@ class Client:
         """List message queues: those of a `topic`, of a `peer_id`, or the one of both, in pages like topics."""
         return self._session.call("GET", "/subscriptions", wire.SubscriptionsAnswer, which)
 
-    def peek(self, topic: str, **bounds: Any) -> wire.MessagesAnswer:
-        """Show the last messages of a topic without taking them: up to `limit`, of up to `max_bytes` together."""
-        return self._session.call("GET", "/messages", wire.MessagesAnswer, {"topic": topic, **bounds})
+    def in_flight(self, topic: str, **which: Any) -> wire.InFlightAnswer:
+        """List the messages in flight in the queue of a `group`, or of a `peer_id`; pages by `limit` and `after`."""
+        return self._session.call("GET", "/in_flight", wire.InFlightAnswer, {"topic": topic, **which})
+
+    def peek(
+        self, topic: str, start: int | None = None, *, details: bool = False, **bounds: Any
+    ) -> wire.MessagesAnswer:
+        """Show the last messages of a topic, or those from the offset `start` on, without taking them.
+
+        Up to `limit`, of up to `max_bytes` together; with `details`, also their publishers and times.
+        """
+        begin = {} if start is None else {"from": start}
+        fields = {"topic": topic, **begin, **_details(details), **bounds}
+        return self._session.call("GET", "/messages", wire.MessagesAnswer, fields)
 
     def every_topic(self) -> Iterator[TopicView]:
         """All topics by name; a page is fetched when the one before it is used up."""
@@ -314,6 +332,10 @@ class Client:
     ) -> AnswerT:
         caller = {} if self.peer_id is None else {"peer_id": self.peer_id}
         return self._session.call("POST", path, answer, caller | fields, repeat=repeat, wait=wait)
+
+
+def _details(details: bool) -> dict[str, Any]:
+    return {"details": True} if details else {}
 
 
 def _pages(page_after: Callable[[str], Sequence[ViewT]], name_of: Callable[[ViewT], str]) -> Iterator[ViewT]:

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
-from peerbus.wire.protocol import PullAnswer
+from peerbus.wire.protocol import MessagesAnswer, PullAnswer
 
 
 class Message(NamedTuple):
-    """A pulled message; `attempt` counts its deliveries, and is None if pulling acknowledges.
+    """A message; `attempt` counts its deliveries, and is None if pulling acknowledges.
 
+    With `details`, it has its publisher, None if it named none, and when it was published, in seconds since 1970.
     A value that Python cannot hold, such as 1e999, stays JSON: a `msgspec.Raw`.
     """
 
@@ -19,6 +20,8 @@ class Message(NamedTuple):
     offset: int
     value: Any
     attempt: int | None
+    publisher: str | None = None
+    published_at: float | None = None
 
 
 class Pulled(NamedTuple):
@@ -35,14 +38,21 @@ class Pulled(NamedTuple):
 
 def pulled(topic: str, answer: PullAnswer, *, raw: bool) -> Pulled:
     """An answer as a `Pulled`, with `raw` values left as JSON."""
+    messages = messages_in(answer, topic, answer.attempts, raw=raw)
+    resume_from = answer.next_offset if answer.resume_from is UNSET else answer.resume_from
+    return Pulled(messages, answer.missed, answer.remaining, resume_from)
+
+
+def messages_in(
+    answer: PullAnswer | MessagesAnswer, topic: str, attempts: Sequence[int] | UnsetType = UNSET, *, raw: bool
+) -> list[Message]:
+    """The messages in an answer, with their attempts if there are any, and with `raw` values left as JSON."""
     values: list[Any] = msgspec.json.decode(answer.messages, type=list[Raw])
     if not raw:
         values = [_decoded(value) for value in values]
-    attempts = [None] * len(values) if answer.attempts is UNSET else answer.attempts
-    found = zip(answer.offsets, values, attempts, strict=True)
-    messages = [Message(topic, offset, value, attempt) for offset, value, attempt in found]
-    resume_from = answer.next_offset if answer.resume_from is UNSET else answer.resume_from
-    return Pulled(messages, answer.missed, answer.remaining, resume_from)
+    about = (attempts, answer.publishers, answer.published_at)
+    columns = [[None] * len(values) if column is UNSET else column for column in about]
+    return [Message(topic, *each) for each in zip(answer.offsets, values, *columns, strict=True)]
 
 
 def claims_of(messages: Sequence[Message]) -> dict[str, Any]:

@@ -62,7 +62,8 @@ class ForwardedStreams:
         return self._client.failure(error)
 
     async def _opened(self, request: StreamRequest, last_id: int | None) -> BodyStream:
-        query = urlencode({"topic": request.topic, "peer_id": request.peer_id, "in_flight": request.in_flight})
+        fields = {"topic": request.topic, "peer_id": request.peer_id, "in_flight": request.in_flight}
+        query = urlencode(fields | {"details": "true"} if request.details else fields)
         headers = () if last_id is None else (f"Last-Event-ID: {last_id}",)
         return await self._client.open(f"{PATH}?{query}", headers, SILENCE_SECONDS)
 

@@ -16,9 +16,10 @@ export class Messages {
   async show(topic, nextOffset) {
     const standing = `${topic} ${nextOffset}`;
     if (this.#seen === standing) return;
-    const answer = await text("messages", { topic, limit: LATEST, max_bytes: MOST_BYTES });
-    const { offsets, first_offset: first } = JSON.parse(answer);
-    const items = messagesIn(answer).map((value, place) => item(offsets[place], value));
+    const answer = await text("messages", { topic, limit: LATEST, max_bytes: MOST_BYTES, details: true });
+    const { offsets, publishers, published_at: times, first_offset: first } = JSON.parse(answer);
+    const items = messagesIn(answer).map((value, place) =>
+      item(offsets[place], value, origin(publishers[place], times[place])));
     byId("messages").replaceChildren(...items.reverse());
     const kept = nextOffset - first;
     say(byId("retained"), kept ? `The last of ${counted(kept, "message")} kept. Reading takes none.` : "None are kept.");
@@ -26,7 +27,13 @@ export class Messages {
   }
 }
 
-/** A list item with a message and its offset. */
-export function item(offset, value) {
-  return element("li", {}, element("span", { class: "offset" }, `${offset}`), shown(value));
+/** A list item with a message, its offset, and what else is known of it. */
+export function item(offset, value, ...more) {
+  return element("li", {}, element("span", { class: "offset" }, `${offset}`), shown(value), ...more);
+}
+
+/** An element with the time at which a message was published, in seconds since 1970, and its publisher. */
+function origin(publisher, time) {
+  const at = new Date(time * 1000).toLocaleString();
+  return element("small", { class: "soft origin" }, publisher === null ? at : `${at}, ${publisher}`);
 }

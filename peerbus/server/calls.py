@@ -167,8 +167,8 @@ def seek(broker: Broker, r: wire.SeekRequest) -> wire.SeekAnswer:
 def pull_messages(broker: Broker, r: wire.PullRequest) -> Handover | Pending:
     """Take the next messages from a peer's message queue."""
     if not r.wait:
-        return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages))
-    done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait)
+        return _pull_answer(r.topic, broker.pull(r.peer_id, r.topic, r.max_messages, details=r.details))
+    done = broker.pull_waiting(r.peer_id, r.topic, r.max_messages, r.wait, details=r.details)
     if not isinstance(done, Future):
         return _pull_answer(r.topic, done)
     return Pending(done, lambda pulled: _pull_answer(r.topic, pulled)._replace(on_lost=_take_back(broker, r, pulled)))
@@ -192,6 +192,8 @@ def _pull_answer(topic: str, done: Pulled) -> Handover:
         missed=done.missed,
         attempts=UNSET if done.attempts is None else done.attempts,
         resume_from=done.position if explicit else UNSET,
+        publishers=done.details.publishers if done.details else UNSET,
+        published_at=done.details.published_at if done.details else UNSET,
     )
     return Handover(answer, done.values)
 
@@ -380,6 +382,7 @@ CALLS: dict[str, Call] = {
     "topics": listings.topics,
     "peers": listings.peers,
     "subscriptions": listings.subscriptions,
+    "in_flight": listings.in_flight,
     "messages": listings.messages,
     "stats": stats,
     "livez": livez,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import nlargest
 from typing import Any, TypeVar
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from peerbus.broker import Overview
 from peerbus.errors import BadRequest
@@ -59,15 +59,28 @@ def subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> wire.Answer
     return _subscriptions(broker, r)
 
 
+def in_flight(broker: Overview, r: wire.InFlightRequest) -> wire.InFlightAnswer:
+    """List the messages in flight in a message queue."""
+    if r.group is None and r.peer_id is None:
+        raise BadRequest("Object missing required field group (or peer_id) - at $")
+    after = -1 if r.after is None else r.after
+    found = broker.in_flight(r.topic, r.limit, after, group=r.group, peer_id=r.peer_id)
+    return wire.InFlightAnswer(f"{counted(len(found), 'message')} in flight.", r.topic, found)
+
+
 def messages(broker: Overview, r: wire.MessagesRequest) -> Handover:
-    """Show the last messages of a topic, without taking them."""
-    done = broker.peek(r.topic, r.limit, r.max_bytes)
+    """Show the last messages of a topic, or those from an offset on, without taking them."""
+    done = broker.peek(r.topic, r.limit, r.max_bytes, r.start, details=r.details)
+    count = counted(len(done.values), "message")
+    last, since = ("The last ", "") if r.start is None else ("", f" from offset {done.first} on")
     answer = wire.MessagesAnswer(
-        message=f"The last {counted(len(done.values), 'message')} of topic '{r.topic}'.",
+        message=f"{last}{count} of topic '{r.topic}'{since}.",
         topic=r.topic,
         messages=NO_MESSAGES,
         offsets=list(range(done.first, done.first + len(done.values))),
         first_offset=done.start,
+        publishers=done.details.publishers if done.details else UNSET,
+        published_at=done.details.published_at if done.details else UNSET,
     )
     return Handover(answer, done.values)
 

@@ -3,6 +3,8 @@
 import asyncio
 from time import monotonic
 
+from msgspec import json
+
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
 from peerbus.errors import NotReady, PeerbusError, TooSlow
@@ -113,7 +115,13 @@ class BrokerStream:
             raise NotReady("The indexing server is stopping.")
         self._check()
         pulling = streams.broker.pull_waiting(
-            request.peer_id, request.topic, BATCH, wait, self._reader_token, request.in_flight
+            request.peer_id,
+            request.topic,
+            BATCH,
+            wait,
+            self._reader_token,
+            request.in_flight,
+            details=request.details,
         )
         kept: Pulled | Future[Pulled] = then(pulling, lambda pulled: streams.journal.after_commit(pulled))
         if isinstance(kept, Future):
@@ -178,14 +186,30 @@ def _part(prefix: bytes, pulled: Pulled, begin: int) -> tuple[bytes | LargeBody,
     """`prefix` and the events of the messages from the one at `begin` on; and the first that is not among them."""
     values, offsets = pulled.values, pulled.offsets
     if _is_sent_as_it_is(values[begin]):
-        return LargeBody(b"%bid: %d\ndata: " % (prefix, offsets[begin]), values[begin : begin + 1], b"\n\n"), begin + 1
+        before, after = _about(pulled, begin)
+        head = b"%bid: %d\ndata: %b" % (prefix, offsets[begin], before)
+        return LargeBody(head, values[begin : begin + 1], after + b"\n\n"), begin + 1
     events = [prefix]
     size, end = 0, begin
     while size < PART_BYTES and end < len(values) and not _is_sent_as_it_is(values[end]):
-        events.append(event(values[end], offsets[end]))
+        before, after = _about(pulled, end)
+        events.append(event(b"%b%b%b" % (before, values[end], after), offsets[end]))
         size += len(events[-1])
         end += 1
     return b"".join(events), end
+
+
+def _about(pulled: Pulled, at: int) -> tuple[bytes, bytes]:
+    """The data of an event before and after its message: nothing, or with details the object that has the message."""
+    if pulled.details is None:
+        return b"", b""
+    about = {
+        "offset": pulled.offsets[at],
+        "attempt": None if pulled.attempts is None else pulled.attempts[at],
+        "publisher": pulled.details.publishers[at],
+        "published_at": pulled.details.published_at[at],
+    }
+    return b'{"message":', b"," + json.encode(about)[1:]
 
 
 def _is_sent_as_it_is(value: bytes) -> bool:

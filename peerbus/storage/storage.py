@@ -119,7 +119,7 @@ class Storage:
             "REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             map(queue_row, _there(changes.queues)),
         )
-        put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
+        put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
         put("INSERT INTO segments VALUES (?, ?, ?, ?)", segment_rows(changes.segments))
         put("INSERT INTO message_ids VALUES (?, ?, ?, ?, ?, ?)", map(astuple, changes.message_ids))
 
@@ -164,7 +164,8 @@ class Storage:
 
 
 def _cut(segment: Segment, start: int) -> Segment:
-    return Segment(segment.topic, start, segment.values[start - segment.offset :], segment.published_at)
+    values = segment.values[start - segment.offset :]
+    return Segment(segment.topic, start, values, segment.published_at, segment.publisher)
 
 
 def _there(records: Mapping[Key, Record | None]) -> Iterator[Record]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
-from msgspec import json, msgpack
+from msgspec import Struct, json, msgpack
 from msgspec.structs import astuple
 
 from peerbus.broker.records import PeerRecord, QueueRecord, Segment
@@ -16,7 +16,9 @@ UPGRADES = {
         ALTER TABLE peers ADD COLUMN away_since REAL;
         ALTER TABLE queues ADD COLUMN expires_after REAL;
         ALTER TABLE queues ADD COLUMN used_at REAL;
-        ALTER TABLE queues ADD COLUMN left_at REAL
+        ALTER TABLE queues ADD COLUMN left_at REAL;
+        ALTER TABLE deliveries ADD COLUMN first REAL;
+        ALTER TABLE deliveries ADD COLUMN since REAL
     """,
 }
 """The statements that upgrade each older version to the next."""
@@ -65,6 +67,8 @@ CREATE TABLE deliveries (
     attempt INTEGER NOT NULL,
     problem TEXT NOT NULL,
     due REAL,
+    first REAL,
+    since REAL,
     PRIMARY KEY (queue, "offset")
 ) WITHOUT ROWID;
 -- With row ids, unlike the others: rows are large, and appended in the order in which they are read again.
@@ -87,10 +91,18 @@ CREATE TABLE message_ids (
 """
 ROW_BYTES = 1 << 20
 """Bytes of messages after which a new row begins: a row is only freed as a whole."""
-Run = list[tuple[float, Sequence[bytes]]]
+
+
+class Published(Struct, array_like=True, frozen=True, gc=False):
+    """A segment as it is in a row; those of version 2 of the schema have no publisher."""
+
+    published_at: float
+    values: Sequence[bytes]
+    publisher: str | None = None
+
 
 _encode = msgpack.Encoder().encode
-_decode = msgpack.Decoder(list[tuple[float, list[bytes]]]).decode
+_decode = msgpack.Decoder(list[Published]).decode
 _names = json.Decoder(list[str]).decode
 
 
@@ -122,19 +134,19 @@ def queue_record(row: tuple[Any, ...]) -> QueueRecord:
 def segment_rows(segments: Iterable[Segment]) -> Iterator[tuple[int, int, bytes, int]]:
     """Rows of about `ROW_BYTES` at most, each for consecutive segments of one topic.
 
-    `until` is the offset after the row's last message; `data` has the time and the values of each segment.
+    `until` is the offset after the row's last message; `data` has each segment as `Published`.
     """
     by_topic: dict[int, list[Segment]] = {}
     for segment in segments:
         by_topic.setdefault(segment.topic, []).append(segment)
     for topic, those in by_topic.items():
-        run: Run = []
+        run: list[Published] = []
         size = until = 0
         for segment in those:
             if run and (segment.offset != until or size >= ROW_BYTES):
                 yield _segment_row(topic, until, run)
                 run, size = [], 0
-            run.append((segment.published_at, segment.values))
+            run.append(Published(segment.published_at, segment.values, segment.publisher))
             size += sum(map(len, segment.values))
             until = segment.offset + len(segment.values)
         yield _segment_row(topic, until, run)
@@ -145,13 +157,13 @@ def row_segments(topic: int, until: int, data: bytes, checksum: int) -> Iterator
     if crc32(data) != checksum:
         raise ValueError(f"messages of topic {topic} before offset {until} are not as they were written")
     run = _decode(data)
-    offset = until - sum(len(values) for _, values in run)
-    for published_at, values in run:
-        yield Segment(topic, offset, values, published_at)
-        offset += len(values)
+    offset = until - sum(len(published.values) for published in run)
+    for published in run:
+        yield Segment(topic, offset, published.values, published.published_at, published.publisher)
+        offset += len(published.values)
 
 
-def _segment_row(topic: int, until: int, run: Run) -> tuple[int, int, bytes, int]:
+def _segment_row(topic: int, until: int, run: list[Published]) -> tuple[int, int, bytes, int]:
     data = _encode(run)
     return topic, until, data, crc32(data)
 

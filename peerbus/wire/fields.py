@@ -146,14 +146,28 @@ LastEventId = Annotated[
 
 Ticket = Annotated[str, Meta(description="A ticket from POST /stream_ticket: it replaces the token, once.")]
 
+Details = Annotated[bool, Meta(description="Whether the answer has the publisher and the time of each message.")]
+
+StreamDetails = Annotated[
+    bool,
+    Meta(
+        description="Whether the data of an event is an object with message, offset, attempt, publisher and "
+        "published_at, instead of the message alone."
+    ),
+]
+
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
+OfGroup = Annotated[Name, Meta(description="The group whose message queue is meant.")]
+OfPeer = Annotated[Name, Meta(description="The peer whose message queue is meant: its own, or that of its group.")]
+AfterOffset = Annotated[Offset, Meta(description="The last offset of the previous page.")]
 After = Annotated[str, Meta(description="The last name of the previous page.")]
 Matching = Annotated[str, Meta(max_length=128, description="Text that the names contain.")]
 Order = Annotated[
     Literal["name", "unread"],
     Meta(description="By name, or by unread messages, the most first, which has one page only."),
 ]
+From = Annotated[Offset, Meta(description="First message to show; by default the last ones are shown.")]
 PeekBytes = Annotated[
     Count, Meta(description="Maximum of bytes in all messages; the last one is shown even if it is larger.")
 ]

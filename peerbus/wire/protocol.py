@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from peerbus.errors import BadRequest
 from peerbus.wire import fields
 from peerbus.wire.json_scan import MOST_LEVELS, SHALLOW, has_commas, is_deeper, longer_list
-from peerbus.wire.views import Event, PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import Event, InFlightView, PeerView, Stats, SubscriptionView, TopicView
 
 PIECE = 1 << 18
 """Bytes of a value that are copied in one go."""
@@ -276,6 +276,7 @@ class PullRequest(Request):
     topic: fields.Name
     max_messages: fields.PullSize = 1000
     wait: fields.Seconds = 0.0
+    details: fields.Details = False
 
 
 class PullAnswer(Answer):
@@ -283,7 +284,8 @@ class PullAnswer(Answer):
 
     `missed` counts the messages lost since the last pull, `remaining` those left to pull. With explicit
     acknowledgement only, `attempts` has the number of deliveries of each message, and all messages before the offset
-    `resume_from` are acknowledged.
+    `resume_from` are acknowledged. With `details` only, `publishers` has the peer that published each message, null if
+    it named none, and `published_at` the time, in seconds since 1970.
     """
 
     messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
@@ -293,6 +295,8 @@ class PullAnswer(Answer):
     missed: int
     attempts: Sequence[int] | UnsetType = UNSET
     resume_from: int | UnsetType = UNSET
+    publishers: Sequence[str | None] | UnsetType = UNSET
+    published_at: Sequence[float] | UnsetType = UNSET
 
 
 class StreamRequest(Request):
@@ -301,6 +305,7 @@ class StreamRequest(Request):
     peer_id: fields.Name
     topic: fields.Name
     in_flight: fields.InFlight = 100
+    details: fields.StreamDetails = False
     last_event_id: fields.LastEventId = field(name="lastEventId", default="")
     ticket: fields.Ticket = ""
 
@@ -447,12 +452,27 @@ class SubscriptionsRequest(ListRequest):
     order: fields.Order = "name"
 
 
+class InFlightRequest(Request):
+    """A page of the messages in flight in the message queue of a `group`, or of a peer."""
+
+    topic: fields.Name
+    group: fields.OfGroup | None = None
+    peer_id: fields.OfPeer | None = None
+    limit: fields.PageSize = 1000
+    after: fields.AfterOffset | None = None
+
+
 class MessagesRequest(Request):
-    """Show up to `limit` of the last messages of a topic, without taking them."""
+    """Show up to `limit` of the last messages of a topic, or of those `from` an offset, without taking them.
+
+    If the oldest message kept comes after that offset, it is the first that is shown.
+    """
 
     topic: fields.Name
     limit: fields.PageSize = 20
     max_bytes: fields.PeekBytes = 1 << 20
+    start: fields.From | None = field(name="from", default=None)
+    details: fields.Details = False
 
 
 class TopicsAnswer(Answer):
@@ -473,16 +493,26 @@ class SubscriptionsAnswer(Answer):
     subscriptions: list[SubscriptionView]
 
 
+class InFlightAnswer(Answer):
+    """A page of messages in flight, by offset."""
+
+    topic: str
+    in_flight: list[InFlightView]
+
+
 class MessagesAnswer(Answer):
     """`messages` are the published values, unchanged; `offsets` has the offset of each.
 
-    `first_offset` is that of the oldest message kept.
+    `first_offset` is that of the oldest message kept. With `details` only, `publishers` has the peer that published
+    each message, null if it named none, and `published_at` the time, in seconds since 1970.
     """
 
     topic: str
     messages: Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
     offsets: Sequence[int]
     first_offset: int
+    publishers: Sequence[str | None] | UnsetType = UNSET
+    published_at: Sequence[float] | UnsetType = UNSET
 
 
 class StatsAnswer(Answer):

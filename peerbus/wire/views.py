@@ -56,6 +56,20 @@ class SubscriptionView(Struct, frozen=True):
     expires_in: float | None
 
 
+class InFlightView(Struct, frozen=True):
+    """A message in flight: delivered to the peer `holder`, and not settled.
+
+    `attempt` counts its deliveries; the last one was at `since`, null if an earlier release made it. `due` is the time
+    at which it is redelivered; null if it waits for that, with the last `holder`. Times are seconds since 1970.
+    """
+
+    offset: int
+    holder: str
+    attempt: int
+    since: float | None
+    due: float | None
+
+
 class PeerView(Struct, frozen=True):
     """A peer that is not away. Its lease expires in `expires_in` seconds; null without a lease."""
 

@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 from peerbus.broker import Limits
-from tests.broker.model import Model
+from tests.broker.model import Model, Topic
 
 Seen = tuple[int, int, float]
 """Offset and count of what was published with a message id, and when."""
@@ -88,6 +88,10 @@ class KeptModel(Model):
         seen[message_id] = offset, len(values), self.now
         self.seen[name] = dict(list(seen.items())[-self.limits.message_ids :])
         return offset, len(values), False
+
+    def seen_end(self, topic: Topic) -> int:
+        """As in memory, but for what is not written yet."""
+        return topic.end if self.writes_each_call else self.committed.get(topic.name, 0)
 
     def pull(self, peer: str, name: str, count: int, in_flight: int | None = None) -> Any:
         """As in memory, but for what is not written yet."""

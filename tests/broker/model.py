@@ -1,6 +1,6 @@
 """A naive broker: it keeps every message for ever, scans instead of indexing, and shares nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,8 @@ from peerbus.broker import Limits
 
 NEVER = float("inf")
 BEFORE_ALL = float("-inf")
+WALL = 1e9
+"""What the wall clock is ahead of the tests' own."""
 
 
 @dataclass
@@ -18,6 +20,8 @@ class Handed:
     attempt: int
     due: float | None
     order: int
+    first: float
+    since: float
     problem: str = "not acknowledged in time"
     untouched: bool = False
     """It was handed back as if it had never been delivered."""
@@ -68,6 +72,7 @@ class Topic:
     max_age: float | None
     values: list[Any] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    publishers: list[str | None] = field(default_factory=list)
     start: int = 0
     queues: list[Queue] = field(default_factory=list)
 
@@ -256,11 +261,13 @@ class Model:
         self.discarded += topic.unread
         return topic.unread
 
-    def publish(self, name: str, values: list[Any]) -> int | str:
+    def publish(self, name: str, values: list[Any], publisher: str | None = None) -> int | str:
         topic = self.topics.get(name)
         if topic is None:
             return "topic_not_found"
         self.age(topic)
+        if publisher is not None and not self.alive(publisher):
+            return "peer_not_found"
         excess = topic.unread + len(values) - topic.max_messages
         if topic.queues and excess > 0:
             if topic.overflow == "reject":
@@ -269,6 +276,7 @@ class Model:
         offset = topic.end
         topic.values += values
         topic.times += [self.now] * len(values)
+        topic.publishers += [publisher] * len(values)
         self.free(topic)
         return offset
 
@@ -304,7 +312,9 @@ class Model:
         else:
             limit = self.limits.max_messages
             self.topics.setdefault(queue.dead_letter_topic, Topic(queue.dead_letter_topic, limit, "reject", None))
-            letter = (topic.values[offset], topic.name, offset, handed.attempt, handed.member, handed.problem)
+            (publisher,), (published_at,) = self.details(topic.name, [offset])
+            origin = topic.name, offset, handed.attempt, handed.member, handed.problem, publisher, published_at
+            letter = topic.values[offset], *origin, handed.first + WALL, handed.since + WALL
             if isinstance(self.publish(queue.dead_letter_topic, [letter]), str):
                 handed.due, handed.order = self.now + queue.ack_deadline, self.next_order()
                 return
@@ -408,11 +418,34 @@ class Model:
         values = [topic.values[offset] for offset in offsets]
         return offsets, values, attempts if queue.explicit else None, missed, remaining, queue.position
 
+    def peek(self, name: str, limit: int, start: int | None) -> Any:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        end = self.seen_end(topic)
+        if start is not None and start >= end:
+            return "bad_request"
+        kept = range(topic.start, end)
+        offsets = kept[-limit:] if start is None else [offset for offset in kept if offset >= start][:limit]
+        return [topic.values[offset] for offset in offsets], *self.details(name, offsets)
+
+    def seen_end(self, topic: Topic) -> int:
+        """The offset before which messages are seen."""
+        return topic.end
+
+    def details(self, name: str, offsets: Iterable[int]) -> tuple[list[str | None], list[float]]:
+        """The publishers of messages, and when they were published."""
+        topic = self.topics[name]
+        return [topic.publishers[offset] for offset in offsets], [topic.times[offset] + WALL for offset in offsets]
+
     def hand_over(self, queue: Queue, peer: str, offset: int) -> int:
         before = queue.handed.pop(offset, None)
         attempt = before.attempt + (not before.untouched) if before else 1
         if queue.explicit:
-            queue.handed[offset] = Handed(peer, attempt, self.now + queue.ack_deadline, self.next_order())
+            first = before.first if before else self.now
+            due = self.now + queue.ack_deadline
+            queue.handed[offset] = Handed(peer, attempt, due, self.next_order(), first, self.now)
         return attempt
 
     def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None, attempted: bool = True) -> Any:
@@ -464,8 +497,9 @@ class Model:
             return found
         valid, stale = self.check(peer, found[1], claims)
         for offset in valid:
-            attempt = found[1].handed[offset].attempt
-            found[1].handed[offset] = Handed(peer, attempt, self.now + seconds, self.next_order())
+            known = found[1].handed[offset]
+            due = self.now + seconds
+            found[1].handed[offset] = Handed(peer, known.attempt, due, self.next_order(), known.first, known.since)
         return len(valid), stale
 
     def check(self, peer: str, queue: Queue, claims: Any) -> tuple[list[int], list[int]]:

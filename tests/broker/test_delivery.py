@@ -247,7 +247,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
     broker: Broker, clock: Clock, give_up: Callable[[Broker, Clock], object], reason: str
 ) -> None:
     explicit(broker, "a", "b", max_attempts=1, dead_letter_topic="dead", group="g")
-    broker.publish("news", [b'{"n": 1.0}'])
+    broker.publish("news", [b'{"n": 1.0}'], "b")
     broker.pull("a", "news")
     give_up(broker, clock)
     broker.run_due()
@@ -255,9 +255,27 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
     (letter,) = broker.pull("b", "dead").values
     assert letter.startswith(b'{"message":{"n": 1.0},')
     origin = {"topic": "news", "offset": 0, "attempts": 1, "peer_id": "a", "reason": reason}
-    assert json.loads(letter) == {"message": {"n": 1.0}, **origin}
+    told = json.loads(letter)
+    times = [told.pop(name) for name in ("published_at", "first_delivery", "last_delivery")]
+    assert told == {"message": {"n": 1.0}, **origin, "publisher": "b"}
+    assert times == [pytest.approx(times[0], abs=1.0)] * 3
     assert broker.pull("b", "news").values == []
     assert broker.stats().dead_lettered == 1
+
+
+def test_a_dead_letter_has_the_times_of_its_message(clock: Clock) -> None:
+    broker = Broker(clock=clock, wall_clock=lambda: clock() + 1e9)
+    explicit(broker, max_attempts=3, dead_letter_topic="dead")
+    publish(broker, 1)
+    for pause in (1.0, 2.0, 4.0):
+        clock.advance(pause)
+        broker.pull("a", "news")
+        broker.reject("a", "news", 0, delay=5.0)
+        clock.advance(5.0)
+    broker.run_due()
+    (letter,) = map(json.loads, broker.peek("dead", 1, 1000).values)
+    times = [letter[name] - 1e9 - 1000.0 for name in ("published_at", "first_delivery", "last_delivery")]
+    assert times == [0.0, 1.0, 17.0]
 
 
 def test_without_a_dead_letter_topic_it_is_counted_as_missed(broker: Broker) -> None:

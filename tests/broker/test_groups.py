@@ -35,6 +35,16 @@ def test_only_the_member_that_has_a_message_can_settle_it(group: Broker, clock: 
     assert group.acknowledge("b", "news", 0).count == 1
 
 
+def test_what_the_last_member_leaves_exhausted_is_dead_lettered_at_once(broker: Broker) -> None:
+    broker.create_topic("news")
+    broker.register_peer("a")
+    broker.subscribe("a", "news", group="g", explicit=True, max_attempts=1, dead_letter_topic="dead")
+    broker.publish("news", [b"0"])
+    broker.pull("a", "news")
+    broker.unsubscribe("a", "news")
+    assert len(broker.peek("dead", 10, 1000).values) == 1
+
+
 @pytest.mark.parametrize("how", ["unregister", "unsubscribe", "lease"])
 def test_a_member_that_vanishes_gives_back_at_once(group: Broker, clock: Clock, how: str) -> None:
     group.publish("news", [b"0", b"1"])

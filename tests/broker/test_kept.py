@@ -149,6 +149,14 @@ def test_a_dead_letter_that_found_no_room_is_tried_again_when_it_was_to_be(
     assert broker.stats().dead_lettered == 1
 
 
+def test_a_queue_that_was_moved_stays_there(broker: Broker, lives: Lives) -> None:
+    broker.pull("a", "news")
+    lives.write()
+    broker.seek("a", "news", 1)
+    lives.write()
+    assert lives.begin().pull("a", "news").offsets == [1]
+
+
 def test_messages_of_a_member_that_left_come_back_after_a_restart_between_two_slices(
     broker: Broker, lives: Lives
 ) -> None:

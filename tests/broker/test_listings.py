@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from peerbus.broker import Broker
-from peerbus.errors import MemoryFull, PeerNotFound, TopicFull, TopicNotFound
+from peerbus.errors import BadRequest, MemoryFull, NotSubscribed, PeerNotFound, TopicFull, TopicNotFound
+from peerbus.wire.views import InFlightView
 from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
@@ -95,6 +96,44 @@ def test_looking_renews_no_lease(broker: Broker, clock: Clock) -> None:
     assert broker.run_due().expired == {"a": 0}
 
 
+def test_messages_in_flight_are_listed_with_their_holder_and_their_times(clock: Clock) -> None:
+    broker = Broker(clock=clock, wall_clock=lambda: clock() + 1e9)
+    broker.create_topic("news")
+    for peer_id in "ab":
+        broker.register_peer(peer_id, lease_seconds=100.0)
+        broker.subscribe(peer_id, "news", group="g", explicit=True, ack_deadline=10.0)
+    broker.publish("news", [b"0", b"1", b"2", b"3"])
+    broker.pull("a", "news", 2)
+    clock.advance(1.0)
+    broker.pull("b", "news", 1)
+    broker.reject("b", "news", 2)
+    expected = [(0, "a", 1, 0.0, 10.0), (1, "a", 1, 0.0, 10.0), (2, "b", 1, 1.0, None)]
+    began = 1e9 + 1000.0
+    listed = [
+        InFlightView(offset, holder, attempt, began + since, None if due is None else began + due)
+        for offset, holder, attempt, since, due in expected
+    ]
+    assert broker.in_flight("news", 10, group="g") == broker.in_flight("news", 10, peer_id="a") == listed
+    assert broker.in_flight("news", 1, 0, group="g", peer_id="b") == listed[1:2]
+    assert broker.in_flight("news", 10, 2, group="g") == []
+    clock.advance(98.0)
+    broker.in_flight("news", 10, peer_id="a")
+    clock.advance(2.0)
+    assert "a" in broker.run_due().expired, "looking renews no lease"
+
+
+def test_there_is_nothing_in_flight_where_there_is_no_queue(broker: Broker) -> None:
+    subscribe(broker, "a", "news")
+    broker.register_peer("b")
+    with pytest.raises(TopicNotFound):
+        broker.in_flight("none", 10, group="g")
+    with pytest.raises(PeerNotFound):
+        broker.in_flight("news", 10, peer_id="none")
+    for peer_id, group in ((None, "g"), ("b", None), ("a", "g")):
+        with pytest.raises(NotSubscribed):
+            broker.in_flight("news", 10, group=group, peer_id=peer_id)
+
+
 def test_what_is_lost_of_a_queue_is_missed_and_no_longer_unread(broker: Broker) -> None:
     broker.create_topic("news", max_messages=3, overflow="drop_oldest")
     subscribe(broker, "a", "news", explicit=True)
@@ -114,6 +153,18 @@ def test_the_last_messages_are_seen_and_stay_where_they_are(broker: Broker) -> N
     assert broker.pull("a", "news").values == [b"1", b"2", b"3"]
     with pytest.raises(TopicNotFound):
         broker.peek("none", 1, 1)
+
+
+def test_messages_are_seen_from_an_offset_on(make_broker: MakeBroker) -> None:
+    broker = make_broker(history=2)
+    broker.create_topic("news")
+    broker.publish("news", [b"0", b"1", b"2", b"3"])
+    peeked = broker.peek("news", 1, 1000, 3)
+    assert (peeked.first, peeked.values, peeked.start) == (3, [b"3"], 2)
+    assert broker.peek("news", 10, 1000, 0).first == 2, "the first that is retained"
+    for offset in (4, 5):
+        with pytest.raises(BadRequest, match="no messages from offset 4 on yet"):
+            broker.peek("news", 10, 1000, offset)
 
 
 def test_a_topic_without_messages_shows_none(make_broker: MakeBroker) -> None:

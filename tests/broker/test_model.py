@@ -14,7 +14,8 @@ from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
 from peerbus.future import Future
-from tests.broker.model import Model
+from peerbus.wire.views import InFlightView
+from tests.broker.model import WALL, Model, Queue
 from tests.support.harness import Clock
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
@@ -78,7 +79,7 @@ class BrokerAndModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.broker = Broker(LIMITS, clock=self.clock, per_slice=SLICE)
+        self.broker = Broker(LIMITS, self.clock, wall_clock=lambda: self.clock() + WALL, per_slice=SLICE)
         self.model = Model(LIMITS)
         self.published = 0
         self.behind = False
@@ -144,12 +145,12 @@ class BrokerAndModel(RuleBasedStateMachine):
         ended = step()
         return ended.discarded + (self.in_slices(step) if ended.left else 0)
 
-    @rule(topic=TOPICS, count=st.integers(1, 5))
-    def publish(self, topic: str, count: int) -> None:
+    @rule(topic=TOPICS, count=st.integers(1, 5), publisher=st.none() | PEERS)
+    def publish(self, topic: str, count: int, publisher: str | None = None) -> None:
         numbers = list(range(self.published, self.published + count))
         self.published += count
-        expected = self.model.publish(topic, list(numbers))
-        assert outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers]).offset) == expected
+        expected = self.model.publish(topic, list(numbers), publisher)
+        assert outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], publisher).offset) == expected
 
     @rule(peer=PEERS, topic=TOPICS, start=STARTS, group=st.sampled_from([None, "g", "g"]), options=OPTIONS)
     def subscribe(self, peer: str, topic: str, start: Any, group: str | None, options: dict[str, Any]) -> None:
@@ -172,8 +173,9 @@ class BrokerAndModel(RuleBasedStateMachine):
 
     def pulled(self, peer: str, topic: str, count: int) -> Pulled | str:
         expected = self.model.pull(peer, topic, count)
-        answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count))
+        answer: Pulled | str = outcome(lambda: self.broker.pull(peer, topic, count, details=True))
         assert pulled(lambda: answer) == expected
+        assert isinstance(answer, str) or answer.details == self.model.details(topic, answer.offsets)
         return answer
 
     @rule(peer=PEERS, topic=TOPICS, count=st.integers(1, 6), arrived=st.integers(0, 3))
@@ -190,6 +192,14 @@ class BrokerAndModel(RuleBasedStateMachine):
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
         self.publish(topic, published)
         self.pull(peer, topic, pulled)
+
+    @rule(topic=TOPICS, limit=st.integers(1, 4), start=st.none() | st.integers(0, 12))
+    def show_messages(self, topic: str, limit: int, start: int | None) -> None:
+        expected = self.model.peek(topic, limit, start)
+        answer = outcome(lambda: self.broker.peek(topic, limit, 1000, start, details=True))
+        if not isinstance(answer, str):
+            answer = [readable(value) for value in answer.values], *answer.details
+        assert answer == expected
 
     @rule(peer=PEERS, topic=TOPICS, claims=CLAIMS)
     def acknowledge(self, peer: str, topic: str, claims: Any) -> None:
@@ -332,6 +342,23 @@ class BrokerAndModel(RuleBasedStateMachine):
         for name, backlog in zip(seen, backlogs, strict=True):
             of_queues = self.broker.queue_backlogs(name, self.broker.queue_names(name))
             assert max(of_queues, default=(0, backlog[1])) == backlog, "the slowest queue is the topic's backlog"
+
+    @invariant()
+    def the_messages_in_flight_agree(self) -> None:
+        for topic in self.model.topics.values():
+            for queue in topic.queues:
+                handed = sorted(queue.handed.items())
+                assert self.in_flight(topic.name, queue) == [
+                    (offset, known.member, known.attempt, known.since + WALL) for offset, known in handed
+                ]
+
+    def in_flight(self, topic: str, queue: Queue) -> list[tuple[int, str, int, float | None]]:
+        """The messages in flight in a queue, as the broker lists them page by page."""
+        which = {"peer_id": queue.members[0]} if queue.group is None else {"group": queue.group}
+        listed: list[InFlightView] = []
+        while page := self.broker.in_flight(topic, 2, listed[-1].offset if listed else -1, **which):
+            listed += page
+        return [(view.offset, view.holder, view.attempt, view.since) for view in listed]
 
     @invariant()
     def what_is_handed_over_is_counted(self) -> None:

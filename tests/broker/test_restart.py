@@ -16,6 +16,7 @@ from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call
 from tests.broker.kept_model import KeptModel
+from tests.broker.model import WALL
 from tests.broker.test_model import (
     ATTEMPTED,
     CLAIMS,
@@ -32,8 +33,6 @@ from tests.broker.test_model import (
 from tests.support.storage import copy
 
 KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
-WALL = 1e9
-"""What the wall clock is ahead of the tests' own."""
 SHIFTS = st.sampled_from([0.0, 512.0, -64.0])
 """What the clock of one life of the server is behind that of the one before it."""
 
@@ -119,7 +118,7 @@ class KeptBrokerAndModel(BrokerAndModel):
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6), in_flight=IN_FLIGHT)
     def wait_for_messages(self, peer: str, topic: str, published: int, count: int, in_flight: int | None) -> None:
         """A pull that waits is answered when what was published is on disk."""
-        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight))
+        answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight, details=True))
         if not isinstance(answer, Future):
             assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)
             return
@@ -133,7 +132,9 @@ class KeptBrokerAndModel(BrokerAndModel):
         if not answer.done:
             self.time_passes(STEP)
         assert answer.done
-        assert pulled(answer.result) == self.model.pull(peer, topic, count, in_flight)
+        found = answer.result()
+        assert pulled(lambda: found) == self.model.pull(peer, topic, count, in_flight)
+        assert found.details == self.model.details(topic, found.offsets)
         self.until_the_next_second()
 
     @invariant()

@@ -46,6 +46,22 @@ def test_subscribers_are_listed(peerbus: CommandLine) -> None:
     assert peerbus.refused(1, "query", "none").startswith("error: topic_not_found: ")
 
 
+def test_messages_in_flight_are_listed(index: Api) -> None:
+    index.subscriber("a", "jobs")
+    index.post("/subscribe", peer_id="a", topic="jobs", ack="explicit", ack_deadline=600)
+    index.post("/publish", topic="jobs", messages=[1, 2])
+    index.post("/pull_messages", peer_id="a", topic="jobs", max_messages=2)
+    index.post("/nack_messages", peer_id="a", topic="jobs", offsets=[1])
+    peerbus = CommandLine(index.url)
+    heading, first, second = cells(peerbus.says("in-flight", "jobs", "--peer-id", "a"))
+    assert heading == ["OFFSET", "HOLDER", "ATTEMPT", "SINCE", "DUE"]
+    assert first[:3] == ["0", "a", "1"]
+    assert 0 < float(first[4]) <= 600
+    assert (second[:3], second[4]) == (["1", "a", "1"], "-")
+    (listed,) = peerbus.says("in-flight", "jobs", "--peer-id", "a", "--after", "0", "--json").splitlines()
+    assert json.loads(listed)["offset"] == 1
+
+
 def test_figures_are_shown_with_their_units(peerbus: CommandLine) -> None:
     shown = dict(line.split("  ", 1) for line in peerbus.says("stats").splitlines())
     assert shown["published"].strip() == "3"

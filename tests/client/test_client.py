@@ -1,5 +1,6 @@
 """The Python client, against the indexing server and against a peer node."""
 
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -58,10 +59,24 @@ def test_every_call_answers_typed(client: Client) -> None:
     assert [peer.peer_id for peer in client.peers().peers] == ["a"]
     assert [queue.unread for queue in client.subscriptions(topic="news").subscriptions] == [2]
     assert msgspec.json.decode(client.peek("news", limit=2).messages) == [1, 2]
+    assert [each.offset for each in client.in_flight("news", peer_id="a", after=1).in_flight] == [2]
+    peeked = client.peek("news", 0, limit=1, details=True)
+    assert (peeked.offsets, peeked.publishers) == ([0], ["a"])
     assert client.stats().stats.published == 3
     assert client.unsubscribe("news").discarded == 2
     assert client.delete_topic("news").topic == "news"
     assert client.unregister().peer_id == "a"
+
+
+def test_messages_have_their_publisher_and_their_time_if_they_are_asked_for(client: Client) -> None:
+    client.subscribe("news", ack="explicit")
+    before = time.time()
+    client.publish_batch("news", [1, 2])
+    (told,) = client.pull("news", 1, details=True).messages
+    (untold,) = client.pull("news", 1).messages
+    assert (told.publisher, untold.publisher, untold.published_at) == ("a", None, None)
+    assert told.published_at is not None
+    assert before - 0.01 <= told.published_at <= time.time() + 0.01
 
 
 def test_errors_are_the_servers_own(client: Client) -> None:

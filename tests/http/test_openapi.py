@@ -106,7 +106,8 @@ def test_a_stream_is_described_with_what_it_brings_and_is_refused_with(told: dic
         assert more <= codes_of(operation).keys()
         parameters = {(each["name"], each["required"]) for each in operation["parameters"]}
         named = {("topic", True), ("peer_id", service != "node")}
-        assert parameters == named | {(name, False) for name in ("in_flight", "Last-Event-ID", "lastEventId", "ticket")}
+        others = ("in_flight", "details", "Last-Event-ID", "lastEventId", "ticket")
+        assert parameters == named | {(name, False) for name in others}
 
 
 def test_what_may_pass_says_when_to_call_again(told: dict[str, Any]) -> None:

@@ -83,6 +83,8 @@ CALLS: list[tuple[str, dict[str, Any], int]] = [
     ("/subscriptions", {"topic": "news", "order": "unread"}, 200),
     ("/subscriptions", {"topic": "none"}, 404),
     ("/messages", {"topic": "news", "limit": 2}, 200),
+    ("/in_flight", {"topic": "news"}, 200),
+    ("/in_flight", {"topic": "news", "group": "none"}, 404),
     ("/messages", {"topic": "none"}, 404),
     ("/stats", {}, 200),
 ]

@@ -328,3 +328,14 @@ def test_a_peer_sees_its_own_subscriptions_and_an_admin_those_of_all(server: Api
     assert queues(server.showing(ADMIN)) == ["peer1", "peer2"]
     assert code(peer1.get("/subscriptions", topic="news", peer_id="peer2")) == (403, "forbidden")
     assert code(server.showing(ENROLMENT).get("/subscriptions", topic="news")) == (403, "forbidden")
+
+
+def test_a_peer_sees_what_is_in_flight_in_its_own_queue(server: Api, peer1: Api) -> None:
+    other = join(server, "peer2")
+    assert other.post("/subscribe", topic="news", peer_id="peer2", group="g").status == 200
+    assert peer1.get("/in_flight", topic="news").body["in_flight"] == []
+    assert code(peer1.get("/in_flight", topic="news", peer_id="peer2")) == (403, "forbidden")
+    assert code(peer1.get("/in_flight", topic="news", group="g")) == (404, "not_subscribed")
+    assert other.get("/in_flight", topic="news", group="g").status == 200
+    assert server.showing(ADMIN).get("/in_flight", topic="news", group="g").status == 200
+    assert code(server.showing(ENROLMENT).get("/in_flight", topic="news", group="g")) == (403, "forbidden")

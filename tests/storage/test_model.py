@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, PeerRecord, Segment
 from peerbus.storage import Storage
-from tests.support.storage import messages, queue, topic
+from tests.support.storage import messages, publishers, queue, topic
 
 NUMBERS = st.integers(1, 3)
 PEERS = st.sampled_from(["a", "b", "c/ü"])
@@ -32,6 +32,7 @@ class StorageAndModel(RuleBasedStateMachine):
         self.queues: dict[int, Any] = {}
         self.deliveries: dict[tuple[int, int], DeliveryRecord] = {}
         self.messages: dict[tuple[int, int], tuple[bytes, float]] = {}
+        self.publishers: dict[tuple[int, int], str | None] = {}
         self.ids: dict[tuple[int, int], MessageIdRecord] = {}
 
     def load(self) -> Contents:
@@ -46,11 +47,12 @@ class StorageAndModel(RuleBasedStateMachine):
         self.peers.pop(peer, None)
         self.changes.peers[peer] = None
 
-    @rule(number=NUMBERS, values=VALUES, at=TIMES)
-    def publish(self, number: int, values: list[bytes], at: float) -> None:
+    @rule(number=NUMBERS, values=VALUES, at=TIMES, peer=st.none() | PEERS)
+    def publish(self, number: int, values: list[bytes], at: float, peer: str | None) -> None:
         known = self.topics.get(number, topic(number, 0, 0))
-        self.changes.segments.append(Segment(number, known.end, values, at))
+        self.changes.segments.append(Segment(number, known.end, values, at, peer))
         self.messages |= {(number, known.end + place): (value, at) for place, value in enumerate(values)}
+        self.publishers |= dict.fromkeys(((number, known.end + place) for place in range(len(values))), peer)
         self._retain(number, known.start, known.end + len(values), known.first_id)
 
     @rule(number=NUMBERS, count=st.integers(0, 9))
@@ -95,10 +97,10 @@ class StorageAndModel(RuleBasedStateMachine):
         self.deliveries = {key: record for key, record in self.deliveries.items() if key[0] != number}
         self.write()
 
-    @rule(number=NUMBERS, offset=st.integers(0, 5), due=st.none() | TIMES)
-    def deliver(self, number: int, offset: int, due: float | None) -> None:
+    @rule(number=NUMBERS, offset=st.integers(0, 5), due=st.none() | TIMES, first=st.none() | TIMES)
+    def deliver(self, number: int, offset: int, due: float | None, first: float | None) -> None:
         if number in self.queues:
-            record = DeliveryRecord(number, offset, "a", 1, "rejected", due)
+            record = DeliveryRecord(number, offset, "a", 1, "rejected", due, first, due)
             self.deliveries[number, offset] = self.changes.deliveries[number, offset] = record
 
     @rule(number=NUMBERS, offset=st.integers(0, 5))
@@ -125,6 +127,7 @@ class StorageAndModel(RuleBasedStateMachine):
         assert {(record.queue, record.offset): record for record in found.deliveries} == self.deliveries
         assert {(record.topic, record.serial): record for record in found.message_ids} == self.ids
         assert messages(found) == self.messages
+        assert publishers(found) == {key: self.publishers[key] for key in self.messages}
         for number in self.topics:
             offsets = [each.offset for each in found.segments if each.topic == number]
             assert offsets == sorted(offsets)

@@ -1,8 +1,12 @@
 """What is written is what is loaded."""
 
 from pathlib import Path
+from zlib import crc32
+
+from msgspec import msgpack
 
 from peerbus.broker.records import Changes, DeliveryRecord, MessageIdRecord, PeerRecord, Segment
+from peerbus.storage.tables import row_segments
 from tests.support.storage import contents, message_id, messages, opened, published, queue, topic
 
 
@@ -25,10 +29,10 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
         queue(2, 2, group="g", explicit=True, ack_deadline=0.5, max_attempts=3, dead_letter_topic="dead", members=[]),
     ]
     deliveries = [
-        DeliveryRecord(2, 0, "a", 1, "rejected", None),
+        DeliveryRecord(2, 0, "a", 1, "rejected", None, 1e9 + 0.125, 1e9 + 0.5),
         DeliveryRecord(2, 1, "b", 2, "not acknowledged in time", 1e9 + 0.25),
     ]
-    segments = [Segment(1, 0, [b"", b"\x00\xff"], 1e9 + 0.125), Segment(1, 2, [b"c"], 0.1)]
+    segments = [Segment(1, 0, [b"", b"\x00\xff"], 1e9 + 0.125, "a/ü"), Segment(1, 2, [b"c"], 0.1)]
     message_ids = [MessageIdRecord(2, 9, "id", 4, 2, 1e9 + 1 / 3)]
     with opened(tmp_path) as storage:
         storage.write(
@@ -45,6 +49,13 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
     assert (found.peers, found.topics, found.queues) == (peers, topics, queues)
     assert all(type(record.explicit) is bool for record in found.queues)
     assert (found.deliveries, found.segments, found.message_ids) == (deliveries, segments, message_ids)
+
+
+def test_rows_of_messages_without_a_publisher_are_read() -> None:
+    """As version 2 of the schema wrote them."""
+    data = msgpack.encode([(0.5, [b"a", b"b"]), (1.5, [b"c"])])
+    found = list(row_segments(1, 10, data, crc32(data)))
+    assert found == [Segment(1, 7, [b"a", b"b"], 0.5), Segment(1, 9, [b"c"], 1.5)]
 
 
 def test_a_record_written_again_replaces_the_one_before(tmp_path: Path) -> None:

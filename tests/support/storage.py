@@ -73,6 +73,15 @@ def messages(found: Contents) -> dict[tuple[int, int], tuple[bytes, float]]:
     }
 
 
+def publishers(found: Contents) -> dict[tuple[int, int], str | None]:
+    """The publisher of every message by the number of its topic and its offset."""
+    return {
+        (segment.topic, segment.offset + place): segment.publisher
+        for segment in found.segments
+        for place in range(len(segment.values))
+    }
+
+
 def files(folder: Path) -> dict[str, bytes]:
     """What is in a folder, but for the index of the write-ahead log, which is made anew from it."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith("-shm")}

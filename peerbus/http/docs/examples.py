@@ -5,7 +5,7 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from peerbus.wire import protocol as wire
-from peerbus.wire.views import Event, PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import Event, InFlightView, PeerView, Stats, SubscriptionView, TopicView
 
 PEER = "peer1"
 TOPIC = "news"
@@ -146,14 +146,24 @@ EXAMPLES: dict[str, Example] = {
             ],
         ),
     ),
+    "in_flight": Example(
+        wire.InFlightRequest(topic=TOPIC, peer_id=PEER, limit=10, after=0),
+        wire.InFlightAnswer(
+            "1 message in flight.",
+            TOPIC,
+            [InFlightView(1, PEER, attempt=1, since=1_700_000_000.125, due=1_700_000_030.125)],
+        ),
+    ),
     "messages": Example(
-        wire.MessagesRequest(topic=TOPIC, limit=10, max_bytes=1000),
+        wire.MessagesRequest(topic=TOPIC, limit=10, max_bytes=1000, details=True),
         wire.MessagesAnswer(
             "The last 1 message of topic 'news'.",
             TOPIC,
             Raw(b'[{"headline":"Rain at last"}]'),
             offsets=[0],
             first_offset=0,
+            publishers=[PEER],
+            published_at=[1_700_000_000.125],
         ),
     ),
     "stats": Example(
