@@ -170,6 +170,12 @@ class TooManySubscriptions(PeerbusError):
     code, status, retry_after = "too_many_subscriptions", 429, 1
 
 
+class TooManyScheduled(PeerbusError):
+    """The maximum of messages is scheduled to be published later."""
+
+    code, status, retry_after = "too_many_scheduled", 429, 1
+
+
 class RateLimited(PeerbusError):
     """The client exceeded its rate of requests; nothing was done."""
 

@@ -8,16 +8,30 @@ from typing import TypeVar
 from msgspec import UNSET, UnsetType
 
 from peerbus.broker.change_listener import ChangeListener, IgnoreChanges
+from peerbus.broker.dead_letters import GROUP
+from peerbus.broker.dedup import Seen
 from peerbus.broker.in_flight import Claim
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
 from peerbus.broker.overview import Overview
+from peerbus.broker.queue import MessageQueue, group_queue
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restore import restore
-from peerbus.broker.results import Deleted, DueResult, Ended, Published, Pulled, Registered, Settled, Subscribed
+from peerbus.broker.results import (
+    Cancelled,
+    Deleted,
+    DueResult,
+    Ended,
+    Published,
+    Pulled,
+    Redriven,
+    Registered,
+    Settled,
+    Subscribed,
+)
 from peerbus.broker.state import PER_SLICE, Slice, State
 from peerbus.broker.topic import From, Overflow
-from peerbus.errors import BadRequest, MemoryFull, StorageFull, TopicFull
+from peerbus.errors import BadRequest, MemoryFull, StorageFull, TooManyScheduled, TopicFull
 from peerbus.future import Future
 
 T = TypeVar("T")
@@ -28,6 +42,11 @@ CLAIMS_AT_ONCE = 1000
 
 def _ignore() -> None:
     pass
+
+
+def _duplicate(seen: Seen) -> Published:
+    offset, count, scheduled, _ = seen
+    return Published(offset, count, duplicate=True, scheduled=scheduled)
 
 
 class Broker(Overview):
@@ -126,6 +145,7 @@ class Broker(Overview):
         overflow: Overflow | None = None,
         max_age: float | None = None,
         creator: str | None = None,
+        history: int | None = None,
     ) -> bool:
         """Create a topic and return whether it is new; an existing one is left as it is.
 
@@ -137,7 +157,7 @@ class Broker(Overview):
         with self._lock:
             if creator is not None:
                 self._state.peer(creator)
-            return self._state.topics.create(topic, max_messages, overflow, max_age, creator)
+            return self._state.topics.create(topic, max_messages, overflow, max_age, creator, history)
 
     def delete_topic(self, topic: str) -> Deleted:
         """Delete a topic with its messages and subscriptions, in one atomic step.
@@ -147,7 +167,7 @@ class Broker(Overview):
         """
         with self._lock:
             deleted = self._state.topic(topic)
-            result = Deleted(self._state.subscribers(deleted), deleted.unread)
+            result = Deleted(self._state.subscribers(deleted), deleted.unread + deleted.scheduled)
             self._state.delete(deleted)
         if self._on_topic_deleted:
             self._on_topic_deleted(topic, result.peers)
@@ -160,7 +180,8 @@ class Broker(Overview):
     ) -> Published:
         """Append all of `values` to a topic, or none, and wake the pulls waiting for them.
 
-        A `message_id` that the topic remembers publishes nothing and answers with the offset and count it had.
+        A `message_id` that the topic remembers publishes nothing and answers with the offset and count it had, and
+        with the number of the schedule, if it was scheduled.
         Raises `TopicNotFound`, `PeerNotFound`, `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
         """
         size = size_of(values)
@@ -171,21 +192,58 @@ class Broker(Overview):
             if message_id is not None:
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
-                    return Published(*seen, duplicate=True)
-            try:
-                offset = found.append(values, size, self._clock(), peer_id)
-            except (TopicFull, MemoryFull, StorageFull) as error:
-                found.refused += 1
-                self._state.totals.refused += 1
-                if isinstance(error, TopicFull):
-                    raise self._state.topic_full(found, error) from None
-                raise
+                    return _duplicate(seen)
+            offset = self._state.publish(found, values, size, peer_id)
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
             if found.expires:
                 self._state.refreshed(found)
-            self._state.totals.published += len(values)
             return Published(offset, len(values), duplicate=False)
+
+    def schedule(
+        self,
+        topic: str,
+        values: Sequence[bytes],
+        peer_id: str | None = None,
+        message_id: str | None = None,
+        *,
+        delay: float | None = None,
+        at: float | None = None,
+    ) -> Published:
+        """Publish all of `values` later: in `delay` seconds, or `at` a time in seconds since 1970.
+
+        `run_due` then publishes them in one step, as soon as there is room. Until then they count against the limits
+        of the topic and of memory. A `message_id` counts at once: one that the topic remembers schedules nothing.
+        Raises the errors of `publish`, `TooManyScheduled`, and `BadRequest` for a time that is not ahead, or too far.
+        """
+        size = size_of(values)
+        with self._lock:
+            found = self._state.topic(topic)
+            if peer_id is not None:
+                self._state.peer(peer_id)
+            if message_id is not None and (seen := found.message_ids.find(message_id)):
+                return _duplicate(seen)
+            now, scheduling = self._clock(), self._state.scheduling
+            due = scheduling.due(delay, at, now)
+            try:
+                entry = scheduling.schedule(found, values, size, due, peer_id, message_id, now)
+            except (TopicFull, MemoryFull, StorageFull, TooManyScheduled) as error:
+                raise self._state.refused(found, error) from None
+            self._state.refreshed(found)
+            self._state.check_due()
+            return Published(None, len(values), duplicate=False, scheduled=entry.number)
+
+    def cancel_scheduled(self, topic: str, numbers: Sequence[int], peer_id: str | None = None) -> Cancelled:
+        """Cancel scheduled messages by the numbers that `schedule` returned; a thousand take up to 2 ms.
+
+        Messages that are published already stay published. `peer_id` is the calling peer, whose lease is renewed.
+        Raises `TopicNotFound` and `PeerNotFound`.
+        """
+        with self._lock:
+            found = self._state.topic(topic)
+            if peer_id is not None:
+                self._state.peer(peer_id)
+            return self._state.scheduling.cancel(found, numbers)
 
     def subscribe(
         self,
@@ -410,13 +468,47 @@ class Broker(Overview):
                 self._state.long_polls.end(queue)
             return queue.reader_token
 
+    # Dead letters
+
+    def dead_letters(self, topic: str) -> tuple[list[int], range]:
+        """The offsets of the dead letters in a topic that are not dealt with: in flight, and new ones.
+
+        Raises `TopicNotFound`, and `BadRequest` for a topic that has no queue for dead letters.
+        """
+        with self._lock:
+            return self._letters(topic).unsettled()
+
+    def redrive(
+        self, topic: str, offsets: Sequence[int], to: str | None = None, peer_id: str | None = None
+    ) -> Redriven:
+        """Publish the messages of dead letters again, and acknowledge the letters, in one step.
+
+        They go to the topic `to`, by default to the topics that they came from. A letter whose message cannot be
+        published stays. `peer_id` is the calling peer, whose lease is renewed. A hundred take some 2 ms.
+        Raises `TopicNotFound`, `PeerNotFound`, and `BadRequest` for a topic that has no queue for dead letters.
+        """
+        with self._lock:
+            if peer_id is not None:
+                self._state.peer(peer_id)
+            return self._state.redrive(self._letters(topic), offsets, to)
+
+    def _letters(self, topic: str) -> MessageQueue:
+        found = self._state.topic(topic)
+        queue = self._state.subscriptions.of(found).queues.get(group_queue(GROUP))
+        if queue is None:
+            raise BadRequest(
+                f"Topic '{topic}' is no dead-letter topic: it has no queue of group '{GROUP}' - at $.topic"
+            )
+        return queue
+
     # The calls of the server itself
 
     def run_due(self) -> DueResult:
         """Do one slice of the work that falls due by itself, some 2 ms, and return when the next is due.
 
-        Waiting pulls are answered, leases end, overdue messages are requeued or dead-lettered, messages that are too
-        old are dropped, and the memory of deleted topics and freed messages is released.
+        Scheduled messages are published, waiting pulls are answered, leases end, overdue messages are requeued or
+        dead-lettered, messages that are too old are dropped, and the memory of deleted topics and freed messages is
+        released.
         """
         with self._lock:
             result, answers = self._state.run_due(self._clock())

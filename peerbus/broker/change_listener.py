@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from peerbus.broker.records import PeerRecord, QueueRecord, TopicRecord
+from peerbus.broker.records import PeerRecord, QueueRecord, ScheduledRecord, TopicRecord
 
 
 class DeliveryState(Protocol):
@@ -69,9 +69,23 @@ class ChangeListener(Protocol):
         """Messages, counted as `size` bytes, were appended to a topic from `offset` on; its record changed."""
 
     def message_id_added(
-        self, topic: TopicState, serial: int, message_id: str, offset: int, count: int, now: float, /
+        self,
+        topic: TopicState,
+        serial: int,
+        message_id: str,
+        offset: int | None,
+        count: int,
+        now: float,
+        scheduled: int | None,
+        /,
     ) -> None:
-        """A topic remembers another message id; its record changed."""
+        """A topic remembers another message id, or an offset for it; its record changed."""
+
+    def scheduled_added(self, record: ScheduledRecord, size: int, /) -> None:
+        """Messages, counted as `size` bytes, are to be published later."""
+
+    def scheduled_removed(self, topic: TopicState, numbers: Iterable[int], /) -> None:
+        """Messages that were scheduled are published now, or cancelled."""
 
     def topic_changed(self, topic: TopicState, /) -> None:
         """A topic was created, or its record changed."""
@@ -104,6 +118,6 @@ class IgnoreChanges:
     def _ignore(self, *_: object) -> None:
         pass
 
-    check_room = appended = message_id_added = _ignore
+    check_room = appended = message_id_added = scheduled_added = scheduled_removed = _ignore
     topic_changed = topic_removed = peer_changed = peer_removed = _ignore
     queue_changed = queue_removed = deliveries_changed = _ignore

@@ -1,11 +1,12 @@
 """The changes that are not on disk yet."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 
 from msgspec import Struct
 
 from peerbus.broker.change_listener import DeliveryState, PeerState, QueueState, TopicState
-from peerbus.broker.records import Changes, DeliveryRecord, MessageIdRecord, Segment
+from peerbus.broker.records import NOT_YET, Changes, DeliveryRecord, MessageIdRecord, ScheduledRecord, Segment
 from peerbus.errors import MemoryFull, StorageFull
 
 
@@ -48,11 +49,13 @@ class ChangeSet:
         "_being_written",
         "_clock",
         "_deliveries",
+        "_last_scheduled",
         "_max_ahead",
         "_message_ids",
         "_on_change",
         "_peers",
         "_queues",
+        "_scheduled",
         "_segments",
         "_topics",
         "_unmeasured",
@@ -94,6 +97,8 @@ class ChangeSet:
         """Bytes that may be on disk besides those there at the last measurement."""
         self.stored_bytes = 0
         """Bytes taken up on disk at the last measurement."""
+        self._last_scheduled: int | None = None
+        """The last number given to scheduled messages since the last batch."""
         self._clear()
 
     def take(self) -> Batch:
@@ -108,6 +113,8 @@ class ChangeSet:
             queues={number: queue.record(wall) if queue else None for number, queue in self._queues.items()},
             segments=self._segments,
             message_ids=self._message_ids,
+            scheduled=self._scheduled,
+            last_scheduled=self._last_scheduled,
         )
         deliveries = [
             (queue.number, changed := list(offsets), queue.deliveries(changed))
@@ -157,11 +164,33 @@ class ChangeSet:
         self.topic_changed(topic)
 
     def message_id_added(
-        self, topic: TopicState, serial: int, message_id: str, offset: int, count: int, now: float, /
+        self,
+        topic: TopicState,
+        serial: int,
+        message_id: str,
+        offset: int | None,
+        count: int,
+        now: float,
+        scheduled: int | None,
+        /,
     ) -> None:
-        """A topic remembers another message id."""
-        self._message_ids.append(MessageIdRecord(topic.number, serial, message_id, offset, count, now + self._wall()))
+        """A topic remembers another message id, or an offset for it."""
+        place = NOT_YET if offset is None else offset
+        seen_at = now + self._wall()
+        self._message_ids.append(MessageIdRecord(topic.number, serial, message_id, place, count, seen_at, scheduled))
         self.topic_changed(topic)
+
+    def scheduled_added(self, record: ScheduledRecord, size: int, /) -> None:
+        """Messages are to be published later."""
+        self._ahead += size
+        self._scheduled[record.topic, record.number] = record
+        self._last_scheduled = record.number
+        self._changed()
+
+    def scheduled_removed(self, topic: TopicState, numbers: Iterable[int], /) -> None:
+        """Messages that were scheduled are published now, or cancelled."""
+        self._scheduled.update(dict.fromkeys(zip(repeat(topic.number), numbers, strict=False)))
+        self._changed()
 
     def topic_changed(self, topic: TopicState, /) -> None:
         """A topic was created, or its record changed."""
@@ -211,6 +240,8 @@ class ChangeSet:
         self._deliveries: dict[QueueState, set[int]] = {}
         self._segments: list[Segment] = []
         self._message_ids: list[MessageIdRecord] = []
+        self._scheduled: dict[tuple[int, int], ScheduledRecord | None] = {}
+        self._last_scheduled = None
 
     def _wall(self) -> float:
         return self._wall_clock() - self._clock()

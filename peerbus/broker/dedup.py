@@ -9,6 +9,13 @@ ID_SIZE = 300
 """Bytes counted for a message id: CPython's string and tuple of it, and its place in the window."""
 
 
+Seen = tuple[int | None, int, int | None, float]
+"""Offset and count of the messages, the number of their schedule, and when the id was seen.
+
+There is no offset while they are scheduled, and no number unless they were.
+"""
+
+
 class DedupWindow:
     """Remembers the messages published with each message id, within a window of count and time."""
 
@@ -20,23 +27,30 @@ class DedupWindow:
         self._memory = memory
         self.first = 0
         """The serial number of the oldest id remembered; serials count up."""
-        self._seen: OrderedDict[str, tuple[int, int, float]] = OrderedDict()
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seen)
 
-    def find(self, message_id: str) -> tuple[int, int] | None:
-        """The offset and count of the messages published with `message_id`, or None when it is not remembered."""
-        seen = self._seen.get(message_id)
-        return seen and seen[:2]
+    def find(self, message_id: str) -> Seen | None:
+        """What was published with `message_id`, or None when it is not remembered."""
+        return self._seen.get(message_id)
 
-    def add(self, message_id: str, offset: int, count: int, now: float) -> int:
-        """Remember that `count` messages from `offset` on were published with `message_id`; returns its serial."""
-        self._seen[message_id] = offset, count, now
+    def add(self, message_id: str, offset: int | None, count: int, scheduled: int | None, now: float) -> int:
+        """Remember what was published with `message_id`; returns its serial."""
+        self._seen[message_id] = offset, count, scheduled, now
         self._memory.used += ID_SIZE
         if len(self._seen) > self._limit:
             self.forget(1)
         return self.first + len(self._seen) - 1
+
+    def published(self, message_id: str, scheduled: int, offset: int) -> float | None:
+        """Messages that were scheduled have an offset now; returns when the id was seen, None if it is forgotten."""
+        seen = self._seen.get(message_id)
+        if seen is None or seen[2] != scheduled:
+            return None
+        self._seen[message_id] = offset, *seen[1:]
+        return seen[3]
 
     def expire(self, now: float) -> bool:
         """Forget the ids older than the window; returns whether there were any."""
@@ -47,7 +61,7 @@ class DedupWindow:
 
     def next_expiry(self) -> float:
         """When the oldest id is forgotten."""
-        return next(iter(self._seen.values()))[2] + self._seconds if self._seen else NEVER
+        return next(iter(self._seen.values()))[3] + self._seconds if self._seen else NEVER
 
     def forget(self, limit: int) -> int:
         """Forget up to `limit` of the oldest ids; returns how many there were."""

@@ -13,6 +13,8 @@ NOT_IN_TIME = "not acknowledged in time"
 PEER_LEFT = "its peer left"
 REJECTED = "rejected"
 HANDED_BACK = "handed back"
+PASSED_OVER = "passed over"
+"""Of new messages that wait for their first delivery, because a later one was taken out of the queue."""
 """The problem of messages that were handed back untouched: their delivery does not count as an attempt."""
 SETTLED_ENTRIES = 64
 """Offsets, or deliveries, that are settled and still listed, beyond as many that are not, before they are removed."""
@@ -48,10 +50,10 @@ class Delivery:
         self.left = len(offsets)
         """Of the others, those not settled."""
 
-    @property
-    def next_attempt(self) -> int:
-        """The number of the next delivery of these messages."""
-        return self.attempt if self.problem == HANDED_BACK else self.attempt + 1
+    def next(self, now: float) -> Attempt:
+        """The next delivery of these messages, which begins `now`."""
+        attempt = self.attempt if self.problem == HANDED_BACK else self.attempt + 1
+        return attempt, now if self.problem == PASSED_OVER else self.first, now
 
     def is_last(self, max_attempts: int | None) -> bool:
         """Whether the messages are exhausted once they are overdue."""
@@ -170,7 +172,7 @@ class InFlight:
         """
         get = self._deliveries.get
         new: Attempt = (1, now, now)
-        attempts = [(before.next_attempt, before.first, now) if (before := get(offset)) else new for offset in offsets]
+        attempts = [before.next(now) if (before := get(offset)) else new for offset in offsets]
         if deadline is not None:
             known = len(self._deliveries)
             self._add(member, offsets, attempts, NOT_IN_TIME, deadline)

@@ -27,6 +27,9 @@ class Limits:
     max_bytes: int = _limit(
         1 << 30, "Maximum of bytes of all messages and message ids; a message counts 64 more than its value."
     )
+    max_scheduled: int = _limit(
+        1_000_000, "Maximum of messages of all topics that are scheduled to be published later.", 0
+    )
     max_unacknowledged: int = _limit(
         100_000, "Maximum of messages in flight in a message queue: handed over, not acknowledged."
     )

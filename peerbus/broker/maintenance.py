@@ -2,11 +2,13 @@
 
 from msgspec import Raw, Struct, json
 
+from peerbus.broker import dead_letters
 from peerbus.broker.in_flight import Delivery
 from peerbus.broker.log import size_of
 from peerbus.broker.long_polls import LongPolls
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.structures import NOW, Schedule
+from peerbus.broker.subscriptions import Subscriptions
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.wall_clock import of_day
@@ -69,10 +71,11 @@ class Maintenance:
     or requeues some for which a pull waits, and a topic whose messages or message ids grow too old.
     """
 
-    __slots__ = ("_alarms", "_long_polls", "_topics", "dead_lettered")
+    __slots__ = ("_alarms", "_long_polls", "_subscriptions", "_topics", "dead_lettered")
 
-    def __init__(self, topics: Topics, long_polls: LongPolls) -> None:
+    def __init__(self, topics: Topics, subscriptions: Subscriptions, long_polls: LongPolls) -> None:
         self._topics = topics
+        self._subscriptions = subscriptions
         self._long_polls = long_polls
         self._alarms: Schedule[MessageQueue | Topic] = Schedule()
         self.dead_lettered = 0
@@ -128,7 +131,7 @@ class Maintenance:
         """Move an exhausted message to the dead-letter topic, or count it as missed where there is none.
 
         A message that came too often from other dead-letter topics counts as missed, too. The topic is created where
-        it is absent; returns false when it has no room.
+        it is absent, with a queue that keeps its messages; returns false when it has no room.
         """
         name = queue.options.dead_letter_topic
         dead = letter(queue, offset, delivery) if name else None
@@ -138,6 +141,7 @@ class Maintenance:
         try:
             topic = self._topics.get_or_create(name)
             self.refresh(topic, now)
+            self._subscriptions.keep(topic, dead_letters.GROUP, dead_letters.OPTIONS, now)
             topic.append([dead], size_of([dead]), now)
         except (TopicFull, TooLarge, MemoryFull, StorageFull, TooManyTopics):
             return False

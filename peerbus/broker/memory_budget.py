@@ -10,15 +10,22 @@ RELEASED_AT_ONCE = 1000
 """Freed values that are released at once; if there are more, the rest follow in slices."""
 
 
+class Releasable(Protocol):
+    """Something that has freed values, which still count against the budget."""
+
+    def release(self, limit: int) -> int:
+        """Release up to `limit` freed values and give their bytes back; returns their number.
+
+        It is at least `limit` if there may be more.
+        """
+        ...
+
+
 class Reclaimable(Protocol):
-    """Something that holds messages counted against the budget."""
+    """Something that has messages kept only for replay."""
 
     def give_up_history(self) -> None:
         """Free the messages kept only for replay."""
-
-    def release(self, limit: int) -> int:
-        """Release up to `limit` freed values and give their bytes back; returns their number."""
-        ...
 
 
 class MemoryBudget:
@@ -43,7 +50,7 @@ class MemoryBudget:
         self.freed = 0
         """Bytes of messages released since the beginning."""
         self._history: OrderedDict[Reclaimable, None] = OrderedDict()
-        self._unreleased: dict[Reclaimable, None] = {}
+        self._unreleased: dict[Releasable, None] = {}
 
     def reserve(self, size: int) -> None:
         """Count `size` bytes more, after releasing freed values and the oldest histories until they fit.
@@ -78,9 +85,9 @@ class MemoryBudget:
         else:
             self._history.pop(topic, None)
 
-    def release_later(self, topic: Reclaimable) -> None:
-        """`topic` has freed values to be released."""
-        self._unreleased[topic] = None
+    def release_later(self, holder: Releasable) -> None:
+        """`holder` has freed values to be released."""
+        self._unreleased[holder] = None
         self._on_unreleased()
 
     @property
@@ -92,8 +99,8 @@ class MemoryBudget:
         """Release one slice of the freed values."""
         left = self._slice
         while self._unreleased and left > 0:
-            topic = next(iter(self._unreleased))
-            released = topic.release(left)
+            holder = next(iter(self._unreleased))
+            released = holder.release(left)
             if released < left:
-                del self._unreleased[topic]
+                del self._unreleased[holder]
             left -= released

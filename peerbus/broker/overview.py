@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import structs
 
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.results import Backlog, Peeked, QueueFigures
+from peerbus.broker.results import Backlog, Peeked, QueueFigures, ScheduledPage
 from peerbus.broker.state import State
 from peerbus.broker.structures import NEVER
 from peerbus.broker.topic import Topic
@@ -159,6 +159,14 @@ class Overview:
             both = of_peer if queues is None else [queue for queue in of_peer if queues.get(queue.name) is queue]
             return self._listing(both, lambda queue: queue.topic.name, limit, after, order)
 
+    def list_scheduled(self, topic: str, limit: int, after: tuple[int, int] | None = None) -> ScheduledPage:
+        """The first `limit` entries of a topic's scheduled messages by due time, after the place `after`.
+
+        A place is the `next` of the page before it. Raises `TopicNotFound`.
+        """
+        with self._lock:
+            return self._state.scheduling.page(self._state.topics.get(topic), limit, after)
+
     def in_flight(
         self, topic: str, limit: int, after: int = -1, *, group: str | None = None, peer_id: str | None = None
     ) -> list[InFlightView]:
@@ -218,10 +226,12 @@ class Overview:
                 waiting_pulls=len(state.long_polls),
                 stored_bytes=state.changes.stored_bytes,
                 dead_lettered=state.maintenance.dead_lettered,
+                scheduled=state.scheduling.messages,
                 max_peers=state.limits.max_peers,
                 max_topics=state.limits.max_topics,
                 max_subscriptions=state.limits.max_subscriptions,
                 max_bytes=state.limits.max_bytes,
+                max_scheduled=state.limits.max_scheduled,
                 **structs.asdict(state.totals),
             )
 
@@ -242,7 +252,7 @@ class Overview:
     def _view(self, queue: MessageQueue) -> SubscriptionView:
         state, options, now = self._state, queue.options, self._state.clock()
         ends_at = state.expiry.time(queue)
-        is_away = queue.group is None and ends_at != NEVER
+        is_away = queue.group is None and state.expiry.left_at(queue) is not None
         return SubscriptionView(
             topic=queue.topic.name,
             queue=queue.name,
@@ -259,7 +269,7 @@ class Overview:
             unacknowledged=len(queue.in_flight),
             missed=queue.missed,
             idle_seconds=max(0.0, now - queue.used_at),
-            expires_after=queue.expires_after,
+            expires_after=None if queue.expires_after == NEVER else queue.expires_after,
             expires_in=None if ends_at == NEVER else max(0.0, ends_at - now),
         )
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.records import PeerRecord
-from peerbus.broker.structures import NEVER, Schedule, SortedNames
+from peerbus.broker.structures import NEVER, Schedule, SortedKeys
 from peerbus.errors import Forbidden, PeerNotFound, TooManyPeers
 from peerbus.wire.views import PeerView
 
@@ -120,7 +120,7 @@ class Peers:
         self._limit = limit
         self._changes = changes
         self._peers: dict[str, Peer] = {}
-        self._names = SortedNames()
+        self._names: SortedKeys[str] = SortedKeys()
         """Of the peers that are there."""
         self._leases: Schedule[str] = Schedule()
 
@@ -182,7 +182,7 @@ class Peers:
         """Forget a peer."""
         del self._peers[peer.peer_id]
         if peer.away_since is None:
-            self._names.remove(peer.peer_id)
+            self._names.discard(peer.peer_id)
         self._leases.discard(peer.peer_id)
         self._changes.peer_removed(peer)
 
@@ -190,7 +190,7 @@ class Peers:
         """Let a peer be away from now on; it has yet to leave its queues."""
         peer.away_since = now
         peer.leaving, peer.queues = peer.queues, {}
-        self._names.remove(peer.peer_id)
+        self._names.discard(peer.peer_id)
         self._leases.discard(peer.peer_id)
         self._changes.peer_changed(peer)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
 from typing import NamedTuple
 
-from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PASSED_OVER, REJECTED, Claim, Claims, Delivery, InFlight
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.results import Details
 from peerbus.broker.topic import Topic
-from peerbus.errors import StreamReplaced
+from peerbus.errors import BadRequest, StreamReplaced
 
 EXHAUSTED_COST = 10
 """The cost of dead-lettering an exhausted message, in units of the cost of requeueing an overdue one."""
@@ -275,6 +275,39 @@ class MessageQueue:
         self.discard(offset)
         self.dropped += 1
         self._changes.queue_changed(self)
+
+    def is_unsettled(self, offset: int) -> bool:
+        """Whether there is a message at `offset` that is new or in flight."""
+        is_there = self.topic.start <= offset < self.topic.committed
+        return is_there and (offset >= self.cursor or self.in_flight.get(offset) is not None)
+
+    def unsettled(self) -> tuple[list[int], range]:
+        """The offsets in flight, in order, and those of new messages."""
+        start = self.topic.start
+        offsets = [offset for offset in sorted(self.in_flight.offsets()) if offset >= start]
+        return offsets, range(max(self.cursor, start), self.topic.committed)
+
+    def check_passing(self, offset: int) -> None:
+        """Raise `BadRequest` if too many messages before `offset` are new, for `take_out`."""
+        if offset - self.cursor > self._room:
+            raise BadRequest(
+                f"{offset - self.cursor} messages of topic '{self.topic.name}' before offset {offset} are new. "
+                "Take those out first."
+            )
+
+    def take_out(self, offset: int) -> None:
+        """Settle a message that is new or in flight to any member; new ones before it wait for redelivery."""
+        if offset < self.cursor:
+            self.discard(offset)
+            return
+        passed = range(max(self.cursor, self.topic.start), offset)
+        self.dropped += max(0, self.topic.start - self.cursor)
+        if passed:
+            self.in_flight.restore(Delivery("", (0, None, None), PASSED_OVER, None, passed))
+            self._changes.deliveries_changed(self, passed)
+        self.cursor = offset + 1
+        self._changes.queue_changed(self)
+        self._moved()
 
     def postpone(self, offset: int, delivery: Delivery, due: float) -> None:
         """Let an exhausted message be overdue again at `due`."""

@@ -12,6 +12,9 @@ from msgspec import Struct, field
 DELETED: Literal["deleted"] = "deleted"
 """The overflow of a deleted topic whose subscribers have yet to lose their subscriptions."""
 
+NOT_YET = -1
+"""The offset of messages that are scheduled."""
+
 
 class PeerRecord(Struct, frozen=True, gc=False):
     """A peer; its next pull of each of `deleted_topics`, which it was subscribed to, answers 410.
@@ -44,6 +47,7 @@ class TopicRecord(Struct, frozen=True, gc=False):
     dropped: int
     first_id: int
     creator: str | None = None
+    history: int | None = None
 
 
 class QueueRecord(Struct, frozen=True, gc=False):
@@ -96,7 +100,11 @@ class Segment(Struct, frozen=True, gc=False):
 
 
 class MessageIdRecord(Struct, frozen=True, gc=False):
-    """The `count` messages from `offset` on were published with `message_id`; serials of a topic only go up."""
+    """The `count` messages from `offset` on were published with `message_id`; serials of a topic only go up.
+
+    `scheduled` is the number of their `ScheduledRecord`, if they had one; the `offset` is `NOT_YET` until they are
+    published.
+    """
 
     topic: int
     serial: int
@@ -104,13 +112,25 @@ class MessageIdRecord(Struct, frozen=True, gc=False):
     offset: int
     count: int
     seen_at: float
+    scheduled: int | None = None
+
+
+class ScheduledRecord(Struct, frozen=True, gc=False):
+    """Messages of a topic that are published together when they are `due`; numbers are never given again."""
+
+    topic: int
+    number: int
+    due: float
+    publisher: str | None
+    message_id: str | None
+    values: Sequence[bytes]
 
 
 class Changes(Struct):
     """The content of one transaction: changed records (None for a deleted one), new segments and message ids.
 
     A topic's record frees its segments that end at or before `start`, and its message ids before `first_id`.
-    Deleting a topic deletes its segments and message ids; deleting a queue deletes its deliveries.
+    Deleting a topic deletes its segments, message ids and scheduled messages; deleting a queue deletes its deliveries.
     """
 
     peers: dict[str, PeerRecord | None] = field(default_factory=dict)
@@ -121,9 +141,23 @@ class Changes(Struct):
     segments: list[Segment] = field(default_factory=list)
     """Those of each topic are in the order of their offsets, without gaps."""
     message_ids: list[MessageIdRecord] = field(default_factory=list)
+    """The last one of a serial counts."""
+    scheduled: dict[tuple[int, int], ScheduledRecord | None] = field(default_factory=dict)
+    """By the number of the topic and their own."""
+    last_scheduled: int | None = None
+    """The last number given to scheduled messages, if one was given."""
 
     def __bool__(self) -> bool:
-        return bool(self.segments or self.topics or self.queues or self.deliveries or self.peers or self.message_ids)
+        return bool(
+            self.segments
+            or self.topics
+            or self.queues
+            or self.deliveries
+            or self.peers
+            or self.message_ids
+            or self.scheduled
+            or self.last_scheduled
+        )
 
 
 class Contents(Struct):
@@ -139,3 +173,6 @@ class Contents(Struct):
     deliveries: list[DeliveryRecord]
     segments: list[Segment]
     message_ids: list[MessageIdRecord]
+    scheduled: list[ScheduledRecord] = field(default_factory=list)
+    last_scheduled: int = 0
+    """The last number given to scheduled messages."""

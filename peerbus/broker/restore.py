@@ -6,7 +6,7 @@ from itertools import groupby
 from peerbus.broker.in_flight import PEER_LEFT, Delivery
 from peerbus.broker.log import size_of
 from peerbus.broker.queue import MessageQueue, QueueOptions, group_queue
-from peerbus.broker.records import DELETED, Contents, DeliveryRecord, QueueRecord, TopicRecord
+from peerbus.broker.records import DELETED, NOT_YET, Contents, DeliveryRecord, QueueRecord, TopicRecord
 from peerbus.broker.state import State
 from peerbus.broker.topic import Topic, TopicOptions
 
@@ -37,23 +37,25 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
             state.peers.go_away(peer, peer_record.away_since - wall)
     topics = {record.number: _topic(state, record) for record in sorted(contents.topics, key=lambda each: each.name)}
     for seen in contents.message_ids:
-        topics[seen.topic].restore_id(seen.message_id, seen.offset, seen.count, seen.seen_at - wall)
+        offset = None if seen.offset == NOT_YET else seen.offset
+        topics[seen.topic].restore_id(seen.message_id, offset, seen.count, seen.scheduled, seen.seen_at - wall)
     deliveries: dict[int, list[DeliveryRecord]] = defaultdict(list)
     for delivery in contents.deliveries:
         deliveries[delivery.queue].append(delivery)
     for queue_record in contents.queues:
         _restore_queue(state, topics[queue_record.topic], queue_record, deliveries[queue_record.number], wall)
     _restore_messages(state, topics, contents, wall)
+    _restore_scheduled(state, topics, contents)
     for peer_record in contents.peers:
         state.forget(state.peers[peer_record.peer_id])
 
 
 def _topic(state: State, record: TopicRecord) -> Topic:
     if record.overflow == DELETED:
-        options = TopicOptions(record.max_messages, "reject", record.max_age)
+        options = TopicOptions(record.max_messages, "reject", record.max_age, record.history)
         topic = state.topics.restore_deleted(record.name, options, record.number)
     else:
-        options = TopicOptions(record.max_messages, record.overflow, record.max_age)
+        options = TopicOptions(record.max_messages, record.overflow, record.max_age, record.history)
         topic = state.topics.add(record.name, options, record.number)
     topic.begin_at(record.start)
     topic.dropped = record.dropped
@@ -95,6 +97,15 @@ def _restore_queue(
 
 def _shared(delivery: DeliveryRecord) -> tuple[str, int, str, float | None, float | None, float | None]:
     return delivery.member, delivery.attempt, delivery.problem, delivery.due, delivery.first, delivery.since
+
+
+def _restore_scheduled(state: State, topics: dict[int, Topic], contents: Contents) -> None:
+    state.scheduling.last = contents.last_scheduled
+    serials = {seen.scheduled: seen.serial for seen in contents.message_ids}
+    for record in sorted(contents.scheduled, key=lambda record: (record.due, record.number)):
+        topic = topics[record.topic]
+        if not topic.deleted:
+            state.scheduling.restore(topic, record, size_of(record.values), serials.get(record.number))
 
 
 def _restore_messages(state: State, topics: dict[int, Topic], contents: Contents, wall: float) -> None:

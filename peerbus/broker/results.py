@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from peerbus.errors import PeerbusError
+from peerbus.wire.views import ScheduledView
 
 
 class Backlog(NamedTuple):
@@ -33,11 +36,32 @@ class Registered(Struct):
 
 
 class Published(Struct):
-    """`offset` is that of the first message; `duplicate`: its message id was published before."""
+    """`offset` is that of the first message; `duplicate`: its message id was published before.
 
-    offset: int
+    Messages that are published later have no offset yet; `scheduled` is the number by which they can be cancelled.
+    """
+
+    offset: int | None
     count: int
     duplicate: bool
+    scheduled: int | None = None
+
+
+class Cancelled(Struct):
+    """How many messages were cancelled, and the numbers that were not scheduled."""
+
+    count: int
+    unknown: list[int]
+
+
+class ScheduledPage(Struct):
+    """Entries by due time, and the place after which the next page begins; None if there is none.
+
+    A place is the due time, in milliseconds since 1970, and the number of an entry.
+    """
+
+    entries: list[ScheduledView]
+    next: tuple[int, int] | None
 
 
 class Subscribed(Struct):
@@ -95,7 +119,10 @@ class Settled(Struct):
 
 
 class Deleted(Struct):
-    """The ids of the subscribers, and how many messages at least one of them had yet to acknowledge."""
+    """The ids of the subscribers, and how many messages are discarded.
+
+    Those are the messages that at least one subscriber had yet to acknowledge, and those scheduled.
+    """
 
     peers: list[str]
     discarded: int
@@ -128,6 +155,19 @@ class DueResult(Struct):
     expired: dict[str, int]
     ended: list[ExpiredQueue]
     next_in: float
+
+
+class Redriven(Struct):
+    """How many dead letters were published again, and the offsets of the others.
+
+    Those that are `failed` stay where they are, the first of them because of `error`; those that are `stale` are
+    settled already, or not there.
+    """
+
+    count: int = 0
+    stale: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
+    error: PeerbusError | None = None
 
 
 class Peeked(Struct):

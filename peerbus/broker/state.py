@@ -1,6 +1,6 @@
 """The broker's state, and the steps its calls are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -8,21 +8,24 @@ from uuid import uuid4
 
 from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.context import Context, Numbers, Totals
+from peerbus.broker.dead_letters import redrive
 from peerbus.broker.expiry import Expiry
 from peerbus.broker.limits import Limits
+from peerbus.broker.log import size_of
 from peerbus.broker.long_polls import LongPolls
 from peerbus.broker.maintenance import Maintenance
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.results import DueResult, Ended, ExpiredQueue, Pulled
+from peerbus.broker.results import DueResult, Ended, ExpiredQueue, Pulled, Redriven
+from peerbus.broker.scheduling import Scheduling
 from peerbus.broker.structures import NEVER, NOW
 from peerbus.broker.subscriptions import Subscriptions, cost
 from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.waiters import LongPoll
 from peerbus.broker.wall_clock import WallClock
-from peerbus.errors import NotSubscribed, PeerbusError, TopicDeleted, TopicFull
+from peerbus.errors import MemoryFull, NotSubscribed, PeerbusError, StorageFull, TopicDeleted, TopicFull
 from peerbus.future import Future
 from peerbus.wire.words import duration
 
@@ -38,6 +41,8 @@ class Slice(NamedTuple):
     """Overdue messages requeued; a dead letter costs as much as several."""
     subscriptions: int = 500
     """Subscriptions that a peer leaves or that end, with their topic or because they expire; messages count, too."""
+    scheduled: int = 500
+    """Scheduled messages published; a batch counts as one more for every 100 of its messages."""
     values: int = 10_000
     """Message values released, and messages handed over to waiting pulls."""
 
@@ -76,7 +81,8 @@ class State:
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
         self.expiry = Expiry(self.peers)
-        self.maintenance = Maintenance(self.topics, self.long_polls)
+        self.maintenance = Maintenance(self.topics, self.subscriptions, self.long_polls)
+        self.scheduling = Scheduling(context, self.maintenance.refresh)
         self.closing = False
         self.epoch = uuid4().hex
         self.began = clock()
@@ -224,9 +230,34 @@ class State:
         self.check_due()
         return Ended(discarded, len(peer.leaving))
 
-    def topic_full(self, topic: Topic, error: TopicFull) -> TopicFull:
-        """The error of a publish to a full topic, with the message queue that is furthest behind."""
-        queue = self.subscriptions.of(topic).furthest_behind(topic.end - topic.unread)
+    def publish(self, topic: Topic, values: Sequence[bytes], size: int, publisher: str | None) -> int:
+        """Append messages to a topic that is up to date, and return the offset of the first.
+
+        Raises `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
+        """
+        try:
+            offset = topic.append(values, size, self.clock(), publisher)
+        except (TopicFull, MemoryFull, StorageFull) as error:
+            raise self.refused(topic, error) from None
+        self.totals.published += len(values)
+        return offset
+
+    def redrive(self, queue: MessageQueue, offsets: Sequence[int], to: str | None) -> Redriven:
+        """Publish dead letters again; see `dead_letters.redrive`."""
+
+        def publish(name: str, value: bytes, publisher: str | None) -> None:
+            target = self.topic(name)
+            self.publish(target, [value], size_of([value]), publisher)
+            self.refreshed(target)
+
+        return redrive(queue, offsets, to, publish)
+
+    def refused(self, topic: Topic, error: PeerbusError) -> PeerbusError:
+        """Count a publish that found no room; returns its error, with the message queue that is furthest behind."""
+        topic.refused += 1
+        self.totals.refused += 1
+        is_full = isinstance(error, TopicFull)
+        queue = self.subscriptions.of(topic).furthest_behind(topic.end - topic.unread) if is_full else None
         if queue is None:
             return error
         idle = duration(self.clock() - queue.used_at)
@@ -234,8 +265,9 @@ class State:
 
     def delete(self, topic: Topic) -> None:
         """Delete a topic with its subscriptions and messages: gone at once, though the work is done in slices."""
-        self.totals.discarded += topic.unread
+        self.totals.discarded += topic.unread + topic.scheduled
         self.maintenance.forget(topic)
+        self.scheduling.forget(topic)
         self.long_polls.end_topic(topic)
         self.topics.remove(topic)
         self.subscriptions.topic_deleted(topic)
@@ -295,6 +327,7 @@ class State:
 
         Returns the result, and the functions that set the answers of waiting pulls, to be called without the lock.
         """
+        self.scheduling.run(now, self._per_slice.scheduled)
         expired = self._expire_peers(now)
         ended = self._end_expired(now)
         self._end_deleted()
@@ -317,7 +350,11 @@ class State:
         if self._departing or self.subscriptions.deleted or self.memory.unreleased:
             return NOW
         return min(
-            self.peers.next_expiry(), self.expiry.next_due(), self.maintenance.next_due(), self.long_polls.next_due()
+            self.peers.next_expiry(),
+            self.expiry.next_due(),
+            self.maintenance.next_due(),
+            self.scheduling.next_due(),
+            self.long_polls.next_due(),
         )
 
     def _expire_peers(self, now: float) -> dict[str, int]:

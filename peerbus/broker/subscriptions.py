@@ -144,6 +144,16 @@ class Subscriptions:
         queue.join(peer.peer_id)
         subscribers.by_peer[peer.peer_id] = peer.queues[queue.topic.name] = queue
 
+    def keep(self, topic: Topic, group: str, options: QueueOptions, now: float) -> None:
+        """Make sure that a group has a message queue on a topic; a new one begins with the next message."""
+        name = group_queue(group)
+        if name in self.of(topic).queues:
+            return
+        queue = MessageQueue(topic, topic.end, options, name, group, self._context.numbers.next(), now)
+        queue.left_at = now
+        self.add_empty(queue)
+        self._context.changes.queue_changed(queue)
+
     def add_empty(self, queue: MessageQueue) -> None:
         """Keep a group's message queue that has no members."""
         subscribers = self._topics.setdefault(queue.topic, Subscribers())

@@ -25,6 +25,8 @@ class TopicOptions(NamedTuple):
     overflow: Overflow
     max_age: float | None
     """Seconds after which a message is dropped."""
+    history: int | None = None
+    """Messages kept for replay after all queues have them acknowledged; None for the server's limit."""
 
 
 class Topic(Log):
@@ -40,7 +42,7 @@ class Topic(Log):
         "_commits_at_once",
         "_has_history",
         "_history",
-        "_max_messages",
+        "_max_unread",
         "_memory",
         "_on_readable",
         "_positions",
@@ -61,6 +63,7 @@ class Topic(Log):
         "options",
         "redelivered",
         "refused",
+        "scheduled",
     )
 
     def __init__(self, name: str, options: TopicOptions, context: Context, number: int) -> None:
@@ -78,7 +81,10 @@ class Topic(Log):
         self.message_ids = DedupWindow(context.limits.message_ids, context.limits.message_id_seconds, context.memory)
         self.dropped = 0
         """Messages dropped by overflow or age while a queue had yet to have them acknowledged."""
-        self._max_messages = options.max_messages
+        self.scheduled = 0
+        """Messages that are published later, for which room is kept."""
+        self._max_unread = options.max_messages
+        """The limit of unread messages: that of the topic, less the messages scheduled. Not so in `append_reserved`."""
         self._positions = LowWaterMark()
         self._slowest: int | None = None
         """The lowest position of all message queues."""
@@ -89,7 +95,8 @@ class Topic(Log):
         self._changes = context.changes
         self._commits_at_once = context.changes.commits_at_once
         self._on_readable = context.on_readable
-        self._history = min(context.limits.history, options.max_messages)
+        history = context.limits.history if options.history is None else options.history
+        self._history = min(history, options.max_messages)
         self._has_history = False
         self._publishes = PublishLog()
         self.expires = options.max_age is not None
@@ -103,12 +110,13 @@ class Topic(Log):
     def append(self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
-        Raises `TopicFull` or `TooLarge` by the topic's overflow policy, `MemoryFull` and `StorageFull`.
+        Raises `TopicFull` or `TooLarge` by the topic's overflow policy, also if dropping all others would not make
+        room beside those scheduled, `MemoryFull` and `StorageFull`.
         """
         excess = 0
         if self._slowest is not None:
-            excess = self.end + len(values) - max(self._slowest, self.start) - self._max_messages
-        if excess > 0 and self.options.overflow == "reject":
+            excess = self.end + len(values) - max(self._slowest, self.start) - self._max_unread
+        if excess > 0 and (self.options.overflow == "reject" or (self.scheduled and len(values) > self._max_unread)):
             raise self._overflow(len(values))
         self._changes.check_room(size)
         self._memory.reserve(size)
@@ -117,13 +125,43 @@ class Topic(Log):
         if now >= publishes.until or publisher != publishes.publisher:
             publishes.append(offset, now, publisher)
         if excess > 0:
-            self._drop(self.end - self._max_messages)
+            self._drop(self.end - self._max_unread)
         if excess > 0 or self._slowest is None:
             self.free_pulled()
         self._changes.appended(self, offset, values, size, now, publisher)
         if self._commits_at_once:
             self.commit(self.end)
         return offset
+
+    def reserve(self, count: int) -> None:
+        """Keep room for `count` messages that are published later; raises `TopicFull` or `TooLarge`.
+
+        The oldest messages are not dropped for them.
+        """
+        if self.unread + count > self._max_unread:
+            raise self._overflow(count)
+        self.restore_reserved(count)
+
+    def restore_reserved(self, count: int) -> None:
+        """Keep room for `count` messages that were scheduled before a restart."""
+        self.scheduled += count
+        self._max_unread -= count
+
+    def release_reserved(self, count: int) -> None:
+        """Keep room for `count` messages no more."""
+        self.scheduled -= count
+        self._max_unread += count
+
+    def append_reserved(self, values: Sequence[bytes], size: int, now: float, publisher: str | None) -> int:
+        """Append messages for which room was kept, and return the offset of the first; raises the errors of `append`.
+
+        Room that is kept for others is there for these, too: no more messages are kept with them than before.
+        """
+        max_unread, self._max_unread = self._max_unread, self.options.max_messages
+        try:
+            return self.append(values, size, now, publisher)
+        finally:
+            self._max_unread = max_unread
 
     def begin_reading(self, position: int) -> None:
         """A message queue reads from `position` on."""
@@ -144,21 +182,35 @@ class Topic(Log):
         """Add messages that were appended before a restart."""
         self._publishes.restore(self.extend(values), published_at, publisher)
 
-    def restore_id(self, message_id: str, offset: int, count: int, seen_at: float) -> None:
+    def restore_id(
+        self, message_id: str, offset: int | None, count: int, scheduled: int | None, seen_at: float
+    ) -> None:
         """Remember a message id that was seen before a restart."""
         self.expires = True
-        self.message_ids.add(message_id, offset, count, seen_at)
+        self.message_ids.add(message_id, offset, count, scheduled, seen_at)
 
     def commit(self, end: int) -> None:
         """Let the messages before `end` be delivered."""
         self.committed = end
         self._on_readable(self)
 
-    def remember(self, message_id: str, offset: int, count: int, now: float) -> None:
-        """Remember that `count` messages from `offset` on were published with `message_id`."""
+    def remember(
+        self, message_id: str, offset: int | None, count: int, now: float, scheduled: int | None = None
+    ) -> int:
+        """Remember that `count` messages from `offset` on were published, or `scheduled`, with `message_id`.
+
+        Returns the serial of the message id.
+        """
         self.expires = True
-        serial = self.message_ids.add(message_id, offset, count, now)
-        self._changes.message_id_added(self, serial, message_id, offset, count, now)
+        serial = self.message_ids.add(message_id, offset, count, scheduled, now)
+        self._changes.message_id_added(self, serial, message_id, offset, count, now, scheduled)
+        return serial
+
+    def remember_offset(self, message_id: str, serial: int, offset: int, count: int, scheduled: int) -> None:
+        """Remember the offset of messages that were scheduled with `message_id`, unless it is forgotten."""
+        seen_at = self.message_ids.published(message_id, scheduled, offset)
+        if seen_at is not None:
+            self._changes.message_id_added(self, serial, message_id, offset, count, seen_at, scheduled)
 
     def expire(self, now: float) -> None:
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
@@ -227,6 +279,7 @@ class Topic(Log):
             max_messages=self.options.max_messages,
             overflow=self.options.overflow,
             max_age=self.options.max_age,
+            history=self._history,
             first_offset=self.start,
             next_offset=self.end,
             unread=self.unread,
@@ -237,6 +290,7 @@ class Topic(Log):
             refused=self.refused,
             missed=self.missed,
             discarded=self.discarded,
+            scheduled=self.scheduled,
         )
 
     def record(self) -> TopicRecord:
@@ -252,6 +306,7 @@ class Topic(Log):
             self.dropped,
             self.message_ids.first,
             self.creator,
+            self.options.history,
         )
 
     def delete(self) -> None:
@@ -324,13 +379,14 @@ class Topic(Log):
         self._free(start)
 
     def _overflow(self, count: int) -> TopicFull | TooLarge:
-        limit = self._max_messages
+        limit = self.options.max_messages
         if count > limit:
             return TooLarge(
                 f"A batch of {count} messages never fits into topic '{self.name}', which holds at most {limit} "
                 "waiting for subscribers. Publish smaller batches."
             )
+        scheduled = f" and {self.scheduled} to be published later" if self.scheduled else ""
         return TopicFull(
-            f"Topic '{self.name}' holds {self.unread} messages waiting for subscribers, of at most {limit}. "
+            f"Topic '{self.name}' holds {self.unread} messages waiting for subscribers{scheduled}, of at most {limit}. "
             "Publish again when the slowest subscriber has pulled."
         )

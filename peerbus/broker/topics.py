@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from peerbus.broker.context import Context
-from peerbus.broker.structures import SortedNames
+from peerbus.broker.structures import SortedKeys
 from peerbus.broker.topic import Overflow, Topic, TopicOptions
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
 
@@ -18,7 +18,7 @@ class Topics:
         self._limits = context.limits
         self._topics: dict[str, Topic] = {}
         self._by_number: dict[int, Topic] = {}
-        self._names = SortedNames()
+        self._names: SortedKeys[str] = SortedKeys()
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -50,6 +50,7 @@ class Topics:
         overflow: Overflow | None = None,
         max_age: float | None = None,
         creator: str | None = None,
+        history: int | None = None,
     ) -> bool:
         """Create a topic, or compare the options named with those it has; returns whether it is new.
 
@@ -61,17 +62,17 @@ class Topics:
         existing = self._topics.get(name)
         if existing is not None:
             options = existing.options
-            for named, value in zip((max_messages, overflow, max_age), options, strict=True):
+            for named, value in zip((max_messages, overflow, max_age, history), options, strict=True):
                 if named not in (None, value):
                     raise TopicExists(
                         f"Topic '{name}' exists with other options: max_messages {options.max_messages}, "
-                        f"overflow {options.overflow}, max_age {options.max_age}."
+                        f"overflow {options.overflow}, max_age {options.max_age}, history {options.history}."
                     )
             return False
         if len(self._topics) >= self._limits.max_topics:
             raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
         self._context.changes.check_room(0)
-        options = TopicOptions(max_messages or limit, overflow or "reject", max_age)
+        options = TopicOptions(max_messages or limit, overflow or "reject", max_age, history)
         topic = self.add(name, options, self._context.numbers.next())
         topic.creator = creator
         self._context.changes.topic_changed(topic)
@@ -97,7 +98,7 @@ class Topics:
     def remove(self, topic: Topic) -> None:
         """Delete a topic: its name is free at once."""
         del self._topics[topic.name], self._by_number[topic.number]
-        self._names.remove(topic.name)
+        self._names.discard(topic.name)
         topic.delete()
 
     def page(self, limit: int, after: str) -> list[Topic]:

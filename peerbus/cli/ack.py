@@ -1,4 +1,4 @@
-"""`peerbus ack`, `nack` and `extend`: pulled messages are settled, or their deadline is extended."""
+"""`peerbus ack`, `nack`, `extend` and `redrive`: messages in flight, and dead letters, are dealt with."""
 
 from collections.abc import Sequence
 
@@ -25,6 +25,32 @@ def _report(sentence: str, stale: Sequence[int]) -> None:
     click.echo(sentence)
     if stale:
         click.get_current_context().exit(STALE)
+
+
+@command(
+    TOPIC,
+    OFFSETS,
+    click.option("--all", "everything", is_flag=True, help="All dead letters that are not acknowledged."),
+    click.option("--to", metavar="TOPIC", help="Publish there; by default where each message came from."),
+    PEER_ID,
+)
+def redrive(
+    settings: Settings,
+    topic: str,
+    offsets: tuple[int, ...],
+    everything: bool,
+    to: str | None,
+    peer_id: str | None,
+) -> None:
+    """Publish the messages of dead letters again.
+
+    The letters are acknowledged. The exit code is 1 if some are stale, or could not be published and stay.
+    """
+    if bool(offsets) == everything:
+        raise click.UsageError("Name either OFFSETS or --all.")
+    with settings.client(peer_id) as client:
+        answer = client.redrive(topic, *offsets, to=to)
+    _report(answer.message, [*answer.stale, *answer.failed])
 
 
 @command(TOPIC, OFFSETS, UP_TO, PEER_ID)

@@ -1,4 +1,4 @@
-"""`peerbus topics`, `subscriptions`, `in-flight`, `peers`, `query` and `stats`: lists, as tables or as JSON."""
+"""`peerbus topics`, `subscriptions`, `in-flight`, `scheduled`, `peers`, `query`, `stats`: tables, or JSON."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from peerbus.cli.output import period, show_json, show_table, size
+from peerbus.cli.output import moment, period, show_json, show_table, size
 from peerbus.cli.settings import AS_JSON, PEER_ID, TOPIC, Settings, command
 
 UNITS: dict[str, Callable[[float], str]] = {"bytes": size, "seconds": period}
@@ -106,6 +106,21 @@ def query(settings: Settings, topic: str, as_json: bool) -> None:
             show_json({"peer_id": peer, "address": address} for peer, address in found)
         else:
             show_table(("PEER", "ADDRESS"), ((peer, address or "-") for peer, address in found))
+
+
+@command(TOPIC, AS_JSON)
+def scheduled(settings: Settings, topic: str, as_json: bool) -> None:
+    """List messages that are published later.
+
+    AT is when they will be published, in this time zone. cancel takes the ID.
+    """
+    with settings.client() as client:
+        found = client.every_scheduled(topic)
+        if as_json:
+            show_json(found)
+        else:
+            rows = ((s.id, moment(s.at), s.count, s.bytes, s.peer_id, s.message_id) for s in found)
+            show_table(("ID", "AT", "MESSAGES", "BYTES", "PEER", "MESSAGE ID"), rows)
 
 
 @command(AS_JSON)

@@ -7,9 +7,9 @@ from typing import Any, TextIO
 import click
 
 from peerbus import __version__
-from peerbus.cli.ack import ack, extend, nack
-from peerbus.cli.list import in_flight, peers, query, stats, subscriptions, topics
-from peerbus.cli.manage import create, delete, seek, unregister, unsubscribe
+from peerbus.cli.ack import ack, extend, nack, redrive
+from peerbus.cli.list import in_flight, peers, query, scheduled, stats, subscriptions, topics
+from peerbus.cli.manage import cancel, create, delete, seek, unregister, unsubscribe
 from peerbus.cli.output import remark
 from peerbus.cli.peek import peek
 from peerbus.cli.publish import publish
@@ -23,7 +23,7 @@ REFUSED = 1
 UNREACHABLE = 3
 INTERRUPTED = 130
 COMMANDS = (
-    publish, subscribe, pull, peek, ack, nack, extend, seek, unsubscribe, unregister,
+    publish, scheduled, cancel, subscribe, pull, peek, ack, nack, extend, redrive, seek, unsubscribe, unregister,
     create, delete, topics, subscriptions, in_flight, peers, query, stats, top,
 )  # fmt: skip
 
@@ -80,7 +80,8 @@ def _drop(stream: TextIO) -> None:
     context_settings={"max_content_width": 110},
     epilog="Every option is also an environment variable: --url is PEERBUS_URL, --group of subscribe is "
     "PEERBUS_SUBSCRIBE_GROUP; --peer-id is PEERBUS_PEER_ID in all commands. Exit codes: 0 done, 1 refused by the "
-    "server, or stale messages at ack, nack and extend, 2 a wrong command line, 3 the server cannot be reached.",
+    "server, stale messages at ack, nack and extend, or unknown ids at cancel, 2 a wrong command line, "
+    "3 the server cannot be reached.",
 )
 @URL
 @PATIENCE

@@ -1,4 +1,4 @@
-"""`peerbus create`, `delete`, `seek`, `unsubscribe` and `unregister`."""
+"""`peerbus create`, `delete`, `cancel`, `seek`, `unsubscribe` and `unregister`."""
 
 from typing import Any
 
@@ -7,6 +7,9 @@ import click
 from peerbus.cli.options import Seconds
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
 from peerbus.cli.subscribe import place
+
+UNKNOWN = 1
+"""Exit code if some of the ids to cancel are unknown."""
 
 
 @command(
@@ -18,6 +21,9 @@ from peerbus.cli.subscribe import place
         help="What a publish to a full topic does: fail, or drop the oldest.",
     ),
     click.option("--max-age", type=Seconds(0.001), metavar="SECONDS", help="Seconds after which a message is dropped."),
+    click.option(
+        "--history", type=click.IntRange(min=0), help="Messages kept for replay after all subscribers pulled them."
+    ),
 )
 def create(settings: Settings, topic: str, **options: Any) -> None:
     """Create a topic.
@@ -37,6 +43,19 @@ def delete(settings: Settings, topic: str) -> None:
     """
     with settings.client() as client:
         click.echo(client.delete_topic(topic).message)
+
+
+@command(TOPIC, click.argument("ids", nargs=-1, required=True, type=click.IntRange(min=0)), PEER_ID)
+def cancel(settings: Settings, topic: str, ids: tuple[int, ...], peer_id: str | None) -> None:
+    """Cancel messages that are published later.
+
+    scheduled shows their IDS. The exit code is 1 if some are unknown: published, cancelled before, or never scheduled.
+    """
+    with settings.client(peer_id) as client:
+        answer = client.cancel_scheduled(topic, *ids)
+    click.echo(answer.message)
+    if answer.unknown:
+        click.get_current_context().exit(UNKNOWN)
 
 
 @command(TOPIC, click.argument("to", metavar="latest|earliest|OFFSET", callback=place), PEER_ID)

@@ -5,6 +5,8 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -97,3 +99,16 @@ class Seconds(click.FloatRange):
         if not math.isfinite(seconds):
             self.fail(f"{value} is not a number of seconds.", param, ctx)
         return seconds
+
+
+def seconds_of(time: str) -> float:
+    """A time in seconds since 1970: such a number, or a date and a time of day (ISO 8601), by default of this zone.
+
+    Raises `click.BadParameter` for others.
+    """
+    with suppress(ValueError):
+        if math.isfinite(seconds := float(time)):
+            return seconds
+    with suppress(ValueError, OverflowError):
+        return datetime.fromisoformat(time).timestamp()
+    raise click.BadParameter(f"{time!r} is not a time, such as 2030-01-31T18:00 or 1900000000.")

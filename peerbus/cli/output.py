@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,6 +73,11 @@ def size(count: float) -> str:
             return f"{count:.1f} {unit}" if unit != "B" else f"{count} B"
         count /= 1024
     return f"{count:.1f} {UNITS[-1]}"
+
+
+def moment(time: float) -> str:
+    """A time in seconds since 1970, as a date and a time of day in this time zone."""
+    return datetime.fromtimestamp(time).astimezone().isoformat(timespec="seconds")
 
 
 def period(seconds: float) -> str:

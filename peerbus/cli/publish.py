@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from peerbus.cli.options import Seconds, seconds_of
 from peerbus.cli.output import remark
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
 from peerbus.errors import PeerbusError
 from peerbus.wire.words import counted
 
 if TYPE_CHECKING:
-    from peerbus.client import Client
+    from peerbus.wire.protocol import PublishAnswer
 
 STANDARD_INPUT = ("-",)
+MOST_SECONDS_AHEAD = 30 * 86_400
+"""How far ahead the server publishes."""
 CHUNK = 1 << 20
 """Bytes read, and so published, at once: far below the limit of a body."""
 BATCH = 10_000
@@ -29,6 +33,15 @@ BATCH = 10_000
     click.argument("messages", nargs=-1, required=True),
     click.option("--json", "as_json", is_flag=True, help="Each message is JSON, and published unchanged."),
     click.option("--message-id", help="Publish only if no message with this id was published before."),
+    click.option(
+        "--delay", type=Seconds(0, MOST_SECONDS_AHEAD, min_open=True), metavar="SECONDS", help="Publish later."
+    ),
+    click.option(
+        "--at",
+        type=seconds_of,
+        metavar="TIME",
+        help="Publish at a time: 2030-01-31T18:00, or seconds since 1970.",
+    ),
     PEER_ID,
 )
 def publish(
@@ -37,6 +50,8 @@ def publish(
     messages: tuple[str, ...],
     as_json: bool,
     message_id: str | None,
+    delay: float | None,
+    at: float | None,
     peer_id: str | None,
 ) -> None:
     """Publish messages to a topic.
@@ -47,21 +62,27 @@ def publish(
     A dash alone, -, reads standard input instead. Each line is a message. Lines are published as they arrive,
     several at once if they arrive fast.
     """
+    if delay is not None and at is not None:
+        raise click.UsageError("Name either --delay or --at.")
     with settings.client(peer_id) as client:
+        publish_batch = partial(client.publish_batch, delay=delay, at=at)
         if messages == STANDARD_INPUT:
             if message_id is not None:
                 raise click.UsageError("--message-id is for messages that are published together, not for -.")
-            click.echo(_publish_lines(client, topic, as_json))
+            done = "published to" if delay is None and at is None else "scheduled for"
+            click.echo(_publish_lines(publish_batch, f"{done} topic '{topic}'", topic, as_json))
         else:
             values = [
                 _value(text.encode(errors="surrogateescape"), as_json, f"Message {n}")
                 for n, text in enumerate(messages, 1)
             ]
-            click.echo(client.publish_batch(topic, values, message_id).message)
+            click.echo(publish_batch(topic, values, message_id).message)
 
 
-def _publish_lines(client: Client, topic: str, as_json: bool) -> str:
-    """Publish the lines of standard input, and return a sentence about it."""
+def _publish_lines(
+    publish_batch: Callable[[str, list[Any]], PublishAnswer], what: str, topic: str, as_json: bool
+) -> str:
+    """Publish the lines of standard input, and return a sentence that says `what` was done."""
     done = read = 0
     try:
         for lines in _batches(sys.stdin.buffer):
@@ -69,11 +90,11 @@ def _publish_lines(client: Client, topic: str, as_json: bool) -> str:
             values = [_value(line, as_json, f"Line {n}") for n, line in numbered if line.strip() or not as_json]
             read += len(lines)
             if values:
-                done += client.publish_batch(topic, values).count
+                done += publish_batch(topic, values).count
     except (PeerbusError, click.UsageError):
-        remark(f"{counted(done, 'message')} published to topic '{topic}' before this:")
+        remark(f"{counted(done, 'message')} {what} before this:")
         raise
-    return f"{counted(done, 'message')} published to topic '{topic}'."
+    return f"{counted(done, 'message')} {what}."
 
 
 def _batches(stream: Any) -> Iterator[list[bytes]]:

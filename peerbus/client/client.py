@@ -17,7 +17,7 @@ from peerbus.client.messages import Message, Pulled, claims_at, claims_of, pulle
 from peerbus.client.session import AnswerT, Session
 from peerbus.errors import NotSubscribed, PeerNotFound, TopicNotFound, Unauthorized
 from peerbus.wire import protocol as wire
-from peerbus.wire.views import PeerView, SubscriptionView, TopicView
+from peerbus.wire.views import PeerView, ScheduledView, SubscriptionView, TopicView
 
 Start = Literal["latest", "earliest"] | int
 ViewT = TypeVar("ViewT")
@@ -100,22 +100,48 @@ class Client:
         return answer
 
     def create_topic(self, topic: str, **options: Any) -> wire.CreateTopicAnswer:
-        """Create a topic; options are `max_messages`, `overflow` and `max_age`."""
+        """Create a topic; options are `max_messages`, `overflow`, `max_age` and `history`."""
         return self._session.call("POST", "/create_topic", wire.CreateTopicAnswer, {"topic": topic, **options})
 
     def delete_topic(self, topic: str) -> wire.DeleteTopicAnswer:
         """Delete a topic."""
         return self._session.call("DELETE", "/delete_topic", wire.DeleteTopicAnswer, {"topic": topic}, repeat=False)
 
-    def publish(self, topic: str, message: Any, message_id: str | None = None) -> wire.PublishAnswer:
-        """Publish a message; the call may be repeated safely, since the message gets a `message_id` if it has none."""
-        fields = {"topic": topic, "message": message, "message_id": message_id or uuid4().hex}
-        return self._post("/publish", wire.PublishAnswer, fields)
+    def publish(
+        self,
+        topic: str,
+        message: Any,
+        message_id: str | None = None,
+        *,
+        delay: float | None = None,
+        at: float | None = None,
+    ) -> wire.PublishAnswer:
+        """Publish a message: now, in `delay` seconds, or `at` a time in seconds since 1970.
 
-    def publish_batch(self, topic: str, messages: Sequence[Any], message_id: str | None = None) -> wire.PublishAnswer:
-        """Publish all of `messages`, or none; the batch has one `message_id`."""
-        fields = {"topic": topic, "messages": messages, "message_id": message_id or uuid4().hex}
-        return self._post("/publish", wire.PublishAnswer, fields)
+        The call may be repeated safely, since the message gets a `message_id` if it has none.
+        """
+        return self._publish({"topic": topic, "message": message}, message_id, delay, at)
+
+    def publish_batch(
+        self,
+        topic: str,
+        messages: Sequence[Any],
+        message_id: str | None = None,
+        *,
+        delay: float | None = None,
+        at: float | None = None,
+    ) -> wire.PublishAnswer:
+        """Publish all of `messages`, or none; the batch has one `message_id`, and one `delay` or time `at`."""
+        return self._publish({"topic": topic, "messages": messages}, message_id, delay, at)
+
+    def scheduled(self, topic: str, **page: Any) -> wire.ScheduledAnswer:
+        """List a page of the messages that are published later; options are `limit` and `after`, a page's `next`."""
+        return self._session.call("GET", "/scheduled", wire.ScheduledAnswer, {"topic": topic, **page})
+
+    def cancel_scheduled(self, topic: str, *ids: int) -> wire.CancelScheduledAnswer:
+        """Cancel messages that are published later, by the ids that `publish` answered as `scheduled`."""
+        fields = {"topic": topic, "ids": ids}
+        return self._post("/cancel_scheduled", wire.CancelScheduledAnswer, fields, repeat=False)
 
     def subscribe(self, topic: str, start: Start | None = None, **options: Any) -> wire.SubscribeAnswer:
         """Subscribe to a topic, or change the subscription; options are those of the call, such as `ack` and `group`.
@@ -208,6 +234,15 @@ class Client:
         """Extend the deadline of the last deliveries of messages, by their offsets, or of all `up_to` an offset."""
         return self._extend(claims_at(topic, offsets, up_to), seconds)
 
+    def redrive(self, topic: str, *offsets: int, to: str | None = None) -> wire.RedriveAnswer:
+        """Publish the messages of dead letters again, all of them where no offsets are named, and acknowledge these.
+
+        They go to the topic `to`, by default to the topics that they came from.
+        """
+        which: dict[str, Any] = {"offsets": offsets} if offsets else {"all": True}
+        fields = {"topic": topic, **which} | ({} if to is None else {"to": to})
+        return self._post("/redrive", wire.RedriveAnswer, fields, repeat=False)
+
     def query_peers(self, topic: str) -> wire.QueryPeersAnswer:
         """List the subscribers of a topic, and their addresses."""
         return self._session.call("GET", "/query_peers", wire.QueryPeersAnswer, {"topic": topic})
@@ -253,6 +288,16 @@ class Client:
     def every_peer(self) -> Iterator[PeerView]:
         """All peers by id; a page is fetched when the one before it is used up."""
         return _pages(lambda after: self.peers(limit=PAGE, after=after).peers, lambda peer: peer.peer_id)
+
+    def every_scheduled(self, topic: str) -> Iterator[ScheduledView]:
+        """All messages that are published later, by due time; a page is fetched when the one before it is used up."""
+        after: str | None = None
+        while True:
+            page = self.scheduled(topic, limit=PAGE, after=after)
+            yield from page.scheduled
+            if page.next is None:
+                return
+            after = page.next
 
     def stats(self) -> wire.StatsAnswer:
         """Show the server's totals since its start, and its present figures."""
@@ -311,6 +356,13 @@ class Client:
     def _forget_own_token(self) -> None:
         self._has_own_token = False
         self._session.show(self._token)
+
+    def _publish(
+        self, fields: dict[str, Any], message_id: str | None, delay: float | None, at: float | None
+    ) -> wire.PublishAnswer:
+        later = {name: value for name, value in (("delay", delay), ("at", at)) if value is not None}
+        named = {"message_id": message_id or uuid4().hex}
+        return self._post("/publish", wire.PublishAnswer, fields | named | later)
 
     def _ack(self, claims: dict[str, Any]) -> wire.AckAnswer:
         answer = self._post("/ack_messages", wire.AckAnswer, claims)

@@ -6,8 +6,8 @@ import { sparkline } from "./sparkline.js";
 
 const FULL_SOON = 0.8;
 
-/** How full a topic is, from 0 to 1. */
-export const fullness = (topic) => topic.unread / topic.max_messages;
+/** How full a topic is, from 0 to 1; messages that are published later count, too. */
+export const fullness = (topic) => (topic.unread + topic.scheduled) / topic.max_messages;
 
 /** The tone of a topic, by how full it is. */
 export function toneOf(topic) {
@@ -35,7 +35,7 @@ export class Topics {
     button.addEventListener("click", () => select(name));
     const [line, filled] = [sparkline(), bar()];
     const texts = Object.fromEntries(
-      ["rate", "unread", "subscribers", "redelivered", "dead", "lost"].map((key) => [key, element("span")]),
+      ["rate", "unread", "scheduled", "subscribers", "redelivered", "dead", "lost"].map((key) => [key, element("span")]),
     );
     const row = element(
       "tr",
@@ -43,7 +43,7 @@ export class Topics {
       element("th", { scope: "row" }, button),
       element("td", { class: "going" }, line.row, texts.rate),
       element("td", { class: "going" }, filled.row, texts.unread),
-      ...["subscribers", "redelivered", "dead", "lost"].map((key) => element("td", {}, texts[key])),
+      ...["scheduled", "subscribers", "redelivered", "dead", "lost"].map((key) => element("td", {}, texts[key])),
     );
     const update = (topic) => {
       const counter = this.#counters.of(name);
@@ -54,6 +54,7 @@ export class Topics {
       say(texts.rate, `${rate(counter.rate)}${counter.rate === undefined ? "" : "/s"}`);
       say(texts.unread, count(topic.unread));
       filled.row.parentElement.title = `${percent(fullness(topic))} of the ${count(topic.max_messages)} it holds`;
+      say(texts.scheduled, count(topic.scheduled));
       say(texts.subscribers, count(topic.subscribers));
       tell(texts.redelivered, topic.redelivered, "warn");
       tell(texts.dead, topic.dead_lettered, "bad");

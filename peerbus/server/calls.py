@@ -3,8 +3,9 @@
 Each function takes the broker and the decoded request.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from msgspec import UNSET
@@ -12,8 +13,8 @@ from msgspec import UNSET
 from peerbus.broker import Broker, Overview
 from peerbus.broker.broker import CLAIMS_AT_ONCE
 from peerbus.broker.in_flight import Claim
-from peerbus.broker.results import Ended, Pulled, Settled
-from peerbus.errors import NotReady
+from peerbus.broker.results import Cancelled, Ended, Published, Pulled, Settled
+from peerbus.errors import BadRequest, NotReady
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
 from peerbus.http.handler import Handover, Pending
@@ -25,8 +26,12 @@ from peerbus.wire.words import also_discarded, counted
 SUBSCRIPTIONS_AT_ONCE = 500
 """Subscriptions of a peer that are ended in one step, about 3 ms."""
 
+LETTERS_AT_ONCE = 100
+"""Dead letters that are published again in one step, about 2 ms."""
 VALUES_AT_ONCE = 10_000
 """Messages that are copied out of a request in one step, about 1 ms."""
+IDS_AT_ONCE = 1000
+"""Ids whose messages are cancelled in one step, up to 2 ms."""
 ADDRESSES_AT_ONCE = 5000
 """Peers whose addresses are looked up in one step, about 1 ms."""
 
@@ -66,7 +71,7 @@ def _in_slices(end: Callable[[], Ended]) -> Steps[int]:
 
 def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
     """Create a topic."""
-    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age, r.peer_id)
+    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age, r.peer_id, r.history)
     sentence = f"Topic '{r.topic}' is created." if created else f"Topic '{r.topic}' existed; it keeps its messages."
     return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
 
@@ -100,16 +105,66 @@ def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
 
 
 def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
+    if r.delay is not None or r.at is not None:
+        return _schedule(broker, r, values)
     done = broker.publish(r.topic, values, r.peer_id, r.message_id)
     if done.duplicate:
-        sentence = f"Message '{r.message_id}' was published to topic '{r.topic}' before; nothing is published."
-    elif done.count == 1:
+        return _duplicate(r, done)
+    if done.count == 1:
         sentence = f"Message published to topic '{r.topic}'."
     else:
         sentence = f"{counted(done.count, 'message')} published to topic '{r.topic}'."
     return wire.PublishAnswer(
         message=sentence, topic=r.topic, offset=done.offset, count=done.count, duplicate=done.duplicate
     )
+
+
+def _schedule(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
+    if r.delay is not None and r.at is not None:
+        raise BadRequest("Expected delay or at, got both - at $")
+    done = broker.schedule(r.topic, values, r.peer_id, r.message_id, delay=r.delay, at=r.at)
+    if done.duplicate or done.scheduled is None:
+        return _duplicate(r, done)
+    sentence = f"{counted(done.count, 'message')} scheduled for topic '{r.topic}', with the id {done.scheduled}."
+    return wire.PublishAnswer(
+        sentence, r.topic, offset=None, count=done.count, duplicate=False, scheduled=done.scheduled
+    )
+
+
+def _duplicate(r: wire.PublishRequest, done: Published) -> wire.PublishAnswer:
+    verb = "published to" if done.scheduled is None else "scheduled for"
+    return wire.PublishAnswer(
+        message=f"Message '{r.message_id}' was {verb} topic '{r.topic}' before; nothing is published.",
+        topic=r.topic,
+        offset=done.offset,
+        count=done.count,
+        duplicate=True,
+        scheduled=UNSET if done.scheduled is None else done.scheduled,
+    )
+
+
+def cancel_scheduled(broker: Broker, r: wire.CancelScheduledRequest) -> wire.Answer | Steps[wire.Answer]:
+    """Cancel messages that are to be published later, many of them in slices: each slice is one atomic step."""
+    if len(r.ids) <= IDS_AT_ONCE:
+        return _cancelled(r, broker.cancel_scheduled(r.topic, r.ids, r.peer_id))
+    return _cancel_slices(broker, r)
+
+
+def _cancel_slices(broker: Broker, r: wire.CancelScheduledRequest) -> Steps[wire.Answer]:
+    ids = list(dict.fromkeys(r.ids))
+    done = Cancelled(0, [])
+    for begin in range(0, len(ids), IDS_AT_ONCE):
+        yield
+        more = broker.cancel_scheduled(r.topic, ids[begin : begin + IDS_AT_ONCE], r.peer_id)
+        done = Cancelled(done.count + more.count, done.unknown + more.unknown)
+    return _cancelled(r, done)
+
+
+def _cancelled(r: wire.CancelScheduledRequest, done: Cancelled) -> wire.CancelScheduledAnswer:
+    sentence = f"{counted(done.count, 'message')} of topic '{r.topic}' cancelled."
+    if done.unknown:
+        sentence += f" {counted(len(done.unknown), 'id')} unknown: published, cancelled before, or never scheduled."
+    return wire.CancelScheduledAnswer(sentence, r.topic, cancelled=done.count, unknown=done.unknown)
 
 
 def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
@@ -309,6 +364,27 @@ def _stale(done: Settled) -> str:
     return sentence
 
 
+def redrive(broker: Broker, r: wire.RedriveRequest) -> Steps[wire.Answer]:
+    """Publish the messages of dead letters again, and acknowledge the letters, some at a time."""
+    r.check()
+    offsets: Iterable[int] = chain(*broker.dead_letters(r.topic)) if r.offsets is None else r.offsets
+    left = iter(offsets)
+    done = broker.redrive(r.topic, list(islice(left, LETTERS_AT_ONCE)), r.to, r.peer_id)
+    while some := list(islice(left, LETTERS_AT_ONCE)):
+        yield
+        more = broker.redrive(r.topic, some, r.to)
+        done.count += more.count
+        done.stale += more.stale
+        done.failed += more.failed
+        done.error = done.error or more.error
+    if done.error and not done.count:
+        raise done.error
+    sentence = f"{counted(done.count, 'message')} of topic '{r.topic}' published again."
+    if done.error:
+        sentence += f" {len(done.failed)} stay: {done.error}"
+    return wire.RedriveAnswer(sentence, r.topic, redriven=done.count, stale=done.stale, failed=done.failed)
+
+
 def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.Answer | Steps[wire.Answer]:
     """List the peers that are subscribed to a topic."""
     peers = broker.subscribers(r.topic)
@@ -371,6 +447,7 @@ CALLS: dict[str, Call] = {
     "create_topic": create_topic,
     "delete_topic": delete_topic,
     "publish": publish,
+    "cancel_scheduled": cancel_scheduled,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
     "seek": seek,
@@ -378,12 +455,14 @@ CALLS: dict[str, Call] = {
     "ack_messages": ack_messages,
     "nack_messages": nack_messages,
     "extend_messages": extend_messages,
+    "redrive": redrive,
     "query_peers": query_peers,
     "topics": listings.topics,
     "peers": listings.peers,
     "subscriptions": listings.subscriptions,
     "in_flight": listings.in_flight,
     "messages": listings.messages,
+    "scheduled": listings.scheduled,
     "stats": stats,
     "livez": livez,
     "readyz": readyz,

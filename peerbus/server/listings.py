@@ -85,6 +85,18 @@ def messages(broker: Overview, r: wire.MessagesRequest) -> Handover:
     return Handover(answer, done.values)
 
 
+def scheduled(broker: Overview, r: wire.ScheduledRequest) -> wire.ScheduledAnswer:
+    """List the messages of a topic that are published later."""
+    page = broker.list_scheduled(r.topic, r.limit, r.place)
+    count = counted(sum(entry.count for entry in page.entries), "message")
+    return wire.ScheduledAnswer(
+        message=f"{count} scheduled for topic '{r.topic}'" + (", and more." if page.next else "."),
+        topic=r.topic,
+        scheduled=page.entries,
+        next=page.next and "{}-{}".format(*page.next),
+    )
+
+
 def _subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> Steps[wire.Answer]:
     look: Callable[[Iterable[str]], list[SubscriptionView]]
     if r.peer_id is None:

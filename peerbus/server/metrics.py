@@ -48,6 +48,7 @@ def _present(stats: Stats) -> Iterator[Metric]:
     yield gauge("subscriptions", "Subscriptions of all peers.", stats.subscriptions)
     yield gauge("waiting_pulls", "Pulls that wait for a message.", stats.waiting_pulls)
     yield gauge("unacknowledged_messages", in_flight, stats.unacknowledged)
+    yield gauge("scheduled_messages", "Messages that are published later.", stats.scheduled)
     yield gauge("memory_bytes", "Bytes of memory that messages and message ids count for.", stats.memory_bytes)
     yield gauge("memory_limit_bytes", "The limit of memory_bytes: --max-bytes.", stats.max_bytes)
     yield gauge("stored_bytes", "Bytes on disk.", stats.stored_bytes)

@@ -114,7 +114,7 @@ def _create(path: Path) -> None:
             f"PRAGMA journal_mode = OFF; PRAGMA application_id = {APPLICATION_ID}; "
             f"PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA}"
         )
-        connection.execute("INSERT INTO meta VALUES (?)", (uuid4().hex,))
+        connection.execute("INSERT INTO meta (epoch) VALUES (?)", (uuid4().hex,))
         connection.execute("PRAGMA journal_mode = WAL")
     _flush(draft)
     draft.replace(path)

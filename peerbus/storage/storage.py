@@ -11,7 +11,16 @@ from msgspec.structs import astuple
 from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, Segment, TopicRecord
 from peerbus.storage.database import DataFolder, open_database
 from peerbus.storage.failures import unopened, unsound, unusable, unwritten
-from peerbus.storage.tables import peer_record, peer_row, queue_record, queue_row, row_segments, segment_rows
+from peerbus.storage.tables import (
+    peer_record,
+    peer_row,
+    queue_record,
+    queue_row,
+    row_segments,
+    scheduled_record,
+    scheduled_row,
+    segment_rows,
+)
 
 PROGRESS_MESSAGES = 10_000
 """Messages loaded between two reports of progress."""
@@ -46,7 +55,7 @@ class Storage:
         Raises `StorageError` if a part is missing or cannot be read.
         """
         try:
-            ((epoch,),) = self._rows("meta")
+            ((epoch, last_scheduled),) = self._rows("meta")
             topics = [TopicRecord(*row) for row in self._rows("topics")]
             return Contents(
                 epoch=epoch,
@@ -56,6 +65,8 @@ class Storage:
                 deliveries=[DeliveryRecord(*row) for row in self._rows("deliveries")],
                 segments=self._segments(topics, progress),
                 message_ids=[MessageIdRecord(*row) for row in self._rows("message_ids")],
+                scheduled=[scheduled_record(row) for row in self._rows("scheduled")],
+                last_scheduled=last_scheduled,
             )
         except sqlite3.Error as error:
             raise unopened(self._folder.database, error) from error
@@ -114,14 +125,17 @@ class Storage:
     def _put(self, changes: Changes) -> None:
         put = self._for_each
         put("REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?)", map(peer_row, _there(changes.peers)))
-        put("REPLACE INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.topics)))
+        put("REPLACE INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.topics)))
         put(
             "REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             map(queue_row, _there(changes.queues)),
         )
         put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
         put("INSERT INTO segments VALUES (?, ?, ?, ?)", segment_rows(changes.segments))
-        put("INSERT INTO message_ids VALUES (?, ?, ?, ?, ?, ?)", map(astuple, changes.message_ids))
+        put("REPLACE INTO message_ids VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, changes.message_ids))
+        put("INSERT INTO scheduled VALUES (?, ?, ?, ?, ?, ?, ?)", map(scheduled_row, _there(changes.scheduled)))
+        if changes.last_scheduled is not None:
+            put("UPDATE meta SET last_scheduled = ?", [(changes.last_scheduled,)])
 
     def _remove(self, changes: Changes) -> None:
         remove = self._for_each
@@ -132,12 +146,15 @@ class Storage:
         topics = [(number,) for number in _gone(changes.topics)]
         remove("DELETE FROM segments WHERE topic = ?", topics)
         remove("DELETE FROM message_ids WHERE topic = ?", topics)
+        remove("DELETE FROM scheduled WHERE topic = ?", topics)
         remove("DELETE FROM topics WHERE number = ?", topics)
         queues = [(number,) for number in _gone(changes.queues)]
         remove("DELETE FROM deliveries WHERE queue = ?", queues)
         remove("DELETE FROM queues WHERE number = ?", queues)
         deliveries = _gone(changes.deliveries)
         remove('DELETE FROM deliveries WHERE queue = ? AND "offset" = ?', deliveries)
+        scheduled = _gone(changes.scheduled)
+        remove("DELETE FROM scheduled WHERE topic = ? AND number = ?", scheduled)
         remove("DELETE FROM peers WHERE peer_id = ?", [(peer_id,) for peer_id in _gone(changes.peers)])
 
     def _segments(self, topics: Sequence[TopicRecord], progress: Callable[[int], None]) -> list[Segment]:

@@ -7,23 +7,49 @@ from zlib import crc32
 from msgspec import Struct, json, msgpack
 from msgspec.structs import astuple
 
-from peerbus.broker.records import PeerRecord, QueueRecord, Segment
+from peerbus.broker.records import PeerRecord, QueueRecord, ScheduledRecord, Segment
 
 SCHEMA_VERSION = 3
+SCHEDULED = """
+CREATE TABLE scheduled (
+    topic INTEGER NOT NULL REFERENCES topics,
+    number INTEGER NOT NULL,
+    due REAL NOT NULL,
+    publisher TEXT,
+    message_id TEXT,
+    data BLOB NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (topic, number)
+);
+"""
+"""The messages to be published later, with row ids, because rows are large."""
+KEEP_DEAD_LETTERS = """
+INSERT INTO queues
+SELECT
+    (SELECT max(number) FROM (SELECT number FROM topics UNION SELECT number FROM queues)) + row_number() OVER (),
+    number, 'dead-letters', 1, 30.0, NULL, NULL, start, start, 0, '[]', 9e999, NULL, NULL
+FROM topics WHERE overflow != 'deleted' AND name IN (SELECT dead_letter_topic FROM queues);
+"""
+"""Gives the topics that have dead letters the queue that keeps them."""
 UPGRADES = {
     1: "ALTER TABLE peers ADD COLUMN token_hash BLOB; ALTER TABLE topics ADD COLUMN creator TEXT",
-    2: """
+    2: f"""
         ALTER TABLE peers ADD COLUMN away_since REAL;
+        ALTER TABLE topics ADD COLUMN history INTEGER;
         ALTER TABLE queues ADD COLUMN expires_after REAL;
         ALTER TABLE queues ADD COLUMN used_at REAL;
         ALTER TABLE queues ADD COLUMN left_at REAL;
         ALTER TABLE deliveries ADD COLUMN first REAL;
-        ALTER TABLE deliveries ADD COLUMN since REAL
+        ALTER TABLE deliveries ADD COLUMN since REAL;
+        {KEEP_DEAD_LETTERS}
+        ALTER TABLE meta ADD COLUMN last_scheduled INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE message_ids ADD COLUMN scheduled INTEGER;
+        {SCHEDULED}
     """,
 }
 """The statements that upgrade each older version to the next."""
-SCHEMA = """
-CREATE TABLE meta (epoch TEXT NOT NULL);
+SCHEMA = f"""
+CREATE TABLE meta (epoch TEXT NOT NULL, last_scheduled INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE peers (
     peer_id TEXT PRIMARY KEY NOT NULL,
     address TEXT,
@@ -42,7 +68,8 @@ CREATE TABLE topics (
     "end" INTEGER NOT NULL,
     dropped INTEGER NOT NULL,
     first_id INTEGER NOT NULL,
-    creator TEXT
+    creator TEXT,
+    history INTEGER
 );
 CREATE TABLE queues (
     number INTEGER PRIMARY KEY NOT NULL,
@@ -86,8 +113,10 @@ CREATE TABLE message_ids (
     "offset" INTEGER NOT NULL,
     count INTEGER NOT NULL,
     seen_at REAL NOT NULL,
+    scheduled INTEGER,
     PRIMARY KEY (topic, serial)
 ) WITHOUT ROWID;
+{SCHEDULED}
 """
 ROW_BYTES = 1 << 20
 """Bytes of messages after which a new row begins: a row is only freed as a whole."""
@@ -103,6 +132,7 @@ class Published(Struct, array_like=True, frozen=True, gc=False):
 
 _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(list[Published]).decode
+_decode_values = msgpack.Decoder(tuple[bytes, ...]).decode
 _names = json.Decoder(list[str]).decode
 
 
@@ -129,6 +159,21 @@ def queue_record(row: tuple[Any, ...]) -> QueueRecord:
     number, topic, group, explicit, *values, members, expires_after, used_at, left_at = row
     fields = number, topic, group, bool(explicit), *values, _names(members), expires_after, used_at, left_at
     return QueueRecord(*fields)
+
+
+def scheduled_row(record: ScheduledRecord) -> tuple[Any, ...]:
+    """The row of scheduled messages."""
+    *values, messages = astuple(record)
+    data = _encode(messages)
+    return *values, data, crc32(data)
+
+
+def scheduled_record(row: tuple[Any, ...]) -> ScheduledRecord:
+    """The scheduled messages of a row; raises `ValueError` if its checksum is wrong."""
+    topic, number, due, publisher, message_id, data, checksum = row
+    if crc32(data) != checksum:
+        raise ValueError(f"the scheduled messages {number} of topic {topic} are not as they were written")
+    return ScheduledRecord(topic, number, due, publisher, message_id, _decode_values(data))
 
 
 def segment_rows(segments: Iterable[Segment]) -> Iterator[tuple[int, int, bytes, int]]:

@@ -11,10 +11,12 @@ END = r"$(?!\n)"
 NAME = rf"^[A-Za-z0-9][A-Za-z0-9._:/-]*{END}"
 URL = r"^https?://[!-.0-~]"
 WORD = rf"^[A-Za-z0-9._:/-]+{END}"
+PLACE = rf"^[0-9]{{1,15}}-[0-9]{{1,15}}{END}"
 MEANINGS = {
     NAME: "a name that begins with a letter or digit and goes on with letters, digits and - . _ : or /",
     URL: "a URL that begins with http:// or https://",
     WORD: "a token of letters, digits and - . _ : or /",
+    PLACE: "the next of a page",
 }
 """The patterns in words, for error messages."""
 LARGEST = 2**53 - 1
@@ -63,15 +65,29 @@ Overflow = Annotated[
 ]
 Age = Annotated[float, Meta(ge=0.001, description="Seconds after which a message is dropped; by default never.")]
 
+History = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=LARGEST,
+        description="Messages kept for replay after all subscribers have pulled them; by default the server's number.",
+    ),
+]
 Creator = Annotated[Name, Meta(description="The peer that creates the topic; its lease is renewed.")]
 
 # Messages
 Value = Annotated[Raw, Meta(description="Any JSON value.")]
 Values = Annotated[list[Raw], Many, Meta(min_length=1, description="Any JSON values, in order.")]
 Publisher = Annotated[Name, Meta(description="The peer that publishes; its lease is renewed.")]
+Canceller = Annotated[Name, Meta(description="The peer that cancels; its lease is renewed.")]
 MessageId = Annotated[
     Name, Meta(description="Makes the call idempotent: one with an id already seen publishes nothing.")
 ]
+PublishDelay = Annotated[float, Meta(gt=0, le=2_592_000, description="Seconds until the messages are published.")]
+PublishTime = Annotated[
+    float, Meta(ge=0, description="When to publish the messages, in seconds since 1970: at most 30 days ahead.")
+]
+ScheduledIds = Annotated[list[Offset], Many, Meta(description="The ids with which the messages were scheduled.")]
 
 # Subscriptions
 Start = Annotated[
@@ -90,7 +106,7 @@ Expiry = Annotated[
 Keep = Annotated[bool, Meta(description="Whether the peer's own queues stand, as if its lease had run out.")]
 End = Annotated[bool, Meta(description="Whether the message queue of the group ends, for all its members.")]
 Ended = Annotated[Name, Meta(description="Group whose message queue ends; the peer need not be a member.")]
-Target = Annotated[
+Place = Annotated[
     Literal["earliest", "latest"] | Offset,
     Meta(description="The oldest message kept, the next one published, or an offset."),
 ]
@@ -156,6 +172,11 @@ StreamDetails = Annotated[
     ),
 ]
 
+# Dead letters
+Target = Annotated[Name, Meta(description="Topic to publish to; by default the one that each message came from.")]
+Letters = Annotated[list[Offset], Many, Meta(description="Offsets of the dead letters.")]
+All = Annotated[bool, Meta(description="All dead letters that are not acknowledged.")]
+
 # Listings
 PageSize = Annotated[int, Meta(ge=1, le=1000, description="Maximum of entries.")]
 OfGroup = Annotated[Name, Meta(description="The group whose message queue is meant.")]
@@ -166,6 +187,15 @@ Matching = Annotated[str, Meta(max_length=128, description="Text that the names 
 Order = Annotated[
     Literal["name", "unread"],
     Meta(description="By name, or by unread messages, the most first, which has one page only."),
+]
+AfterPlace = Annotated[
+    str,
+    Meta(
+        title="place",
+        pattern=PLACE,
+        description="The next of the previous page.",
+        extra_json_schema={"pattern": PLACE.replace(END, "$")},
+    ),
 ]
 From = Annotated[Offset, Meta(description="First message to show; by default the last ones are shown.")]
 PeekBytes = Annotated[

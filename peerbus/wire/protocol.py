@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from peerbus.errors import BadRequest
 from peerbus.wire import fields
 from peerbus.wire.json_scan import MOST_LEVELS, SHALLOW, has_commas, is_deeper, longer_list
-from peerbus.wire.views import Event, InFlightView, PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import Event, InFlightView, PeerView, ScheduledView, Stats, SubscriptionView, TopicView
 
 PIECE = 1 << 18
 """Bytes of a value that are copied in one go."""
@@ -103,6 +103,7 @@ class CreateTopicRequest(Request):
     max_messages: fields.Capacity | None = None
     overflow: fields.Overflow | None = None
     max_age: fields.Age | None = None
+    history: fields.History | None = None
     peer_id: fields.Creator | None = None
 
 
@@ -128,7 +129,7 @@ class DeleteTopicAnswer(Answer):
 
 
 class PublishRequest(Request):
-    """Publish one `message`, or all or none of a batch of `messages`."""
+    """Publish one `message`, or all or none of a batch of `messages`: now, or later with one of `delay` and `at`."""
 
     one_of = ("message", "messages")
     lists = ("messages",)
@@ -138,6 +139,8 @@ class PublishRequest(Request):
     messages: fields.Values | UnsetType = UNSET
     peer_id: fields.Publisher | None = None
     message_id: fields.MessageId | None = None
+    delay: fields.PublishDelay | None = None
+    at: fields.PublishTime | None = None
 
     @property
     def count(self) -> int:
@@ -176,12 +179,34 @@ def _copied(value: Raw) -> bytes:
 
 
 class PublishAnswer(Answer):
-    """`offset` is that of the first message; with `duplicate` it was published before, under this message id."""
+    """`offset` is that of the first message; with `duplicate` it was published before, under this message id.
+
+    Messages that are published later have the id `scheduled`, and a null for the offset until they are published.
+    """
 
     topic: str
-    offset: int
+    offset: int | None
     count: int
     duplicate: bool
+    scheduled: int | UnsetType = UNSET
+
+
+class CancelScheduledRequest(Request):
+    """Cancel messages that were to be published later."""
+
+    lists = ("ids",)
+
+    topic: fields.Name
+    ids: fields.ScheduledIds
+    peer_id: fields.Canceller | None = None
+
+
+class CancelScheduledAnswer(Answer):
+    """`cancelled` counts messages; nothing was scheduled with the `unknown` ids, or it is published or cancelled."""
+
+    topic: str
+    cancelled: int
+    unknown: list[int]
 
 
 class SubscribeRequest(Request):
@@ -258,7 +283,7 @@ class SeekRequest(Request):
 
     peer_id: fields.Name
     topic: fields.Name
-    to: fields.Target
+    to: fields.Place
 
 
 class SeekAnswer(Answer):
@@ -413,6 +438,36 @@ class ExtendAnswer(Answer):
     resume_from: int
 
 
+class RedriveRequest(Request):
+    """Publish the messages of dead letters again, and acknowledge the letters: named by `offsets`, or `all`."""
+
+    one_of = ("offsets", "all")
+    lists = ("offsets",)
+
+    topic: fields.Name
+    offsets: fields.Letters | None = None
+    all: fields.All = False
+    to: fields.Target | None = None
+    peer_id: fields.Publisher | None = None
+
+    def check(self) -> None:
+        """Raise `BadRequest` unless the fields fit together."""
+        if (self.offsets is None) is not self.all:
+            raise BadRequest("Expected either offsets or all: true - at $")
+
+
+class RedriveAnswer(Answer):
+    """`redriven` counts messages. Dead letters at the `failed` offsets could not be published and stay.
+
+    Those at the `stale` offsets are acknowledged, redriven before, or not there.
+    """
+
+    topic: str
+    redriven: int
+    stale: list[int]
+    failed: list[int]
+
+
 class QueryPeersAnswer(Answer):
     """The subscribers of a topic, and the addresses of those with one."""
 
@@ -475,6 +530,22 @@ class MessagesRequest(Request):
     details: fields.Details = False
 
 
+class ScheduledRequest(Request):
+    """A page of the scheduled messages of a topic by due time: the first `limit` entries after the previous page."""
+
+    topic: fields.Name
+    limit: fields.PageSize = 1000
+    after: fields.AfterPlace | None = None
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The time in milliseconds and the id in `after`."""
+        if self.after is None:
+            return None
+        time, number = self.after.split("-")
+        return int(time), int(number)
+
+
 class TopicsAnswer(Answer):
     """A page of topics."""
 
@@ -491,6 +562,14 @@ class SubscriptionsAnswer(Answer):
     """A page of message queues."""
 
     subscriptions: list[SubscriptionView]
+
+
+class ScheduledAnswer(Answer):
+    """A page of scheduled messages by due time; `next` is the `after` of the next page, null if there is none."""
+
+    topic: str
+    scheduled: list[ScheduledView]
+    next: str | None
 
 
 class InFlightAnswer(Answer):

@@ -6,15 +6,17 @@ from msgspec import Struct
 class TopicView(Struct, frozen=True):
     """A topic. `unread` counts the messages that some subscriber has not pulled, or not acknowledged, yet.
 
-    `dropped` counts those dropped while they were unread, for overflow or age. Since the server started,
-    `redelivered` messages were delivered again, `dead_lettered` ones moved to a dead-letter topic, subscribers
-    `missed` messages, queues that ended held `discarded` ones, and `refused` publishes found no room.
+    Up to `history` messages are kept for replay after all subscribers have pulled them. `dropped` counts those dropped
+    while they were unread, for overflow or age. Since the server started, `redelivered` messages were delivered again,
+    `dead_lettered` ones moved to a dead-letter topic, subscribers `missed` messages, queues that ended held `discarded`
+    ones, and `refused` publishes found no room. `scheduled` messages are published later.
     """
 
     topic: str
     max_messages: int
     overflow: str
     max_age: float | None
+    history: int
     first_offset: int
     next_offset: int
     unread: int
@@ -25,6 +27,21 @@ class TopicView(Struct, frozen=True):
     refused: int
     missed: int
     discarded: int
+    scheduled: int
+
+
+class ScheduledView(Struct, frozen=True):
+    """Messages that are published together `at` a time, in seconds since 1970: a `count` of them.
+
+    `bytes` is the size of their values. `peer_id` published them, or null.
+    """
+
+    id: int
+    at: float
+    count: int
+    bytes: int
+    peer_id: str | None
+    message_id: str | None
 
 
 class SubscriptionView(Struct, frozen=True):
@@ -34,7 +51,7 @@ class SubscriptionView(Struct, frozen=True):
     `next_offset` is the offset of the next new message; all messages before `resume_from` are acknowledged. `unread`
     messages are not acknowledged yet; `unacknowledged` of them are in flight. `missed` messages were lost since the
     last pull. The last call of a member about it was `idle_seconds` ago. Without members it stands for
-    `expires_after` seconds, and ends in `expires_in` seconds; null while it has members.
+    `expires_after` seconds, null for ever, and ends in `expires_in` seconds; null while it has members.
     """
 
     topic: str
@@ -52,7 +69,7 @@ class SubscriptionView(Struct, frozen=True):
     unacknowledged: int
     missed: int
     idle_seconds: float
-    expires_after: float
+    expires_after: float | None
     expires_in: float | None
 
 
@@ -85,7 +102,8 @@ class Stats(Struct, frozen=True, kw_only=True):
 
     `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages were
     not pulled, or not acknowledged, when their queue ended: with its topic, subscription or peer, or because it
-    expired, as `expired_queues` did.
+    expired, as `expired_queues` did; or they were still to be published when their topic was deleted. `scheduled`
+    messages are published later.
     """
 
     epoch: str
@@ -112,6 +130,8 @@ class Stats(Struct, frozen=True, kw_only=True):
     max_topics: int
     max_subscriptions: int
     max_bytes: int
+    scheduled: int
+    max_scheduled: int
 
 
 class Event(Struct, frozen=True):

@@ -4,10 +4,10 @@ from copy import deepcopy
 from typing import Any
 
 from peerbus.broker import Limits
-from tests.broker.model import Model, Topic
+from tests.broker.model import NEVER, Later, Model, Topic
 
-Seen = tuple[int, int, float]
-"""Offset and count of what was published with a message id, and when."""
+Seen = tuple[int | None, int, float, int | None]
+"""Offset and count of what was published with a message id, when, and the number with which it was scheduled."""
 
 
 class KeptModel(Model):
@@ -46,6 +46,7 @@ class KeptModel(Model):
             self.alive(peer)
         for topic in self.topics.values():
             self.age(topic)
+            topic.wake = min([later.due for later in topic.later], default=NEVER)
             for queue in topic.queues:
                 if self.left_at(queue) is not None:
                     queue.stands_until = self.now + self.expires_after(queue)
@@ -76,18 +77,27 @@ class KeptModel(Model):
         self.committed.pop(name, None)
         return answer
 
-    def publish_once(self, name: str, values: list[Any], message_id: str) -> tuple[int, int, bool] | str:
-        """Publish with a message id; the last of them are remembered, for a time."""
+    def publish_once(
+        self, name: str, values: list[Any], message_id: str, delay: float | None = None
+    ) -> tuple[int | None, int, bool, int | None] | str:
+        """Publish with a message id, later if there is a `delay`; the last of them are remembered, for a time."""
         since = self.now - self.limits.message_id_seconds
         seen = {known: entry for known, entry in self.seen.get(name, {}).items() if entry[2] > since}
         if message_id in seen:
-            return (*seen[message_id][:2], True)
-        offset = self.publish(name, values)
-        if isinstance(offset, str):
-            return offset
-        seen[message_id] = offset, len(values), self.now
+            offset, count, _, number = seen[message_id]
+            return offset, count, True, number
+        done = self.publish(name, values) if delay is None else self.schedule(name, values, delay, message_id)
+        if isinstance(done, str):
+            return done
+        offset, number = (done, None) if delay is None else (None, done)
+        seen[message_id] = offset, len(values), self.now, number
         self.seen[name] = dict(list(seen.items())[-self.limits.message_ids :])
-        return offset, len(values), False
+        return offset, len(values), False, number
+
+    def was_published(self, topic: Topic, later: Later, offset: int) -> None:
+        seen = self.seen.get(topic.name, {})
+        if later.message_id in seen and seen[later.message_id][3] == later.number:
+            seen[later.message_id] = offset, *seen[later.message_id][1:]
 
     def seen_end(self, topic: Topic) -> int:
         """As in memory, but for what is not written yet."""

@@ -63,6 +63,16 @@ class Queue:
 
 
 @dataclass
+class Later:
+    """Messages that are published when they are due."""
+
+    due: float
+    number: int
+    values: list[Any]
+    message_id: str | None
+
+
+@dataclass
 class Topic:
     """Every message ever published, and who has read how far."""
 
@@ -75,6 +85,14 @@ class Topic:
     publishers: list[str | None] = field(default_factory=list)
     start: int = 0
     queues: list[Queue] = field(default_factory=list)
+    later: list[Later] = field(default_factory=list)
+    """In their order."""
+    wake: float = NEVER
+    """When the first of them is due, or tried again."""
+
+    @property
+    def scheduled(self) -> int:
+        return sum(len(later.values) for later in self.later)
 
     @property
     def end(self) -> int:
@@ -114,6 +132,7 @@ class Model:
         """In the order in which the leases were renewed: of those that end together, the first renewed ends first."""
         self.told: dict[str, set[str]] = {}
         self.topics: dict[str, Topic] = {}
+        self.last_scheduled = 0
 
     def alive(self, peer: str) -> bool:
         if peer in self.away:
@@ -258,27 +277,70 @@ class Model:
         del self.topics[name]
         for peer in (member for queue in topic.queues for member in queue.members):
             self.told[peer].add(name)
-        self.discarded += topic.unread
-        return topic.unread
+        self.discarded += topic.unread + topic.scheduled
+        return topic.unread + topic.scheduled
 
-    def publish(self, name: str, values: list[Any], publisher: str | None = None) -> int | str:
+    def publish(self, name: str, values: list[Any], publisher: str | None = None, kept: int | None = None) -> int | str:
+        """Publish, beside messages for which room is `kept`: by default those scheduled."""
         topic = self.topics.get(name)
         if topic is None:
             return "topic_not_found"
         self.age(topic)
         if publisher is not None and not self.alive(publisher):
             return "peer_not_found"
-        excess = topic.unread + len(values) - topic.max_messages
-        if topic.queues and excess > 0:
-            if topic.overflow == "reject":
+        kept = topic.scheduled if kept is None else kept
+        most = topic.max_messages - kept
+        if topic.queues and topic.unread + len(values) > most:
+            if topic.overflow == "reject" or (kept and len(values) > most):
                 return "too_large" if len(values) > topic.max_messages else "topic_full"
-            topic.start = max(topic.start, topic.end + len(values) - topic.max_messages)
+            topic.start = max(topic.start, topic.end + len(values) - most)
         offset = topic.end
         topic.values += values
         topic.times += [self.now] * len(values)
         topic.publishers += [publisher] * len(values)
         self.free(topic)
         return offset
+
+    def schedule(self, name: str, values: list[Any], delay: float, message_id: str | None = None) -> int | str:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        if topic.unread + topic.scheduled + len(values) > topic.max_messages:
+            return "too_large" if len(values) > topic.max_messages else "topic_full"
+        self.last_scheduled += 1
+        topic.later.append(Later(self.now + delay, self.last_scheduled, values, message_id))
+        topic.later.sort(key=lambda later: (later.due, later.number))
+        topic.wake = min(topic.wake, self.now + delay)
+        return self.last_scheduled
+
+    def cancel(self, name: str, numbers: list[int]) -> tuple[int, list[int]] | str:
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        found = [later for later in topic.later if later.number in numbers]
+        topic.later = [later for later in topic.later if later not in found]
+        if not topic.later:
+            topic.wake = NEVER
+        unknown = [number for number in numbers if number not in [later.number for later in found]]
+        return sum(len(later.values) for later in found), unknown
+
+    def publish_due(self) -> None:
+        for topic in self.topics.values():
+            while topic.wake <= self.now:
+                later = topic.later[0]
+                offset = self.publish(topic.name, later.values, kept=0) if later.due <= self.now else None
+                if isinstance(offset, str):
+                    topic.wake = self.now + 1.0
+                    break
+                if offset is not None:
+                    del topic.later[0]
+                    self.was_published(topic, later, offset)
+                topic.wake = topic.later[0].due if topic.later else NEVER
+
+    def was_published(self, topic: Topic, later: Later, offset: int) -> None:
+        """Messages that were scheduled have an offset now."""
 
     def free(self, topic: Topic) -> None:
         pulled = topic.end - topic.unread
@@ -311,7 +373,12 @@ class Model:
             queue.dropped += 1
         else:
             limit = self.limits.max_messages
-            self.topics.setdefault(queue.dead_letter_topic, Topic(queue.dead_letter_topic, limit, "reject", None))
+            name = queue.dead_letter_topic
+            dead = self.topics.setdefault(name, Topic(name, limit, "reject", None))
+            if not any(other.group == "dead-letters" for other in dead.queues):
+                keeper = Queue(self.next_order(), dead.end, dead.end, "dead-letters", True, expires_after=NEVER)
+                keeper.left_at = self.now
+                dead.queues.append(keeper)
             (publisher,), (published_at,) = self.details(topic.name, [offset])
             origin = topic.name, offset, handed.attempt, handed.member, handed.problem, publisher, published_at
             letter = topic.values[offset], *origin, handed.first + WALL, handed.since + WALL
@@ -319,6 +386,51 @@ class Model:
                 handed.due, handed.order = self.now + queue.ack_deadline, self.next_order()
                 return
         del queue.handed[offset]
+
+    def redrive(self, name: str, offsets: list[int] | None, to: str | None) -> Any:
+        """Publish dead letters again, all of them or at these offsets; returns how many, stale and failed offsets."""
+        topic = self.topics.get(name)
+        if topic is None:
+            return "topic_not_found"
+        self.age(topic)
+        queue = next((queue for queue in topic.queues if queue.group == "dead-letters"), None)
+        if queue is None:
+            return "bad_request"
+        if offsets is None:
+            new = range(max(queue.cursor, topic.start), self.seen_end(topic))
+            offsets = [*sorted(offset for offset in queue.handed if offset >= topic.start), *new]
+        count, stale, failed = 0, [], []
+        for offset in offsets:
+            is_there = topic.start <= offset < self.seen_end(topic)
+            if not is_there or not (offset >= queue.cursor or offset in queue.handed):
+                stale.append(offset)
+            elif isinstance(self.publish_letter(topic, queue, offset, to), str):
+                failed.append(offset)
+            else:
+                count += 1
+                self.take_out(topic, queue, offset)
+        return count, stale, failed
+
+    def publish_letter(self, topic: Topic, queue: Queue, offset: int, to: str | None) -> int | str:
+        letter = topic.values[offset]
+        is_far = offset - queue.cursor > self.limits.max_unacknowledged - len(queue.handed)
+        if is_far or not isinstance(letter, tuple):
+            return "bad_request"
+        target = to or letter[1]
+        published = self.publish(target, [letter[0]])
+        if not isinstance(published, str):
+            self.topics[target].publishers[published] = letter[6]
+        return published
+
+    def take_out(self, topic: Topic, queue: Queue, offset: int) -> None:
+        if offset < queue.cursor:
+            del queue.handed[offset]
+        else:
+            queue.dropped += max(0, topic.start - queue.cursor)
+            for passed in range(max(queue.cursor, topic.start), offset):
+                queue.handed[passed] = Handed("", 0, None, self.next_order(), 0.0, 0.0, "passed over")
+            queue.cursor = offset + 1
+        self.free(topic)
 
     def subscription(self, peer: str, name: str) -> tuple[Topic, Queue] | str:
         """What a call of a peer on its subscription meets: the queue, settled, or an error."""
@@ -443,7 +555,7 @@ class Model:
         before = queue.handed.pop(offset, None)
         attempt = before.attempt + (not before.untouched) if before else 1
         if queue.explicit:
-            first = before.first if before else self.now
+            first = before.first if before and before.attempt else self.now
             due = self.now + queue.ack_deadline
             queue.handed[offset] = Handed(peer, attempt, due, self.next_order(), first, self.now)
         return attempt
@@ -485,7 +597,6 @@ class Model:
             self.settle(topic, queue)
         elif offsets and offsets[0] >= queue.started and offsets == list(range(offsets[0], queue.cursor)):
             queue.cursor = offsets[0]
-            queue.handed = {offset: handed for offset, handed in queue.handed.items() if offset < queue.cursor}
         else:
             queue.dropped += len(offsets)
         self.free(topic)
@@ -518,6 +629,7 @@ class Model:
     def time_passes(self, seconds: float) -> tuple[dict[str, int], set[tuple[str, str, int]]]:
         """Move on; returns the peers that were silent for too long, and the queues that expired, with the discarded."""
         self.now += seconds
+        self.publish_due()
         silent = [peer for peer, expiry in self.expiries.items() if expiry <= self.now]
         gone = {peer: self.go_away(peer) for peer in sorted(silent, key=lambda peer: self.expiries[peer])}
         ended = self.expire()

@@ -62,12 +62,14 @@ KNOWN: dict[str, Callable[[Broker], object]] = {
     "register": lambda broker: broker.register_peer("a", address="http://a:1", lease_seconds=60.0),
     "subscribe": lambda broker: broker.subscribe("a", "news", explicit=True, ack_deadline=10.0),
     "publish": lambda broker: broker.publish("news", [VALUE], "a", message_id="x"),
+    "schedule": lambda broker: broker.schedule("news", [VALUE], "a", message_id="x", delay=1.0),
 }
 NEW: dict[str, Callable[[Broker], object]] = {
     "create": lambda broker: broker.create_topic("sport"),
     "register": lambda broker: broker.register_peer("b"),
     "subscribe": lambda broker: broker.subscribe("a", "other"),
     "publish": lambda broker: broker.publish("news", [VALUE], "a", message_id="y"),
+    "schedule": lambda broker: broker.schedule("news", [VALUE], "a", message_id="y", delay=1.0),
 }
 FREEING: dict[str, Callable[[Broker], object]] = {
     "pull": lambda broker: broker.pull("a", "news"),
@@ -76,6 +78,7 @@ FREEING: dict[str, Callable[[Broker], object]] = {
     "unsubscribe": lambda broker: broker.unsubscribe("a", "news"),
     "unregister": lambda broker: broker.unregister_peer("a"),
     "delete": lambda broker: broker.delete_topic("news"),
+    "cancel": lambda broker: broker.cancel_scheduled("news", [1]),
     "move": lambda broker: broker.subscribe("a", "news", "earliest"),
 }
 
@@ -102,6 +105,7 @@ def test_what_is_new_needs_room(broker: Broker, change_set: ChangeSet, call: Cal
 @pytest.mark.parametrize("call", FREEING.values(), ids=FREEING)
 def test_what_frees_needs_no_room(broker: Broker, change_set: ChangeSet, call: Callable[[Broker], object]) -> None:
     broker.publish("news", [VALUE])
+    broker.schedule("news", [VALUE], delay=1.0)
     write(broker, change_set)
     broker.pull("a", "news")
     write(broker, change_set, room=0)
@@ -167,6 +171,37 @@ def test_a_dead_letter_for_which_there_is_no_room_stays_where_it_is(
     clock.advance(10.0)
     broker.run_due()
     assert broker.stats().dead_lettered == 1
+
+
+def test_due_messages_for_which_there_is_no_room_stay_scheduled_and_are_tried_again(
+    broker: Broker, change_set: ChangeSet, clock: Clock
+) -> None:
+    for _ in range(2):
+        broker.schedule("news", [VALUE], delay=1.0)
+    write(broker, change_set, room=0)
+    clock.advance(1.0)
+    assert broker.run_due().next_in == 1.0
+    assert not broker.locked(change_set.take).records()
+    write(broker, change_set)
+    clock.advance(0.5)
+    broker.run_due()
+    assert broker.stats().published == 0
+    clock.advance(0.5)
+    broker.run_due()
+    assert broker.stats().published == 2
+
+
+def test_publishing_what_was_scheduled_is_one_change(broker: Broker, change_set: ChangeSet, clock: Clock) -> None:
+    number = broker.schedule("news", [VALUE], delay=1.0).scheduled
+    scheduled = broker.locked(change_set.take).records()
+    ((key, record),) = scheduled.scheduled.items()
+    assert (key[1], scheduled.last_scheduled) == (number, number)
+    assert record is not None
+    clock.advance(1.0)
+    broker.run_due()
+    published = broker.locked(change_set.take).records()
+    assert published.scheduled == {key: None}
+    assert [list(segment.values) for segment in published.segments] == [list(record.values)]
 
 
 def test_what_waits_to_be_written_is_bounded(broker: Broker, change_set: ChangeSet) -> None:

@@ -291,7 +291,7 @@ def test_without_a_dead_letter_topic_it_is_counted_as_missed(broker: Broker) -> 
 def test_a_dead_letter_that_finds_no_room_stays_and_is_tried_again(broker: Broker, clock: Clock) -> None:
     explicit(broker, max_attempts=1, dead_letter_topic="dead")
     broker.create_topic("dead", max_messages=1)
-    broker.subscribe("a", "dead")
+    broker.subscribe("a", "dead", group="dead-letters")
     publish(broker, 2)
     broker.pull("a", "news")
     clock.advance(10.0)

@@ -132,7 +132,7 @@ def test_a_dead_letter_that_found_no_room_is_tried_again_when_it_was_to_be(
 ) -> None:
     broker.create_topic("dead", max_messages=1)
     broker.register_peer("b")
-    broker.subscribe("b", "dead")
+    broker.subscribe("b", "dead", group="dead-letters")
     broker.subscribe("a", "news", max_attempts=1, dead_letter_topic="dead")
     broker.publish("dead", [b"in the way"])
     broker.pull("a", "news", 1)
@@ -194,3 +194,77 @@ def test_an_exhausted_message_of_a_member_that_left_is_dead_lettered_after_a_res
     letters = broker.peek("dead", 1000, 1 << 20).values
     assert len(letters) == 150
     assert all(b'"reason":"its peer left"' in letter for letter in letters)
+
+
+def run_due(broker: Broker) -> None:
+    while not broker.run_due().next_in:
+        pass
+
+
+def test_what_is_overdue_after_a_restart_is_published_at_once_and_in_order(
+    broker: Broker, lives: Lives, clock: Clock
+) -> None:
+    for value, delay in ((b"later", 60.0), (b"second", 20.0), (b"first", 10.0), (b"third", 20.0)):
+        broker.schedule("news", [value], delay=delay)
+    lives.write()
+    broker = lives.begin()
+    clock.advance(30.0)
+    run_due(broker)
+    lives.write()
+    assert list(broker.pull("a", "news").values) == [b"0", b"1", b"first", b"second", b"third"]
+    lives.write()
+    broker = lives.begin()
+    assert [entry.id for entry in broker.list_scheduled("news", 10).entries] == [1]
+    assert broker.schedule("news", [b"x"], delay=1.0).scheduled == 5, "numbers are never given again"
+
+
+@pytest.mark.parametrize("written_between", [False, True])
+def test_a_number_is_not_given_again_though_nothing_is_scheduled(
+    broker: Broker, lives: Lives, clock: Clock, written_between: bool
+) -> None:
+    number = broker.schedule("news", [b"x"], delay=1.0).scheduled
+    if written_between:
+        lives.write()
+    clock.advance(1.0)
+    run_due(broker)
+    lives.write()
+    assert lives.begin().schedule("news", [b"y"], delay=1.0).scheduled == (number or 0) + 1
+
+
+def test_a_message_id_of_what_was_scheduled_is_known_in_the_next_life(
+    broker: Broker, lives: Lives, clock: Clock
+) -> None:
+    number = broker.schedule("news", [b"x"], message_id="id", delay=10.0).scheduled
+    lives.write()
+    broker = lives.begin()
+    done = broker.publish("news", [b"x"], message_id="id")
+    assert (done.duplicate, done.scheduled, done.offset) == (True, number, None)
+    clock.advance(10.0)
+    run_due(broker)
+    lives.write()
+    done = lives.begin().publish("news", [b"x"], message_id="id")
+    assert (done.duplicate, done.scheduled, done.offset) == (True, number, 2)
+
+
+def test_scheduled_messages_beyond_limits_that_were_lowered_stay(broker: Broker, lives: Lives, clock: Clock) -> None:
+    for value in (b"2", b"3"):
+        broker.schedule("news", [value], delay=10.0)
+    lives.write()
+    broker = lives.begin(max_scheduled=1, max_bytes=1)
+    clock.advance(10.0)
+    run_due(broker)
+    assert broker.stats().scheduled == 2
+    broker = lives.begin(max_scheduled=1)
+    run_due(broker)
+    lives.write()
+    assert broker.list_topics(1)[0].unread == 4
+
+
+def test_a_deleted_topic_has_nothing_scheduled_in_the_next_life(broker: Broker, lives: Lives) -> None:
+    broker.schedule("news", [b"x"], delay=10.0)
+    lives.write()
+    broker.delete_topic("news")
+    lives.write()
+    broker = lives.begin()
+    run_due(broker)
+    assert (broker.stats().scheduled, broker.stats().memory_bytes) == (0, 0)

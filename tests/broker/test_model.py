@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 from hypothesis import settings
@@ -20,6 +21,7 @@ from tests.support.harness import Clock
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
 TOPICS = st.sampled_from(["t1", "t1", "t1", "t2", "dead"])
+DEAD = st.sampled_from(["dead", "dead", "dead", "t1", "t2"])
 STARTS = st.sampled_from([None, None, None, "latest", "earliest", 0, 2, 1000])
 OPTIONS = st.fixed_dictionaries(
     {},
@@ -38,9 +40,10 @@ BACK = st.integers(1, 8)
 """How far back from the end of the topic a claimed offset is."""
 IN_FLIGHT = st.sampled_from([None, None, 1, 2, 4])
 CLAIMS = st.one_of(BACK, st.lists(st.tuples(BACK, st.sampled_from([None, None, 1, 2])), min_size=1, max_size=4))
+DELAYS = st.sampled_from([0.75, 1.75, 1.75, 4.75])
 ATTEMPTED = st.sampled_from([True, True, False])
 EXTENSIONS = st.sampled_from([1.0, 5.0, 20.0])
-SLICE = Slice(answers=1, overdue=1, subscriptions=1, values=1)
+SLICE = Slice(answers=1, overdue=1, subscriptions=1, scheduled=1000, values=1)
 LIMITS = Limits(
     history=3, max_messages=8, max_pull=4, max_unacknowledged=6, group_expiry=20.375, subscription_expiry=6.375
 )
@@ -152,6 +155,21 @@ class BrokerAndModel(RuleBasedStateMachine):
         expected = self.model.publish(topic, list(numbers), publisher)
         assert outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], publisher).offset) == expected
 
+    @rule(topic=TOPICS, count=st.integers(1, 3), delay=DELAYS)
+    def schedule(self, topic: str, count: int, delay: float) -> None:
+        numbers = list(range(self.published, self.published + count))
+        self.published += count
+        expected = self.model.schedule(topic, list(numbers), delay)
+        values = [b"%d" % n for n in numbers]
+        assert outcome(lambda: self.broker.schedule(topic, values, delay=delay).scheduled) == expected
+
+    @rule(topic=TOPICS, back=st.sets(st.integers(0, 4), min_size=1))
+    def cancel(self, topic: str, back: set[int]) -> None:
+        numbers = [self.model.last_scheduled - each for each in sorted(back)]
+        expected = self.model.cancel(topic, numbers)
+        answer = outcome(lambda: self.broker.cancel_scheduled(topic, numbers))
+        assert (answer if isinstance(answer, str) else (answer.count, answer.unknown)) == expected
+
     @rule(peer=PEERS, topic=TOPICS, start=STARTS, group=st.sampled_from([None, "g", "g"]), options=OPTIONS)
     def subscribe(self, peer: str, topic: str, start: Any, group: str | None, options: dict[str, Any]) -> None:
         if topic == "dead":
@@ -192,6 +210,20 @@ class BrokerAndModel(RuleBasedStateMachine):
     def publish_and_pull(self, peer: str, topic: str, published: int, pulled: int) -> None:
         self.publish(topic, published)
         self.pull(peer, topic, pulled)
+
+    @rule(topic=DEAD, back=st.none() | st.lists(BACK, min_size=1, max_size=3), to=st.sampled_from([None, None, "t2"]))
+    def redrive(self, topic: str, back: list[int] | None, to: str | None) -> None:
+        offsets = (
+            None if back is None else [offset for offset, _ in self.offsets(topic, [(each, None) for each in back])]
+        )
+        expected = self.model.redrive(topic, offsets, to)
+
+        def redrive() -> tuple[int, list[int], list[int]]:
+            chosen = chain(*self.broker.dead_letters(topic)) if offsets is None else offsets
+            done = self.broker.redrive(topic, list(chosen), to)
+            return done.count, done.stale, done.failed
+
+        assert outcome(redrive) == expected
 
     @rule(topic=TOPICS, limit=st.integers(1, 4), start=st.none() | st.integers(0, 12))
     def show_messages(self, topic: str, limit: int, start: int | None) -> None:
@@ -324,6 +356,10 @@ class BrokerAndModel(RuleBasedStateMachine):
             view = seen[name]
             assert (view.first_offset, view.next_offset, view.unread) == (known.start, known.end, known.unread)
             assert view.subscribers == sum(len(queue.members) for queue in known.queues)
+            assert view.scheduled == known.scheduled
+            assert [entry.id for entry in self.broker.list_scheduled(name, 100).entries] == [
+                later.number for later in known.later
+            ]
             assert {
                 (queue.group, queue.members, queue.next_offset, queue.resume_from, queue.unacknowledged, queue.unread)
                 for queue in self.broker.list_subscriptions(10, topic=name)
@@ -364,6 +400,7 @@ class BrokerAndModel(RuleBasedStateMachine):
     def what_is_handed_over_is_counted(self) -> None:
         queues = [queue for topic in self.model.topics.values() for queue in topic.queues]
         assert self.broker.stats().discarded == self.model.discarded
+        assert self.broker.stats().scheduled == sum(topic.scheduled for topic in self.model.topics.values())
         assert self.behind or self.broker.stats().unacknowledged == sum(len(queue.handed) for queue in queues)
 
 

@@ -20,6 +20,7 @@ from tests.broker.model import WALL
 from tests.broker.test_model import (
     ATTEMPTED,
     CLAIMS,
+    DELAYS,
     IN_FLIGHT,
     LIMITS,
     PEERS,
@@ -51,6 +52,8 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.model: KeptModel = KeptModel(KEPT_LIMITS, self.writes_each_call)
         self.folder = tempfile.TemporaryDirectory()
         self.lives = 0
+        self.written_behind = False
+        """Whether what is on disk is `behind`."""
         self.open(0.0)
 
     @property
@@ -69,6 +72,7 @@ class KeptBrokerAndModel(BrokerAndModel):
     def write(self) -> None:
         self.journal.write()
         self.model.write()
+        self.written_behind = self.behind
 
     @rule(shift=SHIFTS, stopped=STOPPED)
     def restart(self, shift: float, stopped: float) -> None:
@@ -113,7 +117,16 @@ class KeptBrokerAndModel(BrokerAndModel):
         self.published += count
         expected = self.model.publish_once(topic, numbers, message_id)
         answer = outcome(lambda: self.broker.publish(topic, [b"%d" % n for n in numbers], message_id=message_id))
-        assert (answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate)) == expected
+        assert published(answer) == expected
+
+    @rule(topic=TOPICS, message_id=st.sampled_from("abcde"), count=st.integers(1, 2), delay=DELAYS)
+    def schedule_once(self, topic: str, message_id: str, count: int, delay: float) -> None:
+        numbers = list(range(self.published, self.published + count))
+        self.published += count
+        expected = self.model.publish_once(topic, numbers, message_id, delay)
+        values = [b"%d" % n for n in numbers]
+        answer = outcome(lambda: self.broker.schedule(topic, values, message_id=message_id, delay=delay))
+        assert published(answer) == expected
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6), in_flight=IN_FLIGHT)
     def wait_for_messages(self, peer: str, topic: str, published: int, count: int, in_flight: int | None) -> None:
@@ -175,6 +188,7 @@ class CrashingBrokerAndModel(KeptBrokerAndModel):
         self.stay_stopped(stopped)
         self.open(shift)
         self.model.crash()
+        self.behind = self.written_behind
 
 
 def views(broker: Broker) -> Any:
@@ -187,8 +201,14 @@ def views(broker: Broker) -> Any:
         topics,
         [(peer.peer_id, peer.address, peer.lease_seconds, sorted(peer.topics)) for peer in broker.list_peers(10)],
         {topic: (found, broker.addresses(found)) for topic, found in subscribers.items()},
+        {topic: broker.list_scheduled(topic, 10).entries for topic in subscribers},
         (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes, stats.unacknowledged),
     )
+
+
+def published(answer: Any) -> Any:
+    """What a publish was answered with, as the model has it."""
+    return answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate, answer.scheduled)
 
 
 KeptBrokerAndModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -377,6 +377,49 @@ class Calls:
         return count
 
 
+@pytest.fixture
+def scheduled(clock: Clock) -> Broker:
+    """A broker with small slices; of five entries in `news`, of two messages each, four are due in 10 seconds."""
+    broker = subscribed(Broker(Limits(history=0), clock, per_slice=SMALL._replace(scheduled=2, values=15)))
+    for number in range(5):
+        broker.schedule("news", [b"%d" % number] * 2, delay=10.0 if number < 4 else 20.0)
+    return broker
+
+
+def test_scheduled_messages_are_published_in_slices_each_entry_whole(scheduled: Broker, clock: Clock) -> None:
+    clock.advance(10.0)
+    assert [scheduled.list_topics(1)[0].next_offset for _ in slices(scheduled)] == [4, 8]
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_what_is_cancelled_in_the_middle_of_slices_is_not_published(
+    scheduled: Broker, clock: Clock, number: int
+) -> None:
+    clock.advance(10.0)
+    scheduled.run_due()
+    done = scheduled.cancel_scheduled("news", [number])
+    assert done.unknown == ([number] if number <= 2 else [])
+    list(slices(scheduled))
+    assert scheduled.list_topics(1)[0].next_offset == 8 - done.count
+
+
+@pytest.mark.parametrize("end", ["cancel", "delete"])
+def test_memory_of_many_cancelled_messages_is_released_in_slices(scheduled: Broker, end: str, clock: Clock) -> None:
+    if end == "cancel":
+        assert scheduled.cancel_scheduled("news", range(1, 6)).count == 10
+        assert scheduled.list_scheduled("news", 10).entries == []
+        again = scheduled.schedule("news", [b"again"], delay=10.0).scheduled
+        assert [entry.id for entry in scheduled.list_scheduled("news", 10).entries] == [again]
+        clock.advance(10.0)
+    else:
+        assert scheduled.delete_topic("news").discarded == 10
+    used = [scheduled.stats().memory_bytes, *(scheduled.stats().memory_bytes for _ in slices(scheduled))]
+    assert len(set(used)) >= 2
+    assert used == sorted(used, reverse=True)
+    assert used[-1] == (64 + len(b"again") if end == "cancel" else 0)
+    assert scheduled.stats().scheduled == 0
+
+
 def test_who_runs_due_work_is_called_once_for_what_is_due_earlier_than_was_said(clock: Clock) -> None:
     calls = Calls()
     broker = Broker(Limits(), clock, on_due=calls)

@@ -1,6 +1,7 @@
 """`peerbus topics`, `peers`, `query`, `stats`, `create` and `delete`."""
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -44,6 +45,28 @@ def test_peers_are_listed(peerbus: CommandLine) -> None:
 def test_subscribers_are_listed(peerbus: CommandLine) -> None:
     assert cells(peerbus.says("query", "news"))[1:] == [["alice", "-"], ["bob", "http://127.0.0.1:9/"]]
     assert peerbus.refused(1, "query", "none").startswith("error: topic_not_found: ")
+
+
+def test_what_is_scheduled_is_listed_and_cancelled(peerbus: CommandLine, index: Api) -> None:
+    assert peerbus.says("publish", "jobs", "a", "b", "--delay", "3600", "--message-id", "x", "--peer-id", "bob") == (
+        "2 messages scheduled for topic 'jobs', with the id 1.\n"
+    )
+    tomorrow = f"{datetime.now() + timedelta(days=1):%Y-%m-%dT%H:%M}"
+    peerbus.says("publish", "jobs", "c", "--at", tomorrow)
+    peerbus.says("publish", "jobs", "d", "--at", str(int(datetime.now().timestamp()) + 60))
+    heading, *rows = cells(peerbus.says("scheduled", "jobs"))
+    assert heading == ["ID", "AT", "MESSAGES", "BYTES", "PEER", "MESSAGE", "ID"]
+    assert [row[0] for row in rows] == ["3", "1", "2"]
+    assert rows[1][2:] == ["2", "6", "bob", "x"]
+    assert rows[2][1].startswith(tomorrow)
+    assert json.loads(peerbus.says("scheduled", "jobs", "--json").splitlines()[1])["message_id"] == "x"
+    assert peerbus.says("cancel", "jobs", "1", "2") == "3 messages of topic 'jobs' cancelled.\n"
+    again = peerbus("cancel", "jobs", "2", "3")
+    assert (again.exit_code, again.stdout) == (
+        1,
+        "1 message of topic 'jobs' cancelled. 1 id unknown: published, cancelled before, or never scheduled.\n",
+    )
+    assert index.get("/scheduled", topic="jobs").body["scheduled"] == []
 
 
 def test_messages_in_flight_are_listed(index: Api) -> None:

@@ -48,6 +48,34 @@ def test_a_message_id_publishes_once(peerbus: CommandLine, index: Api) -> None:
     assert published(index) == ["a", "b"]
 
 
+def test_lines_may_be_published_later(peerbus: CommandLine, index: Api) -> None:
+    said = peerbus.says("publish", "news", "-", "--delay", "0.01", stdin="a\nb\n")
+    assert said == "2 messages scheduled for topic 'news'.\n"
+    assert eventually(lambda: published(index)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--delay", "0"], "--delay"),
+        (["--delay", "2592001"], "--delay"),
+        (["--delay", "nan"], "--delay"),
+        (["--at", "noon"], "'noon' is not a time, such as"),
+        (["--at", "inf"], "'inf' is not a time, such as"),
+        (["--delay", "1", "--at", "2030-01-01"], "Name either --delay or --at."),
+    ],
+)
+def test_a_time_that_is_none_publishes_nothing(
+    peerbus: CommandLine, index: Api, options: list[str], problem: str
+) -> None:
+    assert problem in peerbus.refused(2, "publish", "news", "a", *options)
+    assert index.get("/topics").body["topics"][0]["next_offset"] == 0
+
+
+def test_a_time_that_is_past_is_refused_by_the_server(peerbus: CommandLine) -> None:
+    assert "later than now" in peerbus.refused(1, "publish", "news", "a", "--at", "2020-01-01T00:00:00+00:00")
+
+
 def test_each_line_of_standard_input_is_a_message(peerbus: CommandLine, index: Api) -> None:
     said = peerbus.says("publish", "news", "-", stdin="a b\n\n 42\r\nlast")
     assert said == "4 messages published to topic 'news'.\n"

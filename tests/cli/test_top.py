@@ -29,7 +29,7 @@ def figures(**named: Any) -> Stats:
 
 
 def topic(name: str, next_offset: int = 0, unread: int = 0) -> TopicView:
-    return TopicView(name, 1000, "reject", None, 0, next_offset, unread, 0, 1, 0, 0, 0, 0, 0)
+    return TopicView(name, 1000, "reject", None, 1000, 0, next_offset, unread, 0, 1, 0, 0, 0, 0, 0, 0)
 
 
 def peer(name: str) -> PeerView:

@@ -93,6 +93,22 @@ def test_a_message_that_may_be_repeated_is_published_once(client: Client) -> Non
     assert not client.publish("news", 1).duplicate
 
 
+def test_messages_are_published_later(client: Client) -> None:
+    client.subscribe("news")
+    done = client.publish_batch("news", [1, 2], message_id="x", delay=3600.0)
+    assert (done.offset, done.count, done.duplicate, type(done.scheduled)) == (None, 2, False, int)
+    assert client.publish("news", 1, message_id="x", delay=3600.0).scheduled == done.scheduled
+    other = client.publish("news", 3, at=time.time() + 60.0).scheduled
+    page = client.scheduled("news", limit=1)
+    assert [(entry.id, entry.count, entry.peer_id) for entry in page.scheduled] == [(other, 1, "a")]
+    assert [entry.id for entry in client.scheduled("news", after=page.next).scheduled] == [done.scheduled]
+    assert [entry.id for entry in client.every_scheduled("news")] == [other, done.scheduled]
+    answer = client.cancel_scheduled("news", int(done.scheduled or 0), 77)
+    assert (answer.cancelled, answer.unknown) == (2, [77])
+    client.publish("news", "soon", delay=0.01)
+    assert [message.value for message in client.pull("news", wait=DEADLINE / 2).messages] == ["soon"]
+
+
 def test_following_a_topic_acknowledges_each_message_when_the_next_is_asked_for(client: Client) -> None:
     client.subscribe("news", ack="explicit")
     client.publish_batch("news", list(range(5)))

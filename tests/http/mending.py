@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from time import time
 from typing import Any
 
 from schemathesis import Case
@@ -29,6 +30,8 @@ def mend(case: Case[Any], limits: Limits) -> None:
                     mended(fields, limits)
     if case.operation.path == "/subscriptions" and not case.query.get("peer_id"):
         case.query.setdefault("topic", KNOWN["topic"])  # one of both is needed
+    if case.operation.path == "/in_flight" and not case.query.get("group"):
+        case.query.setdefault("peer_id", KNOWN["peer_id"])  # one of both is needed
 
 
 def _on_this_machine(fields: dict[str, Any]) -> None:
@@ -71,6 +74,18 @@ def _dead_letters_elsewhere(fields: dict[str, Any], _: Limits) -> None:
         fields["dead_letter_topic"] = f"dead-{fields['topic']}"[:128]
 
 
+def _a_time_ahead(fields: dict[str, Any], _: Limits) -> None:
+    """A time that is ahead at any time; and not a delay, too."""
+    if fields.get("at") is not None:
+        fields["at"] = time() + 60.0
+        fields.pop("delay", None)
+
+
+def _from_a_message_that_is_there(fields: dict[str, Any], _: Limits) -> None:
+    if isinstance(fields.get("from"), int | str) and str(fields["from"]).isdecimal():
+        fields["from"] = 0
+
+
 def _within_limits(fields: dict[str, Any], limits: Limits) -> None:
     """A peer node does not know those of the indexing server."""
     for name, most in (("wait", limits.max_wait), ("max_messages", limits.max_messages)):
@@ -84,5 +99,7 @@ MENDED: tuple[Callable[[dict[str, Any], Limits], None], ...] = (
     _one_attempt_for_each_offset,
     _options_of_explicit_alone,
     _dead_letters_elsewhere,
+    _a_time_ahead,
+    _from_a_message_that_is_there,
     _within_limits,
 )

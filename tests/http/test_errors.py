@@ -21,6 +21,9 @@ REGISTER: Call = ("/register_peer_node", {"peer_id": "peer1"})
 UNREGISTER: Call = ("/unregister_peer_node", {"peer_id": "peer1"})
 CREATE: Call = ("/create_topic", {"topic": "news"})
 SUBSCRIBE: Call = ("/subscribe", {"peer_id": "peer1", "topic": "news"})
+SCHEDULE: Call = ("/publish", {"topic": "news", "message": "text", "delay": 60})
+CANCEL: Call = ("/cancel_scheduled", {"topic": "news", "ids": [1]})
+SCHEDULED: Call = ("/scheduled", {"topic": "news"})
 UNSUBSCRIBE: Call = ("/unsubscribe", {"peer_id": "peer1", "topic": "news"})
 PULL: Call = ("/pull_messages", {"peer_id": "peer1", "topic": "news"})
 WAIT: Call = ("/pull_messages", {"peer_id": "peer1", "topic": "news", "wait": 30})
@@ -84,9 +87,19 @@ CASES = {
         "too_many_subscriptions",
         {"max_subscriptions": 1},
     ),
+    "scheduling in an unknown topic": Case([], SCHEDULE, 404, "topic_not_found"),
+    "listing what is scheduled in an unknown topic": Case([], SCHEDULED, 404, "topic_not_found"),
+    "cancelling in an unknown topic": Case([], CANCEL, 404, "topic_not_found"),
+    "a peer cancels that is not registered": Case(
+        [CREATE], ("/cancel_scheduled", {"topic": "news", "ids": [1], "peer_id": "peer1"}), 404, "peer_not_found"
+    ),
+    "scheduling in a topic that is full of what is scheduled": Case(
+        [SMALL_TOPIC, SCHEDULE, SCHEDULE], SCHEDULE, 429, "topic_full"
+    ),
+    "a scheduled message too many": Case([CREATE, SCHEDULE], SCHEDULE, 429, "too_many_scheduled", {"max_scheduled": 1}),
     "a waiting pull too many": Case(SUBSCRIBED, WAIT, 503, "too_many_waiting", {"max_waiting": 0}),
 }
-METHODS = {"/delete_topic": "DELETE", "/query_peers": "GET"}
+METHODS = {"/delete_topic": "DELETE", "/query_peers": "GET", "/scheduled": "GET"}
 
 
 def make(api: Api, call: Call) -> Any:

@@ -25,8 +25,10 @@ FIELDS = [
     if field.encode_name != "message"  # any value is one
 ]
 NO_VALUES: list[Any] = [{}, True]
+YES_OR_NO = {"attempted", "details", "end", "keep"}
+"""The fields for which `True` is a value."""
 WRONG_TYPES = [
-    (row, name, value) for row, name in FIELDS for value in NO_VALUES if (name, value) != ("attempted", True)
+    (row, name, value) for row, name in FIELDS for value in NO_VALUES if value is not True or name not in YES_OR_NO
 ]
 REQUIRED = [(row, field.encode_name) for row in ROWS for field in msgspec.structs.fields(row.request) if field.required]
 
@@ -73,6 +75,12 @@ BAD_VALUES = [
     ("/create_topic", {"topic": "news", "max_messages": 10**30}, "max_messages"),
     ("/create_topic", {"topic": "news", "overflow": "block"}, "overflow"),
     ("/publish", {"topic": "news", "messages": []}, "messages"),
+    ("/publish", {"topic": "news", "message": 1, "delay": 0}, "delay"),
+    ("/publish", {"topic": "news", "message": 1, "delay": 2_592_001}, "delay"),
+    ("/publish", {"topic": "news", "message": 1, "at": -1}, "at"),
+    ("/publish", {"topic": "news", "message": 1, "at": 0}, "at"),
+    ("/publish", {"topic": "news", "message": 1, "at": 10**17}, "at"),
+    ("/cancel_scheduled", {"topic": "news", "ids": [-1]}, "ids[0]"),
     ("/subscribe", {"peer_id": "peer1", "topic": "news", "from": -1}, "from"),
     ("/subscribe", {"peer_id": "peer1", "topic": "news", "from": "first"}, "from"),
     ("/pull_messages", {"peer_id": "peer1", "topic": "news", "max_messages": 0}, "max_messages"),
@@ -100,6 +108,8 @@ BAD_QUERIES = [
     ("GET", "/topics?order=size", " - at $.order"),
     ("GET", "/subscriptions", "Object missing required field topic (or peer_id) - at $"),
     ("GET", "/messages?topic=a&max_bytes=0", "Expected int >= 1 - at $.max_bytes"),
+    ("GET", "/scheduled?topic=a&after=7", "Expected the next of a page - at $.after"),
+    ("GET", "/scheduled?topic=a&after=1-", " - at $.after"),
 ]
 
 

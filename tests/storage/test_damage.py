@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerbus.broker.records import Changes, Contents, Segment
+from peerbus.broker.records import Changes, Contents, ScheduledRecord, Segment
 from peerbus.storage import StorageError
 from tests.support.storage import contents, copy, files, messages, noise, opened, published, topic
 
@@ -154,6 +154,15 @@ def test_a_message_that_was_altered_is_refused(tmp_path: Path) -> None:
     database = tmp_path / "peerbus.db"
     database.write_bytes(database.read_bytes().replace(b"the message", b"a_message!!"))
     assert "messages of topic 1 before offset 1 are not as they were written" in refused_untouched(tmp_path)
+
+
+def test_scheduled_messages_that_were_altered_are_refused(tmp_path: Path) -> None:
+    with opened(tmp_path) as storage:
+        record = ScheduledRecord(1, 5, 1.0, None, None, (b"the message",))
+        storage.write(Changes(topics={1: topic(1, 0, 0)}, scheduled={(1, 5): record}))
+    database = tmp_path / "peerbus.db"
+    database.write_bytes(database.read_bytes().replace(b"the message", b"a_message!!"))
+    assert "the scheduled messages 5 of topic 1 are not as they were written" in refused_untouched(tmp_path)
 
 
 @pytest.mark.parametrize("table", ["meta", "peers", "segments"])

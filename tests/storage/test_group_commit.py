@@ -132,6 +132,7 @@ def test_many_threads_are_all_answered(tmp_path: Path) -> None:
         for number in range(each):
             answer = journal.after_commit(broker.publish("news", [b"%d:%d" % (thread, number)]))
             offset = (answer.result(DEADLINE) if isinstance(answer, Future) else answer).offset
+            assert offset is not None
             assert broker.list_topics(1)[0].next_offset > offset
 
     with ThreadPoolExecutor(threads) as pool:

@@ -47,6 +47,13 @@ def test_messages_queues_and_deliveries_are_as_they_were(broker: Broker) -> None
     assert broker.peek("dead", 10, 1000).values[0].startswith(b'{"message":{"job": 1},"topic":"jobs","offset":1')
 
 
+def test_its_dead_letters_are_kept_from_now_on(broker: Broker) -> None:
+    (letters,) = broker.list_subscriptions(10, topic="dead")
+    assert (letters.queue, letters.unread, letters.expires_after) == ("group dead-letters", 1, None)
+    assert broker.redrive("dead", [0]).count == 1
+    assert broker.list_topics(10)[1].next_offset == 11
+
+
 def test_its_queues_outlive_their_members_from_now_on(broker: Broker) -> None:
     for peer_id in ("worker1", "worker2"):
         broker.unregister_peer(peer_id)

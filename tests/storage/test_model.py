@@ -8,7 +8,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, PeerRecord, Segment
+from peerbus.broker.records import (
+    Changes,
+    Contents,
+    DeliveryRecord,
+    MessageIdRecord,
+    PeerRecord,
+    ScheduledRecord,
+    Segment,
+)
 from peerbus.storage import Storage
 from tests.support.storage import messages, publishers, queue, topic
 
@@ -34,6 +42,8 @@ class StorageAndModel(RuleBasedStateMachine):
         self.messages: dict[tuple[int, int], tuple[bytes, float]] = {}
         self.publishers: dict[tuple[int, int], str | None] = {}
         self.ids: dict[tuple[int, int], MessageIdRecord] = {}
+        self.scheduled: dict[tuple[int, int], ScheduledRecord] = {}
+        self.last_scheduled = 0
 
     def load(self) -> Contents:
         return self.storage.load(lambda _: None)
@@ -71,6 +81,20 @@ class StorageAndModel(RuleBasedStateMachine):
                 self.ids[number, new] = record
             self._retain(number, known.start, known.end, min(known.first_id + forgotten, serial + count))
 
+    @rule(number=NUMBERS, values=VALUES, due=TIMES, publisher=st.none() | PEERS)
+    def schedule(self, number: int, values: list[bytes], due: float, publisher: str | None) -> None:
+        if number in self.topics:
+            self.last_scheduled += 1
+            record = ScheduledRecord(number, self.last_scheduled, due, publisher, None, tuple(values))
+            self.scheduled[number, record.number] = self.changes.scheduled[number, record.number] = record
+            self.changes.last_scheduled = record.number
+
+    @rule(back=st.integers(0, 3))
+    def cancel(self, back: int) -> None:
+        for key in [key for key in self.scheduled if key[1] == self.last_scheduled - back]:
+            del self.scheduled[key]
+            self.changes.scheduled[key] = None
+
     @rule(number=NUMBERS)
     def delete_topic(self, number: int) -> None:
         for each in [each for each, record in self.queues.items() if record.topic == number]:
@@ -81,7 +105,9 @@ class StorageAndModel(RuleBasedStateMachine):
         self.changes.segments = [each for each in self.changes.segments if each.topic != number]
         self.changes.message_ids = [each for each in self.changes.message_ids if each.topic != number]
         self.messages = {key: value for key, value in self.messages.items() if key[0] != number}
+        self.changes.scheduled = {key: value for key, value in self.changes.scheduled.items() if key[0] != number}
         self.ids = {key: value for key, value in self.ids.items() if key[0] != number}
+        self.scheduled = {key: value for key, value in self.scheduled.items() if key[0] != number}
         self.write()
 
     @rule(number=NUMBERS, of=NUMBERS, explicit=st.booleans(), members=st.lists(PEERS))
@@ -126,6 +152,8 @@ class StorageAndModel(RuleBasedStateMachine):
         assert {record.number: record for record in found.queues} == self.queues
         assert {(record.queue, record.offset): record for record in found.deliveries} == self.deliveries
         assert {(record.topic, record.serial): record for record in found.message_ids} == self.ids
+        assert {(record.topic, record.number): record for record in found.scheduled} == self.scheduled
+        assert found.last_scheduled == self.last_scheduled
         assert messages(found) == self.messages
         assert publishers(found) == {key: self.publishers[key] for key in self.messages}
         for number in self.topics:

@@ -5,7 +5,15 @@ from zlib import crc32
 
 from msgspec import msgpack
 
-from peerbus.broker.records import Changes, DeliveryRecord, MessageIdRecord, PeerRecord, Segment
+from peerbus.broker.records import (
+    NOT_YET,
+    Changes,
+    DeliveryRecord,
+    MessageIdRecord,
+    PeerRecord,
+    ScheduledRecord,
+    Segment,
+)
 from peerbus.storage.tables import row_segments
 from tests.support.storage import contents, message_id, messages, opened, published, queue, topic
 
@@ -33,7 +41,14 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
         DeliveryRecord(2, 1, "b", 2, "not acknowledged in time", 1e9 + 0.25),
     ]
     segments = [Segment(1, 0, [b"", b"\x00\xff"], 1e9 + 0.125, "a/ü"), Segment(1, 2, [b"c"], 0.1)]
-    message_ids = [MessageIdRecord(2, 9, "id", 4, 2, 1e9 + 1 / 3)]
+    message_ids = [
+        MessageIdRecord(2, 9, "id", 4, 2, 1e9 + 1 / 3),
+        MessageIdRecord(2, 10, "later", NOT_YET, 2, 1e9, scheduled=7),
+    ]
+    scheduled = [
+        ScheduledRecord(1, 8, 1e9 + 0.001, None, None, (b"",)),
+        ScheduledRecord(2, 7, 1e9, "a", "later", (b"\x00\xff", b"c")),
+    ]
     with opened(tmp_path) as storage:
         storage.write(
             Changes(
@@ -43,10 +58,13 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
                 deliveries={(record.queue, record.offset): record for record in deliveries},
                 segments=segments,
                 message_ids=message_ids,
+                scheduled={(record.topic, record.number): record for record in scheduled},
+                last_scheduled=9,
             )
         )
     found = contents(tmp_path)
     assert (found.peers, found.topics, found.queues) == (peers, topics, queues)
+    assert (found.scheduled, found.last_scheduled) == (scheduled, 9)
     assert all(type(record.explicit) is bool for record in found.queues)
     assert (found.deliveries, found.segments, found.message_ids) == (deliveries, segments, message_ids)
 
@@ -86,8 +104,13 @@ def test_what_is_gone_takes_along_what_belongs_to_it_and_nothing_else(tmp_path: 
                 (number, offset): DeliveryRecord(number, offset, "p", 1, "x", None) for offset in range(2)
             }
             changes.message_ids = [message_id(number, 0)]
+            changes.scheduled = {
+                (number, each): ScheduledRecord(number, each, 1.0, None, None, (b"x",)) for each in (number, number + 2)
+            }
             storage.write(changes)
-        storage.write(Changes(peers={"p1": None}, topics={1: None}, queues={1: None}, deliveries={(2, 1): None}))
+        gone = Changes(peers={"p1": None}, topics={1: None}, queues={1: None}, deliveries={(2, 1): None})
+        gone.scheduled = {(2, 4): None}
+        storage.write(gone)
     found = contents(tmp_path)
     assert [record.peer_id for record in found.peers] == ["p2"]
     assert [record.number for record in found.topics] == [2]
@@ -95,6 +118,7 @@ def test_what_is_gone_takes_along_what_belongs_to_it_and_nothing_else(tmp_path: 
     assert [(record.queue, record.offset) for record in found.deliveries] == [(2, 0)]
     assert messages(found).keys() == {(2, 0), (2, 1)}
     assert [record.topic for record in found.message_ids] == [2]
+    assert [(record.topic, record.number) for record in found.scheduled] == [(2, 2)]
 
 
 def test_what_comes_and_goes_in_one_transaction_is_not_there(tmp_path: Path) -> None:
@@ -102,12 +126,22 @@ def test_what_comes_and_goes_in_one_transaction_is_not_there(tmp_path: Path) -> 
         changes = published(1, 0, b"a", b"b", start=2)
         changes.segments.append(Segment(2, 0, [b"of a topic that is gone"], 1.0))
         changes.message_ids = [message_id(2, 0)]
+        changes.scheduled = {(2, 1): ScheduledRecord(2, 1, 1.0, None, None, (b"x",))}
         changes.topics[2] = changes.queues[7] = None
         changes.deliveries = {(7, 0): DeliveryRecord(7, 0, "p", 1, "x", None)}
         storage.write(changes)
     found = contents(tmp_path)
     assert [record.number for record in found.topics] == [1]
-    assert (found.segments, found.message_ids, found.deliveries) == ([], [], [])
+    assert (found.segments, found.message_ids, found.deliveries, found.scheduled) == ([], [], [], [])
+
+
+def test_a_message_id_written_again_has_the_later_offset(tmp_path: Path) -> None:
+    scheduled = MessageIdRecord(1, 0, "id", NOT_YET, 1, 1.0, scheduled=3)
+    published_since = MessageIdRecord(1, 0, "id", 5, 1, 1.0, scheduled=3)
+    with opened(tmp_path) as storage:
+        storage.write(Changes(topics={1: topic(1, 0, 0)}, message_ids=[scheduled]))
+        storage.write(Changes(message_ids=[scheduled, published_since]))
+    assert contents(tmp_path).message_ids == [published_since]
 
 
 def test_a_segment_is_cut_to_what_the_topic_retains(tmp_path: Path) -> None:
@@ -172,7 +206,14 @@ def test_loading_tells_how_far_it_is(tmp_path: Path) -> None:
 def test_changes_say_whether_there_are_any() -> None:
     assert not Changes()
     one_of_each = Changes(
-        {"a": None}, {1: None}, {1: None}, {(1, 0): None}, [Segment(1, 0, [b"x"], 1.0)], [message_id(1, 0)]
+        {"a": None},
+        {1: None},
+        {1: None},
+        {(1, 0): None},
+        [Segment(1, 0, [b"x"], 1.0)],
+        [message_id(1, 0)],
+        {(1, 1): None},
+        1,
     )
     for field in Changes.__struct_fields__:
         assert Changes(**{field: getattr(one_of_each, field)})

@@ -122,6 +122,40 @@ def test_a_repeated_publish_is_known_after_a_restart(server: DurableServer, end:
 
 
 @ENDS
+def test_scheduled_messages_come_when_they_are_due_after_a_restart(server: DurableServer, end: Signals) -> None:
+    api = server.start()
+    api.subscriber("a", "news")
+    later = [publish(api, number, delay=HOUR - number, message_id=f"m{number}")["scheduled"] for number in range(3)]
+    publish(api, "soon", "after", delay=0.5, peer_id="a")
+    before = api.get("/scheduled", topic="news").body["scheduled"]
+    api = restart(server, end)
+    assert pull(api, "a", wait=20)["messages"] == ["soon", "after"]
+    assert api.get("/scheduled", topic="news").body["scheduled"] == [entry for entry in before if entry["id"] in later]
+    assert publish(api, 0, delay=HOUR, message_id="m0")["scheduled"] == later[0]
+    api.post("/cancel_scheduled", topic="news", ids=later[1:])
+    api = restart(server, end)
+    assert [entry["id"] for entry in api.get("/scheduled", topic="news").body["scheduled"]] == later[:1]
+    assert publish(api, "x", delay=HOUR)["scheduled"] > later[-1] + 1
+
+
+def test_messages_that_fall_due_while_the_server_is_killed_are_published_once(server: DurableServer) -> None:
+    api = server.start()
+    api.subscriber("a", "news")
+    expected = list(range(400))
+    for number in expected:
+        publish(api, number, delay=0.5 + number / 400)
+    found: list[int] = []
+    while len(found) < len(expected):
+        found += pull(api, "a", wait=20, max_messages=120)["messages"]
+        api.post("/register_peer_node", peer_id="a")  # answered when what the pull changed is on disk
+        if len(found) < 300:
+            api = restart(server, SIGKILL)
+    assert found == expected
+    assert api.get("/stats").body["stats"]["scheduled"] == 0
+    assert api.get("/topics").body["topics"][0]["next_offset"] == len(expected)
+
+
+@ENDS
 def test_a_deleted_topic_is_told_once_though_the_server_restarts(server: DurableServer, end: Signals) -> None:
     api = server.start()
     api.subscriber("a", "news")

@@ -34,7 +34,7 @@ def cut(database: Path) -> None:
 
 def make_newer(database: Path) -> None:
     with closing(sqlite3.connect(database)) as newer:
-        newer.execute("PRAGMA user_version = 3")
+        newer.execute("PRAGMA user_version = 4")
 
 
 def make_foreign(database: Path) -> None:

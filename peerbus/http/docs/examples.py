@@ -5,7 +5,7 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from peerbus.wire import protocol as wire
-from peerbus.wire.views import Event, InFlightView, PeerView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import Event, InFlightView, PeerView, ScheduledView, Stats, SubscriptionView, TopicView
 
 PEER = "peer1"
 TOPIC = "news"
@@ -30,7 +30,7 @@ EXAMPLES: dict[str, Example] = {
         wire.UnregisterAnswer("Peer 'peer1' is unregistered.", PEER, discarded=0),
     ),
     "create_topic": Example(
-        wire.CreateTopicRequest(topic="sport", max_messages=5000, overflow="drop_oldest", max_age=3600.0),
+        wire.CreateTopicRequest(topic="sport", max_messages=5000, overflow="drop_oldest", max_age=3600.0, history=100),
         wire.CreateTopicAnswer("Topic 'sport' is created.", "sport", created=True),
     ),
     "delete_topic": Example(
@@ -40,6 +40,10 @@ EXAMPLES: dict[str, Example] = {
     "publish": Example(
         wire.PublishRequest(topic=TOPIC, message=Raw(b'{"headline":"Rain at last"}'), peer_id=PEER, message_id="once"),
         wire.PublishAnswer("Message published to topic 'news'.", TOPIC, offset=0, count=1, duplicate=False),
+    ),
+    "cancel_scheduled": Example(
+        wire.CancelScheduledRequest(topic=TOPIC, ids=[1], peer_id=PEER),
+        wire.CancelScheduledAnswer("1 message of topic 'news' cancelled.", TOPIC, cancelled=1, unknown=[]),
     ),
     "subscribe": Example(
         wire.SubscribeRequest(
@@ -87,6 +91,10 @@ EXAMPLES: dict[str, Example] = {
         wire.ExtendRequest(peer_id=PEER, topic=TOPIC, offsets=[0], attempts=[1], seconds=60.0),
         wire.ExtendAnswer("1 message extended for 60 seconds.", TOPIC, PEER, extended=1, stale=[], resume_from=0),
     ),
+    "redrive": Example(
+        wire.RedriveRequest(topic="dead", offsets=[0], to=TOPIC),
+        wire.RedriveAnswer("1 message of topic 'dead' published again.", "dead", redriven=1, stale=[], failed=[]),
+    ),
     "query_peers": Example(
         wire.TopicRequest(topic=TOPIC),
         wire.QueryPeersAnswer("1 peer subscribed to topic 'news'.", TOPIC, [PEER], {PEER: ADDRESS}),
@@ -101,6 +109,7 @@ EXAMPLES: dict[str, Example] = {
                     max_messages=1_000_000,
                     overflow="reject",
                     max_age=None,
+                    history=1000,
                     first_offset=0,
                     next_offset=1,
                     unread=1,
@@ -111,6 +120,7 @@ EXAMPLES: dict[str, Example] = {
                     refused=0,
                     missed=0,
                     discarded=0,
+                    scheduled=0,
                 )
             ],
         ),
@@ -166,6 +176,15 @@ EXAMPLES: dict[str, Example] = {
             published_at=[1_700_000_000.125],
         ),
     ),
+    "scheduled": Example(
+        wire.ScheduledRequest(topic=TOPIC, limit=10, after="1700000000000-1"),
+        wire.ScheduledAnswer(
+            "1 message scheduled for topic 'news'.",
+            TOPIC,
+            [ScheduledView(2, at=1_700_000_060.0, count=1, bytes=27, peer_id=PEER, message_id=None)],
+            next=None,
+        ),
+    ),
     "stats": Example(
         wire.EmptyRequest(),
         wire.StatsAnswer(
@@ -195,6 +214,8 @@ EXAMPLES: dict[str, Example] = {
                 max_topics=250_000,
                 max_subscriptions=1_000_000,
                 max_bytes=1 << 30,
+                scheduled=0,
+                max_scheduled=1_000_000,
             ),
         ),
     ),

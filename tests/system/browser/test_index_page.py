@@ -43,7 +43,7 @@ def test_it_shows_topics_peers_and_backlogs_as_they_come(page: Browser, index: A
     index.post("/pull_messages", peer_id="fast", topic="news")
     page.shows("#held", "3 peers, 1 topic, 2 subscriptions")
     page.shows("#topics", "news")
-    page.shows("#topics", "3\t2\t0\t0\t0")
+    page.shows("#topics", "3\t0\t2\t0\t0\t0")
     page.shows("#subscribers", "3 behind")
     assert page.text("#subscribers b") == "slow\nfast", "who is furthest behind comes first"
     page.shows("#peers", "no lease")
@@ -51,7 +51,7 @@ def test_it_shows_topics_peers_and_backlogs_as_they_come(page: Browser, index: A
     page.shows("#figures", "3 in all")
     index.post("/pull_messages", peer_id="slow", topic="news")
     page.shows("#subscribers", "up to date\nat offset 3")
-    page.shows("#topics", "0\t2\t0\t0\t0")
+    page.shows("#topics", "0\t0\t2\t0\t0\t0")
 
 
 def test_leases_count_down(page: Browser, index: Api) -> None:
@@ -82,8 +82,8 @@ def test_redeliveries_dead_letters_and_refusals_are_seen(page: Browser, index: A
     index.post("/publish", topic="small", messages=[1, 2])
     assert index.post("/publish", topic="small", message=3).status == 429
     page.shows("#topics", "dead")
-    page.shows("#topics", "0\t1\t1\t1\t0")
-    page.shows("#topics", "2\t1\t0\t0\t1")
+    page.shows("#topics", "0\t0\t1\t1\t1\t0")
+    page.shows("#topics", "2\t0\t1\t0\t0\t1")
     page.shows("#verdict", "Something is wrong.")
     page.shows("#reasons", "Topic small is full and refuses publishes.")
     page.shows("#reasons", "Publishes were refused in the last minute")
@@ -161,7 +161,7 @@ def test_rows_do_not_move_away_from_the_focus(page: Browser, index: Api) -> None
     page.run("document.querySelector('#topics tr:nth-child(2) button').focus()")
     focused = page.focused()
     index.post("/publish", topic=focused, messages=[1, 2, 3])
-    page.shows("#topics", "3\t1\t0\t0\t0")
+    page.shows("#topics", "3\t0\t1\t0\t0\t0")
     assert page.focused() == focused
     page.press(Keys.TAB)
     page.shows("#topics tr:first-child", focused)

@@ -1,0 +1,147 @@
+"""Dead letters stay until they are dealt with, and can go back to where they came from."""
+
+import json
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from peerbus.broker import Broker
+from peerbus.errors import BadRequest, TopicNotFound
+
+MakeBroker = Callable[..., Broker]
+
+
+@pytest.fixture
+def jobs(make_broker: MakeBroker) -> Broker:
+    """`w` subscribed to `jobs`: what it rejects once is a dead letter."""
+    broker = make_broker(history=2)
+    broker.register_peer("w")
+    broker.create_topic("jobs")
+    broker.subscribe("w", "jobs", explicit=True, max_attempts=1, dead_letter_topic="dead")
+    return broker
+
+
+def fail(broker: Broker, count: int) -> None:
+    """Publish and reject messages."""
+    broker.publish("jobs", [b"%d" % number for number in range(count)])
+    pulled = broker.pull("w", "jobs", count)
+    broker.reject("w", "jobs", [(offset, None) for offset in pulled.offsets])
+
+
+def queue(broker: Broker) -> Any:
+    (found,) = broker.list_subscriptions(10, topic="dead")
+    return found
+
+
+def redriven(broker: Broker, *offsets: int, to: str | None = None) -> tuple[int, list[int], list[int]]:
+    chosen = offsets or tuple(chain(*broker.dead_letters("dead")))
+    done = broker.redrive("dead", chosen, to)
+    return done.count, done.stale, done.failed
+
+
+def test_dead_letters_that_nobody_subscribed_to_are_kept_however_many(jobs: Broker) -> None:
+    fail(jobs, 50)
+    assert (queue(jobs).queue, queue(jobs).members, queue(jobs).unread) == ("group dead-letters", 0, 50)
+    assert (queue(jobs).expires_after, queue(jobs).expires_in) == (None, None)
+    assert jobs.list_topics(10)[0].first_offset == 0
+
+
+def test_all_go_back_to_where_they_came_from_once(jobs: Broker) -> None:
+    fail(jobs, 5)
+    assert redriven(jobs) == (5, [], [])
+    assert (queue(jobs).unread, redriven(jobs)) == (0, (0, [], []))
+    again = jobs.pull("w", "jobs")
+    assert (again.values, again.offsets, again.attempts) == ([b"%d" % n for n in range(5)], [5, 6, 7, 8, 9], [1] * 5)
+
+
+def test_single_letters_go_back_and_the_others_stay_in_order(jobs: Broker) -> None:
+    fail(jobs, 5)
+    assert redriven(jobs, 3, 1) == (2, [], [])
+    assert redriven(jobs, 3, 7) == (0, [3, 7], [])
+    assert jobs.pull("w", "jobs").values == [b"3", b"1"]
+    jobs.subscribe("w", "dead", group="dead-letters")
+    left = jobs.pull("w", "dead")
+    assert (left.offsets, left.attempts) == ([0, 2, 4], [1, 1, 1])
+
+
+def test_a_letter_in_flight_is_taken_from_who_has_it(jobs: Broker) -> None:
+    fail(jobs, 2)
+    jobs.subscribe("w", "dead", group="dead-letters")
+    jobs.pull("w", "dead", 1)
+    assert redriven(jobs, 0) == (1, [], [])
+    assert jobs.acknowledge("w", "dead", [(0, None)]).stale == [0]
+
+
+def test_they_go_to_another_topic_when_it_is_named(jobs: Broker) -> None:
+    fail(jobs, 1)
+    jobs.create_topic("retry")
+    assert redriven(jobs, to="retry") == (1, [], [])
+    assert jobs.peek("retry", 10, 1000).values == [b"0"]
+
+
+def test_what_cannot_be_published_stays(jobs: Broker) -> None:
+    fail(jobs, 2)
+    jobs.publish("dead", [b'"not a letter"'])
+    jobs.delete_topic("jobs")
+    done = jobs.redrive("dead", [0, 1, 2])
+    assert (done.count, done.failed) == (0, [0, 1, 2])
+    assert isinstance(done.error, TopicNotFound)
+    jobs.create_topic("jobs", max_messages=1)
+    jobs.subscribe("w", "jobs")
+    assert redriven(jobs) == (1, [], [1, 2])
+    assert queue(jobs).unread == 2
+
+
+def test_a_topic_without_dead_letters_is_refused(jobs: Broker) -> None:
+    jobs.create_topic("dead")
+    for topic in ("dead", "jobs"):
+        with pytest.raises(BadRequest, match=rf"Topic '{topic}' is no dead-letter topic: .* - at \$\.topic"):
+            jobs.redrive(topic, [0])
+    with pytest.raises(TopicNotFound):
+        jobs.dead_letters("none")
+
+
+def test_no_more_letters_are_passed_over_than_may_be_in_flight(make_broker: MakeBroker) -> None:
+    broker = make_broker(max_unacknowledged=3)
+    broker.register_peer("w")
+    broker.create_topic("jobs")
+    broker.subscribe("w", "jobs", explicit=True, max_attempts=1, dead_letter_topic="dead")
+    for _ in range(3):
+        fail(broker, 2)
+    assert redriven(broker, 5, 3, 4) == (2, [], [5])
+
+
+def test_a_queue_that_was_ended_begins_again_with_the_next_letter(jobs: Broker) -> None:
+    fail(jobs, 3)
+    assert jobs.end_group("dead", "dead-letters", 10).discarded == 3
+    fail(jobs, 1)
+    assert queue(jobs).unread == 1
+
+
+def test_other_messages_of_the_topic_are_not_kept_with_them(jobs: Broker) -> None:
+    jobs.create_topic("dead")
+    jobs.publish("dead", [b"1"])
+    fail(jobs, 1)
+    assert queue(jobs).unread == 1
+
+
+def test_a_letter_has_the_message_as_it_was(jobs: Broker) -> None:
+    jobs.publish("jobs", [b'{"a": [1,  2.50]}'])
+    jobs.pull("w", "jobs")
+    jobs.reject("w", "jobs", [(0, None)])
+    assert json.loads(jobs.peek("dead", 1, 1000).values[0])["message"] == {"a": [1, 2.5]}
+    redriven(jobs)
+    assert jobs.pull("w", "jobs").values == [b'{"a": [1,  2.50]}']
+
+
+def test_a_topic_keeps_as_much_history_as_it_was_created_with(make_broker: MakeBroker) -> None:
+    broker = make_broker(history=2)
+    broker.register_peer("w")
+    for topic, history, kept in (("none", 0, 0), ("server", None, 2), ("more", 5, 5)):
+        broker.create_topic(topic, history=history)
+        broker.subscribe("w", topic)
+        broker.publish(topic, [b"0"] * 10)
+        broker.pull("w", topic)
+        assert broker.seek("w", topic, "earliest") == 10 - kept
