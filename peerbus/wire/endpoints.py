@@ -102,7 +102,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # Subscriptions
     Endpoint("POST", "/subscribe", wire.SubscribeRequest, "Subscribe a peer to a topic.",
              answer=wire.SubscribeAnswer,
-             errors=(PeerNotFound, TopicNotFound, SubscriptionExists, TooManySubscriptions, StorageFull)),
+             errors=(AddressNotAllowed, PeerNotFound, TopicNotFound, SubscriptionExists, TooManySubscriptions,
+                     StorageFull)),
     Endpoint("POST", "/unsubscribe", wire.UnsubscribeRequest, "End a subscription, or the message queue of a group.",
              answer=wire.UnsubscribeAnswer, errors=(*SUBSCRIPTION, StorageFull)),
     Endpoint("POST", "/seek", wire.SeekRequest, "Move a message queue to an offset or to a time.",
