@@ -1,12 +1,15 @@
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run-server run-peers demo test test-browser test-nginx test-alerts chaos check benchmark clean
+.PHONY: help install run-server run-peers demo test test-browser test-nginx test-alerts model chaos check benchmark clean
 
 PYTHON ?= python3
 N ?= 3
 SECONDS ?= 120
 SEED ?=
+EXAMPLES ?= 10000
 ARGS ?=
+MODELS := tests/broker/test_model.py tests/broker/test_restart.py tests/broker/test_log.py tests/broker/test_low_water.py \
+	tests/broker/test_schedule.py tests/broker/test_sorted_keys.py tests/broker/test_publish_log.py tests/storage/test_model.py
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -42,6 +45,11 @@ test-nginx: install ## Test docs/nginx.conf, nginx in front of a server (apt-get
 
 test-alerts: install ## Test docs/alerts.yml with promtool (apt-get install -y prometheus)
 	@$(BIN)/python -m pytest tests/system/prometheus
+
+model: install ## Compare with naive models over long random histories (EXAMPLES=10000, SEED=...)
+	@seed=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')); echo "SEED=$$seed"; \
+	PEERBUS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses auto --hypothesis-seed=$$seed \
+	-o faulthandler_timeout=0 $(MODELS)
 
 chaos: install ## Kill the server at random under load, and look for what it lost (SECONDS=120, SEED=...)
 	@$(BIN)/python -m tests.system.reliability.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

@@ -5,9 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from peerbus.broker import Broker, Limits
 from tests.support.harness import Api, Clock, Process, processes, start_index
+from tests.support.histories import EXAMPLES
+
+if EXAMPLES:
+    settings.register_profile("long", max_examples=EXAMPLES, deadline=None)
+    settings.load_profile("long")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -86,7 +86,7 @@ def test_a_call_is_logged_at_info_where_it_changed_something_but_messages(
 def test_an_expired_lease_is_logged(logging_to: LogTo, index: Api) -> None:
     log = logging_to("info")
     index.post("/register_peer_node", peer_id="peer1", lease_seconds=0.01)
-    eventually(lambda: ("INFO", "Peer 'peer1' is removed: its lease ran out.") in events(log))
+    eventually(lambda: ("INFO", "Peer 'peer1' is away: its lease ran out.") in events(log))
 
 
 def test_a_refused_call_is_logged_with_its_status_and_code(logging_to: LogTo, index: Api) -> None:

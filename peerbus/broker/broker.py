@@ -304,10 +304,20 @@ class Broker(Pushing):
             queue = self._state.queue(peer_id, topic)
             if isinstance(to, int) and to > queue.topic.end:
                 raise BadRequest(f"Expected int <= {queue.topic.end}, the offset of the next message - at $.to")
-            queue.seek(queue.topic.position(to))
-            self._state.maintenance.set_alarm(queue)
-            self._state.long_polls.wake_queue(queue)
-            return queue.cursor
+            return self._state.seek(queue, queue.topic.position(to))
+
+    def seek_time(self, peer_id: str, topic: str, time: float) -> int:
+        """Move a message queue to the first retained message published at or after a time, as `seek` does.
+
+        `time` is in seconds since 1970; without such a message, the queue continues with the next one. Raises the
+        errors of `seek`, and `BadRequest` for a time that is ahead.
+        """
+        with self._lock:
+            queue = self._state.queue(peer_id, topic)
+            now = self._clock() + self._state.wall_clock.ahead / 1000
+            if time > now:
+                raise BadRequest(f"Expected a time that is past; it is {now:.3f} now - at $.to.time")
+            return self._state.seek(queue, queue.topic.offset_at(time))
 
     def unsubscribe(self, peer_id: str, topic: str) -> int:
         """End a subscription; its waiting pulls end.

@@ -79,8 +79,10 @@ class State:
         """Called without the lock when there may be something to push."""
         self.totals = Totals()
         self.numbers = Numbers()
-        wall = WallClock(clock, wall_clock)
-        context = Context(limits, self.memory, changes, self.totals, self.numbers, wall, self.long_polls.wake)
+        self.wall_clock = WallClock(clock, wall_clock)
+        context = Context(
+            limits, self.memory, changes, self.totals, self.numbers, self.wall_clock, self.long_polls.wake
+        )
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
         self.expiry = Expiry(self.peers)
@@ -174,6 +176,13 @@ class State:
             target.waits = True
             self._wait(IdleTarget(self.peers[peer_id], queue, target))
             self.check_due()
+
+    def seek(self, queue: MessageQueue, offset: int) -> int:
+        """Let a queue continue at an offset, and return it."""
+        queue.seek(offset)
+        self.maintenance.set_alarm(queue)
+        self.long_polls.wake_queue(queue)
+        return queue.cursor
 
     def end_subscription(self, peer: Peer, queue: MessageQueue) -> int:
         """End a subscription: a peer's own queue ends with it, a group's stands, for a time if it was the last one.

@@ -60,9 +60,9 @@ def cancel(settings: Settings, topic: str, ids: tuple[int, ...], peer_id: str | 
 
 @command(TOPIC, click.argument("to", metavar="latest|earliest|OFFSET", callback=place), PEER_ID)
 def seek(settings: Settings, topic: str, to: Any, peer_id: str | None) -> None:
-    """Move a peer's message queue, or that of its group, forwards or back.
+    """Move a peer's message queue forwards or back.
 
-    Messages in flight are new again, or passed over.
+    A group's queue moves for all members. Messages in flight are new again, or passed over.
     """
     with settings.client(peer_id) as client:
         click.echo(client.seek(topic, to).message)

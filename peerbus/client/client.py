@@ -170,9 +170,12 @@ class Client:
                     raise
                 time.sleep(TOPIC_PAUSE_SECONDS)
 
-    def seek(self, topic: str, to: Start) -> wire.SeekAnswer:
-        """Move the message queue, that of a group for all its members, to an offset, the oldest or the next message."""
-        return self._post("/seek", wire.SeekAnswer, {"topic": topic, "to": to})
+    def seek(self, topic: str, to: Start | None = None, *, time: float | None = None) -> wire.SeekAnswer:
+        """Move the message queue, that of a group for all its members: to an offset, the oldest or the next message.
+
+        Or to the first message published at or after a `time`, in seconds since 1970.
+        """
+        return self._post("/seek", wire.SeekAnswer, {"topic": topic, "to": to if time is None else {"time": time}})
 
     def unsubscribe(self, topic: str, *, end: bool = False) -> wire.UnsubscribeAnswer:
         """End the subscription to a topic; with `end` the message queue of its group ends, too."""

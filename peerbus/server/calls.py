@@ -218,7 +218,10 @@ def _end_group(broker: Broker, r: wire.UnsubscribeRequest, group: str) -> Steps[
 
 def seek(broker: Broker, r: wire.SeekRequest) -> wire.SeekAnswer:
     """Move a message queue to an offset or to a time."""
-    offset = broker.seek(r.peer_id, r.topic, r.to)
+    if isinstance(r.to, wire.Moment):
+        offset = broker.seek_time(r.peer_id, r.topic, r.to.time)
+    else:
+        offset = broker.seek(r.peer_id, r.topic, r.to)
     sentence = f"Peer '{r.peer_id}' continues at offset {offset} of topic '{r.topic}'."
     return wire.SeekAnswer(message=sentence, topic=r.topic, peer_id=r.peer_id, next_offset=offset)
 

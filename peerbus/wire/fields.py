@@ -263,5 +263,7 @@ def _words(kind: inspect.Type) -> list[str]:
             return [repr(value) for value in kind.values]
         case inspect.IntType():
             return ["int"]
+        case inspect.StructType():
+            return [f"an object with {' and '.join(field.encode_name for field in kind.fields)}"]
         case _:
             return []

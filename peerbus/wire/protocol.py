@@ -279,6 +279,12 @@ class UnsubscribeAnswer(Answer):
     discarded: int
 
 
+class Moment(Struct, forbid_unknown_fields=True):
+    """The first message published at or after a time."""
+
+    time: fields.Time
+
+
 class SeekRequest(Request):
     """Move the message queue of a peer, or of its group for all members, forwards or back.
 
@@ -287,7 +293,7 @@ class SeekRequest(Request):
 
     peer_id: fields.Name
     topic: fields.Name
-    to: fields.Place
+    to: fields.Place | Moment
 
 
 class SeekAnswer(Answer):

@@ -89,6 +89,23 @@ def test_seeking_moves_a_queue_forwards_and_back(news: Broker) -> None:
         news.seek("a", "news", 4)
 
 
+def test_a_queue_is_moved_to_a_time(clock: Clock) -> None:
+    news = Broker(clock=clock, wall_clock=lambda: clock() + 1e9)
+    news.create_topic("news")
+    news.register_peer("a")
+    news.subscribe("a", "news")
+    at = []
+    for value in (b"0", b"1", b"2"):
+        at.append(clock() + 1e9)
+        news.publish("news", [value])
+        clock.advance(10.0)
+    news.pull("a", "news")
+    for time, offset in ((0.0, 0), (at[0], 0), (at[1] - 5.0, 1), (at[1], 1), (at[2] + 1.0, 3)):
+        assert news.seek_time("a", "news", time) == offset
+    with pytest.raises(BadRequest, match=r"Expected a time that is past; .* - at \$\.to\.time"):
+        news.seek_time("a", "news", at[2] + 11.0)
+
+
 def test_an_empty_pull_tells_of_messages_from_before_the_subscription(news: Broker) -> None:
     news.publish("news", [b"0", b"1"])
     news.subscribe("a", "news")

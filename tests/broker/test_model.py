@@ -6,7 +6,6 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -18,6 +17,7 @@ from peerbus.future import Future
 from peerbus.wire.views import InFlightView
 from tests.broker.model import WALL, Model, Queue
 from tests.support.harness import Clock
+from tests.support.histories import histories
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
 TOPICS = st.sampled_from(["t1", "t1", "t1", "t2", "dead"])
@@ -404,5 +404,5 @@ class BrokerAndModel(RuleBasedStateMachine):
         assert self.behind or self.broker.stats().unacknowledged == sum(len(queue.handed) for queue in queues)
 
 
-BrokerAndModel.TestCase.settings = settings(max_examples=500, stateful_step_count=40, deadline=None)
+BrokerAndModel.TestCase.settings = histories(500)
 TestBroker = BrokerAndModel.TestCase

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 from msgspec import structs
@@ -31,6 +30,7 @@ from tests.broker.test_model import (
     outcome,
     pulled,
 )
+from tests.support.histories import histories
 from tests.support.storage import copy
 
 KEPT_LIMITS = replace(LIMITS, message_ids=3, message_id_seconds=12.0)
@@ -211,7 +211,7 @@ def published(answer: Any) -> Any:
     return answer if isinstance(answer, str) else (answer.offset, answer.count, answer.duplicate, answer.scheduled)
 
 
-KeptBrokerAndModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+KeptBrokerAndModel.TestCase.settings = histories(100)
 TestRestart = KeptBrokerAndModel.TestCase
-CrashingBrokerAndModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+CrashingBrokerAndModel.TestCase.settings = histories(100)
 TestCrash = CrashingBrokerAndModel.TestCase

@@ -148,7 +148,7 @@ def test_a_lost_lease_is_made_good(follow: Follow, index: Api) -> None:
     process = follow()
     publish(index, "before")
     assert line(process) == '"before"\n'
-    index.post("/unregister_peer_node", peer_id=subscribers(index)[0])
+    index.post("/unregister_peer_node", peer_id=subscribers(index)[0], keep=True)
     eventually(lambda: subscribers(index))
     publish(index, "after")
     assert line(process) == '"after"\n'

@@ -89,11 +89,11 @@ def test_a_second_peer_of_the_same_id_says_so(run: Run, index: Api) -> None:
     assert "Two nodes of one peer take each other's messages." in start_peers(run, index, 1).error_line()
 
 
-def test_a_peer_that_ends_says_what_it_had_not_pulled(run: Run, index: Api, api: Callable[[str], Api]) -> None:
+def test_a_peer_that_ends_says_what_ends_with_it(run: Run, index: Api, api: Callable[[str], Api]) -> None:
     peers = start_peers(run, index, 1)
     node = api(peers.urls()[0])
     node.post("/create_topic", topic="news")
-    node.post("/subscribe", topic="news", ack="explicit")
+    node.post("/subscribe", topic="news", expires_after=0)
     node.post("/publish", topic="news", messages=[1, 2])
     peers.signal(signal.SIGTERM)
     assert "2 messages that it had not pulled or acknowledged: discarded." in peers.finish()[2]

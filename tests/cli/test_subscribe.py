@@ -43,10 +43,36 @@ def test_a_peer_that_is_named_goes_on_where_it_stood(peerbus: CommandLine, index
     assert peer_ids(index) == []
 
 
-def test_where_to_begin_moves_a_subscription(peerbus: CommandLine) -> None:
-    assert peerbus.says("subscribe", "news", "--peer-id", "me", "--from", "latest") == ""
-    assert peerbus.says("subscribe", "news", "--peer-id", "me", "--from", "earliest").count("\n") == 3
-    assert peerbus.says("subscribe", "news", "--peer-id", "me", "--from", "2") == "null\n"
+def test_a_queue_begins_where_it_is_told_to_and_is_moved_by_seek(peerbus: CommandLine) -> None:
+    assert peerbus.says("subscribe", "news", "--peer-id", "me", "--from", "1", "--max", "1").count("\n") == 1
+    assert peerbus.says("subscribe", "news", "--peer-id", "me", "--from", "earliest") == "null\n"
+    assert peerbus.says("seek", "news", "0", "--peer-id", "me") == "Peer 'me' continues at offset 0 of topic 'news'.\n"
+    assert peerbus.says("pull", "news", "--peer-id", "me").count("\n") == 3
+    assert peerbus.refused(2, "seek", "news", "noon", "--peer-id", "me").startswith("error: ")
+    assert peerbus.refused(1, "seek", "news", "99", "--peer-id", "me").startswith("error: bad_request: ")
+
+
+def test_message_queues_are_listed_and_ended(peerbus: CommandLine, index: Api) -> None:
+    peerbus.says("subscribe", "news", "--peer-id", "me", "--group", "g", "--expires-after", "60")
+    peerbus.says("unregister", "--peer-id", "me", "--keep")
+    index.post("/publish", topic="news", message=1)
+    queue = json.loads(peerbus.says("subscriptions", "news", "--json"))["queue"]
+    assert queue == "group g"
+    assert "group g" in peerbus.says("subscriptions", "news")
+    assert "1 message" in peerbus.says("unsubscribe", "news", "--group", "g")
+
+
+def test_dead_letters_are_published_again(peerbus: CommandLine) -> None:
+    limits = ("--ack", "explicit", "--max-attempts", "1", "--dead-letter-topic", "dead", "--max", "1")
+    peerbus.says("create", "jobs", "--history", "0")
+    peerbus.says("subscribe", "jobs", "--peer-id", "w", *limits)
+    peerbus.says("publish", "jobs", "7")
+    peerbus.says("pull", "jobs", "--peer-id", "w")
+    peerbus.says("nack", "jobs", "0", "--peer-id", "w")
+    assert peerbus.says("redrive", "dead", "--all") == "1 message of topic 'dead' published again.\n"
+    assert peerbus.says("pull", "jobs", "--peer-id", "w") == '"7"\n'
+    assert peerbus("redrive", "dead", "0").exit_code == 1
+    assert peerbus.refused(2, "redrive", "dead").startswith("error: Name either OFFSETS or --all.")
 
 
 def test_what_is_not_acknowledged_is_dealt_with_as_the_subscription_says(peerbus: CommandLine, index: Api) -> None:

@@ -22,6 +22,8 @@ def mend(case: Case[Any], limits: Limits) -> None:
     Every other name becomes one that exists, too, or most calls would end with 404; and no peer gets an address
     on another machine, which the server would call.
     """
+    if case.operation.path == "/unsubscribe" and isinstance(case.body, dict):
+        case.body.setdefault("end", False)
     for fields in (case.body, case.query):
         if isinstance(fields, dict):
             _on_this_machine(fields)
@@ -30,6 +32,8 @@ def mend(case: Case[Any], limits: Limits) -> None:
                     mended(fields, limits)
     if case.operation.path == "/subscriptions" and not case.query.get("peer_id"):
         case.query.setdefault("topic", KNOWN["topic"])  # one of both is needed
+    if case.operation.path == "/redrive" and isinstance(case.body, dict) and case.body.get("topic") == KNOWN["topic"]:
+        case.body["topic"] = "dead"
     if case.operation.path == "/in_flight" and not case.query.get("group"):
         case.query.setdefault("peer_id", KNOWN["peer_id"])  # one of both is needed
 
@@ -86,6 +90,25 @@ def _from_a_message_that_is_there(fields: dict[str, Any], _: Limits) -> None:
         fields["from"] = 0
 
 
+def _to_what_is_there(fields: dict[str, Any], _: Limits) -> None:
+    if isinstance(fields.get("to"), int):
+        fields["to"] = 0
+    if isinstance(fields.get("to"), dict):
+        fields["to"] = {"time": 0}
+
+
+def _whole_groups_alone(fields: dict[str, Any], _: Limits) -> None:
+    """A group is named to end its message queue; without one, a peer is needed."""
+    if "end" in fields:
+        fields["end"] = fields.get("group") is not None
+        fields["peer_id"] = fields.get("peer_id") or KNOWN["peer_id"]
+
+
+def _all_or_some(fields: dict[str, Any], _: Limits) -> None:
+    if "all" in fields:
+        fields["all"] = True
+
+
 def _within_limits(fields: dict[str, Any], limits: Limits) -> None:
     """A peer node does not know those of the indexing server."""
     for name, most in (("wait", limits.max_wait), ("max_messages", limits.max_messages)):
@@ -101,5 +124,8 @@ MENDED: tuple[Callable[[dict[str, Any], Limits], None], ...] = (
     _dead_letters_elsewhere,
     _a_time_ahead,
     _from_a_message_that_is_there,
+    _to_what_is_there,
+    _whole_groups_alone,
+    _all_or_some,
     _within_limits,
 )

@@ -22,8 +22,8 @@ def test_the_eight_calls_answer_in_their_order(api: Api) -> None:
 
 def test_a_pull_that_came_after_the_messages_tells_how_to_replay_them(api: Api) -> None:
     replies = [api.send(method, path, json=fields) for method, path, fields, _ in EIGHT_CALLS[:5]]
-    assert '"from": "earliest"' in replies[4].body["message"]
-    again = api.post("/subscribe", peer_id="peer1", topic="news", **{"from": "earliest"})
+    assert 'POST /seek with "to": "earliest"' in replies[4].body["message"]
+    again = api.post("/seek", peer_id="peer1", topic="news", to="earliest")
     assert again.body["next_offset"] == 0
     pulled = api.post("/pull_messages", peer_id="peer1", topic="news")
     assert pulled.body["messages"] == ["Breaking news: AI is transforming the world!"]

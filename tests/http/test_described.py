@@ -56,6 +56,8 @@ def prepare(api: Api) -> None:
     api.delete("/delete_topic", topic="news")
     api.subscriber("peer1", "news")
     api.post("/publish", topic="news", message="text")
+    api.post("/create_topic", topic="dead")
+    api.post("/subscribe", peer_id="peer1", topic="dead", group="dead-letters")
 
 
 @index_schema.parametrize()

@@ -58,10 +58,10 @@ MESSAGES = {"published": 5, "pulled": 5, "redelivered": 1, "acknowledged": 1, "d
 HELD = {
     "peers": 1,
     "topics": 3,
-    "subscriptions": 2,
+    "subscriptions": 3,
     "waiting_pulls": 0,
     "unacknowledged_messages": 2,
-    "unread_messages": 3,
+    "unread_messages": 4,
     "unread_messages_max": 2,
     "memory_limit_bytes": 1 << 30,
     "peers_expired_total": 0,

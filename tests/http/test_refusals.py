@@ -25,7 +25,7 @@ FIELDS = [
     if field.encode_name != "message"  # any value is one
 ]
 NO_VALUES: list[Any] = [{}, True]
-YES_OR_NO = {"attempted", "details", "end", "keep"}
+YES_OR_NO = {"all", "attempted", "details", "end", "keep"}
 """The fields for which `True` is a value."""
 WRONG_TYPES = [
     (row, name, value) for row, name in FIELDS for value in NO_VALUES if value is not True or name not in YES_OR_NO
@@ -74,7 +74,17 @@ BAD_VALUES = [
     ("/create_topic", {"topic": "news", "max_messages": 0}, "max_messages"),
     ("/create_topic", {"topic": "news", "max_messages": 10**30}, "max_messages"),
     ("/create_topic", {"topic": "news", "overflow": "block"}, "overflow"),
+    ("/create_topic", {"topic": "news", "history": -1}, "history"),
     ("/publish", {"topic": "news", "messages": []}, "messages"),
+    ("/seek", {"peer_id": "peer1", "topic": "news", "to": -1}, "to"),
+    ("/seek", {"peer_id": "peer1", "topic": "news", "to": 99}, "to"),
+    ("/seek", {"peer_id": "peer1", "topic": "news", "to": "yesterday"}, "to"),
+    ("/seek", {"peer_id": "peer1", "topic": "news", "to": {"time": 1e12}}, "to.time"),
+    ("/seek", {"peer_id": "peer1", "topic": "news", "to": {"time": "noon"}}, "to.time"),
+    ("/subscribe", {"peer_id": "peer1", "topic": "news", "expires_after": -1}, "expires_after"),
+    ("/subscribe", {"peer_id": "peer1", "topic": "news", "expires_after": 1e9}, "expires_after"),
+    ("/unsubscribe", {"peer_id": "peer1", "topic": "news", "group": "g"}, "group"),
+    ("/redrive", {"topic": "news", "all": True}, "topic"),
     ("/publish", {"topic": "news", "message": 1, "delay": 0}, "delay"),
     ("/publish", {"topic": "news", "message": 1, "delay": 2_592_001}, "delay"),
     ("/publish", {"topic": "news", "message": 1, "at": -1}, "at"),
@@ -160,7 +170,7 @@ def test_fields_in_body_and_query_string_at_once_are_refused(prepared: Api, row:
 @pytest.mark.parametrize(("row", "name", "value"), WRONG_TYPES, ids=name_of)
 def test_a_value_of_the_wrong_type_is_refused_with_its_path(prepared: Api, row: Row, name: str, value: Any) -> None:
     sentence = refusal(send(prepared, row, EXAMPLES[row.path].fields | {name: value}), 400, "bad_request")
-    assert sentence.startswith("Expected ")
+    assert sentence.startswith(("Expected ", "Object missing required field "))
     assert sentence.endswith(f" - at $.{name}")
 
 

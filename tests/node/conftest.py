@@ -53,6 +53,8 @@ def prepare(index: Api, address: str) -> None:
         index.subscriber("peer1", topic)
     index.delete("/delete_topic", topic="gone")
     index.post("/subscribe", peer_id="other", topic="strict")
+    index.post("/create_topic", topic="dead")
+    index.post("/subscribe", peer_id="other", topic="dead", group="dead-letters")
     for topic, messages in (("news", [1, "two", None]), ("full", ["old"]), ("strict", ["only"])):
         assert index.post("/publish", topic=topic, messages=messages).status == 200
 

@@ -75,6 +75,16 @@ CALLS: list[tuple[str, dict[str, Any], int]] = [
     ("/extend_messages", {"topic": "news", "up_to": 5, "seconds": 0}, 400),
     ("/extend_messages", {"topic": "news", "up_to": 5}, 400),
     ("/extend_messages", {"topic": "gone", "up_to": 5, "seconds": 1}, 410),
+    ("/publish", {"topic": "news", "message": 1, "delay": 60}, 200),
+    ("/publish", {"topic": "news", "message": 1, "delay": -1}, 400),
+    ("/scheduled", {"topic": "news"}, 200),
+    ("/scheduled", {"topic": "none"}, 404),
+    ("/cancel_scheduled", {"topic": "news", "ids": [1]}, 200),
+    ("/cancel_scheduled", {"topic": "news"}, 400),
+    ("/redrive", {"topic": "dead", "all": True}, 200),
+    ("/redrive", {"topic": "news", "all": True}, 400),
+    ("/redrive", {"topic": "dead"}, 400),
+    ("/redrive", {"topic": "none", "offsets": [0]}, 404),
     ("/query_peers", {"topic": "news"}, 200),
     ("/query_peers", {"topic": "none"}, 404),
     ("/topics", {}, 200),
@@ -105,7 +115,9 @@ def test_a_node_answers_as_the_server_does(twins: Twins, path: str, fields: dict
 
 @pytest.mark.parametrize("path", [path for path in METHOD if CALLER[path]])
 def test_the_own_id_in_a_body_changes_nothing(twins: Twins, path: str) -> None:
-    fields = {"topic": "news", "message": 1, "up_to": 0, "seconds": 1, "to": 0}
+    fields: dict[str, Any] = {"topic": "news", "message": 1, "up_to": 0, "seconds": 1, "ids": [1]}
+    own: dict[str, dict[str, Any]] = {"/seek": {"to": 0}, "/redrive": {"topic": "dead", "all": True}}
+    fields |= own.get(path, {})
     known = next(endpoint for endpoint in ENDPOINTS if endpoint.path == path).request.__struct_encode_fields__
     body = {"peer_id": "peer1"} | {name: value for name, value in fields.items() if name in known}
     directly, through_node = twins.both(METHOD[path], path, json=body)

@@ -28,16 +28,19 @@ OF_A_PEER = [row for row in ROWS if row.access is Access.PEER and row.has_peer_i
 
 @pytest.fixture
 def server() -> Iterator[Api]:
-    """With a subscriber, `peer1`, and its topic `news`, as the examples need them."""
+    """A server that asks for tokens."""
     with start_index(tokens=TOKENS) as index:
         yield index
 
 
 @pytest.fixture
 def peer1(server: Api) -> Api:
+    """Subscribed to `news`, and to the dead letters in `dead`, as the examples need it."""
     api = join(server, "peer1")
     assert api.post("/create_topic", topic="news").status == 200
     assert api.post("/subscribe", peer_id="peer1", topic="news").status == 200
+    assert api.post("/create_topic", topic="dead").status == 200
+    assert api.post("/subscribe", peer_id="peer1", topic="dead", group="dead-letters").status == 200
     return api
 
 

@@ -4,7 +4,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -18,6 +17,7 @@ from peerbus.broker.records import (
     Segment,
 )
 from peerbus.storage import Storage
+from tests.support.histories import histories
 from tests.support.storage import messages, publishers, queue, topic
 
 NUMBERS = st.integers(1, 3)
@@ -172,4 +172,4 @@ class StorageAndModel(RuleBasedStateMachine):
 
 
 TestStorageAndModel = StorageAndModel.TestCase
-TestStorageAndModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestStorageAndModel.settings = histories(100)

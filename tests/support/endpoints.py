@@ -58,6 +58,8 @@ EIGHT_CALLS: list[tuple[str, str, dict[str, Any] | None, dict[str, Any]]] = [
 
 def prepare(api: Api) -> None:
     api.subscriber("peer1", "news")
+    api.post("/create_topic", topic="dead")
+    api.post("/subscribe", peer_id="peer1", topic="dead", group="dead-letters")
 
 
 def name_of(value: object) -> str | None:

@@ -33,7 +33,8 @@ def request_schemas(kinds: Iterable[type[Request]], peer_id: str | None, bounds:
     """The schemas of requests by their names. `peer_id` is the id that the service fills in, if it does."""
     schemas: Schemas = {}
     for kind in kinds:
-        schema = schemas[kind.__name__] = _found((kind,))[kind.__name__]
+        found = _found((kind,))
+        schema = schemas[kind.__name__] = _inlined(found[kind.__name__], found)
         schema.update(_one_of(kind))
         fields = schema["properties"]
         for field in fields:
@@ -73,6 +74,17 @@ def _found(kinds: Iterable[type[msgspec.Struct]]) -> Schemas:
         if "description" in schema:
             schema["description"] = " ".join(schema["description"].split())
     return found
+
+
+def _inlined(schema: Any, found: Schemas) -> Any:
+    """A schema with the schemas that it refers to in their places: objects inside of a request are small."""
+    if isinstance(schema, list):
+        return [_inlined(each, found) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(found[schema["$ref"].rpartition("/")[2]], found)
+    return {name: _inlined(each, found) for name, each in schema.items()}
 
 
 def _one_of(kind: type[Request]) -> Schema:
