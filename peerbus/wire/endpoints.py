@@ -13,7 +13,10 @@ from enum import Enum
 from peerbus.errors import (
     AddressNotAllowed,
     Forbidden,
+    HookTimeout,
+    HookUnreachable,
     MemoryFull,
+    NotFound,
     NotReady,
     NotSubscribed,
     PeerbusError,
@@ -30,6 +33,7 @@ from peerbus.errors import (
     TopicExists,
     TopicFull,
     TopicNotFound,
+    Unauthorized,
 )
 from peerbus.wire import protocol as wire
 
@@ -154,6 +158,9 @@ NODE_ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/exit_peer", wire.EmptyRequest, "Unregister the peer, answer, and end its node.",
              answer=wire.PeerAnswer),
     Endpoint("POST", "/notify", wire.Notice, "Take a notice from the indexing server.", logging.DEBUG,
+             access=Access.ANYONE),
+    Endpoint("POST", "/push", wire.PushRequest, "Take messages that the indexing server pushes, for the application.",
+             logging.DEBUG, errors=(Unauthorized, NotFound, NotReady, HookUnreachable, HookTimeout),
              access=Access.ANYONE),
     replace(STREAM_TICKET, request=wire.NodeTicketRequest, errors=(PeerMismatch,)),
     Endpoint("GET", "/events", wire.EmptyRequest, "Show what happened to this peer.", answer=wire.EventsAnswer),
