@@ -194,6 +194,12 @@ class IndexUnreachable(PeerbusError):
     code, status, retry_after = "index_unreachable", 502, 1
 
 
+class HookUnreachable(PeerbusError):
+    """A peer node could not reach the hook of its application."""
+
+    code, status, retry_after = "hook_unreachable", 502, 1
+
+
 class TooManyWaiting(PeerbusError):
     """The maximum of pulls waits for messages."""
 
@@ -216,6 +222,12 @@ class IndexTimeout(PeerbusError):
     """The indexing server did not answer a peer node, or the client, in time; the call may have been carried out."""
 
     code, status, retry_after = "index_timeout", 504, 1
+
+
+class HookTimeout(PeerbusError):
+    """The hook of an application did not answer its peer node in time; it may have taken the messages."""
+
+    code, status, retry_after = "hook_timeout", 504, 1
 
 
 class StorageFull(PeerbusError):

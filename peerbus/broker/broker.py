@@ -1,9 +1,9 @@
 """The broker: peers, topics and message queues behind one lock."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -13,7 +13,8 @@ from peerbus.broker.dedup import Seen
 from peerbus.broker.in_flight import Claim
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
-from peerbus.broker.overview import Overview
+from peerbus.broker.push_target import PushKey
+from peerbus.broker.pushing import Pushing
 from peerbus.broker.queue import MessageQueue, group_queue
 from peerbus.broker.records import Changes, Contents
 from peerbus.broker.restore import restore
@@ -30,6 +31,7 @@ from peerbus.broker.results import (
     Subscribed,
 )
 from peerbus.broker.state import PER_SLICE, Slice, State
+from peerbus.broker.subscriptions import Named
 from peerbus.broker.topic import From, Overflow
 from peerbus.errors import BadRequest, MemoryFull, StorageFull, TooManyScheduled, TopicFull
 from peerbus.future import Future
@@ -44,12 +46,16 @@ def _ignore() -> None:
     pass
 
 
+def _named(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _duplicate(seen: Seen) -> Published:
     offset, count, scheduled, _ = seen
     return Published(offset, count, duplicate=True, scheduled=scheduled)
 
 
-class Broker(Overview):
+class Broker(Pushing):
     """The calls that change the state, besides those that read it. Message values are opaque bytes.
 
     Every public method is one atomic step: it takes the lock once and returns detached values. None blocks. Where a
@@ -263,12 +269,17 @@ class Broker(Overview):
         max_attempts: int | None = None,
         dead_letter_topic: str | None = None,
         expires_after: float | None = None,
+        push_to: str | UnsetType | None = UNSET,
+        push_batch: int | None = None,
+        push_at_once: int | None = None,
+        push_secret: str | None = None,
     ) -> Subscribed:
         """Give a peer a message queue on a topic, beginning at `start`: by default with the next message.
 
         With a `group` it is the group's. A queue that exists, with or without members, keeps its position whatever
         `start` says, and those of its `QueueOptions` that are not named; see `seek`. Messages from `start` on that are
-        freed count as missed; an offset beyond the end means the next message.
+        freed count as missed; an offset beyond the end means the next message. With `push_to` the peer has a push
+        target, see `Pushing`; None removes it, and options of it that are not named stay.
         Raises `PeerNotFound`, `TopicNotFound`, `SubscriptionExists`, `TooManySubscriptions`, `StorageFull`,
         and `BadRequest` for options that contradict each other.
         """
@@ -281,7 +292,8 @@ class Broker(Overview):
             "dead_letter_topic": dead_letter_topic,
             "expires_after": expires_after,
         }
-        named = {name: value for name, value in options.items() if value is not None}
+        push = {"batch": push_batch, "at_once": push_at_once, "secret": push_secret}
+        named = Named(_named(options), _named(push) | ({} if push_to is UNSET else {"url": push_to}))
         with self._lock:
             peer, found = self._state.peer(peer_id), self._state.topic(topic)
             queue, created, begun = self._state.subscribe(peer, found, start, group, named)
@@ -541,6 +553,16 @@ class Broker(Overview):
     def on_due(self, on_due: Callable[[], None]) -> None:
         with self._lock:
             self._state.on_due = on_due
+
+    @property
+    def on_push(self) -> Callable[[PushKey], None]:
+        """Called by `run_due` with a push target for which there may be something to push; it must not block."""
+        return self._state.on_push
+
+    @on_push.setter
+    def on_push(self, on_push: Callable[[PushKey], None]) -> None:
+        with self._lock:
+            self._state.on_push = on_push
 
     def written(self, changes: Changes) -> None:
         """Changes that the journal received are on disk: let their messages be delivered."""

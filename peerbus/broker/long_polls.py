@@ -1,18 +1,19 @@
-"""Pulls that wait for messages."""
+"""Pulls and push targets that wait for messages."""
 
 from collections.abc import Callable, Iterable
 
 from peerbus.broker.peers import Peer
 from peerbus.broker.queue import MessageQueue
-from peerbus.broker.structures import NOW, Schedule
+from peerbus.broker.structures import NEVER, NOW, Schedule
 from peerbus.broker.topic import Topic
-from peerbus.broker.waiters import LongPoll, Waiters
+from peerbus.broker.waiters import Waiter, Waiters
 from peerbus.errors import TooManyWaiting
 
 
 class LongPolls:
-    """The waiting pulls of each queue, and those that can be answered.
+    """The waiting pulls and push targets of each queue, and those that can be answered.
 
+    A push target has no deadline. It does not count as a waiting pull, and does not keep its peer alive.
     Adding and removing cost the logarithm of their number; waking those of a topic or a queue is constant time.
     """
 
@@ -23,18 +24,18 @@ class LongPolls:
         self._limit = limit
         self._on_due = on_due
         self._of: dict[Topic, dict[MessageQueue, Waiters]] = {}
-        self._deadlines: Schedule[LongPoll] = Schedule()
+        self._deadlines: Schedule[Waiter] = Schedule()
         self._woken_topics: dict[Topic, None] = {}
         self._woken_queues: dict[MessageQueue, None] = {}
         self._over_topics: dict[Topic, None] = {}
-        self._over: dict[LongPoll, None] = {}
+        self._over: dict[Waiter, None] = {}
 
     def __len__(self) -> int:
         return len(self._deadlines)
 
-    def add(self, waiter: LongPoll) -> None:
-        """Let a pull wait; raises `TooManyWaiting`."""
-        if len(self) >= self._limit:
+    def add(self, waiter: Waiter) -> None:
+        """Let a pull or a push target wait; raises `TooManyWaiting` for one pull too many."""
+        if waiter.deadline != NEVER and len(self) >= self._limit:
             raise TooManyWaiting(
                 f"{len(self)} pulls are waiting, which is as many as the server takes. Pull without `wait`."
             )
@@ -42,11 +43,12 @@ class LongPolls:
         if waiter.queue not in queues:
             queues[waiter.queue] = Waiters()
         queues[waiter.queue].add(waiter)
-        self._deadlines.set(waiter, waiter.deadline)
-        waiter.peer.waiting += 1
+        if waiter.deadline != NEVER:
+            self._deadlines.set(waiter, waiter.deadline)
+            waiter.peer.waiting += 1
 
     def has(self, queue: MessageQueue) -> bool:
-        """Whether a pull waits for a message of `queue`."""
+        """Whether anything waits for a message of `queue`."""
         return queue in self._of.get(queue.topic, {})
 
     def wake(self, topic: Topic) -> None:
@@ -86,7 +88,7 @@ class LongPolls:
         due = self._over or self._over_topics or self._woken_queues or self._woken_topics
         return NOW if due else self._deadlines.next()
 
-    def take(self, now: float) -> LongPoll | None:
+    def take(self, now: float) -> Waiter | None:
         """Remove and return one to answer, if there is one: its queue is ready, or its waiting is over."""
         waiter = None
         if self._over or self._over_topics:
@@ -99,7 +101,7 @@ class LongPolls:
             self._remove(waiter)
         return waiter
 
-    def _first_over(self) -> LongPoll | None:
+    def _first_over(self) -> Waiter | None:
         for waiter in self._over:
             return waiter
         while self._over_topics:
@@ -109,7 +111,7 @@ class LongPolls:
             del self._over_topics[topic]
         return None
 
-    def _first_ready(self) -> LongPoll | None:
+    def _first_ready(self) -> Waiter | None:
         while self._woken_queues or self._woken_topics:
             for queue in reversed(self._woken_queues):  # the last is found at once, however many were removed before
                 waiters = self._of.get(queue.topic, {}).get(queue)
@@ -123,7 +125,7 @@ class LongPolls:
             del self._woken_queues[queue]
         return None
 
-    def _remove(self, waiter: LongPoll) -> None:
+    def _remove(self, waiter: Waiter) -> None:
         topic = waiter.queue.topic
         queues = self._of[topic]
         queues[waiter.queue].remove(waiter)
@@ -133,5 +135,6 @@ class LongPolls:
         if not queues:
             del self._of[topic]
         self._over.pop(waiter, None)
-        self._deadlines.discard(waiter)
-        waiter.peer.waiting -= 1
+        if waiter.deadline != NEVER:
+            self._deadlines.discard(waiter)
+            waiter.peer.waiting -= 1

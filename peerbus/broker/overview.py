@@ -280,6 +280,9 @@ class Overview:
             idle_seconds=max(0.0, now - queue.used_at),
             expires_after=None if queue.expires_after == NEVER else queue.expires_after,
             expires_in=None if ends_at == NEVER else max(0.0, ends_at - now),
+            push_to=[
+                target.view(member, now) for member, target in islice(queue.members.items(), PEERS_SHOWN) if target
+            ],
         )
 
 

@@ -1,6 +1,6 @@
 """The registered peers and their leases."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import UNSET, UnsetType
 
@@ -114,9 +114,11 @@ class Peer:
 class Peers:
     """All peers, those that are away among them. Renewing a lease is constant time."""
 
-    __slots__ = ("_changes", "_leases", "_limit", "_names", "_peers")
+    __slots__ = ("_changes", "_leases", "_limit", "_names", "_on_back", "_peers")
 
-    def __init__(self, limit: int, changes: ChangeListener) -> None:
+    def __init__(self, limit: int, changes: ChangeListener, on_back: Callable[[Peer], None]) -> None:
+        """`on_back` is called with each peer that was away and is back, with its queues."""
+        self._on_back = on_back
         self._limit = limit
         self._changes = changes
         self._peers: dict[str, Peer] = {}
@@ -199,6 +201,7 @@ class Peers:
             peer.leaving = {}
             self._names.add(peer.peer_id)
             self._changes.peer_changed(peer)
+            self._on_back(peer)
         if peer.lease_seconds is None:
             self._leases.discard(peer.peer_id)
         else:

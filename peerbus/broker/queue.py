@@ -5,6 +5,7 @@ from operator import ne
 from typing import NamedTuple
 
 from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PASSED_OVER, REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.push_target import PushTarget
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.results import Details
 from peerbus.broker.topic import Topic
@@ -101,7 +102,8 @@ class MessageQueue:
         """A globally unique number; changes on every seek."""
         self.options = options
         self.group = group
-        self.members: dict[str, None] = {}
+        self.members: dict[str, PushTarget | None] = {}
+        """With the push target of each, if it has one."""
         self.left_at: float | None = None
         """When the last member left a group's queue; None while it has members."""
         self.used_at = now
@@ -190,6 +192,7 @@ class MessageQueue:
             members=list(self.members),
             used_at=self.used_at + wall,
             left_at=None if self.left_at is None else self.left_at + wall,
+            push_targets={member: target.options for member, target in self.members.items() if target},
         )
 
     def deliveries(self, offsets: Iterable[int]) -> list[Delivery | None]:
@@ -261,12 +264,15 @@ class MessageQueue:
         self._moved()
         return len(valid), stale
 
-    def reject(self, member: str, claims: Claims, due: float, *, attempted: bool) -> tuple[int, list[int]]:
+    def reject(
+        self, member: str, claims: Claims, due: float, *, attempted: bool, reason: str = REJECTED
+    ) -> tuple[int, list[int]]:
         """Let the messages validly claimed by `member` be redelivered at `due`, unless acknowledged before.
 
-        Unless `attempted`, this delivery does not count as an attempt. Returns how many, and the stale offsets.
+        Unless `attempted`, this delivery does not count as an attempt. A dead letter has the `reason`. Returns how
+        many, and the stale offsets.
         """
-        return self._postpone(member, claims, due, REJECTED if attempted else HANDED_BACK)
+        return self._postpone(member, claims, due, reason if attempted else HANDED_BACK)
 
     def extend(self, member: str, claims: Claims, due: float) -> tuple[int, list[int]]:
         """Let `due` be the deadline of the messages validly claimed by `member`.

@@ -4,10 +4,12 @@ Topics and queues have numbers that are never given again: a topic deleted and c
 are seconds of the wall clock, offsets those of a topic's log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct, field
+
+from peerbus.broker.push_target import PushOptions
 
 DELETED: Literal["deleted"] = "deleted"
 """The overflow of a deleted topic whose subscribers have yet to lose their subscriptions."""
@@ -70,6 +72,8 @@ class QueueRecord(Struct, frozen=True, gc=False):
     expires_after: float | None = None
     used_at: float | None = None
     left_at: float | None = None
+    push_targets: Mapping[str, PushOptions] = {}
+    """By member."""
 
 
 class DeliveryRecord(Struct, frozen=True, gc=False):

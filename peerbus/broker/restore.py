@@ -3,8 +3,9 @@
 from collections import defaultdict
 from itertools import groupby
 
-from peerbus.broker.in_flight import PEER_LEFT, Delivery
+from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PEER_LEFT, Delivery
 from peerbus.broker.log import size_of
+from peerbus.broker.push_target import PushTarget
 from peerbus.broker.queue import MessageQueue, QueueOptions, group_queue
 from peerbus.broker.records import DELETED, NOT_YET, Contents, DeliveryRecord, QueueRecord, TopicRecord
 from peerbus.broker.state import State
@@ -84,9 +85,15 @@ def _restore_queue(
         if due is not None and (member not in record.members or state.peers[member].away_since is not None):
             delivery.due = now if delivery.is_last(record.max_attempts) else None
             delivery.problem = delivery.problem_after(PEER_LEFT)
+        elif due is not None and problem == NOT_IN_TIME and member in record.push_targets:
+            delivery.due, delivery.problem = None, HANDED_BACK  # its push was under way
         queue.in_flight.restore(delivery)
     for member in record.members:
         state.subscriptions.add(state.peers[member], queue)
+    for member, push in record.push_targets.items():
+        queue.members[member] = PushTarget(push, state.numbers.next())
+        if state.peers[member].away_since is None and not topic.deleted:
+            state.wait_for_push(queue, member)
     if not record.members:
         queue.left_at = now if record.left_at is None else record.left_at - wall
         state.subscriptions.add_empty(queue)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 from peerbus.broker.change_listener import ChangeListener
@@ -16,14 +16,15 @@ from peerbus.broker.long_polls import LongPolls
 from peerbus.broker.maintenance import Maintenance
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.peers import Peer, Peers
+from peerbus.broker.push_target import PushKey
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import DueResult, Ended, ExpiredQueue, Pulled, Redriven
 from peerbus.broker.scheduling import Scheduling
 from peerbus.broker.structures import NEVER, NOW
-from peerbus.broker.subscriptions import Subscriptions, cost
+from peerbus.broker.subscriptions import Named, Subscriptions, cost
 from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
-from peerbus.broker.waiters import LongPoll
+from peerbus.broker.waiters import IdleTarget, LongPoll, Waiter
 from peerbus.broker.wall_clock import WallClock
 from peerbus.errors import MemoryFull, NotSubscribed, PeerbusError, StorageFull, TopicDeleted, TopicFull
 from peerbus.future import Future
@@ -73,7 +74,9 @@ class State:
         due_now = partial(self._falls_due, NOW)
         self.memory = MemoryBudget(limits.max_bytes, per_slice.values, due_now)
         self.long_polls = LongPolls(limits.max_waiting, due_now)
-        self.peers = Peers(limits.max_peers, changes)
+        self.peers = Peers(limits.max_peers, changes, self._came_back)
+        self.on_push: Callable[[PushKey], None] = lambda _: None
+        """Called without the lock when there may be something to push."""
         self.totals = Totals()
         self.numbers = Numbers()
         self.wall_clock = WallClock(clock, wall_clock)
@@ -136,9 +139,9 @@ class State:
         return self.peers.present(self.subscriptions.of(topic).by_peer)
 
     def subscribe(
-        self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: dict[str, Any]
+        self, peer: Peer, topic: Topic, start: From | None, group: str | None, named: Named
     ) -> tuple[MessageQueue, bool, bool]:
-        """The message queue of a peer on a topic, with the `QueueOptions` that are named.
+        """The message queue of a peer on a topic, with the options that are named.
 
         Returns it, whether the subscription is new, and whether the queue is. Raises the errors of
         `Subscriptions.change` and `Subscriptions.join`.
@@ -146,7 +149,10 @@ class State:
         now = self.clock()
         queue = self.subscriptions.find(peer, topic.name)
         if queue is not None:
+            target = queue.members[peer.peer_id]
             self.subscriptions.change(peer, queue, group, named)
+            if queue.members[peer.peer_id] is not target:
+                self.long_polls.end(queue, peer)
             created = is_new = False
         else:
             before = peer.queues.get(topic.name)  # of a deleted topic
@@ -157,10 +163,19 @@ class State:
             if before:
                 self.end_subscription(peer, before)
         queue.used_at = now
+        self.wait_for_push(queue, peer.peer_id)
         self.maintenance.set_alarm(queue)
         self.long_polls.wake_queue(queue)
         self.check_due()
         return queue, created, is_new
+
+    def wait_for_push(self, queue: MessageQueue, peer_id: str) -> None:
+        """Let the push target of a member wait for messages, if it has one."""
+        target = queue.members.get(peer_id)
+        if target and not target.waits:
+            target.waits = True
+            self._wait(IdleTarget(self.peers[peer_id], queue, target))
+            self.check_due()
 
     def seek(self, queue: MessageQueue, offset: int) -> int:
         """Let a queue continue at an offset, and return it."""
@@ -463,6 +478,10 @@ class State:
         answers: list[Callable[[], None]] = []
         left = self._per_slice.values
         while len(answers) < self._per_slice.answers and left > 0 and (waiter := self.long_polls.take(now)):
+            if isinstance(waiter, IdleTarget):
+                waiter.target.waits = False
+                answers.append(partial(self.on_push, waiter.key))
+                continue
             peer_id = waiter.peer.peer_id
             try:
                 self.peers.check_same(waiter.peer)
@@ -481,6 +500,12 @@ class State:
             del waiter.answer  # the waiter may stay in a schedule for a while, but not its answer
         return answers
 
-    def _wait(self, waiter: LongPoll) -> None:
+    def _came_back(self, peer: Peer) -> None:
+        """Let the push targets of a peer that was away wait for messages again."""
+        for queue in peer.queues.values():
+            self.wait_for_push(queue, peer.peer_id)
+            self.long_polls.wake_queue(queue)
+
+    def _wait(self, waiter: Waiter) -> None:
         self.long_polls.add(waiter)
         self.maintenance.set_alarm(waiter.queue)

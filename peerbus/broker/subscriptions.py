@@ -1,10 +1,12 @@
 """Subscriptions: which peer reads which topic, through which message queue."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from peerbus.broker.context import Context
 from peerbus.broker.memory_budget import RELEASED_AT_ONCE
 from peerbus.broker.peers import Peer
+from peerbus.broker.push_target import PushOptions, PushTarget, changed
 from peerbus.broker.queue import MessageQueue, QueueOptions, group_queue
 from peerbus.broker.topic import From, Topic
 from peerbus.errors import BadRequest, NotSubscribed, SubscriptionExists, TooManySubscriptions
@@ -15,6 +17,13 @@ FREED_PER_UNIT = 50
 """Messages that take as long to free."""
 ALWAYS_MEANINGFUL = {"explicit", "expires_after"}
 """The options of a queue that do not need explicit acknowledgement."""
+
+
+class Named(NamedTuple):
+    """The options that a call to subscribe names: `QueueOptions` and `PushOptions`."""
+
+    queue: Mapping[str, Any]
+    push: Mapping[str, Any]
 
 
 class Subscribers:
@@ -95,7 +104,7 @@ class Subscriptions:
             raise NotSubscribed(f"Peer '{peer.peer_id}' is not subscribed to {place}. POST /subscribe first.")
         return queue
 
-    def change(self, peer: Peer, queue: MessageQueue, group: str | None, named: dict[str, Any]) -> None:
+    def change(self, peer: Peer, queue: MessageQueue, group: str | None, named: Named) -> None:
         """Change the options named of a peer's subscription, which is in `group` if that is named.
 
         Raises `SubscriptionExists` and `BadRequest`.
@@ -105,22 +114,26 @@ class Subscriptions:
                 f"Peer '{peer.peer_id}' is subscribed to topic '{queue.topic.name}' outside of group '{group}'. "
                 "Unsubscribe first."
             )
-        options = _options(queue.options, named)
-        if options != queue.options:
+        options = _options(queue.options, named.queue)
+        before = queue.members[peer.peer_id]
+        push = self._push_options(peer, queue, options, named)
+        if options != queue.options or push != (before.options if before else None):
             queue.options = options
+            self._push_to(peer, queue, push)
             self._context.changes.queue_changed(queue)
 
     def join(
-        self, peer: Peer, topic: Topic, start: From, group: str | None, named: dict[str, Any], now: float
+        self, peer: Peer, topic: Topic, start: From, group: str | None, named: Named, now: float
     ) -> tuple[MessageQueue, bool]:
         """Subscribe `peer`: to the queue of its `group` where that stands, else to a new queue that begins at `start`.
 
-        `named` are the `QueueOptions` to set; a group's members share them, and their position. Returns the queue,
-        and whether it is new. Raises `TooManySubscriptions`, `StorageFull` and `BadRequest`.
+        `named` are the options to set; a group's members share those of the queue, and its position. Returns the
+        queue, and whether it is new. Raises `TooManySubscriptions`, `StorageFull` and `BadRequest`.
         """
         name = peer.peer_id if group is None else group_queue(group)
         queue = self.of(topic).queues.get(name)
-        options = _options(queue.options if queue else QueueOptions(), named)
+        options = _options(queue.options if queue else QueueOptions(), named.queue)
+        push = self._push_options(peer, queue, options, named)
         if self._count >= self._context.limits.max_subscriptions and not (queue and not queue.members):
             raise TooManySubscriptions(f"{self._count} subscriptions exist, which is as many as the server takes.")
         self._context.changes.check_room(0)
@@ -130,8 +143,28 @@ class Subscriptions:
             queue = MessageQueue(topic, topic.position(start), options, name, group, number, now)
         queue.options = options
         self.add(peer, queue)
+        self._push_to(peer, queue, push)
         self._context.changes.queue_changed(queue)
         return queue, is_new
+
+    def _push_options(
+        self, peer: Peer, queue: MessageQueue | None, options: QueueOptions, named: Named
+    ) -> PushOptions | None:
+        """The options of the push target that a peer has with the options named; raises `BadRequest`."""
+        members = queue.members if queue else {}
+        before = members.get(peer.peer_id)
+        push = changed(before.options if before else None, named.push)
+        if not options.explicit and push:
+            raise BadRequest("push_to only means something with ack: explicit - at $.push_to")
+        if not options.explicit and any(target for member, target in members.items() if member != peer.peer_id):
+            raise BadRequest("Messages are pushed to other members of the group: ack stays explicit - at $.ack")
+        return push
+
+    def _push_to(self, peer: Peer, queue: MessageQueue, push: PushOptions | None) -> None:
+        before = queue.members[peer.peer_id]
+        if push != (before.options if before else None):
+            target = PushTarget(push, self._context.numbers.next()) if push else None
+            queue.members[peer.peer_id] = target
 
     def add(self, peer: Peer, queue: MessageQueue) -> None:
         """Make a peer a member of a message queue."""
@@ -206,7 +239,7 @@ class Subscriptions:
             self._context.changes.topic_removed(topic)
 
 
-def _options(options: QueueOptions, named: dict[str, Any]) -> QueueOptions:
+def _options(options: QueueOptions, named: Mapping[str, Any]) -> QueueOptions:
     changed = options._replace(**named)
     if not changed.explicit and named.keys() - ALWAYS_MEANINGFUL:
         raise BadRequest(

@@ -1,20 +1,53 @@
-"""The pulls that wait for one message queue."""
+"""The pulls and push targets that wait for one message queue."""
 
 from collections.abc import Iterable, Iterator
 
 from peerbus.broker.peers import Peer
+from peerbus.broker.push_target import PushKey, PushTarget
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import Pulled
+from peerbus.broker.structures import NEVER
 from peerbus.future import Future
 
 
-class LongPoll:
-    """One pull that waits until `deadline` at most, for messages of which its peer may have `in_flight` at most.
+class _Waiter:
+    """Waits until `deadline` at most for messages of `queue`, for one of its members."""
+
+    __slots__ = ("deadline", "peer", "queue")
+
+    def __init__(self, peer: Peer, queue: MessageQueue, deadline: float) -> None:
+        self.peer = peer
+        self.queue = queue
+        self.deadline = deadline
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something for it."""
+        return self.queue.ready
+
+
+class IdleTarget(_Waiter):
+    """A push target that waits for messages to push."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, peer: Peer, queue: MessageQueue, target: PushTarget) -> None:
+        super().__init__(peer, queue, NEVER)
+        self.target = target
+
+    @property
+    def key(self) -> PushKey:
+        """The key of the target."""
+        return PushKey(self.peer.peer_id, self.queue.topic.name, self.target.number)
+
+
+class LongPoll(_Waiter):
+    """One pull that waits for messages of which its peer may have `in_flight` at most.
 
     `reader_token` is that of the stream it belongs to, if any.
     """
 
-    __slots__ = ("answer", "deadline", "details", "in_flight", "max_messages", "peer", "queue", "reader_token")
+    __slots__ = ("answer", "details", "in_flight", "max_messages", "reader_token")
 
     def __init__(
         self,
@@ -27,10 +60,8 @@ class LongPoll:
         *,
         details: bool,
     ) -> None:
-        self.peer = peer
-        self.queue = queue
+        super().__init__(peer, queue, deadline)
         self.max_messages = max_messages
-        self.deadline = deadline
         self.reader_token = reader_token
         self.in_flight = in_flight
         self.details = details
@@ -42,8 +73,11 @@ class LongPoll:
         return self.queue.ready_for(self.peer.peer_id, self.in_flight)
 
 
+Waiter = LongPoll | IdleTarget
+
+
 class Waiters:
-    """The waiting pulls of one queue, in the order in which they came.
+    """Those that wait for one queue, in the order in which they came.
 
     Pulls whose peer may have no more messages in flight are kept aside until the peer may have room again. So finding
     the next pull to answer is constant time, however many of a group are kept aside.
@@ -52,24 +86,24 @@ class Waiters:
     __slots__ = ("_aside", "_open")
 
     def __init__(self) -> None:
-        self._open: dict[LongPoll, None] = {}
-        self._aside: dict[str, dict[LongPoll, None]] = {}
+        self._open: dict[Waiter, None] = {}
+        self._aside: dict[str, dict[Waiter, None]] = {}
         """By peer id."""
 
     def __bool__(self) -> bool:
         return bool(self._open or self._aside)
 
-    def __iter__(self) -> Iterator[LongPoll]:
+    def __iter__(self) -> Iterator[Waiter]:
         yield from self._open
         for of_peer in self._aside.values():
             yield from of_peer
 
-    def add(self, waiter: LongPoll) -> None:
-        """Let a pull wait."""
+    def add(self, waiter: Waiter) -> None:
+        """Let one wait."""
         self._open[waiter] = None
 
-    def remove(self, waiter: LongPoll) -> None:
-        """Let a pull wait no longer."""
+    def remove(self, waiter: Waiter) -> None:
+        """Let one wait no longer."""
         if waiter in self._open:
             del self._open[waiter]
             return
@@ -83,8 +117,8 @@ class Waiters:
         for peer_id in list(self._aside) if peer_ids is None else peer_ids:
             self._open.update(self._aside.pop(peer_id, {}))
 
-    def first_ready(self) -> LongPoll | None:
-        """The first pull that can be answered with messages."""
+    def first_ready(self) -> Waiter | None:
+        """The first one that there is something for."""
         while self._open:
             waiter = next(iter(self._open))
             if waiter.is_ready:

@@ -15,7 +15,7 @@ from peerbus.http.middleware import Guards
 from peerbus.http.tls import Certificate, trust
 from peerbus.node.app import NodeOptions
 from peerbus.node.launcher import Logging, Place, run_nodes
-from peerbus.wire.fields import Address, Name, describe_fault
+from peerbus.wire.fields import Address, Name, PushUrl, describe_fault
 
 DEFAULTS = NodeOptions()
 LAST_PORT = 65_535
@@ -71,6 +71,11 @@ def peer_ids(first: str, count: int) -> list[str]:
     show_default="the system's",
     help="PEM file of the authorities to trust for an https indexing server.",
 )
+@click.option(
+    "--push-to",
+    default=None,
+    help="URL of the application's hook: messages of subscriptions with ack explicit are pushed to it.",
+)
 @serving(DEFAULTS.max_body, DEFAULTS.max_streams)
 def main(
     host: str,
@@ -93,6 +98,7 @@ def main(
     guards: Guards,
     certificate: Certificate | None,
     index_ca: Path | None,
+    push_to: str | None,
 ) -> int:
     """Run one peer node, or several on consecutive ports."""
     ids = peer_ids(peer_id, count)
@@ -100,6 +106,8 @@ def main(
         raise click.UsageError(f"--port {port} leaves no ports for {count} peers: {LAST_PORT} is the last there is.")
     _check("--peer-id", ids[-1], Name)
     _check("--index-url", index_url, Address)
+    if push_to is not None:
+        _check("--push-to", push_to, PushUrl)
     if index_ca:
         trust(index_ca)  # fails here once, rather than in each child
     index_token = options.token("PEERBUS_NODE_INDEX_TOKEN", index_token_file)
@@ -121,6 +129,7 @@ def main(
         token,
         certificate,
         index_ca,
+        push_to=push_to,
     )
     return run_nodes(places, node_options, Logging(log_dir, log_level))
 

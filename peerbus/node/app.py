@@ -27,6 +27,7 @@ from peerbus.node.calls import CALLS
 from peerbus.node.described import described_node
 from peerbus.node.event_log import EventLog
 from peerbus.node.forwarding import Forwarding
+from peerbus.node.hook import Hook
 from peerbus.node.identity import fill_in_query
 from peerbus.node.membership import Membership
 from peerbus.node.metrics import node_metrics
@@ -34,6 +35,7 @@ from peerbus.node.requeue import Requeue
 from peerbus.node.server_client import ServerClient
 from peerbus.node.streams import ForwardedStreams
 from peerbus.wire.endpoints import ENDPOINTS, NODE_ENDPOINTS, Endpoint
+from peerbus.wire.protocol import PushRequest, SubscribeRequest
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class NodeOptions:
     """A file with the authorities to trust an https indexing server by; None for the system's."""
     unregister_seconds: float = 3.0
     """Seconds that unregistering may take when a node stops."""
+    push_to: str | None = None
+    """The URL of the application's hook: messages of explicit subscriptions are pushed to it."""
 
 
 class PeerNode:
@@ -83,6 +87,7 @@ class PeerNode:
         self.membership = Membership(
             index, peer_id, address, options.lease_seconds, self.events, options.unregister_seconds
         )
+        self._hook = Hook(loop, options.push_to, address, options.max_body, self.membership.subscriptions.is_pushed)
         requeue = Requeue(index, self.membership, self.events, self._workers)
         access = AccessControl(options.token, index) if options.token else None
 
@@ -90,13 +95,18 @@ class PeerNode:
             return access.guards(row) if access else []
 
         handlers: dict[Endpoint, Handler] = {
-            row: Forwarding(row, index, self.membership, requeue, options.max_body, self._workers, guards(row))
+            row: Forwarding(
+                *(row, index, self.membership, requeue, options.max_body, self._workers, guards(row)),
+                self._hook.fields if row.request is SubscribeRequest else None,
+            )
             for row in ENDPOINTS
         }
-        handlers |= {
-            row: CallHandler(row, partial(CALLS[row.name], self), options.max_body, loop.run_steps, guards=guards(row))
-            for row in NODE_ENDPOINTS
-        }
+        for row in NODE_ENDPOINTS:
+            if row.request is PushRequest:
+                handlers[row] = self._hook
+            else:
+                call = partial(CALLS[row.name], self)
+                handlers[row] = CallHandler(row, call, options.max_body, loop.run_steps, guards=guards(row))
         durations = new_durations()
         metrics = metrics_page(durations, lambda: node_metrics(self.streams, self.registered))
         metrics = replace(metrics, guard=access.admit if access else None)
@@ -166,4 +176,5 @@ class PeerNode:
         """Let the peer go away, and answer the calls that still wait for the indexing server."""
         self._forwarded_streams.close()
         self.membership.stop(keep=True)
+        self._hook.close()
         self._index.close()

@@ -18,7 +18,7 @@ from peerbus.http.reply import JSON as JSON_REPLY
 from peerbus.http.types import Reply, Request
 from peerbus.http.upstream.exchange import Response
 from peerbus.node.answer_hooks import ANSWER_HOOKS, Answered, topic_of
-from peerbus.node.identity import fill_in_body, fill_in_query
+from peerbus.node.identity import fill_in_body, fill_in_push, fill_in_query
 from peerbus.node.membership import Fields, Membership
 from peerbus.node.requeue import Requeue
 from peerbus.node.server_client import JSON, JSON_HEADERS, ServerClient
@@ -71,11 +71,13 @@ class Forwarding:
         max_body: int,
         workers: Executor,
         guards: Sequence[Guard] = (),
+        push_target: Fields | None = None,
     ) -> None:
-        """`workers` run calls that may block."""
+        """`workers` run calls that may block. `push_target` has the fields that explicit subscriptions get."""
         self._name = endpoint.name
         self._path = endpoint.path
         self._has_peer_id = endpoint.has_peer_id
+        self._push_target = push_target or {}
         self._in_query = endpoint.has_peer_id and endpoint.method == "GET"
         self._registers = endpoint.request is RegisterRequest
         self._index = index
@@ -109,6 +111,7 @@ class Forwarding:
             fields = {}
         elif self._has_peer_id and (fields := self._fields(body, headers)) is not None:
             body = fill_in_body(body, fields, self._membership, self._registers)
+            body = fill_in_push(body, fields, self._push_target)
             wait = _seconds(fields["wait"]) if "wait" in fields else 0.0
         return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
 

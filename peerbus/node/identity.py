@@ -23,6 +23,25 @@ def fill_in_body(body: bytes, fields: Fields, membership: Membership, registerin
         return body
     missing = {name: value for name, value in known.items() if name not in fields} if registering else known
     ending = _encode(missing)[1:] if registering else membership.identifying
+    return _completed(body, fields, missing, ending)
+
+
+def fill_in_push(body: bytes, fields: Fields, target: Fields) -> bytes:
+    """The body of a subscription, with the fields of `target` if it is explicit and names none of them."""
+    if not target or target.keys() & fields.keys() or not _is_explicit(fields):
+        return body
+    return _completed(body, fields, target, _encode(target)[1:])
+
+
+def _is_explicit(fields: Fields) -> bool:
+    try:
+        return bool(msgspec.json.decode(fields["ack"]) == "explicit")
+    except (KeyError, msgspec.DecodeError, RecursionError):
+        return False
+
+
+def _completed(body: bytes, fields: Fields, missing: Fields, ending: bytes) -> bytes:
+    """The body with the fields that are missing, which `ending` has in JSON."""
     separator = b"," if fields else b""
     fields.update(missing)
     return b"%b%b%b" % (body.rstrip()[:-1] or b"{", separator, ending)

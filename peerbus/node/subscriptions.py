@@ -11,6 +11,7 @@ from peerbus.node.server_client import ServerClient
 from peerbus.wire.protocol import SubscribeAnswer, SubscribeRequest
 
 EXPLICIT_OPTIONS = {"ack_deadline", "max_attempts", "dead_letter_topic"}
+PUSH_OPTIONS = {"push_to", "push_batch", "push_at_once", "push_secret"}
 
 
 @dataclass(slots=True)
@@ -45,6 +46,11 @@ class Subscriptions:
     def __contains__(self, topic: str) -> bool:
         return topic in self._by_topic
 
+    def is_pushed(self, topic: str) -> bool:
+        """Whether a subscription that was made through this node has a push target."""
+        subscription = self._by_topic.get(topic)
+        return subscription is not None and "push_to" in subscription.options
+
     def begun(self, topic: str, named: dict[str, Any], created: bool) -> None:
         """A subscribe call succeeded, with these options; `created`: the subscription is new."""
         before = self._by_topic.get(topic)
@@ -52,6 +58,8 @@ class Subscriptions:
         options.pop("from", None)
         if options.get("ack") == "auto":
             options = {name: value for name, value in options.items() if name not in EXPLICIT_OPTIONS}
+        if options.get("push_to") is None:
+            options = {name: value for name, value in options.items() if name not in PUSH_OPTIONS}
         self._by_topic[topic] = Subscription(self.epoch, options)
 
     def used(self, topic: str) -> None:

@@ -182,6 +182,10 @@ def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
         max_attempts=r.max_attempts,
         dead_letter_topic=r.dead_letter_topic,
         expires_after=r.expires_after,
+        push_to=r.push_to,
+        push_batch=r.push_batch,
+        push_at_once=r.push_at_once,
+        push_secret=r.push_secret,
     )
     sentence = f"Peer '{r.peer_id}' {'is' if done.created else 'stays'} subscribed to topic '{r.topic}'."
     if r.start is not None and not done.begun:

@@ -1,20 +1,22 @@
 """The metrics of an indexing server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import Metric
 
 from peerbus.broker import Overview
 from peerbus.http.event_loop import Loop
-from peerbus.http.metrics import counter, gauge, histogram
+from peerbus.http.metrics import counter, counters, gauge, histogram
 from peerbus.server.largest_backlogs import largest_backlogs
 from peerbus.server.queue_metrics import queue_metrics
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.views import Stats
 
 
-def broker_metrics(broker: Overview, journal: InMemory, streams: int, loop: Loop, queues: int) -> Iterator[Metric]:
-    """The metrics of the broker, of its journal and of its streams, and of up to `queues` topics and as many queues.
+def broker_metrics(
+    broker: Overview, journal: InMemory, streams: int, pushes: Mapping[str, int], loop: Loop, queues: int
+) -> Iterator[Metric]:
+    """The metrics of the broker, its journal, streams and pushes, and of up to `queues` topics and as many queues.
 
     Totals and present figures are of one moment. The topics and queues are read later, slice by slice.
     """
@@ -22,6 +24,8 @@ def broker_metrics(broker: Overview, journal: InMemory, streams: int, loop: Loop
     yield from _totals(stats)
     yield from _present(stats)
     yield gauge("streams", "Open streams.", streams)
+    meaning = "Requests that pushed messages, by how they ended: taken, busy (asked to wait), or failed."
+    yield counters("pushes", meaning, ("outcome",), [((outcome,), count) for outcome, count in pushes.items()])
     yield from _backlogs(broker, queues)
     yield histogram("loop_lag_seconds", "Delays of the event loop's timer: how long other work held it up.", loop.lag)
     if journal.commits is not None:

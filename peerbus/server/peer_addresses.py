@@ -1,4 +1,4 @@
-"""The addresses that peers may register."""
+"""The addresses that peers may register, and push targets may have."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -8,16 +8,16 @@ from peerbus.errors import AddressNotAllowed, BadRequest, StartError
 from peerbus.http.middleware import is_loopback
 from peerbus.http.types import Request
 from peerbus.http.upstream.pool import host_of
-from peerbus.wire.protocol import RegisterRequest
+from peerbus.wire.protocol import RegisterRequest, SubscribeRequest
 
 Network = IPv4Network | IPv6Network
 Ip = IPv4Address | IPv6Address
 
 
 class PeerAddresses:
-    """Decides which addresses a caller may register: the server sends notices to them.
+    """Decides which addresses a caller may have called: the server sends notices and pushes messages to them.
 
-    A caller may register the address that it calls from, and a caller on this machine any loopback address; options
+    A caller may name the address that it calls from, and a caller on this machine any loopback address; options
     allow others. Names are not resolved: a name may mean another address by the time it is called.
     """
 
@@ -38,21 +38,23 @@ class PeerAddresses:
                 self._names.add(entry.lower())
 
     def admit(self, request: Request) -> None:
-        """Check the address of a registration, once its fields are known."""
+        """Check the address of a registration or a subscription, once its fields are known."""
         request.checks.append(partial(self._check, request.client))
 
-    def _check(self, caller: str, request: RegisterRequest) -> None:
-        """Raise `AddressNotAllowed` for an address that the caller may not register."""
-        if not isinstance(request.address, str):
+    def _check(self, caller: str, request: RegisterRequest | SubscribeRequest) -> None:
+        """Raise `AddressNotAllowed` for an address that the caller may not have called."""
+        name = "address" if isinstance(request, RegisterRequest) else "push_to"
+        address = getattr(request, name)
+        if not isinstance(address, str):
             return
         try:
-            host = host_of(request.address)
+            host = host_of(address)
         except ValueError:
-            raise BadRequest(f"Expected a URL with a host, got '{request.address}' - at $.address") from None
+            raise BadRequest(f"Expected a URL with a host, got '{address}' - at $.{name}") from None
         if not self._allows(host, caller):
             raise AddressNotAllowed(
-                f"A peer that registers from {caller} cannot be called at '{host}', the host of its "
-                "address. Register an address on the host that calls (--advertise of a peer node), or start the "
+                f"A peer that calls from {caller} cannot be called at '{host}', the host of its {name}. "
+                "Name an address on the host that calls (--advertise of a peer node), or start the "
                 f"indexing server with --allow-address {host}."
             )
 

@@ -27,10 +27,11 @@ from peerbus.server.housekeeping import Housekeeping
 from peerbus.server.metrics import broker_metrics
 from peerbus.server.notifier import Notifier
 from peerbus.server.peer_addresses import PeerAddresses
+from peerbus.server.pusher import Pauses, Pusher
 from peerbus.server.streams import PATIENCE_SECONDS, PING_SECONDS, BrokerStreams
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import ENDPOINTS, SERVER_ENDPOINTS, STREAM_TICKET, Access, Endpoint
-from peerbus.wire.protocol import RegisterRequest
+from peerbus.wire.protocol import RegisterRequest, SubscribeRequest
 
 ADDRESSES_AT_ONCE = 200
 """Peers to notify whose addresses are looked up at once."""
@@ -62,6 +63,8 @@ class ServerOptions:
     """Seconds that the client of a stream may take for each 64 KiB."""
     metrics_queues: int = 200
     """Topics, and as many message queues, that the metrics show one by one."""
+    pauses: Pauses = field(default_factory=Pauses)
+    """Of push targets, after pushes that failed."""
 
 
 class IndexingServer:
@@ -76,6 +79,7 @@ class IndexingServer:
         self._journal = journal or InMemory()
         self.broker = self._journal.open(limits, self._topic_deleted)
         self._housekeeping = Housekeeping(self.broker, self.loop)
+        self._pusher = Pusher(self.broker, self._journal, self.loop, options.peer_ca, options.pauses)
         access = AccessControl(self.broker, options.tokens) if options.tokens else None
         tickets = StreamTickets(access.check_of_peer) if access else StreamTickets()
         calls = {name: partial(call, self.broker) for name, call in CALLS.items()} | {STREAM_TICKET.name: tickets.issue}
@@ -98,7 +102,14 @@ class IndexingServer:
         streams = Streams(source, self.loop, options.max_streams, [admit])
         metrics = metrics_page(
             durations,
-            lambda: broker_metrics(self.broker, self._journal, streams.count, self.loop, options.metrics_queues),
+            lambda: broker_metrics(
+                self.broker,
+                self._journal,
+                streams.count,
+                self._pusher.outcomes,
+                self.loop,
+                options.metrics_queues,
+            ),
         )
         if access:
             metrics = replace(metrics, guard=access.admit_to_metrics, callers=Access.METRICS.value)
@@ -137,6 +148,7 @@ class IndexingServer:
         """Wait for `stop`, then for the requests under way; false if some did not end in time."""
         clean = self._server.wait()
         self._notifier.close()
+        self._pusher.close()
         self._journal.close()
         self.loop.close()
         log.info("The indexing server stopped.")
@@ -146,4 +158,4 @@ class IndexingServer:
 def _guards(row: Endpoint, access: AccessControl | None, addresses: PeerAddresses) -> list[Guard]:
     """The guards of an endpoint: tokens, and the addresses that peers may register."""
     guards = access.guards(row) if access else []
-    return [*guards, addresses.admit] if row.request is RegisterRequest else guards
+    return [*guards, addresses.admit] if row.request in (RegisterRequest, SubscribeRequest) else guards

@@ -1,12 +1,13 @@
 """The tables of the database, and the conversion between their rows and the broker's records."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
 from msgspec import Struct, json, msgpack
 from msgspec.structs import astuple
 
+from peerbus.broker.push_target import PushOptions
 from peerbus.broker.records import PeerRecord, QueueRecord, ScheduledRecord, Segment
 
 SCHEMA_VERSION = 3
@@ -27,7 +28,7 @@ KEEP_DEAD_LETTERS = """
 INSERT INTO queues
 SELECT
     (SELECT max(number) FROM (SELECT number FROM topics UNION SELECT number FROM queues)) + row_number() OVER (),
-    number, 'dead-letters', 1, 30.0, NULL, NULL, start, start, 0, '[]', 9e999, NULL, NULL
+    number, 'dead-letters', 1, 30.0, NULL, NULL, start, start, 0, '[]', 9e999, NULL, NULL, NULL
 FROM topics WHERE overflow != 'deleted' AND name IN (SELECT dead_letter_topic FROM queues);
 """
 """Gives the topics that have dead letters the queue that keeps them."""
@@ -39,6 +40,7 @@ UPGRADES = {
         ALTER TABLE queues ADD COLUMN expires_after REAL;
         ALTER TABLE queues ADD COLUMN used_at REAL;
         ALTER TABLE queues ADD COLUMN left_at REAL;
+        ALTER TABLE queues ADD COLUMN push_targets TEXT;
         ALTER TABLE deliveries ADD COLUMN first REAL;
         ALTER TABLE deliveries ADD COLUMN since REAL;
         {KEEP_DEAD_LETTERS}
@@ -85,7 +87,8 @@ CREATE TABLE queues (
     members TEXT NOT NULL,
     expires_after REAL,
     used_at REAL,
-    left_at REAL
+    left_at REAL,
+    push_targets TEXT
 );
 CREATE TABLE deliveries (
     queue INTEGER NOT NULL REFERENCES queues,
@@ -134,6 +137,7 @@ _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(list[Published]).decode
 _decode_values = msgpack.Decoder(tuple[bytes, ...]).decode
 _names = json.Decoder(list[str]).decode
+_targets = json.Decoder(dict[str, PushOptions]).decode
 
 
 def peer_row(record: PeerRecord) -> tuple[Any, ...]:
@@ -150,14 +154,16 @@ def peer_record(row: tuple[Any, ...]) -> PeerRecord:
 
 def queue_row(record: QueueRecord) -> tuple[Any, ...]:
     """The row of a message queue."""
-    *values, members, expires_after, used_at, left_at = astuple(record)
-    return *values, _text(members), expires_after, used_at, left_at
+    *values, members, expires_after, used_at, left_at, push_targets = astuple(record)
+    return *values, _text(members), expires_after, used_at, left_at, _text(push_targets) if push_targets else None
 
 
 def queue_record(row: tuple[Any, ...]) -> QueueRecord:
     """The message queue of a row."""
-    number, topic, group, explicit, *values, members, expires_after, used_at, left_at = row
-    fields = number, topic, group, bool(explicit), *values, _names(members), expires_after, used_at, left_at
+    number, topic, group, explicit, *values, members, expires_after, used_at, left_at, push_targets = row
+    targets = _targets(push_targets) if push_targets else {}
+    times = expires_after, used_at, left_at
+    fields = number, topic, group, bool(explicit), *values, _names(members), *times, targets
     return QueueRecord(*fields)
 
 
@@ -213,5 +219,5 @@ def _segment_row(topic: int, until: int, run: list[Published]) -> tuple[int, int
     return topic, until, data, crc32(data)
 
 
-def _text(names: Sequence[str]) -> str:
+def _text(names: Sequence[str] | Mapping[str, PushOptions]) -> str:
     return json.encode(names).decode()

@@ -13,7 +13,10 @@ from enum import Enum
 from peerbus.errors import (
     AddressNotAllowed,
     Forbidden,
+    HookTimeout,
+    HookUnreachable,
     MemoryFull,
+    NotFound,
     NotReady,
     NotSubscribed,
     PeerbusError,
@@ -30,6 +33,7 @@ from peerbus.errors import (
     TopicExists,
     TopicFull,
     TopicNotFound,
+    Unauthorized,
 )
 from peerbus.wire import protocol as wire
 
@@ -103,7 +107,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # Subscriptions
     Endpoint("POST", "/subscribe", wire.SubscribeRequest, "Subscribe a peer to a topic.",
              answer=wire.SubscribeAnswer,
-             errors=(PeerNotFound, TopicNotFound, SubscriptionExists, TooManySubscriptions, StorageFull)),
+             errors=(AddressNotAllowed, PeerNotFound, TopicNotFound, SubscriptionExists, TooManySubscriptions,
+                     StorageFull)),
     Endpoint("POST", "/unsubscribe", wire.UnsubscribeRequest, "End a subscription, or the message queue of a group.",
              answer=wire.UnsubscribeAnswer, errors=(*SUBSCRIPTION, StorageFull), access=Access.LEAVING),
     Endpoint("POST", "/seek", wire.SeekRequest, "Move a message queue to an offset or to a time.",
@@ -154,6 +159,9 @@ NODE_ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/exit_peer", wire.EmptyRequest, "Unregister the peer, answer, and end its node.",
              answer=wire.PeerAnswer),
     Endpoint("POST", "/notify", wire.Notice, "Take a notice from the indexing server.", logging.DEBUG,
+             access=Access.ANYONE),
+    Endpoint("POST", "/push", wire.PushRequest, "Take messages that the indexing server pushes, for the application.",
+             logging.DEBUG, errors=(Unauthorized, NotFound, NotReady, HookUnreachable, HookTimeout),
              access=Access.ANYONE),
     replace(STREAM_TICKET, request=wire.NodeTicketRequest, errors=(PeerMismatch,)),
     Endpoint("GET", "/events", wire.EmptyRequest, "Show what happened to this peer.", answer=wire.EventsAnswer),

@@ -10,11 +10,15 @@ END = r"$(?!\n)"
 """The end of a text: in Python, `$` alone also matches before a last line break."""
 NAME = rf"^[A-Za-z0-9][A-Za-z0-9._:/-]*{END}"
 URL = r"^https?://[!-.0-~]"
+HOOK = rf"^https?://[A-Za-z0-9.:_\[\]-]+(/[!-\"$-~]*)?{END}"
+SECRET = rf"^[!-~]+{END}"
 WORD = rf"^[A-Za-z0-9._:/-]+{END}"
 PLACE = rf"^[0-9]{{1,15}}-[0-9]{{1,15}}{END}"
 MEANINGS = {
     NAME: "a name that begins with a letter or digit and goes on with letters, digits and - . _ : or /",
     URL: "a URL that begins with http:// or https://",
+    HOOK: "a URL such as https://app.example/hook, without a user name",
+    SECRET: "printable ASCII characters without spaces",
     WORD: "a token of letters, digits and - . _ : or /",
     PLACE: "the next of a page",
 }
@@ -126,6 +130,31 @@ Attempts = Annotated[
 DeadLetters = Annotated[
     Name,
     Meta(description="Topic for messages not acknowledged after the last attempt; by default they count as missed."),
+]
+
+# Pushing
+PushUrl = Annotated[
+    str,
+    Meta(
+        title="URL",
+        pattern=HOOK,
+        max_length=2048,
+        description="URL to which the server posts the messages that this peer gets; null removes it.",
+        extra_json_schema={"pattern": HOOK.replace(END, "$")},
+    ),
+]
+PushBatch = Annotated[int, Meta(ge=1, le=1000, description="Maximum of messages in a request; by default 1.")]
+PushAtOnce = Annotated[int, Meta(ge=1, le=100, description="Maximum of requests under way; by default 1.")]
+PushSecret = Annotated[
+    str,
+    Meta(
+        title="secret",
+        min_length=16,
+        max_length=256,
+        pattern=SECRET,
+        description="Secret by which the requests are signed. It is not shown again.",
+        extra_json_schema={"pattern": SECRET.replace(END, "$")},
+    ),
 ]
 
 # Pulling and acknowledging

@@ -217,7 +217,7 @@ class SubscribeRequest(Request):
     position and options; it stands without members, and so does a peer's own while the peer is away, for
     `expires_after` seconds. A queue that stands keeps its position. With `ack` explicit a pulled message is
     redelivered after `ack_deadline` seconds unless it is acknowledged. After `max_attempts` deliveries it moves to the
-    `dead_letter_topic`.
+    `dead_letter_topic`. With `push_to` the messages that this peer gets are posted to a URL, as `PushRequest`.
     """
 
     peer_id: fields.Name
@@ -229,6 +229,10 @@ class SubscribeRequest(Request):
     max_attempts: fields.Attempts | None = None
     dead_letter_topic: fields.DeadLetters | None = None
     expires_after: fields.Expiry | None = None
+    push_to: fields.PushUrl | UnsetType | None = UNSET
+    push_batch: fields.PushBatch | None = None
+    push_at_once: fields.PushAtOnce | None = None
+    push_secret: fields.PushSecret | None = None
 
 
 class SubscribeAnswer(Answer):
@@ -613,6 +617,26 @@ class Notice(Request):
     event: Literal["topic_deleted"]
     topic: fields.Name
     message: fields.Sentence
+
+
+class PushedMessage(Struct):
+    """A message that is pushed: its value, unchanged, with the number of its delivery.
+
+    `publisher` is the peer that published it, if it named itself, at `published_at`, in seconds since 1970.
+    """
+
+    offset: fields.Offset
+    message: fields.Value
+    attempt: fields.Count
+    publisher: str | None
+    published_at: float
+
+
+class PushRequest(Request):
+    """Messages of a topic that the server pushes. Any status of 2xx acknowledges all of them."""
+
+    topic: fields.Name
+    messages: list[PushedMessage]
 
 
 class NodeAnswer(Answer):

@@ -51,6 +51,18 @@ class ScheduledView(Struct, frozen=True):
     message_id: str | None
 
 
+class PushView(Struct, frozen=True):
+    """The messages that `peer_id` gets are posted to `url`, which is shown without its query.
+
+    If the last push failed, `problem` says why, and the next try is in `tries_in` seconds.
+    """
+
+    peer_id: str
+    url: str
+    problem: str | None
+    tries_in: float | None
+
+
 class SubscriptionView(Struct, frozen=True):
     """A message queue of a topic: a peer's own, or one that the `members` of a `group` share.
 
@@ -58,8 +70,8 @@ class SubscriptionView(Struct, frozen=True):
     `next_offset` is the offset of the next new message; all messages before `resume_from` are acknowledged. `unread`
     messages are not acknowledged yet; the oldest is `oldest_unread_seconds` old, and `unacknowledged` of them are in
     flight. `missed` messages were lost since the last pull. The last call of a member about it was `idle_seconds` ago.
-    Without members it stands for
-    `expires_after` seconds, null for ever, and ends in `expires_in` seconds; null while it has members.
+    Without members it stands for `expires_after` seconds, null for ever, and ends in `expires_in` seconds; null while
+    it has members. `push_to` has the push targets of the members that `peers` lists, and that of a peer that is away.
     """
 
     topic: str
@@ -80,6 +92,7 @@ class SubscriptionView(Struct, frozen=True):
     idle_seconds: float
     expires_after: float | None
     expires_in: float | None
+    push_to: list[PushView] = []
 
 
 class InFlightView(Struct, frozen=True):

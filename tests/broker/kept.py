@@ -31,6 +31,9 @@ class _WritingEachCall:
 
         return call
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self if name.startswith("_") else self._broker, name, value)
+
 
 def writing_each_call(
     journal: GroupCommit,

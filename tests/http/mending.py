@@ -8,9 +8,10 @@ from typing import Any
 from schemathesis import Case
 
 from peerbus.broker import Limits
-from peerbus.wire.fields import URL
+from peerbus.wire.fields import HOOK, URL
 
 ACK_OPTIONS = ("ack_deadline", "max_attempts", "dead_letter_topic")
+PUSH_OPTIONS = ("push_batch", "push_at_once", "push_secret")
 LONGEST_ADDRESS = 2048
 KNOWN = {"peer_id": "peer1", "topic": "news"}
 """What is there when a call is made."""
@@ -39,9 +40,10 @@ def mend(case: Case[Any], limits: Limits) -> None:
 
 
 def _on_this_machine(fields: dict[str, Any]) -> None:
-    address = fields.get("address")
-    if isinstance(address, str) and len(address) <= LONGEST_ADDRESS and re.search(URL, address):
-        fields["address"] = f"http://127.0.0.1:9/{address}"[:LONGEST_ADDRESS]
+    for name, pattern in (("address", URL), ("push_to", HOOK)):
+        address = fields.get(name)
+        if isinstance(address, str) and len(address) <= LONGEST_ADDRESS and re.search(pattern, address):
+            fields[name] = f"http://127.0.0.1:9/{address}"[:LONGEST_ADDRESS]
 
 
 def _known(fields: dict[str, Any], _: Limits) -> None:
@@ -71,6 +73,17 @@ def _options_of_explicit_alone(fields: dict[str, Any], _: Limits) -> None:
     """They are an error, too, where an earlier call said auto and this one nothing."""
     if any(fields.get(option) is not None for option in ACK_OPTIONS):
         fields["ack"] = "explicit"
+
+
+def _pushed_if_explicit(fields: dict[str, Any], _: Limits) -> None:
+    """Options of a push target need one, and a target needs acknowledgements; an earlier call may have made one."""
+    if fields.get("push_to") is not None:
+        fields["ack"] = "explicit"
+        return
+    for name in PUSH_OPTIONS:
+        fields.pop(name, None)
+    if fields.get("ack") == "auto":
+        fields["push_to"] = None
 
 
 def _dead_letters_elsewhere(fields: dict[str, Any], _: Limits) -> None:
@@ -121,6 +134,7 @@ MENDED: tuple[Callable[[dict[str, Any], Limits], None], ...] = (
     _whole,
     _one_attempt_for_each_offset,
     _options_of_explicit_alone,
+    _pushed_if_explicit,
     _dead_letters_elsewhere,
     _a_time_ahead,
     _from_a_message_that_is_there,

@@ -5,7 +5,16 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from peerbus.wire import protocol as wire
-from peerbus.wire.views import Event, InFlightView, PeerView, ScheduledView, Stats, SubscriptionView, TopicView
+from peerbus.wire.views import (
+    Event,
+    InFlightView,
+    PeerView,
+    PushView,
+    ScheduledView,
+    Stats,
+    SubscriptionView,
+    TopicView,
+)
 
 PEER = "peer1"
 TOPIC = "news"
@@ -55,6 +64,10 @@ EXAMPLES: dict[str, Example] = {
             max_attempts=3,
             dead_letter_topic="dead",
             expires_after=86_400.0,
+            push_to="http://127.0.0.1:8000/hook",
+            push_batch=10,
+            push_at_once=2,
+            push_secret="at-least-16-characters",  # noqa: S106  # an example
         ),
         wire.SubscribeAnswer(
             "Peer 'peer1' is subscribed to topic 'news'.", TOPIC, PEER, created=True, next_offset=0, members=1
@@ -154,6 +167,7 @@ EXAMPLES: dict[str, Example] = {
                     idle_seconds=2.5,
                     expires_after=3600.0,
                     expires_in=None,
+                    push_to=[PushView(PEER, "http://127.0.0.1:8000/hook", "status 500", tries_in=3.5)],
                 )
             ],
         ),
@@ -232,6 +246,21 @@ EXAMPLES: dict[str, Example] = {
     "livez": Example(wire.EmptyRequest(), wire.Answer("Alive.")),
     "readyz": Example(wire.EmptyRequest(), wire.Answer("Ready.")),
     "exit_peer": Example(wire.EmptyRequest(), wire.PeerAnswer("Peer 'peer1' is leaving.", PEER)),
+    "push": Example(
+        wire.PushRequest(
+            topic=TOPIC,
+            messages=[
+                wire.PushedMessage(
+                    offset=0,
+                    message=Raw(b'{"headline":"Rain at last"}'),
+                    attempt=1,
+                    publisher="peer2",
+                    published_at=1_796_096_450.25,
+                )
+            ],
+        ),
+        wire.Answer("The application answered 200."),
+    ),
     "notify": Example(
         wire.Notice(event="topic_deleted", topic=TOPIC, message="Topic 'news' was deleted."),
         wire.Answer("Peer 'peer1' has noted it."),

@@ -34,11 +34,17 @@ class ConnectionPool:
     """
 
     def __init__(
-        self, loop: Loop, connect_timeout: float, ca: Path | None = None, max_response_bytes: float = inf
+        self,
+        loop: Loop,
+        connect_timeout: float,
+        ca: Path | None = None,
+        max_response_bytes: float = inf,
+        max_idle: float = inf,
     ) -> None:
         """`connect_timeout` is in seconds; the certificates of https servers must be signed by one in `ca`.
 
         Without `ca`, those that the system trusts are accepted. Raises `StartError` for a file without a certificate.
+        At most `max_idle` connections are kept while nothing is sent.
         """
         self._loop = loop
         self._max_response_bytes = max_response_bytes
@@ -46,7 +52,9 @@ class ConnectionPool:
         self._resolver = Resolver(loop)
         self._trust = trust(ca) if ca else None
         self._connect_timeout = connect_timeout
+        self._max_idle = max_idle
         self._idle: dict[str, deque[UpstreamConnection]] = {}
+        self._idle_count = 0
         self._open: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._sweeping = False
@@ -103,6 +111,7 @@ class ConnectionPool:
         if self._closing:
             exchange.set_exception(_stopping())
         elif idle := self._idle.get(exchange.origin):
+            self._idle_count -= 1
             idle.pop().begin(exchange)
         else:
             self._connect(exchange)
@@ -152,7 +161,8 @@ class ConnectionPool:
         return connection
 
     def _freed(self, connection: UpstreamConnection) -> None:
-        if connection.reusable:
+        if connection.reusable and self._idle_count < self._max_idle:
+            self._idle_count += 1
             self._idle.setdefault(connection.origin, deque()).append(connection)
         else:
             connection.end(Unreachable("closed"))
@@ -163,6 +173,7 @@ class ConnectionPool:
         idle = self._idle.get(connection.origin, deque())
         if connection in idle:
             idle.remove(connection)
+            self._idle_count -= 1
         if not idle:
             self._idle.pop(connection.origin, None)
         exchange, connection.exchange = connection.exchange, None
