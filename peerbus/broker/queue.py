@@ -5,7 +5,7 @@ from operator import ne
 from typing import NamedTuple
 
 from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PASSED_OVER, REJECTED, Claim, Claims, Delivery, InFlight
-from peerbus.broker.push_target import PushTarget
+from peerbus.broker.push_target import PushOptions, PushTarget
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.results import Details
 from peerbus.broker.topic import Topic
@@ -192,8 +192,14 @@ class MessageQueue:
             members=list(self.members),
             used_at=self.used_at + wall,
             left_at=None if self.left_at is None else self.left_at + wall,
-            push_targets={member: target.options for member, target in self.members.items() if target},
+            push_targets=self._push_targets(),
         )
+
+    def _push_targets(self) -> dict[str, PushOptions]:
+        """The options of each member's push target; few queues have any, and many have many members."""
+        if not any(self.members.values()):
+            return {}
+        return {member: target.options for member, target in self.members.items() if target}
 
     def deliveries(self, offsets: Iterable[int]) -> list[Delivery | None]:
         """The delivery of each offset, None for a message that is not in flight."""

@@ -3,35 +3,25 @@
 Each function takes the broker and the decoded request.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain, islice
 from typing import Any
 
 from msgspec import UNSET
 
 from peerbus.broker import Broker, Overview
-from peerbus.broker.broker import CLAIMS_AT_ONCE
-from peerbus.broker.in_flight import Claim
-from peerbus.broker.results import Cancelled, Ended, Published, Pulled, Settled
-from peerbus.errors import BadRequest, NotReady
+from peerbus.broker.results import Ended, Pulled
+from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
 from peerbus.http.handler import Handover, Pending
-from peerbus.server import listings
+from peerbus.server import listings, publishing, settling
 from peerbus.wire import protocol as wire
 from peerbus.wire.tokens import hash_of
 from peerbus.wire.words import also_discarded, counted
 
 SUBSCRIPTIONS_AT_ONCE = 500
 """Subscriptions of a peer that are ended in one step, about 3 ms."""
-
-LETTERS_AT_ONCE = 100
-"""Dead letters that are published again in one step, about 2 ms."""
-VALUES_AT_ONCE = 10_000
-"""Messages that are copied out of a request in one step, about 1 ms."""
-IDS_AT_ONCE = 1000
-"""Ids whose messages are cancelled in one step, up to 2 ms."""
 ADDRESSES_AT_ONCE = 5000
 """Peers whose addresses are looked up in one step, about 1 ms."""
 
@@ -85,89 +75,6 @@ def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.Answer | Steps[wi
         return wire.DeleteTopicAnswer(sentence, r.topic, notified=list(addresses), discarded=done.discarded)
 
     return _with_addresses(broker, done.peers, answer)
-
-
-def publish(broker: Broker, r: wire.PublishRequest) -> wire.Answer | Steps[wire.Answer]:
-    """Publish one message or a batch to a topic."""
-    return _publish(broker, r, *r.values()) if r.count <= VALUES_AT_ONCE else _publish_many(broker, r)
-
-
-def _publish_many(broker: Broker, r: wire.PublishRequest) -> Steps[wire.Answer]:
-    """Publish a large batch: copying it out of the request takes many steps, publishing it is one atomic step."""
-    values: list[bytes] = []
-    size = 0
-    for begin in range(0, r.count, VALUES_AT_ONCE):
-        yield
-        some, their_size = r.values(begin, begin + VALUES_AT_ONCE)
-        values += some
-        size += their_size
-    yield
-    answer = _publish(broker, r, values, size)
-    yield
-    return answer
-
-
-def _publish(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes], size: int) -> wire.PublishAnswer:
-    if r.delay is not None or r.at is not None:
-        return _schedule(broker, r, values)
-    done = broker.publish(r.topic, values, r.peer_id, r.message_id, size)
-    if done.duplicate:
-        return _duplicate(r, done)
-    if done.count == 1:
-        sentence = f"Message published to topic '{r.topic}'."
-    else:
-        sentence = f"{counted(done.count, 'message')} published to topic '{r.topic}'."
-    return wire.PublishAnswer(
-        message=sentence, topic=r.topic, offset=done.offset, count=done.count, duplicate=done.duplicate
-    )
-
-
-def _schedule(broker: Broker, r: wire.PublishRequest, values: Sequence[bytes]) -> wire.PublishAnswer:
-    if r.delay is not None and r.at is not None:
-        raise BadRequest("Expected delay or at, got both - at $")
-    done = broker.schedule(r.topic, values, r.peer_id, r.message_id, delay=r.delay, at=r.at)
-    if done.duplicate or done.scheduled is None:
-        return _duplicate(r, done)
-    sentence = f"{counted(done.count, 'message')} scheduled for topic '{r.topic}', with the id {done.scheduled}."
-    return wire.PublishAnswer(
-        sentence, r.topic, offset=None, count=done.count, duplicate=False, scheduled=done.scheduled
-    )
-
-
-def _duplicate(r: wire.PublishRequest, done: Published) -> wire.PublishAnswer:
-    verb = "published to" if done.scheduled is None else "scheduled for"
-    return wire.PublishAnswer(
-        message=f"Message '{r.message_id}' was {verb} topic '{r.topic}' before; nothing is published.",
-        topic=r.topic,
-        offset=done.offset,
-        count=done.count,
-        duplicate=True,
-        scheduled=UNSET if done.scheduled is None else done.scheduled,
-    )
-
-
-def cancel_scheduled(broker: Broker, r: wire.CancelScheduledRequest) -> wire.Answer | Steps[wire.Answer]:
-    """Cancel messages that are to be published later, many of them in slices: each slice is one atomic step."""
-    if len(r.ids) <= IDS_AT_ONCE:
-        return _cancelled(r, broker.cancel_scheduled(r.topic, r.ids, r.peer_id))
-    return _cancel_slices(broker, r)
-
-
-def _cancel_slices(broker: Broker, r: wire.CancelScheduledRequest) -> Steps[wire.Answer]:
-    ids = list(dict.fromkeys(r.ids))
-    done = Cancelled(0, [])
-    for begin in range(0, len(ids), IDS_AT_ONCE):
-        yield
-        more = broker.cancel_scheduled(r.topic, ids[begin : begin + IDS_AT_ONCE], r.peer_id)
-        done = Cancelled(done.count + more.count, done.unknown + more.unknown)
-    return _cancelled(r, done)
-
-
-def _cancelled(r: wire.CancelScheduledRequest, done: Cancelled) -> wire.CancelScheduledAnswer:
-    sentence = f"{counted(done.count, 'message')} of topic '{r.topic}' cancelled."
-    if done.unknown:
-        sentence += f" {counted(len(done.unknown), 'id')} unknown: published, cancelled before, or never scheduled."
-    return wire.CancelScheduledAnswer(sentence, r.topic, cancelled=done.count, unknown=done.unknown)
 
 
 def subscribe(broker: Broker, r: wire.SubscribeRequest) -> wire.SubscribeAnswer:
@@ -282,120 +189,6 @@ def _pulled(topic: str, done: Pulled) -> str:
     return sentence
 
 
-def ack_messages(broker: Broker, r: wire.ClaimRequest) -> wire.Answer | Steps[wire.Answer]:
-    """Acknowledge pulled messages: they are settled for good."""
-
-    def answer(done: Settled) -> wire.Answer:
-        return wire.AckAnswer(
-            message=f"{counted(done.count, 'message')} acknowledged." + _stale(done),
-            topic=r.topic,
-            peer_id=r.peer_id,
-            acknowledged=done.count,
-            stale=done.stale,
-            resume_from=done.position,
-        )
-
-    return _settle(broker, r, partial(broker.acknowledge, r.peer_id, r.topic), answer)
-
-
-def nack_messages(broker: Broker, r: wire.NackRequest) -> wire.Answer | Steps[wire.Answer]:
-    """Reject pulled messages, or hand them back untouched: they are redelivered, now or after a delay."""
-    verb = "rejected" if r.attempted else "handed back"
-
-    def answer(done: Settled) -> wire.Answer:
-        return wire.NackAnswer(
-            message=f"{counted(done.count, 'message')} {verb}." + _stale(done),
-            topic=r.topic,
-            peer_id=r.peer_id,
-            rejected=done.count,
-            stale=done.stale,
-            resume_from=done.position,
-        )
-
-    reject = partial(broker.reject, r.peer_id, r.topic, delay=r.delay, attempted=r.attempted)
-    return _settle(broker, r, reject, answer)
-
-
-def extend_messages(broker: Broker, r: wire.ExtendRequest) -> wire.Answer | Steps[wire.Answer]:
-    """Extend the deadline of pulled messages."""
-
-    def answer(done: Settled) -> wire.Answer:
-        return wire.ExtendAnswer(
-            message=f"{counted(done.count, 'message')} extended for {r.seconds:g} seconds." + _stale(done),
-            topic=r.topic,
-            peer_id=r.peer_id,
-            extended=done.count,
-            stale=done.stale,
-            resume_from=done.position,
-        )
-
-    return _settle(broker, r, partial(broker.extend, r.peer_id, r.topic, seconds=r.seconds), answer)
-
-
-def _settle(
-    broker: Broker,
-    r: wire.ClaimRequest,
-    settle: Callable[[Sequence[Claim]], Settled],
-    answer: Callable[[Settled], wire.Answer],
-) -> wire.Answer | Steps[wire.Answer]:
-    """Settle claims, many of them in slices: each slice is one atomic step.
-
-    The claims `up_to` an offset are those of the moment of the call, without messages that are handed over later.
-    """
-    r.check()
-    if r.up_to is not None:
-        return _settle_slices(broker.in_hand(r.peer_id, r.topic, r.up_to), settle, answer)
-    count = len(r.offsets or ())
-    # With automatic acknowledgement, the messages of the last pull return together or not at all.
-    if count <= CLAIMS_AT_ONCE or not settle([]).explicit:
-        return answer(settle(r.claims()))
-    slices = (r.claims(begin, begin + CLAIMS_AT_ONCE) for begin in range(0, count, CLAIMS_AT_ONCE))
-    return _settle_slices(slices, settle, answer)
-
-
-def _settle_slices(
-    slices: Iterator[Sequence[Claim]],
-    settle: Callable[[Sequence[Claim]], Settled],
-    answer: Callable[[Settled], wire.Answer],
-) -> Steps[wire.Answer]:
-    done = settle(next(slices, []))
-    for claims in slices:
-        yield
-        more = settle(claims)
-        done = Settled(done.count + more.count, done.stale + more.stale, more.position, more.explicit)
-    return answer(done)
-
-
-def _stale(done: Settled) -> str:
-    sentence = ""
-    if done.stale:
-        sentence = f" {len(done.stale)} stale: settled before, redelivered since, or never delivered."
-    if not (done.explicit or done.count):
-        sentence += ' This subscription acknowledges by pulling; for explicit, subscribe with "ack": "explicit".'
-    return sentence
-
-
-def redrive(broker: Broker, r: wire.RedriveRequest) -> Steps[wire.Answer]:
-    """Publish the messages of dead letters again, and acknowledge the letters, some at a time."""
-    r.check()
-    offsets: Iterable[int] = chain(*broker.dead_letters(r.topic)) if r.offsets is None else r.offsets
-    left = iter(offsets)
-    done = broker.redrive(r.topic, list(islice(left, LETTERS_AT_ONCE)), r.to, r.peer_id)
-    while some := list(islice(left, LETTERS_AT_ONCE)):
-        yield
-        more = broker.redrive(r.topic, some, r.to)
-        done.count += more.count
-        done.stale += more.stale
-        done.failed += more.failed
-        done.error = done.error or more.error
-    if done.error and not done.count:
-        raise done.error
-    sentence = f"{counted(done.count, 'message')} of topic '{r.topic}' published again."
-    if done.error:
-        sentence += f" {len(done.failed)} stay: {done.error}"
-    return wire.RedriveAnswer(sentence, r.topic, redriven=done.count, stale=done.stale, failed=done.failed)
-
-
 def query_peers(broker: Overview, r: wire.TopicRequest) -> wire.Answer | Steps[wire.Answer]:
     """List the peers that are subscribed to a topic."""
     peers = broker.subscribers(r.topic)
@@ -457,16 +250,16 @@ CALLS: dict[str, Call] = {
     "unregister_peer_node": unregister_peer_node,
     "create_topic": create_topic,
     "delete_topic": delete_topic,
-    "publish": publish,
-    "cancel_scheduled": cancel_scheduled,
+    "publish": publishing.publish,
+    "cancel_scheduled": publishing.cancel_scheduled,
     "subscribe": subscribe,
     "unsubscribe": unsubscribe,
     "seek": seek,
     "pull_messages": pull_messages,
-    "ack_messages": ack_messages,
-    "nack_messages": nack_messages,
-    "extend_messages": extend_messages,
-    "redrive": redrive,
+    "ack_messages": settling.ack_messages,
+    "nack_messages": settling.nack_messages,
+    "extend_messages": settling.extend_messages,
+    "redrive": publishing.redrive,
     "query_peers": query_peers,
     "topics": listings.topics,
     "peers": listings.peers,
