@@ -172,7 +172,7 @@ def test_names_units_and_buckets_are_as_prometheus_wants_them(durable: Api) -> N
         assert not OTHER_UNITS.search(name), name
         assert name.endswith(UNITS) or not {"duration", "memory", "stored"} & set(name.split("_")), name
         for sample in family.samples:
-            assert set(sample.labels) <= {"call", "status", "le", "version", "topic", "queue"}, name
+            assert set(sample.labels) <= {"call", "status", "le", "version", "topic", "queue", "outcome"}, name
             assert sample.name.endswith("_total") == (family.type == "counter"), name
         if family.type == "histogram":
             check_buckets(family)
