@@ -81,6 +81,7 @@ function details(queue) {
     told.push("acknowledges automatically");
   }
   if (queue.missed) told.push(`missed ${count(queue.missed)}`);
+  told.push(...queue.push_to.map(({ url, problem }) => `pushed to ${url}${problem === null ? "" : `, which fails: ${problem}`}`));
   return told;
 }
 
