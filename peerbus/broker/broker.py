@@ -123,15 +123,15 @@ class Broker(Deliveries):
         with self._lock:
             return self._state.end_subscriptions(self._state.peers.get(peer_id), limit)
 
-    def leave(self, peer_id: str, limit: int) -> Ended:
+    def leave(self, peer_id: str, limit: int, *, begin: bool = True) -> Ended:
         """Let a peer go away as if its lease had run out: its own queues stand, for a time, until it comes back.
 
-        It leaves up to `limit` queues; called until none is left, in slices like `end_subscriptions`. A peer that
-        comes back in between keeps the rest. Raises `PeerNotFound`.
+        It leaves up to `limit` queues; called until none is left, in slices like `end_subscriptions`. The slices after
+        the first do not `begin`: a peer that comes back in between keeps the rest. Raises `PeerNotFound`.
         """
         with self._lock:
             peer = self._state.peers.get(peer_id)
-            if peer.away_since is None:
+            if peer.away_since is None and begin:
                 self._state.peers.go_away(peer, self._clock())
             return self._state.leave(peer, limit)
 
@@ -341,7 +341,8 @@ class Broker(Deliveries):
         """Publish the messages of dead letters again, and acknowledge the letters, in one step.
 
         They go to the topic `to`, by default to the topics that they came from. A letter whose message cannot be
-        published stays. `peer_id` is the calling peer, whose lease is renewed. A hundred take some 2 ms.
+        published stays. `peer_id` is the calling peer, whose lease is renewed. A hundred take some 2 ms; those that are
+        left after more than 10,000 new letters need another call.
         Raises `TopicNotFound`, `PeerNotFound`, and `BadRequest` for a topic that has no queue for dead letters.
         """
         with self._lock:

@@ -12,6 +12,8 @@ GROUP = "dead-letters"
 """The group of the queue that every dead-letter topic has from its first dead letter on."""
 OPTIONS = QueueOptions(explicit=True, expires_after=float("inf"))
 """Of that queue: it never expires, so that nothing in it is freed before it is acknowledged or redriven."""
+PASSED_AT_ONCE = 10_000
+"""New letters that one call passes over at most, because a later one is taken out of the queue."""
 
 
 class Origin(Struct):
@@ -28,15 +30,20 @@ def redrive(
     """Publish the messages of dead letters in `queue` again, and take the letters out of it.
 
     They go to the topic `to`, by default to the one that they came from. A letter whose message cannot be published
-    stays where it is; offsets that are settled already, or not there, are stale.
+    stays where it is; offsets that are settled already, or not there, are stale. If too many new letters are before
+    one, some are passed over, and the rest of the offsets is left.
     """
     done = Redriven()
-    for offset in offsets:
+    for at, offset in enumerate(offsets):
         if not queue.is_unsettled(offset):
             done.stale.append(offset)
             continue
         try:
             queue.check_passing(offset)
+            if offset - queue.first_new > PASSED_AT_ONCE:
+                queue.pass_over(queue.first_new + PASSED_AT_ONCE)
+                done.left = list(offsets[at:])
+                break
             origin = _origin(queue, offset)
             publish(to or origin.topic, bytes(origin.message), origin.publisher)
         except PeerbusError as error:

@@ -114,6 +114,7 @@ class Deliveries(Pushing):
         self,
         peer_id: str,
         topic: str,
+        name: str,
         generation: int,
         offsets: Sequence[int],
         attempts: Sequence[int] | None,
@@ -121,12 +122,13 @@ class Deliveries(Pushing):
     ) -> None:
         """Take back the messages of a pull whose answer did not arrive; they are redelivered as the same attempt.
 
-        With automatic acknowledgement, they count as missed when others of the group pulled since. Does nothing when
-        the subscription ended since, or was moved. Renews no lease.
+        The message queue has the `name`, and the peer may have left it. With automatic acknowledgement, the messages
+        count as missed when others of the group pulled since. Does nothing when the queue ended since, or was moved.
+        Renews no lease.
         """
         with self._lock:
-            peer = self._state.peers.find(peer_id)
-            queue = self._state.subscriptions.find(peer, topic) if peer else None
+            found = self._state.topics.find(topic)
+            queue = self._state.subscriptions.of(found).queues.get(name) if found else None
             if queue is None or queue.generation != generation:
                 return
             if attempts is None:

@@ -36,13 +36,12 @@ class Expiry:
         self._ends.discard(queue)
 
     def next_due(self) -> float:
-        """When `take` may find a queue."""
+        """When `take` has a queue to look at."""
         return self._ends.next()
 
     def take(self, now: float) -> MessageQueue | None:
-        """A queue that has expired by `now`, if there is one; it is not watched any more."""
-        while due := self._ends.take(now, 1):
-            (queue,) = due
+        """Take the first queue that is due by `now`; returns it if it has expired, None if a member came back since."""
+        for queue in self._ends.take(now, 1):
             if self.time(queue) <= now:
                 return queue
             self.watch(queue)

@@ -13,9 +13,9 @@ NOT_IN_TIME = "not acknowledged in time"
 PEER_LEFT = "its peer left"
 REJECTED = "rejected"
 HANDED_BACK = "handed back"
-PASSED_OVER = "passed over"
-"""Of new messages that wait for their first delivery, because a later one was taken out of the queue."""
 """The problem of messages that were handed back untouched: their delivery does not count as an attempt."""
+PASSED_OVER = "passed over"
+"""That of new messages that wait for their first delivery, because a later one was taken out of the queue."""
 SETTLED_ENTRIES = 64
 """Offsets, or deliveries, that are settled and still listed, beyond as many that are not, before they are removed."""
 

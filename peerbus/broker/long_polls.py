@@ -1,6 +1,6 @@
 """Pulls and push targets that wait for messages."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from peerbus.broker.peers import Peer
 from peerbus.broker.queue import MessageQueue
@@ -64,10 +64,10 @@ class LongPolls:
             self._woken_queues[queue] = None
             self._on_due()
 
-    def end(self, queue: MessageQueue, peer: Peer | None = None) -> None:
-        """Let no pull wait for `queue` any longer, or none of `peer`."""
+    def end(self, queue: MessageQueue, peers: Collection[Peer] | None = None) -> None:
+        """Let no pull wait for `queue` any longer, or none of `peers`; its cost grows with the pulls that wait."""
         waiters = self._of.get(queue.topic, {}).get(queue, ())
-        over = {waiter: None for waiter in waiters if peer in (None, waiter.peer)}
+        over = {waiter: None for waiter in waiters if peers is None or waiter.peer in peers}
         if over:
             self._over |= over
             self._on_due()

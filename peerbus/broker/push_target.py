@@ -34,12 +34,14 @@ def changed(options: PushOptions | None, named: Mapping[str, Any]) -> PushOption
 class PushTarget:
     """The push target of a member, and how the last push went."""
 
-    __slots__ = ("number", "options", "problem", "tries_at", "waits")
+    __slots__ = ("missed", "number", "options", "problem", "tries_at", "waits")
 
     def __init__(self, options: PushOptions, number: int) -> None:
         self.options = options
         self.number = number
         """A globally unique number; a target with other options is another one."""
+        self.missed = 0
+        """Messages that were lost before they could be pushed, as far as no push that was taken told it."""
         self.problem: str | None = None
         """Why the last push failed; None if it did not."""
         self.tries_at = 0.0
@@ -63,11 +65,15 @@ class PushKey(NamedTuple):
 
 
 class Push(NamedTuple):
-    """Messages handed over to be pushed, which must be settled in `ack_deadline` seconds."""
+    """Messages handed over to be pushed, which must be settled in `ack_deadline` seconds.
+
+    `missed` messages were lost before them since the last push that was taken.
+    """
 
     key: PushKey
     options: PushOptions
     pulled: Pulled
+    missed: int
     ack_deadline: float
 
 

@@ -30,10 +30,11 @@ class Pushing(Overview):
             state.refreshed(queue.topic)
             state.up_to_date(queue)
             pulled = state.pull(queue, key.peer_id, target.options.batch, details=True)
+            target.missed += pulled.missed
             if not pulled.values:
                 state.wait_for_push(queue, key.peer_id)
                 return None
-            return Push(key, target.options, pulled, queue.options.ack_deadline)
+            return Push(key, target.options, pulled, target.missed, queue.options.ack_deadline)
 
     def settle_push(self, push: Push, problem: PushProblem | None = None) -> None:
         """Acknowledge the messages of a push, or let them be redelivered because of a problem.
@@ -48,6 +49,7 @@ class Pushing(Overview):
             if target is not None:
                 target.problem = problem.reason if problem else None
                 target.tries_at = now + problem.pause if problem else now
+                target.missed -= 0 if problem else min(push.missed, target.missed)
             if queue is None or queue.generation != pulled.generation:
                 return
             claims = zip(pulled.offsets, pulled.attempts or (), strict=True)

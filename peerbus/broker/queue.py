@@ -154,6 +154,11 @@ class MessageQueue:
         return self.topic.age(offset, now) if offset < self.topic.end else None
 
     @property
+    def first_new(self) -> int:
+        """The offset of the first retained message that is new, or of the next one to be published."""
+        return max(self.cursor, self.topic.start)
+
+    @property
     def remaining(self) -> int:
         """Messages that can be handed over now, new or for redelivery."""
         return self._new + len(self.in_flight.redelivery)
@@ -312,9 +317,9 @@ class MessageQueue:
 
     def check_passing(self, offset: int) -> None:
         """Raise `BadRequest` if too many messages before `offset` are new, for `take_out`."""
-        if offset - self.cursor > self._room:
+        if offset - self.first_new > self._room:
             raise BadRequest(
-                f"{offset - self.cursor} messages of topic '{self.topic.name}' before offset {offset} are new. "
+                f"{offset - self.first_new} messages of topic '{self.topic.name}' before offset {offset} are new. "
                 "Take those out first."
             )
 
@@ -323,14 +328,19 @@ class MessageQueue:
         if offset < self.cursor:
             self.discard(offset)
             return
-        passed = range(max(self.cursor, self.topic.start), offset)
-        self.dropped += max(0, self.topic.start - self.cursor)
+        self.pass_over(offset)
+        self.cursor = offset + 1
+        self._moved()
+
+    def pass_over(self, offset: int) -> None:
+        """Let the new messages before `offset` wait for redelivery; 10,000 take some 5 ms."""
+        passed = range(self.first_new, offset)
+        self.dropped += min(self.first_new, offset) - self.cursor
         if passed:
             self.in_flight.restore(Delivery("", (0, None, None), PASSED_OVER, None, passed))
             self._changes.deliveries_changed(self, passed)
-        self.cursor = offset + 1
+        self.cursor = offset
         self._changes.queue_changed(self)
-        self._moved()
 
     def postpone(self, offset: int, delivery: Delivery, due: float) -> None:
         """Let an exhausted message be overdue again at `due`."""
@@ -382,7 +392,8 @@ class MessageQueue:
 
     def leave(self, member: str, now: float) -> None:
         """End a membership: the messages in flight to the member are overdue now."""
-        del self.members[member]
+        target = self.members.pop(member)
+        self.dropped += target.missed if target else 0
         self.in_flight.depart(member)
         if not self.members:
             self.left_at = now
@@ -405,7 +416,7 @@ class MessageQueue:
 
     @property
     def _new(self) -> int:
-        return max(0, self.topic.committed - max(self.cursor, self.topic.start))
+        return max(0, self.topic.committed - self.first_new)
 
     @property
     def _room(self) -> int:

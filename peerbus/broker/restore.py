@@ -88,14 +88,20 @@ def _restore_queue(
         elif due is not None and problem == NOT_IN_TIME and member in record.push_targets:
             delivery.due, delivery.problem = None, HANDED_BACK  # its push was under way
         queue.in_flight.restore(delivery)
-    for member in record.members:
-        state.subscriptions.add(state.peers[member], queue)
-    for member, push in record.push_targets.items():
-        queue.members[member] = PushTarget(push, state.numbers.next())
-        if state.peers[member].away_since is None and not topic.deleted:
-            state.wait_for_push(queue, member)
-    if not record.members:
-        queue.left_at = now if record.left_at is None else record.left_at - wall
+    members = [state.peers[member] for member in record.members]
+    away = [peer.away_since for peer in members if peer.away_since is not None]
+    if away and queue.group is not None and not topic.deleted:
+        members = [peer for peer in members if peer.away_since is None]  # the others had yet to leave it
+        state.changes.queue_changed(queue)
+    for peer in members:
+        state.subscriptions.add(peer, queue)
+        if push := record.push_targets.get(peer.peer_id):
+            queue.members[peer.peer_id] = PushTarget(push, state.numbers.next())
+            if peer.away_since is None and not topic.deleted:
+                state.wait_for_push(queue, peer.peer_id)
+    if not members:
+        left_at = now if record.left_at is None else record.left_at - wall
+        queue.left_at = max(away, default=left_at)
         state.subscriptions.add_empty(queue)
     if not topic.deleted and state.expiry.left_at(queue) is not None:
         state.expiry.watch(queue, not_before=now + min(queue.expires_after, GRACE_SECONDS))

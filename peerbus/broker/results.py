@@ -95,7 +95,8 @@ class Pulled(Struct):
     `attempts` is None with automatic acknowledgement. `next_offset` is the offset of the next new message; every
     message before `position` is acknowledged. `missed` messages were lost before this pull, `remaining` can be pulled
     after it, `unacknowledged` are in flight, and `earlier` are retained from before the subscription, if nothing was
-    published since. `generation` is that of the message queue, for `Broker.give_back`. `closing`: the broker ends.
+    published since. `queue` and `generation` are those of the message queue, for `Broker.give_back`. `closing`: the
+    broker ends.
     """
 
     offsets: Sequence[int]
@@ -107,6 +108,7 @@ class Pulled(Struct):
     remaining: int
     unacknowledged: int
     earlier: int
+    queue: str
     generation: int
     details: Details | None
     closing: bool = False
@@ -167,12 +169,13 @@ class Redriven(Struct):
     """How many dead letters were published again, and the offsets of the others.
 
     Those that are `failed` stay where they are, the first of them because of `error`; those that are `stale` are
-    settled already, or not there.
+    settled already, or not there; those that are `left` need another call.
     """
 
     count: int = 0
     stale: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
     error: PeerbusError | None = None
 
 

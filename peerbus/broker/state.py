@@ -20,7 +20,7 @@ from peerbus.broker.push_target import PushKey
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.results import DueResult, Ended, ExpiredQueue, Pulled, Redriven
 from peerbus.broker.scheduling import Scheduling
-from peerbus.broker.structures import NEVER, NOW
+from peerbus.broker.structures import NEVER, NOW, last_item
 from peerbus.broker.subscriptions import Named, Subscriptions, cost
 from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
@@ -152,7 +152,7 @@ class State:
             target = queue.members[peer.peer_id]
             self.subscriptions.change(peer, queue, group, named)
             if queue.members[peer.peer_id] is not target:
-                self.long_polls.end(queue, peer)
+                self.long_polls.end(queue, [peer])
             created = is_new = False
         else:
             before = peer.queues.get(topic.name)  # of a deleted topic
@@ -189,7 +189,7 @@ class State:
 
         Returns how many messages are discarded: those unread in a queue that ends.
         """
-        self.long_polls.end(queue, peer)
+        self.long_polls.end(queue, (peer,))
         self.subscriptions.leave(peer, queue, self.clock())
         self.maintenance.set_alarm(queue)
         if queue.members:
@@ -212,9 +212,10 @@ class State:
     def end_group(self, queue: MessageQueue, limit: int) -> Ended:
         """Let up to `limit` members leave a group, whose queue ends with the last one."""
         now = self.clock()
-        for member in list(islice(queue.members, limit)):
-            self.long_polls.end(queue, self.peers[member])
-            self.subscriptions.leave(self.peers[member], queue, now)
+        leaving = [self.peers[member] for member in islice(queue.members, limit)]
+        self.long_polls.end(queue, set(leaving))
+        for peer in leaving:
+            self.subscriptions.leave(peer, queue, now)
         discarded = 0 if queue.members else self.close(queue)
         self.check_due()
         return Ended(discarded, len(queue.members))
@@ -323,6 +324,7 @@ class State:
             remaining=queue.remaining,
             unacknowledged=len(queue.in_flight),
             earlier=queue.earlier,
+            queue=queue.name,
             generation=queue.generation,
             details=told,
             closing=self.closing,
@@ -417,10 +419,12 @@ class State:
         """End message queues without members whose time has passed."""
         ended = []
         limit = self._per_slice.subscriptions
-        while limit > 0 and (queue := self.expiry.take(now)):
-            limit -= cost(queue)
-            if queue.topic.deleted:
+        while limit > 0 and self.expiry.next_due() <= now:
+            limit -= 1
+            queue = self.expiry.take(now)
+            if queue is None or queue.topic.deleted:
                 continue
+            limit -= cost(queue)
             peers = [self.peers[member] for member in queue.members]
             for peer in peers:
                 self.subscriptions.leave(peer, queue, now)
@@ -444,12 +448,14 @@ class State:
         limit = self._per_slice.subscriptions
         while limit > 0 and (topic := self.subscriptions.deleted):
             subscribers = self.subscriptions.of(topic)
-            peer_id, queue = next(iter(subscribers.by_peer.items()), (None, None))
-            if queue is None:
-                queue = next(iter(subscribers.queues.values()))
-            limit -= cost(queue)
-            if peer_id is not None:
+            peer = None
+            if subscribers.by_peer:
+                peer_id, queue = last_item(subscribers.by_peer)
                 peer = self.peers[peer_id]
+            else:
+                _, queue = last_item(subscribers.queues)
+            limit -= cost(queue)
+            if peer:
                 self.subscriptions.leave(peer, queue, self.clock())
                 peer.topic_deleted(topic.name)
                 self.forget(peer)
@@ -484,7 +490,7 @@ class State:
                 continue
             peer_id = waiter.peer.peer_id
             try:
-                self.peers.check_same(waiter.peer)
+                self.peers.check_same(waiter.peer, waiter.token_hash)
                 queue = self.queue(peer_id, waiter.queue.topic.name)
                 queue.check_reader(waiter.reader_token)
                 waiter.peer, waiter.queue = self.peers[peer_id], queue

@@ -1,4 +1,4 @@
-"""Data structures: keys by due time, keys in order, the lowest of many positions."""
+"""Data structures: keys by due time, keys in order, the last of many items, the lowest of many positions."""
 
 from bisect import bisect_left, bisect_right, insort
 from heapq import heapify, heappop, heappush
@@ -16,6 +16,7 @@ LONGEST_RUN = 2000
 """Keys in one list of `SortedKeys`."""
 
 Key = TypeVar("Key")
+Value = TypeVar("Value")
 Ordered = TypeVar("Ordered", str, tuple[float, int])
 _first = itemgetter(0)
 
@@ -23,8 +24,9 @@ _first = itemgetter(0)
 class Schedule(Generic[Key]):
     """Keys by due time, those with the same time in the order in which it was set.
 
-    Setting a later time and discarding are constant time: the heap keeps the old entry and corrects it when it comes
-    first. Setting an earlier time, and taking a key, cost the logarithm of the number of keys.
+    Setting a later time and discarding are amortised constant time: the heap keeps the old entry and corrects it when
+    it comes first, or when most entries are out of date. Setting an earlier time, and taking a key, cost the logarithm
+    of the number of keys.
     """
 
     __slots__ = ("_entries", "_heap", "_order", "_times")
@@ -49,12 +51,12 @@ class Schedule(Generic[Key]):
         entry = self._entries.get(key)
         if entry is None or due < entry:
             self._push(key, due)
-            if len(self._heap) > 2 * len(self._times) + STALE_ENTRIES:
-                self._rebuild()
+            self._rebuild_if_stale()
 
     def discard(self, key: Key) -> None:
         """Remove `key`, if it is set."""
-        self._times.pop(key, None)
+        if self._times.pop(key, None):
+            self._rebuild_if_stale()
 
     def time(self, key: Key, absent: float = NEVER) -> float:
         """The due time of `key`, or `absent`."""
@@ -96,7 +98,10 @@ class Schedule(Generic[Key]):
         self._entries[key] = due
         heappush(self._heap, (*due, key))
 
-    def _rebuild(self) -> None:
+    def _rebuild_if_stale(self) -> None:
+        """Without this, many keys discarded before they are due would be corrected all at once, 2 us for each."""
+        if len(self._heap) <= 2 * len(self._times) + STALE_ENTRIES:
+            return
         self._entries = dict(self._times)
         self._heap = [(*due, key) for key, due in self._times.items()]
         heapify(self._heap)
@@ -159,6 +164,13 @@ class SortedKeys(Generic[Ordered]):
     def _run_of(self, key: Ordered) -> int:
         """The list that has `key`, or would have it."""
         return max(0, bisect_right(self._runs, key, key=_first) - 1)
+
+
+def last_item(items: dict[Key, Value]) -> tuple[Key, Value]:
+    """The item that was added last: found at once, however many were removed, which iterating would skip each time."""
+    key, value = items.popitem()
+    items[key] = value
+    return key, value
 
 
 class LowWaterMark:

@@ -41,13 +41,13 @@ class Subscribers:
         self._furthest_behind: MessageQueue | None = None
 
     def furthest_behind(self, position: int) -> MessageQueue | None:
-        """The message queue at the lowest position of all, which is `position`.
+        """A message queue that is at `position`, the first retained message that any has unread, or before it.
 
         Its cost grows with the number of queues, but only when it is another one than before.
         """
         known = self._furthest_behind
-        if known is None or known.position != position or self.queues.get(known.name) is not known:
-            self._furthest_behind = next((queue for queue in self.queues.values() if queue.position == position), None)
+        if known is None or known.position > position or self.queues.get(known.name) is not known:
+            self._furthest_behind = next((queue for queue in self.queues.values() if queue.position <= position), None)
         return self._furthest_behind
 
 
@@ -163,8 +163,8 @@ class Subscriptions:
     def _push_to(self, peer: Peer, queue: MessageQueue, push: PushOptions | None) -> None:
         before = queue.members[peer.peer_id]
         if push != (before.options if before else None):
-            target = PushTarget(push, self._context.numbers.next()) if push else None
-            queue.members[peer.peer_id] = target
+            queue.members[peer.peer_id] = PushTarget(push, self._context.numbers.next()) if push else None
+            queue.dropped += before.missed if before else 0
 
     def add(self, peer: Peer, queue: MessageQueue) -> None:
         """Make a peer a member of a message queue."""

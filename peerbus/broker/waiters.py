@@ -44,10 +44,10 @@ class IdleTarget(_Waiter):
 class LongPoll(_Waiter):
     """One pull that waits for messages of which its peer may have `in_flight` at most.
 
-    `reader_token` is that of the stream it belongs to, if any.
+    `reader_token` is that of the stream it belongs to, if any; `token_hash` that of its peer when it began.
     """
 
-    __slots__ = ("answer", "details", "in_flight", "max_messages", "reader_token")
+    __slots__ = ("answer", "details", "in_flight", "max_messages", "reader_token", "token_hash")
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class LongPoll(_Waiter):
         details: bool,
     ) -> None:
         super().__init__(peer, queue, deadline)
+        self.token_hash = peer.token_hash
         self.max_messages = max_messages
         self.reader_token = reader_token
         self.in_flight = in_flight

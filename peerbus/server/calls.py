@@ -42,19 +42,22 @@ def register_peer_node(broker: Broker, r: wire.RegisterRequest) -> wire.Register
 
 def unregister_peer_node(broker: Broker, r: wire.UnregisterRequest) -> Steps[wire.Answer]:
     """Remove a peer with its own queues, or let them stand while it is away."""
-    end = broker.leave if r.keep else broker.end_subscriptions
-    discarded = yield from _in_slices(partial(end, r.peer_id, SUBSCRIPTIONS_AT_ONCE))
+    if r.keep:
+        leave = partial(broker.leave, r.peer_id, SUBSCRIPTIONS_AT_ONCE)
+        discarded = yield from _in_slices(leave, partial(leave, begin=False))
+    else:
+        discarded = yield from _in_slices(partial(broker.end_subscriptions, r.peer_id, SUBSCRIPTIONS_AT_ONCE))
     sentence = f"Peer '{r.peer_id}' is {'away' if r.keep else 'unregistered'}." + also_discarded(discarded)
     return wire.UnregisterAnswer(message=sentence, peer_id=r.peer_id, discarded=discarded)
 
 
-def _in_slices(end: Callable[[], Ended]) -> Steps[int]:
-    """Call `end` until nothing is left; returns how many messages are discarded."""
+def _in_slices(end: Callable[[], Ended], go_on: Callable[[], Ended] | None = None) -> Steps[int]:
+    """Call `end`, then `go_on` or `end` again until nothing is left; returns how many messages are discarded."""
     ended = end()
     discarded = ended.discarded
     while ended.left:
         yield
-        ended = end()
+        ended = (go_on or end)()
         discarded += ended.discarded
     return discarded
 
@@ -151,7 +154,9 @@ def _take_back(broker: Broker, r: wire.PullRequest, done: Pulled) -> Callable[[]
     """The function to call if the client of a waiting pull is gone; None if nothing was handed over."""
     if not (done.values or done.missed):
         return None
-    return lambda: broker.give_back(r.peer_id, r.topic, done.generation, done.offsets, done.attempts, done.missed)
+    return lambda: broker.give_back(
+        r.peer_id, r.topic, done.queue, done.generation, done.offsets, done.attempts, done.missed
+    )
 
 
 def _pull_answer(topic: str, done: Pulled, on_lost: Callable[[], None] | None = None) -> Handover:

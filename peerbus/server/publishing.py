@@ -109,12 +109,13 @@ def redrive(broker: Broker, r: wire.RedriveRequest) -> Steps[wire.Answer]:
     offsets: Iterable[int] = chain(*broker.dead_letters(r.topic)) if r.offsets is None else r.offsets
     left = iter(offsets)
     done = broker.redrive(r.topic, list(islice(left, LETTERS_AT_ONCE)), r.to, r.peer_id)
-    while some := list(islice(left, LETTERS_AT_ONCE)):
+    while some := list(islice(chain(done.left, left), LETTERS_AT_ONCE)):
         yield
         more = broker.redrive(r.topic, some, r.to)
         done.count += more.count
         done.stale += more.stale
         done.failed += more.failed
+        done.left = more.left
         done.error = done.error or more.error
     if done.error and not done.count:
         raise done.error

@@ -277,7 +277,7 @@ def _request(push: Push) -> tuple[bytes, tuple[str, ...]]:
     details = pulled.details or ((), ())
     columns = (pulled.offsets, map(Raw, pulled.values), pulled.attempts or (), *details)
     messages = [PushedMessage(*each) for each in zip(*columns, strict=True)]
-    body = msgspec.json.encode(PushRequest(topic=push.key.topic, messages=messages))
+    body = msgspec.json.encode(PushRequest(topic=push.key.topic, messages=messages, missed=push.missed))
     secret = push.options.secret
     signature = (f"{HEADER}: {sign(body, secret, time())}",) if secret else ()
     return body, ("Content-Type: application/json", *signature)

@@ -177,7 +177,13 @@ class BrokerStream:
             return
         attempts = None if pulled.attempts is None else pulled.attempts[self._sent :]
         self._streams.broker.give_back(
-            self._request.peer_id, self._request.topic, pulled.generation, rest, attempts, self._missed
+            self._request.peer_id,
+            self._request.topic,
+            pulled.queue,
+            pulled.generation,
+            rest,
+            attempts,
+            self._missed,
         )
         self._sent, self._missed = len(pulled.values), 0
 

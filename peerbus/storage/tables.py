@@ -29,9 +29,10 @@ INSERT INTO queues
 SELECT
     (SELECT max(number) FROM (SELECT number FROM topics UNION SELECT number FROM queues)) + row_number() OVER (),
     number, 'dead-letters', 1, 30.0, NULL, NULL, start, start, 0, '[]', 9e999, NULL, NULL, NULL
-FROM topics WHERE overflow != 'deleted' AND name IN (SELECT dead_letter_topic FROM queues);
+FROM topics WHERE overflow != 'deleted' AND name IN (SELECT dead_letter_topic FROM queues)
+    AND number NOT IN (SELECT topic FROM queues WHERE "group" = 'dead-letters');
 """
-"""Gives the topics that have dead letters the queue that keeps them."""
+"""Gives the topics that have dead letters the queue that keeps them, unless they have a group of its name."""
 UPGRADES = {
     1: "ALTER TABLE peers ADD COLUMN token_hash BLOB; ALTER TABLE topics ADD COLUMN creator TEXT",
     2: f"""

@@ -37,6 +37,7 @@ Name = Annotated[
         extra_json_schema={"pattern": NAME.replace(END, "$")},
     ),
 ]
+Missed = Annotated[int, Meta(ge=0, description="Messages that were lost before they could be pushed.")]
 Offset = Annotated[int, Meta(ge=0, le=LARGEST)]
 Count = Annotated[int, Meta(ge=1, le=LARGEST)]
 MOST_ENTRIES = 100_000

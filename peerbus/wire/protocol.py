@@ -633,10 +633,14 @@ class PushedMessage(Struct):
 
 
 class PushRequest(Request):
-    """Messages of a topic that the server pushes. Any status of 2xx acknowledges all of them."""
+    """Messages of a topic that the server pushes. Any status of 2xx acknowledges all of them.
+
+    `missed` is there if messages were lost before these could be pushed, and counts them.
+    """
 
     topic: fields.Name
     messages: list[PushedMessage]
+    missed: fields.Missed = 0
 
 
 class NodeAnswer(Answer):

@@ -74,6 +74,12 @@ def test_ending_all_pulls_of_a_group_costs_as_much_more_as_there_are_more(make_b
     assert steps(lambda: many.delete_topic("news")) < 2 * MANY / FEW * steps(lambda: few.delete_topic("news"))
 
 
+def test_ending_a_group_costs_as_much_more_as_there_are_more(make_broker: MakeBroker) -> None:
+    few, many = (subscribed(make_broker(), peers, group="g") for peers in (FEW, MANY))
+    costs = [steps(lambda: broker.end_group("news", "g", MANY)) for broker in (few, many)]  # noqa: B023
+    assert costs[1] < 2 * MANY / FEW * costs[0]
+
+
 def test_acknowledging_costs_the_same_however_many_of_a_group_have_no_room(make_broker: MakeBroker) -> None:
     taken = []
     for peers in (FEW, MANY):

@@ -113,6 +113,38 @@ def test_no_more_letters_are_passed_over_than_may_be_in_flight(make_broker: Make
     assert redriven(broker, 5, 3, 4) == (2, [], [5])
 
 
+def test_many_letters_are_passed_over_in_slices(jobs: Broker) -> None:
+    fail(jobs, 1)
+    jobs.publish("dead", [b'{"message":1,"topic":"jobs"}'] * 25_000)
+    jobs.register_peer("x")
+    jobs.subscribe("x", "dead", group="dead-letters")
+    done = [jobs.redrive("dead", [0, 25_000, 25_001]) for _ in range(1)]
+    while done[-1].left:
+        done.append(jobs.redrive("dead", done[-1].left))
+    assert [(each.count, each.left, each.stale) for each in done] == [
+        (1, [25_000, 25_001], []),
+        (0, [25_000, 25_001], []),
+        (1, [], [25_001]),
+    ]
+    offsets: list[int] = []
+    while pulled := jobs.pull("x", "dead", 10_000).offsets:
+        offsets += pulled
+    assert offsets == list(range(1, 25_000))
+
+
+def test_letters_that_are_freed_as_others_come_in_their_place_are_missed_once(make_broker: MakeBroker) -> None:
+    broker = make_broker()
+    broker.register_peer("w")
+    broker.create_topic("jobs")
+    broker.create_topic("dead", max_messages=3, overflow="drop_oldest")
+    broker.subscribe("w", "jobs", explicit=True, max_attempts=1, dead_letter_topic="dead")
+    fail(broker, 3)
+    assert redriven(broker, 0, to="dead") == (1, [], [])
+    assert queue(broker).missed == 0
+    assert redriven(broker, 2, to="dead") == (1, [], [])
+    assert (queue(broker).missed, queue(broker).unread) == (1, 2)
+
+
 def test_a_queue_that_was_ended_begins_again_with_the_next_letter(jobs: Broker) -> None:
     fail(jobs, 3)
     assert jobs.end_group("dead", "dead-letters", 10).discarded == 3

@@ -267,6 +267,17 @@ def test_a_full_topic_names_the_queue_that_is_furthest_behind(make_broker: MakeB
         broker.publish("news", [b"4"])
 
 
+def test_a_full_topic_names_a_queue_that_has_lost_messages(broker: Broker, clock: Clock) -> None:
+    broker.create_topic("short", max_messages=2, max_age=5.0)
+    broker.register_peer("p")
+    broker.subscribe("p", "short")
+    broker.publish("short", [b"0"])
+    clock.advance(5.0)
+    broker.publish("short", [b"1", b"2"])
+    with pytest.raises(TopicFull, match="'p' is furthest behind"):
+        broker.publish("short", [b"3"])
+
+
 def test_pulls_that_wait_end_when_their_peer_leaves(news: Broker) -> None:
     waiting = news.pull_waiting("a", "news", 1, 30.0)
     assert isinstance(waiting, Future)

@@ -30,7 +30,7 @@ def subscribed(broker: Broker, *peers: str, group: str | None = None, explicit: 
 
 def give_back(broker: Broker, peer_id: str, pulled: Pulled, begin: int = 0) -> None:
     attempts = None if pulled.attempts is None else pulled.attempts[begin:]
-    broker.give_back(peer_id, "news", pulled.generation, pulled.offsets[begin:], attempts, pulled.missed)
+    broker.give_back(peer_id, "news", pulled.queue, pulled.generation, pulled.offsets[begin:], attempts, pulled.missed)
 
 
 def test_what_was_pulled_last_and_given_back_comes_again(broker: Broker) -> None:
@@ -106,7 +106,7 @@ def test_a_count_of_missed_messages_that_is_given_back_outlives_a_restart(
         pulled = broker.pull("a", "news", 1)
         missed.append(pulled.missed)
         attempts: list[int] | None = [] if explicit else None
-        broker.give_back("a", "news", pulled.generation, [], attempts, pulled.missed)
+        broker.give_back("a", "news", pulled.queue, pulled.generation, [], attempts, pulled.missed)
         journal.close()
     assert missed == [3, 3]
 
@@ -117,6 +117,30 @@ def test_nothing_is_given_back_to_who_is_gone(broker: Broker) -> None:
     broker.unregister_peer("a")
     give_back(broker, "a", pulled)
     subscribed(broker, "a")
+    assert broker.pull("a", "news").values == [b"0", b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("leave", [lambda b: b.leave("a", 100), lambda b: b.unsubscribe("a", "news")])
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_group_gets_what_is_given_back_after_its_member_left(
+    broker: Broker, explicit: bool, leave: Callable[[Broker], object]
+) -> None:
+    subscribed(broker, "a", "b", group="g", explicit=explicit)
+    pulled = broker.pull("a", "news", 2)
+    leave(broker)
+    give_back(broker, "a", pulled)
+    again = broker.pull("b", "news")
+    assert (sorted(again.values), again.missed) == ([b"0", b"1", b"2", b"3"], 0)
+    assert not explicit or set(again.attempts or ()) == {1}
+
+
+def test_a_peer_that_is_back_gets_what_is_given_back_while_it_was_away(broker: Broker) -> None:
+    subscribed(broker, "a")
+    broker.create_topic("other")
+    broker.subscribe("a", "other")
+    pulled = broker.pull("a", "news")
+    assert broker.leave("a", 1).left == 1
+    give_back(broker, "a", pulled)
     assert broker.pull("a", "news").values == [b"0", b"1", b"2", b"3"]
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from peerbus.broker import Broker, Limits
+from peerbus.broker.push_target import Push, PushKey, PushProblem
 from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
 from peerbus.errors import PeerbusError
@@ -21,6 +23,7 @@ from tests.support.histories import histories
 
 PEERS = st.sampled_from(["p1", "p1", "p2", "p3"])
 TOPICS = st.sampled_from(["t1", "t1", "t1", "t2", "dead"])
+PROBLEMS = (PushProblem("status 500", 1.0), PushProblem("status 503", 1.0, attempted=False))
 DEAD = st.sampled_from(["dead", "dead", "dead", "t1", "t2"])
 STARTS = st.sampled_from([None, None, None, "latest", "earliest", 0, 2, 1000])
 OPTIONS = st.fixed_dictionaries(
@@ -203,7 +206,7 @@ class BrokerAndModel(RuleBasedStateMachine):
             return
         offsets = list(answer.offsets)[arrived:]
         attempts = None if answer.attempts is None else list(answer.attempts)[arrived:]
-        self.broker.give_back(peer, topic, answer.generation, offsets, attempts, answer.missed)
+        self.broker.give_back(peer, topic, answer.queue, answer.generation, offsets, attempts, answer.missed)
         self.model.give_back(peer, topic, offsets, attempts, answer.missed)
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), pulled=st.integers(1, 6))
@@ -224,6 +227,29 @@ class BrokerAndModel(RuleBasedStateMachine):
             return done.count, done.stale, done.failed
 
         assert outcome(redrive) == expected
+
+    @rule(peer=PEERS, topic=TOPICS, batch=st.integers(1, 3), problem=st.sampled_from([None, *PROBLEMS]))
+    def push(self, peer: str, topic: str, batch: int, problem: PushProblem | None) -> None:
+        """A push target that a peer has for a moment; the model pulls and settles instead."""
+        known = self.model.topics.get(topic)
+        queue = known.queue_of(peer) if known else None
+        if queue is None or not queue.explicit or peer not in self.model.leases:
+            return
+        named: list[PushKey] = []
+        self.broker.on_push = named.append
+        assert not self.broker.subscribe(peer, topic, push_to="http://127.0.0.1:9", push_batch=batch).created
+        self.model.subscribe(peer, topic, None, None, {})
+        self.run_due()
+        found = [outcome(partial(self.broker.next_push, key, 0)) for key in named]
+        for pushed in (push for push in found if isinstance(push, Push)):
+            offsets, _, attempts, missed, _, _ = self.model.pull(peer, topic, batch)
+            assert (pushed.pulled.offsets, pushed.pulled.attempts, pushed.missed) == (offsets, attempts, missed)
+            self.broker.settle_push(pushed, problem)
+            claims = [(offset, None) for offset in offsets]
+            self.model.settle_claims(peer, topic, claims, problem and 0.0, problem is None or problem.attempted)
+            queue.dropped += missed if problem else 0
+        self.broker.subscribe(peer, topic, push_to=None)
+        self.model.subscribe(peer, topic, None, None, {})
 
     @rule(topic=TOPICS, limit=st.integers(1, 4), start=st.none() | st.integers(0, 12))
     def show_messages(self, topic: str, limit: int, start: int | None) -> None:

@@ -314,6 +314,17 @@ def test_a_peer_that_comes_back_is_pushed_to_again(broker: Broker, come_back: Ca
     assert pushes.next().pulled.values == [b"1"]
 
 
+def test_a_member_that_goes_away_leaves_its_group_and_its_target_with_it(broker: Broker) -> None:
+    pushes = subscribed(broker, "a", "b", group="g")
+    broker.leave("a", 100)
+    broker.register_peer("a")
+    broker.publish("news", [b"1"])
+    assert pushes.next().key.peer_id == "b"
+    broker.subscribe("a", "news", group="g")
+    (queue,) = broker.list_subscriptions(1, topic="news")
+    assert [target.peer_id for target in queue.push_to] == ["b"]
+
+
 # Costs
 
 
@@ -379,3 +390,21 @@ def test_a_target_that_was_removed_or_is_away_is_not_pushed_to_after_a_restart(t
     broker.register_peer("b")
     assert pushes.next().pulled.values == [b"1"]
     lives.end()
+
+
+def test_what_was_lost_before_a_push_is_told_until_a_push_is_taken(broker: Broker) -> None:
+    broker.create_topic("news", max_messages=2, overflow="drop_oldest")
+    broker.register_peer("a")
+    broker.subscribe("a", "news", explicit=True, push_to=URL)
+    pushes = Pushes(broker)
+    for number in range(4):
+        broker.publish("news", [b"%d" % number])
+    (key,) = pushes.ready()
+    told = []
+    for problem in (DOWN, BUSY, None, None):
+        push = broker.next_push(key, 0)
+        assert push
+        told.append((push.pulled.values, push.missed))
+        broker.settle_push(push, problem)
+    assert told == [([b"2"], 2), ([b"2"], 2), ([b"2"], 2), ([b"3"], 0)]
+    assert broker.stats().missed == 2

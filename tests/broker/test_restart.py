@@ -130,7 +130,11 @@ class KeptBrokerAndModel(BrokerAndModel):
 
     @rule(peer=PEERS, topic=TOPICS, published=st.integers(1, 3), count=st.integers(1, 6), in_flight=IN_FLIGHT)
     def wait_for_messages(self, peer: str, topic: str, published: int, count: int, in_flight: int | None) -> None:
-        """A pull that waits is answered when what was published is on disk."""
+        """A pull that waits is answered when what was published is on disk.
+
+        Messages that fell due while no broker ran are published before.
+        """
+        self.run_due()
         answer = outcome(lambda: self.broker.pull_waiting(peer, topic, count, STEP, in_flight=in_flight, details=True))
         if not isinstance(answer, Future):
             assert pulled(lambda: answer) == self.model.pull(peer, topic, count, in_flight)

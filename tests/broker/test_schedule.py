@@ -47,3 +47,13 @@ def test_keys_that_come_and_go_leave_nothing_behind() -> None:
         schedule.set(key, 1e9)
         schedule.discard(key)
     assert schedule.entries < 200
+
+
+def test_many_keys_that_are_discarded_leave_little_behind() -> None:
+    schedule: Schedule[int] = Schedule()
+    for key in range(10_000):
+        schedule.set(key, 1e9)
+    for key in reversed(range(1, 10_000)):
+        schedule.discard(key)
+    assert schedule.entries < 200
+    assert (schedule.next(), schedule.take(1e9)) == (1e9, [0])

@@ -1,6 +1,7 @@
 """Work that is too much for one step is done in slices, and nobody can tell but by the count of them."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,49 @@ def test_a_peer_that_leaves_and_is_back_before_the_last_slice_keeps_its_queues(w
     wide.pull("p", "t0")
     assert wide.leave("p", 100).left == 0
     assert wide.stats().subscriptions == 5
+
+
+def test_a_peer_that_leaves_its_groups_and_is_back_before_the_last_slice_stays_in_the_others(broker: Broker) -> None:
+    broker.register_peer("p", lease_seconds=10.0)
+    for topic in ("t0", "t1", "t2"):
+        broker.create_topic(topic)
+        broker.subscribe("p", topic, group="g")
+    assert broker.leave("p", 1).left == 2
+    broker.register_peer("p")
+    assert broker.leave("p", 1, begin=False).left == 0
+    assert [peer.topics for peer in broker.list_peers(10, after="e")] == [["t0", "t1"]]
+
+
+def test_queues_of_a_peer_that_is_back_are_passed_over_in_slices(wide: Broker, clock: Clock) -> None:
+    wide.leave("p", 100)
+    wide.register_peer("p", lease_seconds=None)
+    clock.advance(Limits().subscription_expiry)
+    assert len(list(slices(wide))) > 1
+    assert wide.stats().subscriptions == 5
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["with other members", "alone"])
+def test_after_a_crash_a_peer_that_had_yet_to_leave_its_groups_has_left_them(
+    others: bool, clock: Clock, tmp_path: Path
+) -> None:
+    journal = GroupCommit(Storage(tmp_path / "data"), 0, clock, clock)
+    broker = journal.open(Limits(), lambda *_: None, per_slice=SMALL)
+    make_wide(broker)
+    for number in range(5):
+        broker.unsubscribe("p", f"t{number}")
+        broker.subscribe("p", f"t{number}", group="g")
+    if others:
+        broker.register_peer("q")
+        broker.subscribe("q", "t0", group="g")
+    broker.leave("p", 2)
+    journal.close()
+    for _ in range(2):
+        journal = GroupCommit(Storage(tmp_path / "data"), 0, clock, clock)
+        broker = journal.open(Limits(), lambda *_: None, per_slice=SMALL)
+        (first,) = broker.list_subscriptions(10, topic="t0")
+        assert (first.members, first.expires_in) == ((1, None) if others else (0, Limits().group_expiry))
+        assert outcome(lambda: broker.pull("p", "t0")) is PeerNotFound  # noqa: B023
+        journal.close()
 
 
 def test_a_group_ends_in_slices(clock: Clock) -> None:

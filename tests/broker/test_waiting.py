@@ -127,7 +127,7 @@ SETTLING: dict[str, Callable[[Broker, Clock], object]] = {
     "it is acknowledged": lambda broker, _: broker.acknowledge("a", "news", [(0, None)]),
     "it is rejected": lambda broker, _: broker.reject("a", "news", [(0, None)]),
     "it is rejected with a delay": lambda broker, _: broker.reject("a", "news", [(0, None)], delay=100.0),
-    "it is given back": lambda broker, _: broker.give_back("a", "news", generation(broker), [0], [1], missed=0),
+    "it is given back": lambda broker, _: broker.give_back("a", "news", "a", generation(broker), [0], [1], missed=0),
     "it is not acknowledged in time": lambda _, clock: clock.advance(10.0),
     "the queue moves": lambda broker, _: broker.seek("a", "news", 1),
     "acknowledgement becomes automatic": lambda broker, _: broker.subscribe("a", "news", explicit=False),
@@ -362,6 +362,17 @@ def test_a_pull_gets_nothing_of_a_peer_that_was_registered_again_with_another_to
     broker.unregister_peer("a")
     broker.register_peer("a", token_hash=b"another")
     broker.subscribe("a", "news")
+    broker.publish("news", [b"1"])
+    broker.run_due()
+    assert isinstance(error_of(pull), PeerNotFound)
+    assert broker.pull("a", "news").values == [b"1"]
+
+
+def test_a_pull_gets_nothing_of_a_peer_that_left_and_came_back_with_another_token(broker: Broker) -> None:
+    broker.register_peer("a", token_hash=b"one")
+    pull = waiting(broker)
+    broker.leave("a", 100)
+    broker.register_peer("a", token_hash=b"another")
     broker.publish("news", [b"1"])
     broker.run_due()
     assert isinstance(error_of(pull), PeerNotFound)

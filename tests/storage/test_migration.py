@@ -73,3 +73,13 @@ def test_each_older_schema_is_brought_up_to_date(folder: Path) -> None:
     assert PeerRecord("a", None, None, [], b"hash", 7.5) in contents(folder).peers
     with closing(sqlite3.connect(folder / "peerbus.db")) as upgraded:
         assert upgraded.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_a_group_of_the_same_name_becomes_that_of_its_dead_letters(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "peerbus.db")) as older:
+        older.execute(
+            "INSERT INTO queues SELECT 1000, number, 'dead-letters', 1, 30.0, NULL, NULL, start, start, 0, '[]' "
+            "FROM topics WHERE name = 'dead'"
+        )
+        older.commit()
+    assert [queue.number for queue in contents(folder).queues if queue.group == "dead-letters"] == [1000]

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str] = {}
     waits: threading.Event | None = None
+    body: bytes = b""
 
 
 OK = Answer(204)
@@ -79,8 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if answer.status != 204:
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
+        with suppress(ConnectionError):
+            self.wfile.write(answer.body)
 
     def log_message(self, *_: Any) -> None:
         """Log nothing."""
