@@ -1,6 +1,6 @@
 """Which failed calls are made again, and when; without a transport or a clock of its own."""
 
-import random
+from random import SystemRandom
 
 BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
@@ -8,6 +8,8 @@ NOTHING_WAS_DONE = (429, 503)
 """Statuses of calls that changed nothing, so that repeating them is always safe."""
 OUTCOME_UNKNOWN = (502, 504)
 """Statuses by which a peer node says that the server may have carried out the call."""
+_uniform = SystemRandom().uniform
+"""Of the system, so that forked processes do not draw the same numbers."""
 
 
 class Retries:
@@ -34,7 +36,7 @@ class Retries:
         if not again or now > self._give_up:
             return None
         longest, self._longest = self._longest, min(2 * self._longest, MAX_BACKOFF_SECONDS)
-        return _seconds(retry_after) + random.uniform(0, longest)  # noqa: S311  # spreads load, guards nothing
+        return _seconds(retry_after) + _uniform(0, longest)
 
 
 def _seconds(retry_after: str) -> float:

@@ -560,8 +560,16 @@ class Model:
             queue.handed[offset] = Handed(peer, attempt, due, self.next_order(), first, self.now)
         return attempt
 
-    def settle_claims(self, peer: str, name: str, claims: Any, delay: float | None, attempted: bool = True) -> Any:
-        """Acknowledge, or with a `delay` reject, what is claimed."""
+    def settle_claims(
+        self,
+        peer: str,
+        name: str,
+        claims: Any,
+        delay: float | None,
+        attempted: bool = True,
+        reason: str = "rejected",
+    ) -> Any:
+        """Acknowledge, or with a `delay` reject for a `reason`, what is claimed."""
         found = self.subscription(peer, name)
         if isinstance(found, str):
             return found
@@ -572,7 +580,7 @@ class Model:
                 del queue.handed[offset]
             else:
                 handed = queue.handed[offset]
-                handed.due, handed.problem, handed.order = self.now + delay, "rejected", self.next_order()
+                handed.due, handed.problem, handed.order = self.now + delay, reason, self.next_order()
                 handed.untouched = not attempted
         settled = len(valid)
         pulled = list(range(queue.started, queue.cursor))

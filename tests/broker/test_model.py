@@ -246,7 +246,11 @@ class BrokerAndModel(RuleBasedStateMachine):
             assert (pushed.pulled.offsets, pushed.pulled.attempts, pushed.missed) == (offsets, attempts, missed)
             self.broker.settle_push(pushed, problem)
             claims = [(offset, None) for offset in offsets]
-            self.model.settle_claims(peer, topic, claims, problem and 0.0, problem is None or problem.attempted)
+            if problem:
+                reason = f"rejected: {problem.reason}"
+                self.model.settle_claims(peer, topic, claims, 0.0, problem.attempted, reason)
+            else:
+                self.model.settle_claims(peer, topic, claims, None)
             queue.dropped += missed if problem else 0
         self.broker.subscribe(peer, topic, push_to=None)
         self.model.subscribe(peer, topic, None, None, {})
