@@ -1,6 +1,6 @@
 """Pulls and push targets that wait for messages."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from peerbus.broker.peers import Peer
 from peerbus.broker.queue import MessageQueue
@@ -88,18 +88,17 @@ class LongPolls:
         due = self._over or self._over_topics or self._woken_queues or self._woken_topics
         return NOW if due else self._deadlines.next()
 
-    def take(self, now: float) -> Waiter | None:
-        """Remove and return one to answer, if there is one: its queue is ready, or its waiting is over."""
-        waiter = None
-        if self._over or self._over_topics:
-            waiter = self._first_over()
-        if waiter is None and self._deadlines.next() <= now:
-            (waiter,) = self._deadlines.take(now, 1)
-        if waiter is None:
-            waiter = self._first_ready()
-        if waiter is not None:
-            self._remove(waiter)
-        return waiter
+    def take(self, now: float) -> Iterator[Waiter]:
+        """Remove and yield those to answer, one by one: their waiting is over, or their queue is ready.
+
+        A queue may change between two of them.
+        """
+        while waiter := self._first_over():
+            yield self._removed(waiter)
+        while late := self._deadlines.take(now, 1):
+            yield self._removed(late[0])
+        while waiter := self._first_ready():
+            yield self._removed(waiter)
 
     def _first_over(self) -> Waiter | None:
         for waiter in self._over:
@@ -125,7 +124,7 @@ class LongPolls:
             del self._woken_queues[queue]
         return None
 
-    def _remove(self, waiter: Waiter) -> None:
+    def _removed(self, waiter: Waiter) -> Waiter:
         topic = waiter.queue.topic
         queues = self._of[topic]
         queues[waiter.queue].remove(waiter)
@@ -138,3 +137,4 @@ class LongPolls:
         if waiter.deadline != NEVER:
             self._deadlines.discard(waiter)
             waiter.peer.waiting -= 1
+        return waiter

@@ -89,7 +89,7 @@ class Details(NamedTuple):
     published_at: list[float]
 
 
-class Pulled(Struct):
+class Pulled(Struct, gc=False):
     """The messages of one pull; with `details` if they were asked for.
 
     `attempts` is None with automatic acknowledgement. `next_offset` is the offset of the next new message; every

@@ -483,7 +483,8 @@ class State:
     def _answer_waiting(self, now: float) -> list[Callable[[], None]]:
         answers: list[Callable[[], None]] = []
         left = self._per_slice.values
-        while len(answers) < self._per_slice.answers and left > 0 and (waiter := self.long_polls.take(now)):
+        waiters = self.long_polls.take(now)
+        while len(answers) < self._per_slice.answers and left > 0 and (waiter := next(waiters, None)):
             if isinstance(waiter, IdleTarget):
                 waiter.target.waits = False
                 answers.append(partial(self.on_push, waiter.key))

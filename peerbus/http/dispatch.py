@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
+from msgspec.structs import replace
+
 from peerbus.future import Future
 from peerbus.histogram import Durations
 from peerbus.http.event_stream import PATH as STREAM_PATH
@@ -105,7 +107,7 @@ class HandlerRoute:
         """The reply, counted before it is sent: a client that has an answer finds it counted."""
         seconds = perf_counter() - request.began if request.began else 0.0
         self._count(self._name_of_waiting if request.waits else self._name, reply.status, seconds)
-        return reply._replace(headers=[*reply.headers, *self.headers]) if self.headers else reply
+        return replace(reply, headers=[*reply.headers, *self.headers]) if self.headers else reply
 
 
 class Dispatch:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
@@ -22,7 +23,7 @@ Guard = Callable[[Request], None]
 """Admits a request by its head and its client, or raises; it may add to the request's `checks`."""
 
 
-class Handover(NamedTuple):
+class Handover(Struct, gc=False):
     """An answer that hands messages over; `on_lost` is called if the client does not get it.
 
     `values` are its messages; the answer itself has none.
@@ -103,11 +104,14 @@ class CallHandler:
         if isinstance(result, Answer):
             return self._finish(result)
         if isinstance(result, Handover):
-            return self._finish(*result)
+            return self._hand_over(result)
         if isinstance(result, Generator):
             return self._run_steps(result).then(self._finish)
         future, make = result
-        return future.then(lambda value: self._finish(*make(value)))
+        return future.then(lambda value: self._hand_over(make(value)))
+
+    def _hand_over(self, done: Handover) -> Reply | Future[Reply]:
+        return self._finish(done.answer, done.values, done.on_lost)
 
     def _finish(
         self, answer: Answer, values: Sequence[bytes] = (), on_lost: Callable[[], None] | None = None

@@ -1,7 +1,9 @@
 """Types between a connection and the application behind it: heads, requests, routes and replies."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from peerbus.future import Future
 
@@ -129,7 +131,7 @@ class Sink(Protocol):
         """Send a part and wait until the connection took it; false where the client is gone."""
 
 
-class Reply(NamedTuple):
+class Reply(Struct, gc=False):
     """A status, headers and a body, ready to be sent.
 
     `on_lost` is called in the loop if the client does not get the reply. With

@@ -39,7 +39,7 @@ class Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=Tr
                 raise BadRequest(f"Expected array of length <= {most} - at $.{name}")
 
 
-class Answer(Struct):
+class Answer(Struct, gc=False):
     """An answer to a call that succeeded: a sentence for a person first, then the fields."""
 
     message: str
