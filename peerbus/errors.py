@@ -236,8 +236,30 @@ class StorageFull(PeerbusError):
     code, status, retry_after = "storage_full", 507, 10
 
 
+class StorageLocked(PeerbusError):
+    """Another program holds the database with the server's state."""
+
+    code, status, retry_after = "storage_locked", 503, 5
+
+
+class StorageFailed(PeerbusError):
+    """The disk with the server's state cannot be written, for another reason than its room."""
+
+    code, status, retry_after = "storage_failed", 503, 10
+
+
+class StorageDamaged(PeerbusError):
+    """The database with the server's state is damaged; it does not mend by itself."""
+
+    code, status = "storage_damaged", 500
+
+
 CATALOGUE: dict[str, type[PeerbusError]] = {error.code: error for error in PeerbusError.__subclasses__()}
 """Every error by its code: a client raises the same class as the server."""
+STORAGE = (StorageFull, StorageLocked, StorageFailed, StorageDamaged)
+"""Errors of calls whose changes are kept on disk, if they cannot be."""
+UNKEPT = (*STORAGE, InternalError)
+"""The same, and the error for a fault of the server that keeps changes from being written."""
 ALWAYS = (
     BadRequest,
     HostNotAllowed,

@@ -7,7 +7,12 @@ from msgspec import Struct
 
 from peerbus.broker.change_listener import DeliveryState, PeerState, QueueState, TopicState
 from peerbus.broker.records import NOT_YET, Changes, DeliveryRecord, MessageIdRecord, ScheduledRecord, Segment
-from peerbus.errors import MemoryFull, StorageFull
+from peerbus.errors import MemoryFull, PeerbusError, StorageFull
+
+NO_ROOM = StorageFull(
+    "There is no room left on the server's disk for this. Messages can be pulled and acknowledged, "
+    "and published again when there is room."
+)
 
 
 class Batch(Struct):
@@ -62,6 +67,8 @@ class ChangeSet:
         "_wall_clock",
         "batch",
         "changed_in",
+        "is_stuck",
+        "refusal",
         "room",
         "stored_bytes",
     )
@@ -95,6 +102,10 @@ class ChangeSet:
         """The number of the batch that has the last change."""
         self.room = 0
         """Bytes that may be on disk besides those there at the last measurement."""
+        self.refusal: PeerbusError | None = None
+        """The error for new things while none is taken."""
+        self.is_stuck = False
+        """Whether changes wait because they cannot be written."""
         self.stored_bytes = 0
         """Bytes taken up on disk at the last measurement."""
         self._last_scheduled: int | None = None
@@ -129,7 +140,12 @@ class ChangeSet:
 
     def measured(self, stored: int, room: int) -> None:
         """Everything taken is on disk, which has `stored` bytes taken up and `room` for more."""
-        self.stored_bytes, self.room, self._unmeasured = stored, room, 0
+        self.stored_bytes, self.room, self._unmeasured, self.refusal = stored, room, 0, None
+
+    def refuse(self, error: PeerbusError) -> None:
+        """Take nothing new until `measured` is called with more room; it raises the like of `error`."""
+        self.refusal = error
+        self.room = 0
 
     def written(self) -> None:
         """The last batch is on disk."""
@@ -141,14 +157,12 @@ class ChangeSet:
         return self.room - self._unmeasured - self._ahead
 
     def check_room(self, size: int, /) -> None:
-        """Raise `StorageFull` or `MemoryFull` when something new of `size` bytes cannot be kept."""
+        """Raise `MemoryFull` or an error of `errors.UNKEPT` when something new of `size` bytes cannot be kept."""
         ahead = self._being_written + self._ahead
         if size >= self.room_left:
             self._on_change()
-            raise StorageFull(
-                "There is no room left on the server's disk. Messages can be pulled and acknowledged, "
-                "and published again when there is room."
-            )
+            error = self.refusal or NO_ROOM
+            raise type(error)(error.message)
         if ahead and ahead + size > self._max_ahead:
             raise MemoryFull(
                 f"{ahead} bytes of messages wait to be written to the server's disk, which is slower than they come. "

@@ -12,7 +12,7 @@ from peerbus.broker.subscriptions import Subscriptions
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.wall_clock import of_day
-from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, TopicFull
+from peerbus.errors import UNKEPT, MemoryFull, TooLarge, TooManyTopics, TopicFull
 from peerbus.wire.json_scan import MOST_LEVELS, is_deeper
 
 MOST_LEVELS_OF_LETTERS = 2 * MOST_LEVELS
@@ -143,7 +143,7 @@ class Maintenance:
             self.refresh(topic, now)
             self._subscriptions.keep(topic, dead_letters.GROUP, dead_letters.OPTIONS, now)
             topic.append([dead], size_of([dead]), now)
-        except (TopicFull, TooLarge, MemoryFull, StorageFull, TooManyTopics):
+        except (TopicFull, TooLarge, MemoryFull, TooManyTopics, *UNKEPT):
             return False
         self._alarms.set(topic, topic.next_expiry())
         queue.discard(offset)

@@ -161,7 +161,7 @@ class Peers:
         return [peer_id for peer_id in peer_ids if peer_id not in self._away]
 
     def register(self, peer_id: str) -> Peer:
-        """Register a new peer; raises `TooManyPeers` and `StorageFull`."""
+        """Register a new peer; raises `TooManyPeers` and one of `UNKEPT`."""
         if len(self._peers) >= self._limit:
             raise TooManyPeers(
                 f"{self._limit} peers are registered, or away with queues that stand, which is as many as the server "

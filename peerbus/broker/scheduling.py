@@ -9,7 +9,7 @@ from peerbus.broker.results import Cancelled, ScheduledPage
 from peerbus.broker.scheduled import BEFORE_ALL, ENTRY_SIZE, Entry, Scheduled
 from peerbus.broker.structures import Schedule
 from peerbus.broker.topic import Topic
-from peerbus.errors import BadRequest, MemoryFull, StorageFull, TooLarge, TooManyScheduled, TopicFull
+from peerbus.errors import UNKEPT, BadRequest, MemoryFull, TooLarge, TooManyScheduled, TopicFull
 from peerbus.wire.views import ScheduledView
 
 MOST_SECONDS_AHEAD = 30 * 86_400
@@ -69,7 +69,7 @@ class Scheduling:
     ) -> Entry:
         """Keep `values`, counted as `size` bytes, to be published at `due`, in milliseconds of the broker's clock.
 
-        Raises `TooManyScheduled`, `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`, and then keeps nothing.
+        Raises `TooManyScheduled`, `TopicFull`, `TooLarge`, `MemoryFull` and one of `UNKEPT`, and then keeps nothing.
         """
         count = len(values)
         self._check_limit(count)
@@ -154,7 +154,7 @@ class Scheduling:
         memory.used -= entry.size  # appending counts it again
         try:
             offset = topic.append_reserved(entry.values, entry.size, now, entry.publisher)
-        except (TopicFull, TooLarge, MemoryFull, StorageFull):
+        except (TopicFull, TooLarge, MemoryFull, *UNKEPT):
             self._alarms.set(topic, now + NO_ROOM_SECONDS)
             return
         finally:

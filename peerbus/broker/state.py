@@ -26,7 +26,7 @@ from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.waiters import IdleTarget, LongPoll, Waiter
 from peerbus.broker.wall_clock import WallClock
-from peerbus.errors import MemoryFull, NotSubscribed, PeerbusError, StorageFull, TopicDeleted, TopicFull
+from peerbus.errors import UNKEPT, MemoryFull, NotSubscribed, PeerbusError, TopicDeleted, TopicFull
 from peerbus.future import Future
 from peerbus.wire.words import duration
 
@@ -258,11 +258,11 @@ class State:
     def publish(self, topic: Topic, values: Sequence[bytes], size: int, publisher: str | None) -> int:
         """Append messages to a topic that is up to date, and return the offset of the first.
 
-        Raises `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
+        Raises `TopicFull`, `TooLarge`, `MemoryFull` and one of `UNKEPT`.
         """
         try:
             offset = topic.append(values, size, self.clock(), publisher)
-        except (TopicFull, MemoryFull, StorageFull) as error:
+        except (TopicFull, MemoryFull, *UNKEPT) as error:
             raise self.refused(topic, error) from None
         self.totals.published += len(values)
         return offset

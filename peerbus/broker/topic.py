@@ -111,7 +111,7 @@ class Topic(Log):
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
         Raises `TopicFull` or `TooLarge` by the topic's overflow policy, also if dropping all others would not make
-        room beside those scheduled, `MemoryFull` and `StorageFull`.
+        room beside those scheduled, `MemoryFull` and one of `UNKEPT`.
         """
         excess = 0
         if self._slowest is not None:

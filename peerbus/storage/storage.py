@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, Segment, TopicRecord
 from peerbus.storage.database import DataFolder, open_database
-from peerbus.storage.failures import unopened, unsound, unusable, unwritten
+from peerbus.storage.failures import failure, unopened, unsound
 from peerbus.storage.tables import (
     peer_record,
     peer_row,
@@ -76,7 +76,7 @@ class Storage:
     def write(self, changes: Changes) -> None:
         """Write all of `changes` in one transaction, or nothing; they are flushed to disk when this returns.
 
-        Raises `StorageFull` if there is no room, and `StorageError` for any other failure; either may pass.
+        Raises one of the errors of `errors.UNKEPT`; most may pass.
         """
         try:
             with self._connection:
@@ -87,7 +87,12 @@ class Storage:
             for number in _gone(changes.topics):
                 self._first_ids.pop(number, None)
         except sqlite3.Error as error:
-            raise unwritten(self._folder.database, error) from error
+            raise failure(self._folder.database, error) from error
+
+    @property
+    def place(self) -> Path:
+        """The database."""
+        return self._folder.database
 
     @property
     def size(self) -> int:
@@ -98,16 +103,14 @@ class Storage:
     def free(self) -> int:
         """Bytes that may still be written: the free space of the file system, and the free pages of the database.
 
-        Negative if a checkpoint of the write-ahead log needs more than that. Raises `StorageError`.
+        Negative if a checkpoint of the write-ahead log needs more than that. Raises the errors of `write`.
         """
         try:
             ((pages,),) = self._connection.execute("PRAGMA freelist_count")
             ((page_bytes,),) = self._connection.execute("PRAGMA page_size")
             return self._folder.free + int(pages) * int(page_bytes)
-        except sqlite3.Error as error:
-            raise unopened(self._folder.database, error) from error
-        except OSError as error:
-            raise unusable(self._folder.database.parent, f"{error.filename}: {error.strerror}") from error
+        except (sqlite3.Error, OSError) as error:
+            raise failure(self._folder.database, error) from error
 
     def close(self) -> None:
         """Close the database and unlock the folder."""
