@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from peerbus.broker.change_listener import ChangeListener, IgnoreChanges
 from peerbus.broker.dead_letters import GROUP
-from peerbus.broker.dedup import Seen
+from peerbus.broker.dedup import ID_SIZE, Seen
 from peerbus.broker.deliveries import Deliveries
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
@@ -198,7 +198,7 @@ class Broker(Deliveries):
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
                     return _duplicate(seen)
-            offset = self._state.publish(found, values, size, peer_id)
+            offset = self._state.publish(found, values, size, peer_id, 0 if message_id is None else ID_SIZE)
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
             if found.expires:

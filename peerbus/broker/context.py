@@ -23,6 +23,7 @@ class Totals(Struct):
     expired_peers: int = 0
     expired_queues: int = 0
     discarded: int = 0
+    forgotten_ids: int = 0
     unacknowledged: int = 0
 
 

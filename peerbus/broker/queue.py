@@ -4,7 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
 from typing import NamedTuple
 
-from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PASSED_OVER, REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.in_flight import (
+    DELIVERY_SIZE,
+    HANDED_BACK,
+    MESSAGE_SIZE,
+    NOT_IN_TIME,
+    PASSED_OVER,
+    REJECTED,
+    Claim,
+    Claims,
+    Delivery,
+    InFlight,
+)
 from peerbus.broker.push_target import PushOptions, PushTarget
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.results import Details
@@ -13,6 +24,8 @@ from peerbus.errors import BadRequest, StreamReplaced
 
 MANY = 100
 """Messages of a pull from which on their offsets are a range, not a list: a list of 1,000 takes 12 us."""
+FEW_IN_FLIGHT = 100
+"""Messages that a queue may have in flight although memory is full: consuming goes on, for it frees memory."""
 EXHAUSTED_COST = 10
 """The cost of dead-lettering an exhausted message, in units of the cost of requeueing an overdue one."""
 
@@ -72,6 +85,7 @@ class MessageQueue:
     __slots__ = (
         "_changes",
         "_limits",
+        "_memory",
         "cursor",
         "dropped",
         "generation",
@@ -114,12 +128,13 @@ class MessageQueue:
         self.position = cursor
         """The offset before which every message is acknowledged."""
         self.started = cursor
-        self.in_flight = InFlight(topic.context.totals)
+        self.in_flight = InFlight(topic.context.totals, topic.context.memory)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while in flight, since the last pull."""
         self.pulled_total = self.missed_total = 0
         """Since the server started: deliveries, and messages that pulls reported as missed."""
         self._limits = topic.context.limits
+        self._memory = topic.context.memory
         self._changes = topic.context.changes
         topic.begin_reading(cursor)
 
@@ -233,7 +248,7 @@ class MessageQueue:
     def pull(self, member: str, count: int, now: float, *, details: bool) -> Taken:
         """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.
 
-        There are no new ones while as many as allowed are in flight.
+        There are no new ones while as many as allowed are in flight, or a few and memory is full.
         """
         count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
         offsets: Sequence[int] = []
@@ -243,7 +258,8 @@ class MessageQueue:
             room -= sum(map(len, values))
         missed, self.dropped = self.missed, 0
         self.cursor = max(self.cursor, self.topic.start)
-        count = min(count - len(values), self._room, self.topic.committed - self.cursor)
+        count = min(count - len(values), self.topic.committed - self.cursor)
+        count = min(count, self._room_for(count)) if count > 0 else 0
         if count > 0 and room > 0:
             new = self.topic.read(self.cursor, count, room)
             numbers = range(self.cursor, self.cursor + len(new))
@@ -420,7 +436,19 @@ class MessageQueue:
 
     @property
     def _room(self) -> int:
-        return self._limits.max_unacknowledged - len(self.in_flight)
+        """How many messages more may be in flight."""
+        most = self._limits.max_unacknowledged
+        if self.options.explicit and not self._memory.has_room(DELIVERY_SIZE + MESSAGE_SIZE):
+            most = min(most, FEW_IN_FLIGHT)
+        return most - len(self.in_flight)
+
+    def _room_for(self, count: int) -> int:
+        """How many of `count` messages more may be in flight, after making room for them in memory."""
+        if not self.options.explicit:
+            return self._room
+        free = self._memory.make_room(DELIVERY_SIZE + count * MESSAGE_SIZE) - DELIVERY_SIZE
+        few = FEW_IN_FLIGHT - len(self.in_flight)
+        return min(self._limits.max_unacknowledged - len(self.in_flight), max(free // MESSAGE_SIZE, few))
 
     def _take_redeliveries(self, count: int, max_bytes: int) -> tuple[list[int], list[bytes]]:
         offsets: list[int] = []

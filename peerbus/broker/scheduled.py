@@ -68,6 +68,7 @@ class Scheduled:
         """Add an entry, whose memory is counted already."""
         self._entries[entry.number] = entry
         self._order.add((entry.due, entry.number))
+        self._memory.scheduled += entry.size + ENTRY_SIZE
         self.messages += len(entry.values)
 
     def first(self) -> Entry | None:
@@ -80,6 +81,7 @@ class Scheduled:
         del self._entries[entry.number]
         self._order.discard((entry.due, entry.number))
         self.messages -= len(entry.values)
+        self._memory.scheduled -= entry.size + ENTRY_SIZE
         self._memory.used -= entry.size + ENTRY_SIZE
 
     def cancel(self, numbers: Iterable[int]) -> list[int]:
@@ -117,6 +119,7 @@ class Scheduled:
             self._order.discard((entry.due, entry.number))
             size += entry.size + ENTRY_SIZE
             cost += RELEASE_COST + len(entry.values)
+        self._memory.scheduled -= size
         self._memory.give_back(size)
         return cost
 

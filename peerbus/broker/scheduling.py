@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 
 from peerbus.broker.context import Context
+from peerbus.broker.dedup import ID_SIZE
 from peerbus.broker.records import ScheduledRecord
 from peerbus.broker.results import Cancelled, ScheduledPage
 from peerbus.broker.scheduled import BEFORE_ALL, ENTRY_SIZE, Entry, Scheduled
@@ -76,7 +77,7 @@ class Scheduling:
         self._context.changes.check_room(size)
         topic.reserve(count)
         try:
-            self._context.memory.reserve(size + ENTRY_SIZE)
+            self._context.memory.reserve(size + ENTRY_SIZE + (ID_SIZE if message_id is not None else 0))
         except (MemoryFull, TooLarge):
             topic.release_reserved(count)
             raise

@@ -255,13 +255,14 @@ class State:
         self.check_due()
         return Ended(discarded, len(peer.leaving))
 
-    def publish(self, topic: Topic, values: Sequence[bytes], size: int, publisher: str | None) -> int:
+    def publish(self, topic: Topic, values: Sequence[bytes], size: int, publisher: str | None, beside: int = 0) -> int:
         """Append messages to a topic that is up to date, and return the offset of the first.
 
+        As many bytes as are needed `beside` them are reserved, too.
         Raises `TopicFull`, `TooLarge`, `MemoryFull` and one of `UNKEPT`.
         """
         try:
-            offset = topic.append(values, size, self.clock(), publisher)
+            offset = topic.append(values, size, self.clock(), publisher, beside)
         except (TopicFull, MemoryFull, *UNKEPT) as error:
             raise self.refused(topic, error) from None
         self.totals.published += len(values)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from peerbus.broker.context import Context
-from peerbus.broker.dedup import DedupWindow
+from peerbus.broker.dedup import ID_SIZE, DedupWindow
 from peerbus.broker.log import Log
 from peerbus.broker.publish_log import PublishLog
 from peerbus.broker.records import DELETED, TopicRecord
@@ -107,9 +107,12 @@ class Topic(Log):
         """Messages that at least one queue has yet to have acknowledged."""
         return self.end - self._unread_from()
 
-    def append(self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None) -> int:
+    def append(
+        self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None, beside: int = 0
+    ) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
+        As many bytes as are needed `beside` them are reserved, too.
         Raises `TopicFull` or `TooLarge` by the topic's overflow policy, also if dropping all others would not make
         room beside those scheduled, `MemoryFull` and one of `UNKEPT`.
         """
@@ -119,7 +122,7 @@ class Topic(Log):
         if excess > 0 and (self.options.overflow == "reject" or (self.scheduled and len(values) > self._max_unread)):
             raise self._overflow(len(values))
         self._changes.check_room(size)
-        self._memory.reserve(size)
+        self._memory.reserve(size + beside)
         offset = self.extend(values)
         publishes = self._publishes
         if now >= publishes.until or publisher != publishes.publisher:
@@ -186,8 +189,8 @@ class Topic(Log):
         self, message_id: str, offset: int | None, count: int, scheduled: int | None, seen_at: float
     ) -> None:
         """Remember a message id that was seen before a restart."""
-        self.expires = True
-        self.message_ids.add(message_id, offset, count, scheduled, seen_at)
+        self._memory.used += ID_SIZE
+        self._add_id(message_id, offset, count, scheduled, seen_at)
 
     def commit(self, end: int) -> None:
         """Let the messages before `end` be delivered."""
@@ -199,10 +202,9 @@ class Topic(Log):
     ) -> int:
         """Remember that `count` messages from `offset` on were published, or `scheduled`, with `message_id`.
 
-        Returns the serial of the message id.
+        Memory for it is reserved. Returns the serial of the message id.
         """
-        self.expires = True
-        serial = self.message_ids.add(message_id, offset, count, scheduled, now)
+        serial = self._add_id(message_id, offset, count, scheduled, now)
         self._changes.message_id_added(self, serial, message_id, offset, count, now, scheduled)
         return serial
 
@@ -216,6 +218,8 @@ class Topic(Log):
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
         if self.message_ids.expire(now):
             self._changes.topic_changed(self)
+            if not self.message_ids:
+                self._memory.keep_ids(self, NEVER)
         max_age = self.options.max_age
         self.expires = max_age is not None or bool(self.message_ids)
         if max_age is not None and self._next_age() <= now:
@@ -317,6 +321,7 @@ class Topic(Log):
         self.expires = False
         self._has_history = False
         self._memory.keep_history(self, False)
+        self._memory.keep_ids(self, NEVER)
         self._changes.topic_changed(self)
         self._free(self.end)
         self.release(self._memory.released_at_once)
@@ -337,6 +342,16 @@ class Topic(Log):
         self._has_history = False
         self._free(self._pulled())
 
+    def give_up_ids(self, limit: int) -> float:
+        """Forget up to `limit` of the oldest message ids; returns when the oldest of the others expires."""
+        self.context.totals.forgotten_ids += self.message_ids.forget(limit)
+        self._changes.topic_changed(self)
+        return self.message_ids.next_expiry()
+
+    def next_id_expiry(self) -> float:
+        """When the oldest message id expires."""
+        return self.message_ids.next_expiry()
+
     def release(self, limit: int) -> int:
         """Release up to `limit` freed values, then message ids of a deleted topic; returns their number."""
         released = min(limit, self.unreleased)
@@ -344,6 +359,14 @@ class Topic(Log):
         if self.deleted and released < limit:
             released += self.message_ids.forget(limit - released)
         return released
+
+    def _add_id(self, message_id: str, offset: int | None, count: int, scheduled: int | None, seen_at: float) -> int:
+        self.expires = True
+        is_first = not self.message_ids
+        serial = self.message_ids.add(message_id, offset, count, scheduled, seen_at)
+        if is_first:
+            self._memory.keep_ids(self, self.message_ids.next_expiry())
+        return serial
 
     def _free(self, start: int) -> None:
         """Free messages before `start`; if there are more than a slice, their memory is released later."""

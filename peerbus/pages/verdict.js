@@ -17,6 +17,7 @@ const LATELY = {
   missed: ["bad", "Messages were lost in the last minute before subscribers pulled them."],
   discarded: ["bad", "Messages were discarded in the last minute with queues that ended."],
   expired_queues: ["warn", "Queues expired in the last minute because no member came back."],
+  forgotten_ids: ["warn", "Message ids were forgotten early in the last minute, because memory is full."],
   dead_lettered: ["warn", "Messages became dead letters in the last minute."],
 };
 const FULL = {

@@ -31,6 +31,8 @@ class Housekeeping:
         self._loop = loop
         self._next: asyncio.Handle | None = None
         self._trimmed = 0
+        self._forgotten_ids = 0
+        self._is_forgetting = False
         self._excluded = 0
         """The number of peers, topics and subscriptions that are excluded from garbage collection."""
         broker.on_due = self._due
@@ -40,6 +42,7 @@ class Housekeeping:
         self._loop.call_soon(self._run)
         self._loop.call_soon(self._trim)
         self._loop.call_soon(self._exclude)
+        self._loop.call_soon(self._watch_ids)
 
     def _due(self) -> None:
         """Something is due earlier than planned; called under the broker's lock, in any thread."""
@@ -68,6 +71,18 @@ class Housekeeping:
             self._trimmed = freed
             self._loop.events.run_in_executor(None, process_memory.trim)
         self._loop.events.call_later(TRIM_SECONDS, self._trim)
+
+    def _watch_ids(self) -> None:
+        """Log that message ids are forgotten before their time, once when it begins."""
+        forgotten = self._broker.stats().forgotten_ids
+        known, self._is_forgetting = self._is_forgetting, forgotten > self._forgotten_ids
+        self._forgotten_ids = forgotten
+        if self._is_forgetting and not known:
+            log.warning(
+                "Memory is full (--max-bytes): the oldest message ids are forgotten before their time. A publish that "
+                "is repeated later than usual is published twice."
+            )
+        self._loop.events.call_later(TRIM_SECONDS, self._watch_ids)
 
     def _exclude(self) -> None:
         """Exclude all objects from garbage collection if many were added."""

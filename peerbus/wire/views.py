@@ -126,7 +126,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages were
     not pulled, or not acknowledged, when their queue ended: with its topic, subscription or peer, or because it
     expired, as `expired_queues` did; or they were still to be published when their topic was deleted. `scheduled`
-    messages are published later.
+    messages are published later. `forgotten_ids` message ids were forgotten before their time, because memory was full.
     """
 
     epoch: str
@@ -149,6 +149,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     expired_peers: int
     expired_queues: int
     discarded: int
+    forgotten_ids: int
     max_peers: int
     max_topics: int
     max_subscriptions: int

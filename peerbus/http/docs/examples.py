@@ -226,6 +226,7 @@ EXAMPLES: dict[str, Example] = {
                 expired_peers=0,
                 expired_queues=0,
                 discarded=0,
+                forgotten_ids=0,
                 max_peers=100_000,
                 max_topics=250_000,
                 max_subscriptions=1_000_000,
