@@ -79,7 +79,7 @@ class Broker(Deliveries):
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:
-            restore(self._state, contents, wall_clock())
+            restore(self._state, contents)
 
     # Peers
 

@@ -85,14 +85,18 @@ class Scheduling:
         entry = Entry(due, self.last, tuple(values), size, publisher, message_id)
         if message_id is not None:
             entry.serial = topic.remember(message_id, None, count, now, entry.number)
-        self._context.changes.scheduled_added(self._record(topic, entry), size)
+        self._context.changes.scheduled_added(self._record(topic, entry, now), size)
         self._add(topic, entry)
         return entry
 
-    def restore(self, topic: Topic, record: ScheduledRecord, size: int, serial: int | None) -> None:
-        """Schedule again what was scheduled before a restart; `serial` is that of its message id, if remembered."""
-        due = round(record.due * 1000) - self._wall_clock.ahead
-        entry = Entry(due, record.number, record.values, size, record.publisher, record.message_id, serial)
+    def restore(self, topic: Topic, record: ScheduledRecord, due: float, size: int, serial: int | None) -> None:
+        """Schedule again what was scheduled before a restart, for a time of the broker's clock.
+
+        `serial` is that of its message id, if remembered.
+        """
+        entry = Entry(
+            round(due * 1000), record.number, record.values, size, record.publisher, record.message_id, serial
+        )
         topic.restore_reserved(len(entry.values))
         self._context.memory.used += size + ENTRY_SIZE
         self._add(topic, entry)
@@ -198,9 +202,9 @@ class Scheduling:
             del self._of_topic[topic]
             self._alarms.discard(topic)
 
-    def _record(self, topic: Topic, entry: Entry) -> ScheduledRecord:
-        due = (entry.due + self._wall_clock.ahead) / 1000
-        return ScheduledRecord(topic.number, entry.number, due, entry.publisher, entry.message_id, entry.values)
+    def _record(self, topic: Topic, entry: Entry, now: float) -> ScheduledRecord:
+        due, ahead = (entry.due + self._wall_clock.ahead) / 1000, entry.due_seconds - now
+        return ScheduledRecord(topic.number, entry.number, due, entry.publisher, entry.message_id, entry.values, ahead)
 
     def _view(self, entry: Entry, ahead: int) -> ScheduledView:
         return ScheduledView(

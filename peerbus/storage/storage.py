@@ -55,7 +55,7 @@ class Storage:
         Raises `StorageError` if a part is missing or cannot be read.
         """
         try:
-            ((epoch, last_scheduled),) = self._rows("meta")
+            ((epoch, last_scheduled, clock_set),) = self._rows("meta")
             topics = [TopicRecord(*row) for row in self._rows("topics")]
             return Contents(
                 epoch=epoch,
@@ -67,6 +67,7 @@ class Storage:
                 message_ids=[MessageIdRecord(*row) for row in self._rows("message_ids")],
                 scheduled=[scheduled_record(row) for row in self._rows("scheduled")],
                 last_scheduled=last_scheduled,
+                clock_set=clock_set,
             )
         except sqlite3.Error as error:
             raise unopened(self._folder.database, error) from error
@@ -133,12 +134,14 @@ class Storage:
             "REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             map(queue_row, _there(changes.queues)),
         )
-        put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
+        put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
         put("INSERT INTO segments VALUES (?, ?, ?, ?)", segment_rows(changes.segments))
         put("REPLACE INTO message_ids VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, changes.message_ids))
-        put("INSERT INTO scheduled VALUES (?, ?, ?, ?, ?, ?, ?)", map(scheduled_row, _there(changes.scheduled)))
+        put("INSERT INTO scheduled VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(scheduled_row, _there(changes.scheduled)))
         if changes.last_scheduled is not None:
             put("UPDATE meta SET last_scheduled = ?", [(changes.last_scheduled,)])
+        if changes.clock_set is not None:
+            put("UPDATE meta SET clock_set = ?", [(changes.clock_set,)])
 
     def _remove(self, changes: Changes) -> None:
         remove = self._for_each

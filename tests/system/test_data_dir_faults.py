@@ -34,7 +34,7 @@ def cut(database: Path) -> None:
 
 def make_newer(database: Path) -> None:
     with closing(sqlite3.connect(database)) as newer:
-        newer.execute("PRAGMA user_version = 4")
+        newer.execute("PRAGMA user_version = 5")
 
 
 def make_foreign(database: Path) -> None:
@@ -46,7 +46,7 @@ def make_foreign(database: Path) -> None:
 UNFIT: dict[str, tuple[Callable[[Path], None], str]] = {
     "overwritten": (spoil, "file is not a database"),
     "cut short": (cut, "database disk image is malformed"),
-    "newer": (make_newer, "has version 4 of the schema, and this program reads version 3"),
+    "newer": (make_newer, "has version 5 of the schema, and this program reads version 4"),
     "of another program": (make_foreign, "it is not a database of this program"),
 }
 
