@@ -17,6 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "peerbus": set(),
     "peerbus.errors": set(),
     "peerbus.future": set(),
+    "peerbus.standstill": set(),
     "peerbus.histogram": set(),
     "peerbus.logs": {"peerbus.errors"},
     "peerbus.wire": {"peerbus.errors"},
@@ -24,12 +25,20 @@ ROOMS: dict[str, set[str]] = {
     "peerbus.broker": {
         "peerbus.errors",
         "peerbus.future",
+        "peerbus.standstill",
         "peerbus.wire.json_scan",
         "peerbus.wire.views",
         "peerbus.wire.words",
     },
     "peerbus.storage": {"peerbus.broker", "peerbus.errors", "peerbus.future", "peerbus.histogram"},
-    "peerbus.http": {"peerbus", "peerbus.errors", "peerbus.future", "peerbus.histogram", "peerbus.wire"},
+    "peerbus.http": {
+        "peerbus",
+        "peerbus.errors",
+        "peerbus.future",
+        "peerbus.histogram",
+        "peerbus.standstill",
+        "peerbus.wire",
+    },
     "peerbus.http.docs": {"peerbus", "peerbus.errors", "peerbus.http", "peerbus.wire"},
     "peerbus.http.upstream": {
         "peerbus.future",
@@ -37,6 +46,7 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.http.known_heads",
         "peerbus.http.timer",
         "peerbus.http.tls",
+        "peerbus.standstill",
     },
     "peerbus.server": {
         "peerbus.broker",

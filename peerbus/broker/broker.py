@@ -374,6 +374,16 @@ class Broker(Deliveries):
             answer()
         return result
 
+    def beat(self) -> float:
+        """The process goes on; to be called several times a second, from the first time on.
+
+        If it was not, the process stood still, and nobody could be heard: leases, deadlines of messages in flight, the
+        times of queues without members and of message ids begin anew then. Returns for how many seconds it stood still
+        since the last call.
+        """
+        with self._lock:
+            return self._state.standstill.beat(self._clock())
+
     @property
     def on_due(self) -> Callable[[], None]:
         """Called under the lock when `run_due` has to be called sooner than it last returned; it must not block."""

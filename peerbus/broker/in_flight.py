@@ -239,6 +239,11 @@ class InFlight:
             return None
         return self._departed[0] if self._departed else self._deadlines[0][2]
 
+    def offsets_of(self, delivery: Delivery) -> list[int]:
+        """The offsets of the messages that still belong to a delivery whose deadline has not been dealt with."""
+        left = islice(delivery.offsets, delivery.taken, None)
+        return [offset for offset in left if self._deliveries.get(offset) is delivery]
+
     def requeue(self, delivery: Delivery, limit: int) -> tuple[Delivery, list[int]]:
         """Let up to `limit` messages of the first overdue delivery wait for redelivery.
 

@@ -19,6 +19,7 @@ from peerbus.broker.in_flight import (
 from peerbus.broker.push_target import PushOptions, PushTarget
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.results import Details
+from peerbus.broker.structures import NOW
 from peerbus.broker.topic import Topic
 from peerbus.errors import BadRequest, StreamReplaced
 
@@ -26,6 +27,10 @@ MANY = 100
 """Messages of a pull from which on their offsets are a range, not a list: a list of 1,000 takes 12 us."""
 FEW_IN_FLIGHT = 100
 """Messages that a queue may have in flight although memory is full: consuming goes on, for it frees memory."""
+SOON_SECONDS = 1.0
+"""Time after a standstill in which an acknowledgement that was sent meanwhile has yet to be read."""
+GRANTED_AS_ONE = 10
+"""Messages that get their deadline again at the cost of requeueing one."""
 EXHAUSTED_COST = 10
 """The cost of dead-lettering an exhausted message, in units of the cost of requeueing an overdue one."""
 
@@ -231,6 +236,9 @@ class MessageQueue:
         exhausted: list[tuple[int, Delivery]] = []
         members: dict[str, None] = {}
         while cost < limit and (delivery := self.in_flight.first_overdue(now)):
+            if again := self._granted_again(delivery, now):
+                cost += 1 + again // GRANTED_AS_ONE
+                continue
             is_last = delivery.is_last(self.options.max_attempts)
             each = EXHAUSTED_COST if is_last else 1
             requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
@@ -244,6 +252,22 @@ class MessageQueue:
                     elif is_last:
                         exhausted.append((offset, requeued))
         return Requeued(cost, exhausted, members)
+
+    def _granted_again(self, delivery: Delivery, now: float) -> int:
+        """Give messages that are overdue their whole deadline again if it passed before or soon after a standstill ended.
+
+        Returns how many.
+        """
+        resumed = self.topic.context.standstill.check(now)
+        deadline = resumed + self.options.ack_deadline
+        if deadline <= now or delivery.problem != NOT_IN_TIME:
+            return 0
+        if (delivery.due or NOW) > resumed + SOON_SECONDS or (delivery.since or NOW) > resumed:
+            return 0
+        offsets = self.in_flight.offsets_of(delivery)
+        self.in_flight.postpone(offsets, deadline, NOT_IN_TIME)
+        self._changes.deliveries_changed(self, offsets)
+        return len(offsets)
 
     def pull(self, member: str, count: int, now: float, *, details: bool) -> Taken:
         """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from itertools import groupby
 
+from peerbus.broker.expiry import GRACE_SECONDS
 from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PEER_LEFT, Delivery
 from peerbus.broker.log import size_of
 from peerbus.broker.push_target import PushTarget
@@ -12,11 +13,6 @@ from peerbus.broker.scheduling import MOST_SECONDS_AHEAD
 from peerbus.broker.state import State
 from peerbus.broker.structures import NOW
 from peerbus.broker.topic import Topic, TopicOptions
-
-GRACE_SECONDS = 3600.0
-"""The least time for which a queue without members stands after a restart, unless its own time is shorter: its members
-could not come back while no server ran."""
-
 
 CLOCKS_SET_SINCE = 1_735_689_600.0
 """The first second of 2025. A time before is that of a clock that had not been set: this program did not exist."""

@@ -28,6 +28,7 @@ from peerbus.broker.waiters import IdleTarget, LongPoll, Waiter
 from peerbus.broker.wall_clock import WallClock
 from peerbus.errors import UNKEPT, MemoryFull, NotSubscribed, PeerbusError, TopicDeleted, TopicFull
 from peerbus.future import Future
+from peerbus.standstill import Standstill
 from peerbus.wire.words import duration
 
 UNLIMITED = float("inf")
@@ -74,18 +75,26 @@ class State:
         due_now = partial(self._falls_due, NOW)
         self.memory = MemoryBudget(limits.max_bytes, per_slice.values, due_now)
         self.long_polls = LongPolls(limits.max_waiting, due_now)
-        self.peers = Peers(limits.max_peers, changes, self._came_back)
+        self.standstill = Standstill()
+        self.peers = Peers(limits.max_peers, changes, self.standstill, self._came_back)
         self.on_push: Callable[[PushKey], None] = lambda _: None
         """Called without the lock when there may be something to push."""
         self.totals = Totals()
         self.numbers = Numbers()
         self.wall_clock = WallClock(clock, wall_clock)
         context = Context(
-            limits, self.memory, changes, self.totals, self.numbers, self.wall_clock, self.long_polls.wake
+            limits,
+            self.memory,
+            changes,
+            self.totals,
+            self.numbers,
+            self.wall_clock,
+            self.standstill,
+            self.long_polls.wake,
         )
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
-        self.expiry = Expiry(self.peers)
+        self.expiry = Expiry(self.peers, self.standstill)
         self.maintenance = Maintenance(self.topics, self.subscriptions, self.long_polls)
         self.scheduling = Scheduling(context, self.maintenance.refresh)
         self.closing = False

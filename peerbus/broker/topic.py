@@ -78,7 +78,9 @@ class Topic(Log):
         """The offset before which messages may be delivered."""
         self.deleted = False
         """A deleted topic lives on until its subscribers have lost their subscriptions, for a moment."""
-        self.message_ids = DedupWindow(context.limits.message_ids, context.limits.message_id_seconds, context.memory)
+        self.message_ids = DedupWindow(
+            context.limits.message_ids, context.limits.message_id_seconds, context.memory, context.standstill
+        )
         self.dropped = 0
         """Messages dropped by overflow or age while a queue had yet to have them acknowledged."""
         self.scheduled = 0

@@ -4,21 +4,28 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 
+from peerbus.standstill import STANDSTILL_SECONDS
+
 
 class Timer:
-    """Calls a function when a deadline passes; moving the deadline ahead costs next to nothing."""
+    """Calls a function when a deadline passes; moving the deadline ahead costs next to nothing.
 
-    __slots__ = ("_deadline", "_events", "_expired", "_handle")
+    After a standstill of this process, what was sent meanwhile is yet to be read: the deadline is as far ahead again.
+    """
+
+    __slots__ = ("_deadline", "_events", "_expired", "_handle", "_seconds")
 
     def __init__(self, events: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
         self._events = events
         self._expired = expired
         self._deadline = inf
+        self._seconds = 0.0
         self._handle: asyncio.TimerHandle | None = None
         """Checks the deadline, when it passes or before."""
 
     def set(self, seconds: float) -> None:
         """Let the deadline be in so many seconds."""
+        self._seconds = seconds
         self._deadline = self._events.time() + seconds
         if self._handle is None or self._handle.when() > self._deadline:
             self._check_in(seconds)
@@ -40,9 +47,13 @@ class Timer:
         self._handle = self._events.call_later(seconds, self._check)
 
     def _check(self) -> None:
+        checked_at = self._handle.when() if self._handle else inf
         self._handle = None
-        left = self._deadline - self._events.time()
-        if left <= 0:
+        now = self._events.time()
+        left = self._deadline - now
+        if left <= 0 and now - checked_at > STANDSTILL_SECONDS:
+            self.set(self._seconds)
+        elif left <= 0:
             self._expired()
         elif left < inf:
             self._check_in(left)

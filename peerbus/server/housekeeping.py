@@ -11,6 +11,8 @@ from peerbus.wire.words import also_discarded, duration
 
 log = logging.getLogger(__name__)
 
+BEAT_SECONDS = 0.25
+"""Time between two beats, by whose pauses the broker notices that the process stood still."""
 RETRY_SECONDS = 1.0
 """Pause after an unexpected error; the work goes on after it."""
 TRIM_SECONDS = 5.0
@@ -39,10 +41,17 @@ class Housekeeping:
 
     def start(self) -> None:
         """Begin, in the loop."""
+        self._loop.call_soon(self._beat)
         self._loop.call_soon(self._run)
         self._loop.call_soon(self._trim)
         self._loop.call_soon(self._exclude)
         self._loop.call_soon(self._watch_ids)
+
+    def _beat(self) -> None:
+        seconds = self._broker.beat()
+        if seconds:
+            log.warning("The server stood still for %.1f seconds. Leases and deadlines begin anew.", seconds)
+        self._loop.events.call_later(BEAT_SECONDS, self._beat)
 
     def _due(self) -> None:
         """Something is due earlier than planned; called under the broker's lock, in any thread."""

@@ -156,8 +156,10 @@ class BrokerStream:
                 self._give_back()
                 return False
             part, self._sent, self._missed = b"", end, 0
-            took = monotonic() - began
-            if took > self._streams.patience * max(1, (size + len(made)) / PART_BYTES):
+            now = monotonic()
+            stood_still = self._streams.loop.standstill.check(now) > began
+            allowed = self._streams.patience * max(1, (size + len(made)) / PART_BYTES)
+            if now - began > allowed and not stood_still:
                 raise TooSlow(
                     f"The reader took less than {PART_BYTES} bytes in {self._streams.patience:g} seconds. "
                     "What was not sent stays in the message queue: follow it again."

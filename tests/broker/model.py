@@ -133,6 +133,8 @@ class Model:
         self.told: dict[str, set[str]] = {}
         self.topics: dict[str, Topic] = {}
         self.last_scheduled = 0
+        self.resumed = BEFORE_ALL
+        """When the last standstill ended."""
 
     def alive(self, peer: str) -> bool:
         if peer in self.away:
@@ -249,7 +251,9 @@ class Model:
         for topic in self.topics.values():
             for queue in list(topic.queues):
                 left_at = self.left_at(queue)
-                ends_at = max(queue.stands_until, (left_at or 0.0) + self.expires_after(queue))
+                expires_after = self.expires_after(queue)
+                ends_at = max(queue.stands_until, (left_at or 0.0) + expires_after)
+                ends_at = max(ends_at, self.resumed + min(expires_after, 3600.0))
                 if left_at is not None and ends_at <= self.now:
                     name = queue.members[0] if queue.group is None else f"group {queue.group}"
                     ended.add((topic.name, name, self.close(topic, queue)))
@@ -356,6 +360,11 @@ class Model:
     def settle(self, topic: Topic, queue: Queue) -> None:
         """Take back what is overdue, and bury what of it is exhausted."""
         overdue = [o for o, handed in queue.handed.items() if handed.due is not None and handed.due <= self.now]
+        again = [o for o in overdue if self.is_granted_again(queue, queue.handed[o])]
+        for offset in sorted(again, key=lambda o: (queue.handed[o].due, queue.handed[o].order)):
+            handed = queue.handed[offset]
+            handed.due, handed.order = self.resumed + queue.ack_deadline, self.next_order()
+        overdue = [offset for offset in overdue if offset not in again]
         for offset in sorted(overdue, key=lambda o: (queue.handed[o].due, queue.handed[o].order)):
             handed = queue.handed[offset]
             if offset < topic.start:
@@ -366,6 +375,12 @@ class Model:
             else:
                 handed.due, handed.order = None, self.next_order()
         self.free(topic)
+
+    def is_granted_again(self, queue: Queue, handed: Handed) -> bool:
+        """Whether a deadline passed because nobody could be heard."""
+        is_waiting = handed.problem == "not acknowledged in time" and not handed.untouched and handed.due != BEFORE_ALL
+        is_of_before = handed.since <= self.resumed and (handed.due or 0.0) <= self.resumed + 1.0
+        return is_waiting and is_of_before and self.resumed + queue.ack_deadline > self.now
 
     def bury(self, topic: Topic, queue: Queue, offset: int) -> None:
         handed = queue.handed[offset]
@@ -633,6 +648,13 @@ class Model:
             else:
                 stale.append(offset)
         return list(valid), stale
+
+    def stand_still(self, seconds: float) -> None:
+        """Time passes in which nothing is heard and nothing done."""
+        self.now += seconds
+        self.resumed = self.now
+        for peer in sorted(self.expiries, key=lambda peer: self.expiries[peer]):
+            self.expiries[peer] = max(self.expiries.pop(peer), self.now + (self.leases[peer] or 0.0))
 
     def time_passes(self, seconds: float) -> tuple[dict[str, int], set[tuple[str, str, int]]]:
         """Move on; returns the peers that were silent for too long, and the queues that expired, with the discarded."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from peerbus.broker import Broker, Limits
-from peerbus.broker.restore import GRACE_SECONDS
+from peerbus.broker.expiry import GRACE_SECONDS
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
 from tests.broker.kept import writing_each_call

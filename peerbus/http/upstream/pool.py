@@ -19,6 +19,7 @@ from peerbus.http.upstream.connection import ResponseHead, UpstreamConnection
 from peerbus.http.upstream.errors import TimedOut, Unreachable, UpstreamError
 from peerbus.http.upstream.exchange import Exchange, Response, StreamExchange
 from peerbus.http.upstream.resolver import Resolver
+from peerbus.standstill import Standstill
 
 SWEEP_SECONDS = 0.1
 """The most by which a timeout is late."""
@@ -58,6 +59,7 @@ class ConnectionPool:
         self._open: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._sweeping = False
+        self._standstill = Standstill()
         self._closing = False
 
     def send(
@@ -107,6 +109,7 @@ class ConnectionPool:
     def _begin(self, exchange: Exchange) -> None:
         if not self._sweeping:
             self._sweeping = True
+            self._standstill.rest()
             self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
         if self._closing:
             exchange.set_exception(_stopping())
@@ -189,6 +192,10 @@ class ConnectionPool:
         """Time exchanges out, in slices; repeated while any are under way."""
         now = monotonic()
         under_way = [connection for connection in self._open if connection.exchange]
+        if self._standstill.beat(now):  # answers that came meanwhile are yet to be read
+            for exchange in (connection.exchange for connection in under_way):
+                if exchange:
+                    exchange.deadline = max(exchange.deadline, now + exchange.timeout)
         expired = [each for each in under_way if each.exchange and each.exchange.deadline <= now]
         for connection in expired[:ENDED_AT_ONCE]:
             if exchange := connection.exchange:
