@@ -3,8 +3,8 @@
 STANDSTILL_SECONDS = 1.0
 """A longer pause between two beats, which come several times a second, is a standstill.
 
-Work of the server takes milliseconds at a time. A pause that is taken for a standstill by mistake costs little: who fell
-silent has a little more time.
+Work of the server takes milliseconds at a time. A pause that is taken for a standstill by mistake costs little: a peer
+that fell silent has a little more time.
 """
 _NEVER = float("inf")
 
@@ -25,7 +25,7 @@ class Standstill:
         """When the last standstill ended, as far as is noticed."""
 
     def beat(self, now: float) -> float:
-        """The process goes on at `now`. Returns how long the standstill was since the last call, 0 if there was none."""
+        """The process goes on at `now`. Returns for how many seconds it stood still since the last call."""
         self.check(now)
         self._beat = now
         seconds, self._seconds = self._seconds, 0.0
@@ -38,6 +38,6 @@ class Standstill:
             self.ended = self._beat = now
         return self.ended
 
-    def rest(self) -> None:
-        """No beats come until the next one."""
-        self._beat = _NEVER
+    def begin(self, now: float) -> None:
+        """Beats begin `now`, after none came for some time."""
+        self._beat = now

@@ -254,7 +254,7 @@ class MessageQueue:
         return Requeued(cost, exhausted, members)
 
     def _granted_again(self, delivery: Delivery, now: float) -> int:
-        """Give messages that are overdue their whole deadline again if it passed before or soon after a standstill ended.
+        """Give overdue messages their whole deadline again if it passed before a standstill ended, or soon after.
 
         Returns how many.
         """

@@ -13,13 +13,13 @@ class Timer:
     After a standstill of this process, what was sent meanwhile is yet to be read: the deadline is as far ahead again.
     """
 
-    __slots__ = ("_deadline", "_events", "_expired", "_handle", "_seconds")
+    __slots__ = ("_check_at", "_deadline", "_events", "_expired", "_handle", "_seconds")
 
     def __init__(self, events: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
         self._events = events
         self._expired = expired
         self._deadline = inf
-        self._seconds = 0.0
+        self._seconds = self._check_at = 0.0
         self._handle: asyncio.TimerHandle | None = None
         """Checks the deadline, when it passes or before."""
 
@@ -44,14 +44,14 @@ class Timer:
     def _check_in(self, seconds: float) -> None:
         if self._handle:
             self._handle.cancel()
+        self._check_at = self._events.time() + seconds
         self._handle = self._events.call_later(seconds, self._check)
 
     def _check(self) -> None:
-        checked_at = self._handle.when() if self._handle else inf
         self._handle = None
         now = self._events.time()
         left = self._deadline - now
-        if left <= 0 and now - checked_at > STANDSTILL_SECONDS:
+        if left <= 0 and now - self._check_at > STANDSTILL_SECONDS:
             self.set(self._seconds)
         elif left <= 0:
             self._expired()

@@ -99,6 +99,13 @@ class KeptModel(Model):
         if later.message_id in seen and seen[later.message_id][3] == later.number:
             seen[later.message_id] = offset, *seen[later.message_id][1:]
 
+    def stand_still(self, seconds: float) -> None:
+        """The ids that are remembered now are remembered for all of their time again."""
+        since = self.now - self.limits.message_id_seconds
+        for name, seen in self.seen.items():
+            self.seen[name] = {known: entry for known, entry in seen.items() if max(entry[2], self.resumed) > since}
+        super().stand_still(seconds)
+
     def seen_end(self, topic: Topic) -> int:
         """As in memory, but for what is not written yet."""
         return topic.end if self.writes_each_call else self.committed.get(topic.name, 0)

@@ -199,5 +199,5 @@ def test_a_standstill_is_told_once_though_a_decision_noticed_it_before() -> None
     assert standstill.check(5.0) == 5.0
     assert standstill.beat(5.25) == 5.0
     assert standstill.beat(5.5) == 0.0
-    standstill.rest()
-    assert standstill.beat(100.0) == 0.0
+    standstill.begin(100.0)
+    assert standstill.beat(100.5) == 0.0

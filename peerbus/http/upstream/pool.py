@@ -109,7 +109,7 @@ class ConnectionPool:
     def _begin(self, exchange: Exchange) -> None:
         if not self._sweeping:
             self._sweeping = True
-            self._standstill.rest()
+            self._standstill.begin(monotonic())
             self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
         if self._closing:
             exchange.set_exception(_stopping())
