@@ -41,7 +41,7 @@ class DedupWindow:
     def add(self, message_id: str, offset: int | None, count: int, scheduled: int | None, now: float) -> int:
         """Remember what was published with `message_id`, for which memory is reserved; returns its serial."""
         self._seen[message_id] = offset, count, scheduled, now
-        self._memory.count_ids(ID_SIZE)
+        self._memory.ids += ID_SIZE
         if len(self._seen) > self._limit:
             self.forget(1)
         return self.first + len(self._seen) - 1
@@ -78,5 +78,6 @@ class DedupWindow:
         for _ in range(count):
             self._seen.popitem(last=False)
         self.first += count
-        self._memory.count_ids(-ID_SIZE * count)
+        self._memory.ids -= ID_SIZE * count
+        self._memory.give_back(ID_SIZE * count)
         return count

@@ -190,10 +190,12 @@ class InFlight:
         attempts = [before.next(now) if before else new for before in known]
         if deadline is not None:
             self._add(member, offsets, attempts, NOT_IN_TIME, deadline)
-            self._count(known.count(None))
-            for offset, before in zip(offsets, known, strict=True):
-                if before:
-                    self._left(offset, before)
+            new_ones = known.count(None)
+            self._count(new_ones)
+            if new_ones < len(known):
+                for offset, before in zip(offsets, known, strict=True):
+                    if before:
+                        self._left(offset, before)
         else:
             for offset in offsets:
                 if offset in self._deliveries:
@@ -263,10 +265,11 @@ class InFlight:
         offset, _ = self.redelivery.popitem(last=False)
         return offset
 
-    def forget(self, offset: int) -> None:
-        """Forget a message that is in flight."""
-        self._left(offset, self._deliveries.pop(offset))
-        self._count(-1)
+    def forget(self, *offsets: int) -> None:
+        """Forget messages that are in flight."""
+        for offset in offsets:
+            self._left(offset, self._deliveries.pop(offset))
+        self._count(-len(offsets))
 
     def forget_all(self) -> None:
         """Forget all messages."""

@@ -110,12 +110,6 @@ class MemoryBudget:
         self.used -= size
         self.freed += size
 
-    def count_ids(self, size: int) -> None:
-        """`size` bytes of message ids, which are reserved, were added, or forgotten if it is negative."""
-        self.ids += size
-        if size < 0:
-            self.give_back(-size)
-
     def count_in_flight(self, size: int) -> None:
         """Deliveries take `size` bytes more, or less; they are not refused for want of room."""
         self.in_flight += size

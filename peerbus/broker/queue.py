@@ -309,8 +309,7 @@ class MessageQueue:
     def acknowledge(self, member: str, claims: Claims) -> tuple[int, list[int]]:
         """Forget the messages validly claimed by `member`; returns how many, and the stale offsets."""
         valid, stale = self.in_flight.check(member, claims)
-        for offset in valid:
-            self.in_flight.forget(offset)
+        self.in_flight.forget(*valid)
         self._changes.deliveries_changed(self, valid)
         self._moved()
         return len(valid), stale
