@@ -135,9 +135,37 @@ class TooLarge(PeerbusError):
 
 
 class UnsupportedMediaType(PeerbusError):
-    """The Content-Type of the body is not JSON."""
+    """The Content-Type of the body is not JSON in UTF-8, or the body is compressed."""
 
     code, status = "unsupported_media_type", 415
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    """The body is compressed, or otherwise encoded."""
+
+
+class ExpectationFailed(PeerbusError):
+    """The header Expect asks for something else than 100-continue."""
+
+    code, status = "expectation_failed", 417
+
+
+class HeadTooLarge(PeerbusError):
+    """The head of the request has too many bytes, or too many lines."""
+
+    code, status = "head_too_large", 431
+
+
+class TransferNotSupported(PeerbusError):
+    """The body is transferred in another encoding than chunked."""
+
+    code, status = "transfer_not_supported", 501
+
+
+class VersionNotSupported(PeerbusError):
+    """The version of HTTP is another one than 1.1 or 1.0."""
+
+    code, status = "version_not_supported", 505
 
 
 class TopicFull(PeerbusError):
@@ -266,8 +294,12 @@ ALWAYS = (
     OriginNotAllowed,
     TooLarge,
     UnsupportedMediaType,
+    ExpectationFailed,
     RateLimited,
+    HeadTooLarge,
     InternalError,
+    TransferNotSupported,
+    VersionNotSupported,
 )
 """Errors that every call may answer with."""
 

@@ -16,7 +16,7 @@ from tests.support.harness import ROOT
 ROOMS: dict[str, set[str]] = {
     "peerbus": set(),
     "peerbus.errors": set(),
-    "peerbus.future": set(),
+    "peerbus.future": {"peerbus.errors"},
     "peerbus.standstill": set(),
     "peerbus.histogram": set(),
     "peerbus.logs": {"peerbus.errors"},

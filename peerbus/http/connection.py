@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
             log.exception("The answer to %s, with status %s, has a head that cannot be sent", head.call, reply.status)
             reply = Reply(500, b"", ())
             data = head_of(500, (), 0, connection)
-        if reply.stream:
+        if reply.stream and head.method != "HEAD":
             self._out.send(data)
             sending = self._send_stream(reply.stream, is_chunked, keeps)
             self._stream = self._server.loop.events.create_task(sending)

@@ -114,7 +114,10 @@ class Loop:
 
         future.add_done_callback(released)
         await waiter
-        return future.result()
+        try:
+            return future.result()
+        finally:
+            del future  # the traceback of its error refers to this frame
 
     def measure_lag(self) -> None:
         """Begin to measure how long single callbacks keep other work waiting."""

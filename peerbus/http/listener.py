@@ -50,6 +50,11 @@ def allow_sockets() -> int:
     return most
 
 
+def open_files() -> int:
+    """How many files this process may have open, its connections included."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def url_of(listener: socket.socket, host: str | None = None, secured: bool = False) -> str:
     """The URL of a listening socket: with `host` for its host, by default as this machine reaches it."""
     bound, port = listener.getsockname()[:2]

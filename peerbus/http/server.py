@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 from peerbus.errors import NotReady
 from peerbus.future import Future, settle
@@ -13,7 +14,7 @@ from peerbus.http.connection import Connection
 from peerbus.http.event_loop import Loop
 from peerbus.http.handovers import Handovers
 from peerbus.http.known_heads import KnownHeads
-from peerbus.http.listener import BACKLOG, LEAST_SECONDS, MAX_CONNECTIONS, Stoppable, url_of
+from peerbus.http.listener import BACKLOG, LEAST_SECONDS, MAX_CONNECTIONS, Stoppable, open_files, url_of
 from peerbus.http.timeouts import TIMEOUTS, BodyMemory, Timeouts
 from peerbus.http.tls import Certificate, server_context
 from peerbus.http.types import Head, Reply, Request, Router
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 BODIES = 32
 """Bodies of the largest size that may come at one time."""
+SPARE_FILES = 16
+"""Files left to open at which the limit is reported: at the limit itself, connections are closed without a word."""
+WARNING_SECONDS = 60.0
 TLS_SECONDS = 10.0
 """How long a client may take for the handshake of TLS."""
 
@@ -58,6 +62,7 @@ class Server(Stoppable):
         self.timeouts = timeouts
         self.bodies = BodyMemory(loop.events, BODIES * max_body)
         self.is_stopping = False
+        self._next_warning = 0.0
         self._listener = socket.socket(fileno=listener.detach())
         self._tls = server_context(certificate) if certificate else None
         self._accepting: asyncio.Server
@@ -86,9 +91,15 @@ class Server(Stoppable):
     # Called by the connections, in the loop
 
     def opened(self, connection: Connection) -> None:
-        """A client connected."""
+        """A client connected. Reports, at most once a minute, that there is room for no more or hardly any."""
         self._connections.add(connection)
-        if self.is_stopping or len(self._connections) > MAX_CONNECTIONS:
+        files = open_files()
+        if connection.fileno() >= files - SPARE_FILES:
+            self._warn(f"Nearly all of the {files} files that may be open are: further connections are closed soon.")
+        if len(self._connections) > MAX_CONNECTIONS:
+            self._warn(f"{MAX_CONNECTIONS} connections are open, as many as there may be: further ones are closed.")
+            connection.abort()
+        elif self.is_stopping:
             connection.abort()
 
     def closed(self, connection: Connection) -> None:
@@ -107,6 +118,12 @@ class Server(Stoppable):
         return future
 
     # In the loop
+
+    def _warn(self, sentence: str) -> None:
+        now = monotonic()
+        if now >= self._next_warning:
+            self._next_warning = now + WARNING_SECONDS
+            log.warning("%s", sentence)
 
     async def _accept(self) -> asyncio.Server:
         return await self.loop.events.create_server(

@@ -89,8 +89,10 @@ class ConnectionPool:
         except asyncio.CancelledError:
             exchange.abandon()
             raise
-        response = exchange.result()
-        return exchange.stream or response
+        try:
+            return exchange.stream or exchange.result()
+        finally:
+            del exchange  # the traceback of its error refers to this frame
 
     def close(self) -> None:
         """Close the connections; exchanges and streams under way fail with `Unreachable`, as do later ones."""
