@@ -19,6 +19,7 @@ ROOMS: dict[str, set[str]] = {
     "peerbus.future": set(),
     "peerbus.histogram": set(),
     "peerbus.logs": {"peerbus.errors"},
+    "peerbus.stop_signals": set(),
     "peerbus.wire": {"peerbus.errors"},
     "peerbus.client": {"peerbus.errors", "peerbus.wire"},
     "peerbus.broker": {
@@ -29,7 +30,14 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.wire.words",
     },
     "peerbus.storage": {"peerbus.broker", "peerbus.errors", "peerbus.future", "peerbus.histogram"},
-    "peerbus.http": {"peerbus", "peerbus.errors", "peerbus.future", "peerbus.histogram", "peerbus.wire"},
+    "peerbus.http": {
+        "peerbus",
+        "peerbus.errors",
+        "peerbus.future",
+        "peerbus.histogram",
+        "peerbus.stop_signals",
+        "peerbus.wire",
+    },
     "peerbus.http.docs": {"peerbus", "peerbus.errors", "peerbus.http", "peerbus.wire"},
     "peerbus.http.upstream": {
         "peerbus.future",
@@ -55,9 +63,17 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.http.docs",
         "peerbus.http.upstream",
         "peerbus.logs",
+        "peerbus.stop_signals",
         "peerbus.wire",
     },
-    "peerbus.cli": {"peerbus", "peerbus.client", "peerbus.errors", "peerbus.logs", "peerbus.wire"},
+    "peerbus.cli": {
+        "peerbus",
+        "peerbus.client",
+        "peerbus.errors",
+        "peerbus.logs",
+        "peerbus.stop_signals",
+        "peerbus.wire",
+    },
     "peerbus.cli.serving_options": {"peerbus.cli", "peerbus.errors", "peerbus.http"},
     "peerbus.cli.node_command": {
         "peerbus.cli",

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
-from peerbus.storage.failures import StorageError, unopened, unsound, unusable
+from peerbus.storage.failures import FolderNotReady, StorageError, unopened, unsound, unusable
 from peerbus.storage.tables import SCHEMA, SCHEMA_VERSION, UPGRADES
 
 APPLICATION_ID = int.from_bytes(b"pbus")
@@ -37,7 +37,7 @@ class DataFolder:
             self._lock.close()
             if not isinstance(error, BlockingIOError):
                 raise unusable(path, f"it cannot be locked: {error.strerror}") from None
-            raise StorageError(
+            raise FolderNotReady(
                 f"Another server keeps its data in {path}: stop that one first, or name another folder."
             ) from None
 

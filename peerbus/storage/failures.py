@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from peerbus.errors import StartError, StorageFull
+from peerbus.errors import NotYet, StartError, StorageFull
 
 NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 """SQLite's codes for a full disk, an exhausted quota and a reached file size limit.
@@ -18,9 +18,13 @@ class StorageError(StartError):
     """The state cannot be read or written; one sentence says what is wrong, where, and what to do."""
 
 
-def unusable(folder: Path, problem: str) -> StorageError:
+class FolderNotReady(StorageError, NotYet):
+    """The folder cannot be used now: it is in use, not mounted, full, or may not be written to."""
+
+
+def unusable(folder: Path, problem: str) -> FolderNotReady:
     """The error for a folder that cannot hold the data."""
-    return StorageError(
+    return FolderNotReady(
         f"Cannot keep data in {folder} ({problem}): it has to be a folder with room that can be written to and that "
         "no other program uses; it is created where its parent exists."
     )
