@@ -44,6 +44,7 @@ REFUSED: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a limit below its least": (["--max-peers", "0"], {}, "--max-peers"),
     "a level that is none": (["--log-level", "loud"], {}, "--log-level"),
     "an option without its value": (["--port"], {}, "--port"),
+    "a host that is no name": (["--host", "a..b"], {}, "a..b"),
     "a host with too long a name": (["--host", "a" * 70], {}, "not a host name"),
     "a bad environment variable": ([], {"PEERBUS_PORT": "x"}, "--port"),
     "a bad limit in the environment": ([], {"PEERBUS_MAX_WAIT": "-1"}, "--max-wait"),
