@@ -102,8 +102,14 @@ def token(variable: str, file: Path | None) -> str | None:
     return found
 
 
-def run(main: click.Command) -> NoReturn:
-    """Run a command and end the process; an error is one line on standard error, with the exit code of its kind."""
+def run(main: click.Command, stopped: Callable[..., Any] = signal.default_int_handler) -> NoReturn:
+    """Run a command and end the process; an error is one line on standard error, with the exit code of its kind.
+
+    `stopped` handles the signals that ask it to stop; by default they interrupt it as Ctrl-C does.
+    """
+    for number in stop_signals():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stopped)
     try:
         code = main.main(standalone_mode=False)
     except click.ClickException as error:
@@ -117,9 +123,7 @@ def run(main: click.Command) -> NoReturn:
 
 def run_service(main: click.Command) -> NoReturn:
     """Run a command as `run` does; a signal that comes before it serves ends the process at once, without an error."""
-    for number in stop_signals():
-        signal.signal(number, lambda *_: os._exit(0))
-    run(main)
+    run(main, lambda *_: os._exit(0))
 
 
 def end(code: int) -> NoReturn:

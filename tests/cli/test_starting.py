@@ -3,8 +3,8 @@
 import os
 import re
 import signal
-import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,12 +81,21 @@ def test_a_hangup_ends_a_server_and_its_streams_in_order(run: Run, tmp_path: Pat
     api.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_benchmark_that_is_stopped_leaves_no_process_behind(run: Run, tmp_path: Path, number: signal.Signals) -> None:
+    process = run("api_benchmark.py", "--quick", "--results", str(tmp_path))
+    eventually(lambda: process.children)
+    process.signal(number)
+    assert process.finish()[0] == 1
+    assert not process.left_running
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_below_nohup_a_hangup_is_ignored(index: Api, tmp_path: Path, count: int) -> None:
     script = Path(indexing_server.__file__).with_name("peer_node.py")
     options = ["--port", "0", "--count", str(count), "--index-url", index.url, "--log-dir", str(tmp_path)]
     with subprocess.Popen(
-        ["/usr/bin/env", "nohup", os.sys.executable, script, *options],  # type: ignore[attr-defined]
+        ["/usr/bin/env", "nohup", sys.executable, script, *options],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         assert process.stdout
@@ -148,14 +157,13 @@ def test_a_signal_while_a_server_loads_ends_it_without_an_error(
 ) -> None:
     fifo = tmp_path / "token"  # a start that does not end: the token is read from a pipe that nobody writes to
     os.mkfifo(fifo)
-    assert stat.S_ISFIFO(fifo.stat().st_mode)
     process = run("indexing_server.py", "0", "--token-file", str(fifo))
-    eventually(lambda: "fifo" in Path(f"/proc/{process.pid}/wchan").read_text() or _waits(process.pid))
+    eventually(lambda: _catches_signals(process.pid))
     process.signal(number)
     assert process.finish() == (0, "", "")
 
 
-def _waits(pid: int) -> bool:
+def _catches_signals(pid: int) -> bool:
     """Whether the process catches SIGTERM already."""
     status = Path(f"/proc/{pid}/status").read_text()
     caught = int(re.findall(r"SigCgt:\s+([0-9a-f]+)", status)[0], 16)
