@@ -30,7 +30,8 @@ class DataFolder:
             path.mkdir(mode=0o700, exist_ok=True)
             self._lock = os.fdopen(os.open(path / "peerbus.lock", os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
-            raise unusable(path, f"{error.filename}: {error.strerror}") from None
+            is_folder = not isinstance(error, FileExistsError | NotADirectoryError)
+            raise unusable(path, f"{error.filename}: {error.strerror}", is_folder=is_folder) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

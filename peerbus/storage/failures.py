@@ -22,9 +22,10 @@ class FolderNotReady(StorageError, NotYet):
     """The folder cannot be used now: it is in use, not mounted, full, or may not be written to."""
 
 
-def unusable(folder: Path, problem: str) -> FolderNotReady:
-    """The error for a folder that cannot hold the data."""
-    return FolderNotReady(
+def unusable(folder: Path, problem: str, *, is_folder: bool = True) -> StorageError:
+    """The error for a folder that cannot hold the data; it may later, if it is one."""
+    kind = FolderNotReady if is_folder else StorageError
+    return kind(
         f"Cannot keep data in {folder} ({problem}): it has to be a folder with room that can be written to and that "
         "no other program uses; it is created where its parent exists."
     )
