@@ -10,7 +10,15 @@ from msgspec import DecodeError, Struct, json
 
 
 class StartError(Exception):
-    """A command cannot start; one sentence says what is wrong, where, and what to do."""
+    """A command cannot start, and time alone does not mend it; one sentence says what is wrong, where, what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class NotYet(StartError):
+    """A command cannot start now, and may start later: an address, a folder or a disk is not ready, or is in use."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class PeerbusError(Exception):

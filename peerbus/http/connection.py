@@ -13,6 +13,7 @@ from peerbus.http.event_loop import Loop
 from peerbus.http.flow_control import WriteBuffer
 from peerbus.http.handovers import CLOSED, Handovers
 from peerbus.http.known_heads import END
+from peerbus.http.listener import client_address
 from peerbus.http.reply import WITHOUT_BODY, head_of
 from peerbus.http.request_reader import ReaderServer, RequestReader
 from peerbus.http.timer import Timer
@@ -91,8 +92,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self._client = peer[0] if peer else ""
+        self._client = client_address(transport.get_extra_info("peername"))
         self._number: int = transport.get_extra_info("socket").fileno()
         self._out = WriteBuffer(self._transport, self._all_taken)
         events = self._server.loop.events

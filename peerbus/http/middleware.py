@@ -35,14 +35,14 @@ HandlerRouter = Callable[[Head], HandlerRoute]
 
 
 def guarded(
-    router: HandlerRouter, guards: Guards, listening_on: str, own_name: str = "", secured: bool = False
+    router: HandlerRouter, guards: Guards, listening_on: Collection[str], own_name: str = "", secured: bool = False
 ) -> HandlerRouter:
     """`router` behind its guards.
 
-    The server listens at the address `listening_on`, by https where it is `secured`, and may be known to others by
+    The server listens at the addresses `listening_on`, by https where it is `secured`, and may be known to others by
     `own_name`.
     """
-    hosts = Hosts([*guards.hosts, own_name]) if guards.hosts or is_loopback(listening_on) else None
+    hosts = Hosts([*guards.hosts, own_name]) if guards.hosts or all(map(is_loopback, listening_on)) else None
     origins = Origins(guards.origins, "https" if secured else "http")
     limits: tuple[Guard, ...] = (RateLimit(guards.rate_limit).admit,) if guards.rate_limit else ()
 

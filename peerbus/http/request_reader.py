@@ -147,7 +147,7 @@ class RequestReader:
     def go_on(self) -> None:
         """Read the next request: the one before is answered."""
         if self._body is None:
-            self._timer.set(self._server.timeouts.head)
+            self._timer.set(self._server.timeouts.idle)
         if self._at < len(self._unread) or self.is_at_end:
             self._events.call_soon(self._read_on)
             return
@@ -225,6 +225,8 @@ class RequestReader:
         new = self._unread[max(self._at, self._searched - 1) :]
         if new.count(b"\n") != new.count(b"\r\n") + (self._searched > 0 and new.startswith(b"\n")):
             raise BadRequest("A line of the head does not end with CR LF.")
+        if left and not self._searched:
+            self._timer.set(self._server.timeouts.head)
         self._searched = len(self._unread)
         if not left:
             self._unread, self._at, self._searched = b"", 0, 0

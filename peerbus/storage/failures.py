@@ -7,6 +7,7 @@ from pathlib import Path
 
 from peerbus.errors import (
     InternalError,
+    NotYet,
     PeerbusError,
     StartError,
     StorageDamaged,
@@ -50,9 +51,14 @@ class StorageError(StartError):
     """The state cannot be loaded; one sentence says what is wrong, where, and what to do."""
 
 
-def unusable(folder: Path, problem: str) -> StorageError:
-    """The error for a folder that cannot hold the data."""
-    return StorageError(
+class FolderNotReady(StorageError, NotYet):
+    """The folder cannot be used now: it is in use, not mounted, full, or may not be written to."""
+
+
+def unusable(folder: Path, problem: str, *, is_folder: bool = True) -> StorageError:
+    """The error for a folder that cannot hold the data; it may later, if it is one."""
+    kind = FolderNotReady if is_folder else StorageError
+    return kind(
         f"Cannot keep data in {folder} ({problem}): it has to be a folder with room that can be written to and that "
         "no other program uses; it is created where its parent exists."
     )

@@ -121,10 +121,8 @@ def test_what_cannot_be_written_waits_until_it_can(server: DurableServer, tmp_pa
     assert publish(api, "after").status == 200
     assert pull(api, "a") == ["x", "y", "after"]
     assert api.get("/readyz").body["message"] == "Ready."
-    assert (
-        "Changes are written to the disk again, and messages are published."
-        in (tmp_path / "logs" / "indexing_server.log").read_text()
-    )
+    (log,) = (tmp_path / "logs").glob("indexing_server-*.log")
+    assert "Changes are written to the disk again, and messages are published." in log.read_text()
     server.end(SIGKILL)
     assert pull(server.start(), "b") == [5, 6, 7, 8, 9, "x", "y", "after"]
 
