@@ -202,6 +202,7 @@ class State:
     def close(self, queue: MessageQueue) -> int:
         """End a message queue without members; returns how many messages are discarded."""
         discarded = 0 if queue.topic.deleted else queue.unread
+        queue.count_missed()
         self.subscriptions.close(queue)
         self.maintenance.forget(queue)
         self.expiry.forget(queue)
@@ -306,8 +307,6 @@ class State:
         count = queue.allowed(peer_id, max_messages, in_flight)
         offsets, values, attempts, missed, told = queue.pull(peer_id, count, self.clock(), details=details)
         self.totals.pulled += len(values)
-        self.totals.missed += missed
-        queue.topic.missed += missed
         if attempts:
             redelivered = len(attempts) - attempts.count(1)
             self.totals.redelivered += redelivered
