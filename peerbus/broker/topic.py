@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from peerbus.broker.context import Context
 from peerbus.broker.dedup import DedupWindow
 from peerbus.broker.log import Log
-from peerbus.broker.publish_log import PublishLog
+from peerbus.broker.publish_log import NO_PEERS, PublishLog
 from peerbus.broker.records import DELETED, TopicRecord
 from peerbus.broker.results import Details
 from peerbus.broker.structures import NEVER, LowWaterMark
@@ -258,9 +258,14 @@ class Topic(Log):
         publishes = list(self._publishes.publishes(offsets))
         ahead = self.context.wall_clock.ahead
         return Details(
-            [publish.publisher for publish in publishes],
+            [None if publish.publisher in NO_PEERS else publish.publisher for publish in publishes],
             [(publish.milliseconds + ahead) / 1000 for publish in publishes],
         )
+
+    def publisher(self, offset: int) -> str | None:
+        """The publisher of a retained message, which may be `SERVER` or `EARLIER`."""
+        (publish,) = self._publishes.publishes([offset])
+        return publish.publisher
 
     def age(self, offset: int, now: float) -> float:
         """Seconds since a retained message was published."""

@@ -382,6 +382,7 @@ class Model:
                 keeper.left_at = self.now
                 dead.queues.append(keeper)
             (publisher,), (published_at,) = self.details(topic.name, [offset])
+            publisher = "the server" if isinstance(topic.values[offset], tuple) else publisher
             origin = topic.name, offset, handed.attempt, handed.member, handed.problem, publisher, published_at
             letter = topic.values[offset], *origin, handed.first + WALL, handed.since + WALL
             if isinstance(self.publish(queue.dead_letter_topic, [letter]), str):
@@ -421,7 +422,7 @@ class Model:
         target = to or letter[1]
         published = self.publish(target, [letter[0]])
         if not isinstance(published, str):
-            self.topics[target].publishers[published] = letter[6]
+            self.topics[target].publishers[published] = None if letter[6] == "the server" else letter[6]
         return published
 
     def take_out(self, topic: Topic, queue: Queue, offset: int) -> None:
