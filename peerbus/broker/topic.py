@@ -107,11 +107,13 @@ class Topic(Log):
         """Messages that at least one queue has yet to have acknowledged."""
         return self.end - self._unread_from()
 
-    def append(self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None) -> int:
+    def append(
+        self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None, *, is_counted: bool = False
+    ) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
         Raises `TopicFull` or `TooLarge` by the topic's overflow policy, also if dropping all others would not make
-        room beside those scheduled, `MemoryFull` and `StorageFull`.
+        room beside those scheduled, `MemoryFull` unless the memory `is_counted` already, and `StorageFull`.
         """
         excess = 0
         if self._slowest is not None:
@@ -119,7 +121,8 @@ class Topic(Log):
         if excess > 0 and (self.options.overflow == "reject" or (self.scheduled and len(values) > self._max_unread)):
             raise self._overflow(len(values))
         self._changes.check_room(size)
-        self._memory.reserve(size)
+        if not is_counted:
+            self._memory.reserve(size)
         offset = self.extend(values)
         publishes = self._publishes
         if now >= publishes.until or publisher != publishes.publisher:
@@ -155,11 +158,12 @@ class Topic(Log):
     def append_reserved(self, values: Sequence[bytes], size: int, now: float, publisher: str | None) -> int:
         """Append messages for which room was kept, and return the offset of the first; raises the errors of `append`.
 
-        Room that is kept for others is there for these, too: no more messages are kept with them than before.
+        Room that is kept for others is there for these, too: no more messages are kept with them than before. Their
+        memory is counted already.
         """
         max_unread, self._max_unread = self._max_unread, self.options.max_messages
         try:
-            return self.append(values, size, now, publisher)
+            return self.append(values, size, now, publisher, is_counted=True)
         finally:
             self._max_unread = max_unread
 

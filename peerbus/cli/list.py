@@ -109,15 +109,16 @@ def query(settings: Settings, topic: str, as_json: bool) -> None:
 def scheduled(settings: Settings, topic: str, as_json: bool) -> None:
     """List messages that are published later.
 
-    AT is when they will be published, in this time zone. cancel takes the ID.
+    AT is when they will be published, in this time zone. cancel takes the ID. PROBLEM says why those that are due are
+    not published.
     """
     with settings.client() as client:
         found = client.every_scheduled(topic)
         if as_json:
             show_json(found)
         else:
-            rows = ((s.id, moment(s.at), s.count, s.bytes, s.peer_id, s.message_id) for s in found)
-            show_table(("ID", "AT", "MESSAGES", "BYTES", "PEER", "MESSAGE ID"), rows)
+            rows = ((s.id, moment(s.at), s.count, s.bytes, s.peer_id, s.message_id, s.problem) for s in found)
+            show_table(("ID", "AT", "MESSAGES", "BYTES", "PEER", "MESSAGE ID", "PROBLEM"), rows)
 
 
 @command(AS_JSON)
