@@ -246,6 +246,7 @@ class Overview:
                 stored_bytes=state.changes.stored_bytes,
                 dead_lettered=state.maintenance.dead_lettered,
                 scheduled=state.scheduling.messages,
+                scheduled_waiting=state.scheduling.waiting,
                 max_peers=state.limits.max_peers,
                 max_topics=state.limits.max_topics,
                 max_subscriptions=state.limits.max_subscriptions,

@@ -89,8 +89,11 @@ class MessageQueue:
 
     __slots__ = (
         "_changes",
+        "_counted",
+        "_last_mixed",
         "_limits",
         "_memory",
+        "_untold",
         "cursor",
         "dropped",
         "generation",
@@ -136,6 +139,12 @@ class MessageQueue:
         self.in_flight = InFlight(topic.context.totals, topic.context.memory)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while in flight, since the last pull."""
+        self._counted = 0
+        """Those of `dropped` that the totals have already: they were in an answer that did not arrive."""
+        self._untold = 0
+        """Messages that were missed, as push targets were not told yet."""
+        self._last_mixed: Sequence[int] = ()
+        """The messages of the last pull, if it had some for redelivery, and pulling acknowledges."""
         self.pulled_total = self.missed_total = 0
         """Since the server started: deliveries, and messages that pulls reported as missed."""
         self._limits = topic.context.limits
@@ -154,7 +163,8 @@ class MessageQueue:
     @property
     def missed(self) -> int:
         """Messages lost since the last pull: freed while they were new, or dropped after their last attempt."""
-        return max(0, self.topic.start - self.cursor) + self.dropped
+        freed = 0 if self.topic.deleted else max(0, self.topic.start - self.cursor)
+        return freed + self.dropped
 
     @property
     def unread(self) -> int:
@@ -213,7 +223,7 @@ class MessageQueue:
             **self.options._asdict(),
             cursor=self.cursor,
             started=self.started,
-            dropped=self.dropped,
+            dropped=self.dropped + self._untold,
             members=list(self.members),
             used_at=self.used_at + wall,
             left_at=None if self.left_at is None else self.left_at + wall,
@@ -275,12 +285,16 @@ class MessageQueue:
         There are no new ones while as many as allowed are in flight, or a few and memory is full.
         """
         count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
+        is_mixed = False
         offsets: Sequence[int] = []
         values: Sequence[bytes] = []
         if self.in_flight.redelivery:
             offsets, values = self._take_redeliveries(count, room)
+            is_mixed = bool(offsets) and not self.options.explicit
             room -= sum(map(len, values))
-        missed, self.dropped = self.missed, 0
+        missed = self.missed
+        self.count_missed()
+        self.dropped = 0
         self.cursor = max(self.cursor, self.topic.start)
         count = min(count - len(values), self.topic.committed - self.cursor)
         count = min(count, self._room_for(count)) if count > 0 else 0
@@ -294,8 +308,9 @@ class MessageQueue:
                 offsets, values = [*numbers] if is_list else numbers, new
             self.cursor += len(new)
         attempts = self._hand_over(offsets, member, now)
+        if offsets:
+            self._last_mixed = offsets if is_mixed else ()
         self.pulled_total += len(values)
-        self.missed_total += missed
         if values or missed:
             self._changes.queue_changed(self)
         told = self.topic.details(offsets) if details else None
@@ -390,6 +405,7 @@ class MessageQueue:
         """Continue at `cursor`, forwards or back; nothing is in flight then. Freed messages count as missed."""
         self.cursor = self.started = cursor
         self.generation = self.topic.context.numbers.next()
+        self._last_mixed = ()
         self._changes.deliveries_changed(self, self.in_flight.offsets())
         self.in_flight.forget_all()
         self._changes.queue_changed(self)
@@ -404,18 +420,23 @@ class MessageQueue:
         """Redeliver from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
         self.started = min(self.started, offset)
         self.generation = self.topic.context.numbers.next()
+        self._last_mixed = ()
         self._set_back(offset)
 
     def return_last(self, offsets: Sequence[int]) -> bool:
-        """Let the messages pulled last be new again, if they are `offsets`; returns whether they are.
+        """Let the messages pulled last be handed over again, if they are `offsets`; returns whether they are.
 
         Messages in flight are not among those that were pulled for good: another member may have them.
         """
+        if any(map(self.in_flight.get, offsets)):
+            return False
+        if self._last_mixed and offsets == self._last_mixed[-len(offsets) :]:
+            self._last_mixed = self._last_mixed[: -len(offsets)]
+            self._put_back(offsets)
+            return True
         first = offsets[0]
         behind = self.cursor - first
         if first < self.started or len(offsets) != behind or any(map(ne, offsets, range(first, self.cursor))):
-            return False
-        if any(map(self.in_flight.get, offsets)):
             return False
         self._set_back(first)
         return True
@@ -423,19 +444,38 @@ class MessageQueue:
     def give_back(self, offsets: Sequence[int], missed: int) -> None:
         """Take back a pull that did not arrive, with automatic acknowledgement.
 
-        Its messages are redelivered, or count as missed when others were pulled since; so do its `missed` ones.
+        Its messages are handed over again, even when others were pulled since; its `missed` ones are told again.
         """
-        returned = not offsets or self.return_last(offsets)
-        self.dropped += missed if returned else missed + len(offsets)
-        self._changes.queue_changed(self)
+        if offsets and not self.return_last(offsets):
+            self._put_back(offsets)
+        self._tell_again(missed)
 
     def leave(self, member: str, now: float) -> None:
         """End a membership: the messages in flight to the member are overdue now."""
-        target = self.members.pop(member)
-        self.dropped += target.missed if target else 0
+        self.end_push(self.members.pop(member))
         self.in_flight.depart(member)
         if not self.members:
             self.left_at = now
+
+    def end_push(self, target: PushTarget | None) -> None:
+        """Messages that the push target of a member was not told of as missed are told with the next ones."""
+        if target and target.missed:
+            self._untold -= target.missed
+            self._tell_again(target.missed)
+
+    def owe(self, target: PushTarget, missed: int) -> None:
+        """Change the number of missed messages that the push target of a member is to be told of, by `missed`."""
+        target.missed += missed
+        self._untold += missed
+        self._changes.queue_changed(self)
+
+    def count_missed(self) -> None:
+        """Add the messages that are missed, and not counted yet, to the totals: each is counted once."""
+        count = self.missed - self._counted
+        self._counted = 0
+        self.missed_total += count
+        self.topic.missed += count
+        self.topic.context.totals.missed += count
 
     def join(self, member: str) -> None:
         """Begin a membership."""
@@ -497,6 +537,30 @@ class MessageQueue:
         attempts = self.in_flight.hand_over(offsets, member, now, deadline)
         self._changes.deliveries_changed(self, offsets)
         return attempts
+
+    def _tell_again(self, missed: int) -> None:
+        """Messages that are counted as missed were not told."""
+        self.dropped += missed
+        self._counted += missed
+        self._changes.queue_changed(self)
+
+    def _put_back(self, offsets: Iterable[int]) -> None:
+        """Let messages that were pulled for good wait for redelivery, before all others that wait.
+
+        Those that were freed meanwhile count as missed.
+        """
+        start = self.topic.start
+        passed = [offset for offset in offsets if offset < self.cursor and not self.in_flight.get(offset)]
+        kept = [offset for offset in passed if offset >= start]
+        self.dropped += len(passed) - len(kept)
+        self._changes.queue_changed(self)
+        if not kept:
+            return
+        self.in_flight.put_back(Delivery("", (0, None, None), PASSED_OVER, None, kept))
+        self._changes.deliveries_changed(self, kept)
+        position = min(self.position, min(kept))
+        self.topic.move_reading(self.position, position)
+        self.position = position
 
     def _set_back(self, cursor: int) -> None:
         """Let all messages from `cursor` on be new again, also those in flight."""

@@ -10,7 +10,7 @@ from peerbus.broker.results import Cancelled, ScheduledPage
 from peerbus.broker.scheduled import BEFORE_ALL, ENTRY_SIZE, Entry, Scheduled
 from peerbus.broker.structures import Schedule
 from peerbus.broker.topic import Topic
-from peerbus.errors import UNKEPT, BadRequest, MemoryFull, TooLarge, TooManyScheduled, TopicFull
+from peerbus.errors import UNKEPT, BadRequest, MemoryFull, PeerbusError, TooLarge, TooManyScheduled, TopicFull
 from peerbus.wire.views import ScheduledView
 
 MOST_SECONDS_AHEAD = 30 * 86_400
@@ -24,10 +24,11 @@ MESSAGES_AS_AN_ENTRY = 100
 class Scheduling:
     """The scheduled messages of all topics.
 
-    Those of a topic are published in the order of their due times. If the first finds no room, the others wait, too.
+    Those of a topic are published in the order of their due times. If the first finds no room in the topic or on the
+    disk, the others wait, too. There is room for it in memory, since it was counted there from the beginning.
     """
 
-    __slots__ = ("_alarms", "_context", "_of_topic", "_refresh", "_wall_clock", "last", "messages")
+    __slots__ = ("_alarms", "_context", "_of_topic", "_refresh", "_wall_clock", "last", "messages", "waiting")
 
     def __init__(self, context: Context, refresh: Callable[[Topic, float], None]) -> None:
         """`refresh` brings a topic up to date."""
@@ -41,6 +42,8 @@ class Scheduling:
         """The last number given to an entry."""
         self.messages = 0
         """Messages of all entries."""
+        self.waiting = 0
+        """Those of entries that are due and found no room."""
 
     def due(self, delay: float | None, at: float | None, now: float) -> int:
         """The due time in milliseconds of the broker's clock, for one of a delay and a time since 1970, in seconds.
@@ -106,9 +109,10 @@ class Scheduling:
         scheduled = self._of_topic.get(topic)
         if scheduled is None:
             return Cancelled(0, list(dict.fromkeys(numbers)))
-        before = scheduled.messages
+        before, waiting = scheduled.messages, scheduled.waiting
         cancelled = set(scheduled.cancel(numbers))
         count = before - scheduled.messages
+        self.waiting -= waiting - scheduled.waiting
         if cancelled:
             self._context.changes.scheduled_removed(topic, cancelled)
             self._removed(topic, scheduled, count)
@@ -119,6 +123,7 @@ class Scheduling:
         self._alarms.discard(topic)
         if scheduled := self._of_topic.pop(topic, None):
             self.messages -= scheduled.messages
+            self.waiting -= scheduled.waiting
             scheduled.clear()
 
     def page(self, topic: Topic, limit: int, after: tuple[int, int] | None) -> ScheduledPage:
@@ -155,15 +160,14 @@ class Scheduling:
         """Publish an entry that is due; without room for it, it is tried again later."""
         if topic.expires:
             self._refresh(topic, now)
-        memory, count = self._context.memory, len(entry.values)
-        memory.used -= entry.size  # appending counts it again
+        count = len(entry.values)
         try:
             offset = topic.append_reserved(entry.values, entry.size, now, entry.publisher)
-        except (TopicFull, TooLarge, MemoryFull, *UNKEPT):
+        except (TopicFull, TooLarge, MemoryFull, *UNKEPT) as error:
+            self._found_no_room(scheduled, entry, error)
             self._alarms.set(topic, now + NO_ROOM_SECONDS)
             return
-        finally:
-            memory.used += entry.size
+        self.waiting -= count if entry.problem else 0
         scheduled.take(entry)
         self._context.changes.scheduled_removed(topic, [entry.number])
         self._removed(topic, scheduled, count)
@@ -174,6 +178,11 @@ class Scheduling:
             self._refresh(topic, now)
         if following := scheduled.first():
             self._alarms.set(topic, following.due_seconds)
+
+    def _found_no_room(self, scheduled: Scheduled, entry: Entry, error: PeerbusError) -> None:
+        self.waiting -= scheduled.waiting
+        scheduled.found_no_room(entry, str(error))
+        self.waiting += scheduled.waiting
 
     def _check_limit(self, count: int) -> None:
         limit = self._context.limits.max_scheduled
@@ -214,4 +223,5 @@ class Scheduling:
             bytes=entry.value_bytes,
             peer_id=entry.publisher,
             message_id=entry.message_id,
+            problem=entry.problem,
         )

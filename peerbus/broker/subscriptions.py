@@ -164,7 +164,7 @@ class Subscriptions:
         before = queue.members[peer.peer_id]
         if push != (before.options if before else None):
             queue.members[peer.peer_id] = PushTarget(push, self._context.numbers.next()) if push else None
-            queue.dropped += before.missed if before else 0
+            queue.end_push(before)
 
     def add(self, peer: Peer, queue: MessageQueue) -> None:
         """Make a peer a member of a message queue."""

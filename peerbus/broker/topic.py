@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from peerbus.broker.context import Context
 from peerbus.broker.dedup import ID_SIZE, DedupWindow
 from peerbus.broker.log import Log
-from peerbus.broker.publish_log import PublishLog
+from peerbus.broker.publish_log import NO_PEERS, PublishLog
 from peerbus.broker.records import DELETED, TopicRecord
 from peerbus.broker.results import Details
 from peerbus.broker.structures import NEVER, LowWaterMark
@@ -110,13 +110,20 @@ class Topic(Log):
         return self.end - self._unread_from()
 
     def append(
-        self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None, beside: int = 0
+        self,
+        values: Sequence[bytes],
+        size: int,
+        now: float,
+        publisher: str | None = None,
+        beside: int = 0,
+        *,
+        is_counted: bool = False,
     ) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
         As many bytes as are needed `beside` them are reserved, too.
         Raises `TopicFull` or `TooLarge` by the topic's overflow policy, also if dropping all others would not make
-        room beside those scheduled, `MemoryFull` and one of `UNKEPT`.
+        room beside those scheduled, `MemoryFull` unless the memory `is_counted` already, and one of `UNKEPT`.
         """
         excess = 0
         if self._slowest is not None:
@@ -124,7 +131,8 @@ class Topic(Log):
         if excess > 0 and (self.options.overflow == "reject" or (self.scheduled and len(values) > self._max_unread)):
             raise self._overflow(len(values))
         self._changes.check_room(size)
-        self._memory.reserve(size + beside)
+        if not is_counted:
+            self._memory.reserve(size + beside)
         offset = self.extend(values)
         publishes = self._publishes
         if now >= publishes.until or publisher != publishes.publisher:
@@ -160,11 +168,12 @@ class Topic(Log):
     def append_reserved(self, values: Sequence[bytes], size: int, now: float, publisher: str | None) -> int:
         """Append messages for which room was kept, and return the offset of the first; raises the errors of `append`.
 
-        Room that is kept for others is there for these, too: no more messages are kept with them than before.
+        Room that is kept for others is there for these, too: no more messages are kept with them than before. Their
+        memory is counted already.
         """
         max_unread, self._max_unread = self._max_unread, self.options.max_messages
         try:
-            return self.append(values, size, now, publisher)
+            return self.append(values, size, now, publisher, is_counted=True)
         finally:
             self._max_unread = max_unread
 
@@ -264,9 +273,14 @@ class Topic(Log):
         publishes = list(self._publishes.publishes(offsets))
         ahead = self.context.wall_clock.ahead
         return Details(
-            [publish.publisher for publish in publishes],
+            [None if publish.publisher in NO_PEERS else publish.publisher for publish in publishes],
             [(publish.milliseconds + ahead) / 1000 for publish in publishes],
         )
+
+    def publisher(self, offset: int) -> str | None:
+        """The publisher of a retained message, which may be `SERVER` or `EARLIER`."""
+        (publish,) = self._publishes.publishes([offset])
+        return publish.publisher
 
     def age(self, offset: int, now: float) -> float:
         """Seconds since a retained message was published."""

@@ -7,6 +7,7 @@ from zlib import crc32
 from msgspec import Struct, json, msgpack
 from msgspec.structs import astuple
 
+from peerbus.broker.publish_log import EARLIER
 from peerbus.broker.push_target import PushOptions
 from peerbus.broker.records import PeerRecord, QueueRecord, ScheduledRecord, Segment
 
@@ -139,11 +140,11 @@ ROW_BYTES = 1 << 20
 
 
 class Published(Struct, array_like=True, frozen=True, gc=False):
-    """A segment as it is in a row; those of version 2 of the schema have no publisher."""
+    """A segment as it is in a row; those of version 2 of the schema have no publisher, not even None."""
 
     published_at: float
     values: Sequence[bytes]
-    publisher: str | None = None
+    publisher: str | None = EARLIER
 
 
 _encode = msgpack.Encoder().encode

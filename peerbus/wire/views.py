@@ -40,7 +40,8 @@ class TopicView(Struct, frozen=True):
 class ScheduledView(Struct, frozen=True):
     """Messages that are published together `at` a time, in seconds since 1970: a `count` of them.
 
-    `bytes` is the size of their values. `peer_id` published them, or null.
+    `bytes` is the size of their values. `peer_id` published them, or null. `problem` says why they are not published
+    although they are due; null if they are not, or if they wait for others that are due before them.
     """
 
     id: int
@@ -49,6 +50,7 @@ class ScheduledView(Struct, frozen=True):
     bytes: int
     peer_id: str | None
     message_id: str | None
+    problem: str | None
 
 
 class PushView(Struct, frozen=True):
@@ -155,6 +157,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     max_subscriptions: int
     max_bytes: int
     scheduled: int
+    scheduled_waiting: int
     max_scheduled: int
 
     @property

@@ -50,6 +50,7 @@ class KeptModel(Model):
             for queue in topic.queues:
                 if self.left_at(queue) is not None:
                     queue.stands_until = self.now + self.expires_after(queue)
+                queue.mixed = []
                 self.joined |= {(member, topic.name): queue.number for member in queue.members}
                 for offset in sorted(queue.handed):
                     queue.handed[offset].order = self.next_order()

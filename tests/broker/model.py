@@ -45,6 +45,8 @@ class Queue:
     members: list[str] = field(default_factory=list)
     handed: dict[int, Handed] = field(default_factory=dict)
     dropped: int = 0
+    mixed: list[int] = field(default_factory=list)
+    """The messages of the last pull, if pulling acknowledges and some were handed over again."""
 
     @property
     def position(self) -> int:
@@ -395,6 +397,7 @@ class Model:
                 keeper.left_at = self.now
                 dead.queues.append(keeper)
             (publisher,), (published_at,) = self.details(topic.name, [offset])
+            publisher = "the server" if isinstance(topic.values[offset], tuple) else publisher
             origin = topic.name, offset, handed.attempt, handed.member, handed.problem, publisher, published_at
             letter = topic.values[offset], *origin, handed.first + WALL, handed.since + WALL
             if isinstance(self.publish(queue.dead_letter_topic, [letter]), str):
@@ -434,7 +437,7 @@ class Model:
         target = to or letter[1]
         published = self.publish(target, [letter[0]])
         if not isinstance(published, str):
-            self.topics[target].publishers[published] = letter[6]
+            self.topics[target].publishers[published] = None if letter[6] == "the server" else letter[6]
         return published
 
     def take_out(self, topic: Topic, queue: Queue, offset: int) -> None:
@@ -503,6 +506,7 @@ class Model:
             return "bad_request"
         queue.cursor = queue.started = topic.position(to)
         queue.handed.clear()
+        queue.mixed = []
         self.free(topic)
         return queue.cursor
 
@@ -539,6 +543,8 @@ class Model:
         new = list(range(queue.cursor, topic.end))[: max(0, min(count - len(offsets), room))]
         queue.cursor += len(new)
         attempts = [self.hand_over(queue, peer, offset) for offset in offsets + new]
+        if offsets or new:
+            queue.mixed = offsets + new if offsets and not queue.explicit else []
         self.free(topic)
         offsets += new
         remaining = topic.end - queue.cursor + len(queue.again())
@@ -600,7 +606,11 @@ class Model:
         settled = len(valid)
         pulled = list(range(queue.started, queue.cursor))
         may_return = delay == 0 and not queue.explicit and not any(offset in queue.handed for offset in stale)
-        if may_return and stale and stale == pulled[-len(stale) :]:
+        if may_return and stale and stale == queue.mixed[-len(stale) :]:
+            settled, queue.mixed = settled + len(stale), queue.mixed[: -len(stale)]
+            self.put_back(topic, queue, stale)
+            stale = []
+        elif may_return and stale and stale == pulled[-len(stale) :]:
             settled, queue.cursor, stale = settled + len(stale), stale[0], []
         if delay is not None:
             self.settle(topic, queue)
@@ -621,8 +631,15 @@ class Model:
         elif offsets and offsets[0] >= queue.started and offsets == list(range(offsets[0], queue.cursor)):
             queue.cursor = offsets[0]
         else:
-            queue.dropped += len(offsets)
+            self.put_back(topic, queue, offsets)
         self.free(topic)
+
+    def put_back(self, topic: Topic, queue: Queue, offsets: list[int]) -> None:
+        """Let messages that were pulled for good wait for redelivery, before all others."""
+        passed = [offset for offset in offsets if offset < queue.cursor]
+        queue.dropped += sum(offset < topic.start for offset in passed)
+        for offset in reversed([offset for offset in passed if offset >= topic.start]):
+            queue.handed[offset] = Handed("", 0, None, -self.next_order(), 0.0, 0.0, "passed over")
 
     def extend(self, peer: str, name: str, claims: Any, seconds: float) -> Any:
         """Let the peer have what is claimed for some more seconds."""

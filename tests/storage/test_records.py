@@ -5,6 +5,7 @@ from zlib import crc32
 
 from msgspec import msgpack
 
+from peerbus.broker.publish_log import EARLIER
 from peerbus.broker.records import (
     NOT_YET,
     Changes,
@@ -74,7 +75,7 @@ def test_rows_of_messages_without_a_publisher_are_read() -> None:
     """As version 2 of the schema wrote them."""
     data = msgpack.encode([(0.5, [b"a", b"b"]), (1.5, [b"c"])])
     found = list(row_segments(1, 10, data, crc32(data)))
-    assert found == [Segment(1, 7, [b"a", b"b"], 0.5), Segment(1, 9, [b"c"], 1.5)]
+    assert found == [Segment(1, 7, [b"a", b"b"], 0.5, EARLIER), Segment(1, 9, [b"c"], 1.5, EARLIER)]
 
 
 def test_a_record_written_again_replaces_the_one_before(tmp_path: Path) -> None:

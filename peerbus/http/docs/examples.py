@@ -197,7 +197,7 @@ EXAMPLES: dict[str, Example] = {
         wire.ScheduledAnswer(
             "1 message scheduled for topic 'news'.",
             TOPIC,
-            [ScheduledView(2, at=1_700_000_060.0, count=1, bytes=27, peer_id=PEER, message_id=None)],
+            [ScheduledView(2, at=1_700_000_060.0, count=1, bytes=27, peer_id=PEER, message_id=None, problem=None)],
             next=None,
         ),
     ),
@@ -232,6 +232,7 @@ EXAMPLES: dict[str, Example] = {
                 max_subscriptions=1_000_000,
                 max_bytes=1 << 30,
                 scheduled=0,
+                scheduled_waiting=0,
                 max_scheduled=1_000_000,
             ),
         ),
