@@ -259,7 +259,9 @@ def test_a_message_id_of_what_was_scheduled_is_known_in_the_next_life(
     assert (done.duplicate, done.scheduled, done.offset) == (True, number, 2)
 
 
-def test_scheduled_messages_beyond_limits_that_were_lowered_are_published(broker: Broker, lives: Lives, clock: Clock) -> None:
+def test_scheduled_messages_are_published_though_limits_were_lowered(
+    broker: Broker, lives: Lives, clock: Clock
+) -> None:
     for value in (b"2", b"3"):
         broker.schedule("news", [value], delay=10.0)
     lives.write()
