@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -91,7 +92,7 @@ def token(variable: str, file: Path | None) -> str | None:
     source, found = f"${variable}", os.environ.get(variable, "").strip()
     if file:
         try:
-            source, found = str(file), file.read_text("ascii").strip()
+            source, found = str(file), file.read_bytes().removeprefix(BOM_UTF8).decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not ASCII"
             raise click.UsageError(f"The token in {file} cannot be read: {reason}.") from None

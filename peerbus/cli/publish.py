@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,9 @@ def publish(
     All of them are published, or none. Each is published as a string: 42 as "42". With --json each must be JSON,
     and is published unchanged. Put -- before messages that begin with a dash.
 
-    A dash alone, -, reads standard input instead. Each line is a message. Lines are published as they arrive,
-    several at once if they arrive fast.
+    A dash alone, -, reads standard input instead. Each line is a message, without its end, LF or CR LF, and without
+    a byte order mark at the beginning. Lines are published as they arrive, several at once if they arrive fast.
+    To publish a dash, use --json: '"-"'.
     """
     if delay is not None and at is not None:
         raise click.UsageError("Name either --delay or --at.")
@@ -86,6 +88,8 @@ def _publish_lines(
     done = read = 0
     try:
         for lines in _batches(sys.stdin.buffer):
+            if read == 0:
+                lines[0] = _without_mark(lines[0])
             numbered = enumerate(lines, read + 1)
             values = [_value(line, as_json, f"Line {n}") for n, line in numbered if line.strip() or not as_json]
             read += len(lines)
@@ -105,11 +109,18 @@ def _batches(stream: Any) -> Iterator[list[bytes]]:
         first, *more = chunk.split(b"\n")
         parts.append(first)
         if more:
-            lines = [b"".join(parts), *more[:-1]]
+            lines = [line.removesuffix(b"\r") for line in (b"".join(parts), *more[:-1])]
             parts = more[-1:]
             yield from (lines[i : i + BATCH] for i in range(0, len(lines), BATCH))
     if last := b"".join(parts):
         yield [last]
+
+
+def _without_mark(line: bytes) -> bytes:
+    """The first line without a byte order mark; raises `click.UsageError` for one of another encoding."""
+    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise click.UsageError("Line 1 begins as UTF-16 does: convert the input to UTF-8 first.")
+    return line.removeprefix(BOM_UTF8)
 
 
 def _value(text: bytes, as_json: bool, where: str) -> Any:

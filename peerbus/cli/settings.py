@@ -6,13 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from peerbus.cli import options
 from peerbus.cli.options import Seconds
-from peerbus.errors import PeerbusError
+from peerbus.errors import BadRequest, PeerbusError, TopicNotFound
 
 if TYPE_CHECKING:
     from peerbus.client import Client
@@ -63,9 +64,16 @@ def _either_place(flag: str, default: Any, **attributes: Any) -> tuple[Decorator
 def complete_topic(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The topics whose names begin so; none if the server does not answer within `COMPLETION_SECONDS`."""
     settings = context.ensure_object(Settings)
+    found: list[str] = []
+    give_up = monotonic() + COMPLETION_SECONDS
     with suppress(PeerbusError, ValueError), settings.client(timeout=COMPLETION_SECONDS, patience=0.0) as client:
-        return [topic.topic for topic in client.topics().topics if topic.topic.startswith(incomplete)]
-    return []
+        with suppress(TopicNotFound, BadRequest):
+            found += [client.query_peers(incomplete).topic]
+        for topic in client.every_topic(after=incomplete):
+            if not topic.topic.startswith(incomplete) or monotonic() > give_up:
+                break
+            found.append(topic.topic)
+    return found
 
 
 URL, URL_AFTER = _either_place(

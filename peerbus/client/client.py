@@ -35,9 +35,12 @@ class Client:
 
     Every error of the server is raised as its class in `peerbus.errors`. `IndexUnreachable` and `IndexTimeout` are
     raised as well if this client cannot reach the server, or gets no answer in time. Idempotent calls are repeated
-    for up to `patience` seconds after such a failure, and all calls if the server has no room. The pauses between
-    them grow, are drawn at random ("full jitter", Marc Brooker, AWS Architecture Blog, 2015), and are never shorter
-    than the server's Retry-After.
+    for up to `patience` seconds after such a failure, and all calls after errors that say when to retry, such as a
+    server without room. The pauses between them grow, are drawn at random ("full jitter", Marc Brooker, AWS
+    Architecture Blog, 2015), and are never shorter than the server's Retry-After.
+
+    Values that JSON cannot hold as they are, such as NaN, bytes, or keys that are no strings, raise `ValueError` or
+    `TypeError`, and nothing is sent; a tuple becomes an array. A process that was forked connects by itself.
     """
 
     def __init__(
@@ -277,9 +280,9 @@ class Client:
         fields = {"topic": topic, **begin, **_details(details), **bounds}
         return self._session.call("GET", "/messages", wire.MessagesAnswer, fields)
 
-    def every_topic(self) -> Iterator[TopicView]:
-        """All topics by name; a page is fetched when the one before it is used up."""
-        return _pages(lambda after: self.topics(limit=PAGE, after=after).topics, lambda topic: topic.topic)
+    def every_topic(self, after: str = "") -> Iterator[TopicView]:
+        """All topics by name that come `after` one; a page is fetched when the one before it is used up."""
+        return _pages(lambda after: self.topics(limit=PAGE, after=after).topics, lambda topic: topic.topic, after)
 
     def every_queue(self, topic: str) -> Iterator[SubscriptionView]:
         """All message queues of a topic by name; a page is fetched when the one before it is used up."""
@@ -327,8 +330,7 @@ class Client:
         first. Lost messages are passed to `on_missed`, or else are a `MissedWarning`. A subscription that the server
         lost is made again as `rejoin` says. Raises `TopicDeleted` when the topic is deleted.
         """
-        if self._epoch is None:
-            self.register()
+        self.register()  # also if it was registered: its lease may have run out since
         self.subscribe(topic, **{**options, "ack": "explicit"})
         lease_seconds = self._registered.get("lease_seconds")
         following = Following(self, Heartbeat(self._another), topic, lease_seconds, on_missed)
@@ -393,9 +395,11 @@ def _details(details: bool) -> dict[str, Any]:
     return {"details": True} if details else {}
 
 
-def _pages(page_after: Callable[[str], Sequence[ViewT]], name_of: Callable[[ViewT], str]) -> Iterator[ViewT]:
+def _pages(
+    page_after: Callable[[str], Sequence[ViewT]], name_of: Callable[[ViewT], str], after: str = ""
+) -> Iterator[ViewT]:
     """The entries of a listing, which is asked for page by page; `name_of` an entry is where the next page begins."""
-    after, full = "", True
+    full = True
     while full:
         page = page_after(after)
         yield from page

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from threading import Event, RLock, Thread, current_thread
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from peerbus.client.messages import Message, is_named
 from peerbus.errors import PeerbusError
@@ -40,6 +42,12 @@ class Heartbeat:
         self._lock = RLock()
         self._stopped = Event()
         self._thread: Thread | None = None
+        _ALL.add(self)
+
+    def forget(self) -> None:
+        """Have nothing in hand, in a forked process: the messages are the parent's, and so was the thread."""
+        self._lock = RLock()  # the parent's may have been held
+        self._in_hand, self._thread = {}, None
 
     def hold(self, messages: Sequence[Message]) -> None:
         """Take messages in hand."""
@@ -93,3 +101,14 @@ class Heartbeat:
                     extender = None
         if extender:
             extender.close()
+
+
+_ALL: WeakSet[Heartbeat] = WeakSet()
+
+
+def _forget_all() -> None:
+    for heartbeat in list(_ALL):
+        heartbeat.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 import requests
 
+from peerbus.client import json_values
 from peerbus.client.retry import Retries
 from peerbus.errors import IndexTimeout, IndexUnreachable, PeerbusError, error_in, not_peerbus, timed_out, unreachable
 from peerbus.wire import protocol as wire
@@ -35,12 +37,18 @@ class Session:
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._patience = patience
+        self._ca = ca
+        self.token: str | None = None
+        self._connect()
+        self.show(token)
+
+    def _connect(self) -> None:
+        """Begin with no connection."""
+        self._process = os.getpid()
         self._session = requests.Session()
         self._session.trust_env = False
-        if ca:
-            self._session.verify = str(ca)
-        self.token: str | None = None
-        self.show(token)
+        if self._ca:
+            self._session.verify = str(self._ca)
 
     def show(self, token: str | None) -> None:
         """Send a token, or none, with every call from now on."""
@@ -67,7 +75,7 @@ class Session:
 
         `repeat` says whether the call is idempotent, and so repeated even if the server may have carried it out.
         """
-        retries = Retries(time.monotonic() + self._patience, repeat=repeat)
+        retries = Retries(self._patience, repeat=repeat)
         while True:
             failure: PeerbusError
             try:
@@ -85,11 +93,15 @@ class Session:
             time.sleep(pause)
 
     def _send(self, method: str, path: str, fields: dict[str, Any], wait: float) -> requests.Response:
+        if self._process != os.getpid():
+            self._of_parent = self._session  # not closed: the parent process goes on with its connections
+            self._connect()
+            self.show(self.token)
+        body = json_values.encode(fields)
         try:
             if method == "GET":
                 return self._session.get(self._url + path, params=fields, timeout=self._timeout)
             headers = {"Content-Type": "application/json"}
-            body = msgspec.json.encode(fields)
             return self._session.request(
                 method, self._url + path, data=body, headers=headers, timeout=self._timeout + wait
             )

@@ -135,6 +135,12 @@ def test_topics_are_completed(index: Api, monkeypatch: pytest.MonkeyPatch) -> No
 
     assert completed("--url", index.url, "pull", "n") == ["news", "news/sport"]
     assert completed("pull", "--url", index.url, "") == ["jobs", "news", "news/sport"]
+    for number in range(1001):
+        index.post("/create_topic", topic=f"many{number:04}")
+    index.post("/create_topic", topic="zeta")
+    assert completed("--url", index.url, "publish", "ze") == ["zeta"]
+    assert completed("--url", index.url, "publish", "zeta") == ["zeta"]
+    assert len(completed("--url", index.url, "publish", "many")) == 1001
     assert completed("--url", NOWHERE, "pull", "n") == []
     assert completed("--url", "nowhere", "pull", "n") == []
 

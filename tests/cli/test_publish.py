@@ -77,9 +77,23 @@ def test_a_time_that_is_past_is_refused_by_the_server(peerbus: CommandLine) -> N
 
 
 def test_each_line_of_standard_input_is_a_message(peerbus: CommandLine, index: Api) -> None:
-    said = peerbus.says("publish", "news", "-", stdin="a b\n\n 42\r\nlast")
+    said = peerbus.says("publish", "news", "-", stdin="a b\n\n 42\nlast")
     assert said == "4 messages published to topic 'news'.\n"
-    assert published(index) == ["a b", "", " 42\r", "last"]
+    assert published(index) == ["a b", "", " 42", "last"]
+
+
+def test_the_ends_of_lines_and_the_mark_of_other_systems_are_no_part_of_messages(
+    peerbus: CommandLine, index: Api
+) -> None:
+    peerbus.says("publish", "news", "-", stdin="\ufeffhello\r\n\r\nwor\rld\r\nlast")
+    assert published(index) == ["hello", "", "wor\rld", "last"]
+    peerbus.says("publish", "news", "--json", "-", stdin='\ufeff{"a":1}\r\n\r\n[2]\r\n')
+    assert published(index) == [{"a": 1}, [2]]
+
+
+def test_a_dash_can_be_published(peerbus: CommandLine, index: Api) -> None:
+    peerbus.says("publish", "news", "--json", '"-"')
+    assert published(index) == ["-"]
 
 
 def test_lines_of_json_are_published_as_they_are(peerbus: CommandLine, index: Api) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+import requests
 
 import indexing_server
 from tests.support.harness import DEADLINE, Api, Process, eventually
@@ -191,6 +192,13 @@ BAD_TOKENS: dict[str, tuple[str, list[str], str]] = {
     "one for metrics alone": ("s" * 16, ["--metrics-token-file"], "--token-file"),
     "a short one for metrics": ("secret", ["--metrics-token-file"], "at least 16 characters"),
 }
+
+
+def test_a_token_file_of_another_system_is_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xef\xbb\xbf" + b"s" * 16 + b"\r\n")
+    (url,) = run(SERVER, "--port", "0", "--token-file", str(tmp_path / "token")).urls()
+    shown = {"Authorization": f"Bearer {'s' * 16}"}
+    assert requests.post(f"{url}/register_peer_node", json={"peer_id": "a"}, headers=shown, timeout=DEADLINE).ok
 
 
 @pytest.mark.parametrize("name", BAD_TOKENS)

@@ -157,6 +157,20 @@ def test_following_goes_on_where_it_stood_after_the_lease_was_lost(index: Api) -
         followed.close()
 
 
+def test_following_begins_again_after_the_lease_was_lost(index: Api) -> None:
+    with Client(index.url, "a") as client:
+        client.register(lease_seconds=60)
+        client.create_topic("news")
+        client.publish_batch("news", [0, 1])
+        for message in client.messages("news", start="earliest"):
+            client.ack(message)
+            break
+        index.post("/unregister_peer_node", peer_id="a")
+        assert next(client.messages("news", start="earliest")).value == 0
+        index.post("/unregister_peer_node", peer_id="a", keep=True)
+        assert next(client.messages("news")).attempt is not None
+
+
 def test_following_goes_on_after_the_server_restarted() -> None:
     port = free_port()
     with start_index(port) as first:
