@@ -9,8 +9,9 @@ from msgspec import json
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
-from nats.js.errors import APIError, NotFoundError
+from nats.js.api import ConsumerConfig, DeliverPolicy, KeyValueConfig, StorageType, StreamConfig
+from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.kv import KeyValue
 
 from peerbus.cluster.shard_log import NoAnswer, WrongSequence
 from peerbus.errors import StartError
@@ -23,6 +24,8 @@ LEAST_VERSION = (2, 11, 0)
 WRONG_SEQUENCE = {10071, 10164}
 """Codes of the engine's answer to an append in the wrong place."""
 ANSWER_SECONDS = 2.0
+PROBLEMS = (NatsError, APIError, TimeoutError)
+"""The errors of requests that may have been carried out."""
 SYNC_SUBJECT = "$SYS.REQ.SERVER.PING.JSZ"
 
 
@@ -106,6 +109,17 @@ class Engine:
             )
         return EngineStream(self._client, self._js, name, subject)
 
+    async def bucket(self, name: str, seconds: float = 0.0) -> KeyValue:
+        """A bucket, created unless it exists, whose values end after some seconds if that is named."""
+        try:
+            try:
+                return await self._js.key_value(name)
+            except NotFoundError:
+                config = KeyValueConfig(bucket=name, ttl=seconds or None, replicas=self.options.replicas)
+                return await self._js.create_key_value(config)
+        except PROBLEMS as error:
+            raise StartError(f"The bucket {name} of the engine cannot be opened: {error}") from None
+
     async def _check_sync(self, named: str) -> None:
         """Raise `StartError` unless every server of the engine flushes each message before it acknowledges it."""
         inbox = self._client.new_inbox()
@@ -146,12 +160,11 @@ class EngineStream:
         self._name = name
         self._subject = subject
 
-    async def publish(self, data: bytes, after: int) -> None:
-        """Append a message after the one of sequence `after`."""
+    async def publish(self, data: bytes, after: int | None = None) -> int:
+        """Append a message, after the one of sequence `after`, and return its number."""
+        headers = None if after is None else {"Nats-Expected-Last-Sequence": str(after)}
         try:
-            await self._js.publish(
-                self._subject, data, timeout=ANSWER_SECONDS, headers={"Nats-Expected-Last-Sequence": str(after)}
-            )
+            return (await self._js.publish(self._subject, data, timeout=ANSWER_SECONDS, headers=headers)).seq
         except APIError as error:
             if error.err_code in WRONG_SEQUENCE:
                 raise WrongSequence from None
@@ -199,6 +212,33 @@ class EngineStream:
         try:
             await self._js.purge_stream(self._name, seq=before)
         except (TimeoutError, NatsError, APIError) as error:
+            raise NoAnswer(str(error)) from None
+
+
+class EngineCell:
+    """A key of a bucket, as `shard_log.Cell` says."""
+
+    def __init__(self, bucket: KeyValue, key: str) -> None:
+        self._bucket = bucket
+        self._key = key
+
+    async def get(self) -> tuple[bytes | None, int]:
+        """The value, None if there is none yet, and its revision."""
+        try:
+            entry = await self._bucket.get(self._key)
+        except KeyNotFoundError:
+            return None, 0
+        except PROBLEMS as error:
+            raise NoAnswer(str(error)) from None
+        return entry.value, entry.revision or 0
+
+    async def put(self, value: bytes, revision: int) -> None:
+        """Replace the value of a revision."""
+        try:
+            await self._bucket.update(self._key, value, last=revision)
+        except KeyWrongLastSequenceError:
+            raise WrongSequence from None
+        except PROBLEMS as error:
             raise NoAnswer(str(error)) from None
 
 

@@ -61,6 +61,11 @@ class Loaded(NamedTuple):
     claim: Claim | None
 
     @property
+    def number(self) -> int:
+        """How many claims there have been."""
+        return self.claim.number if self.claim else 0
+
+    @property
     def contents(self) -> Contents:
         """The state, for a broker."""
         return self.fold.contents(self.claim.epoch if self.claim else "")
@@ -116,8 +121,8 @@ class ShardStore:
         Returns the log to append to, and the state with the claim. Raises `Overtaken` if another server appended.
         """
         owner = urandom(OWNER_BYTES)
-        last = loaded.claim
-        claim = Claim(url, last.epoch, last.number + 1) if last else Claim(url, uuid4().hex, 1)
+        epoch = loaded.claim.epoch if loaded.claim else uuid4().hex
+        claim = Claim(url, epoch, loaded.number + 1)
         shard_log = ShardLog(self._entries, owner, self._pause)
         sequence = await shard_log.claim(claim_entry(owner, claim), loaded.sequence)
         return shard_log, Loaded(loaded.fold, sequence, sequence, owner, claim)

@@ -90,6 +90,41 @@ class FakeCell:
         self.value, self.revision = value, revision + 1
 
 
+class FakeChannel:
+    """Carries heartbeats between servers of one event loop; each may be cut off."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, Callable[[bytes], None]] = {}
+        self.deaf: set[str] = set()
+
+    def end(self, name: str) -> "ChannelEnd":
+        """The channel as one server has it."""
+        return ChannelEnd(self, name)
+
+    def carry(self, sender: str, data: bytes) -> None:
+        """To all that are connected."""
+        if sender not in self.deaf:
+            for name, heard in self._listeners.items():
+                if name not in self.deaf:
+                    heard(data)
+
+    def add(self, name: str, heard: Callable[[bytes], None]) -> None:
+        """A server listens."""
+        self._listeners[name] = heard
+
+
+class ChannelEnd:
+    def __init__(self, channel: FakeChannel, name: str) -> None:
+        self._channel = channel
+        self._name = name
+
+    async def say(self, data: bytes) -> None:
+        self._channel.carry(self._name, data)
+
+    async def listen(self, heard: Callable[[bytes], None]) -> None:
+        self._channel.add(self._name, heard)
+
+
 class FakeEngine:
     """What several servers have in common."""
 
