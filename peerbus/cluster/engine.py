@@ -130,7 +130,7 @@ class Engine:
                 found = (await self._js.stream_info(name)).config
             except NotFoundError:
                 found = (await self._js.add_stream(wanted)).config
-        except (TimeoutError, NatsError, APIError) as error:
+        except PROBLEMS as error:
             raise StartError(f"The stream {name} of the engine cannot be opened: {error}") from None
         if (found.num_replicas or 1) < self.options.replicas:
             raise StartError(

@@ -6,7 +6,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.api import ConsumerConfig, DeliverPolicy, StreamState
 from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
 from nats.js.kv import KeyValue
 
@@ -46,16 +46,17 @@ class JetStreamLog:
             return (await self._js.get_msg(self._name, sequence)).data or b""
         except NotFoundError:
             return None
-        except (TimeoutError, NatsError, APIError) as error:
+        except PROBLEMS as error:
             raise NoAnswer(str(error)) from None
 
     async def ends(self) -> tuple[int, int]:
         """The numbers of the first message and of the last."""
-        try:
-            state = (await self._js.stream_info(self._name)).state
-        except (TimeoutError, NatsError, APIError) as error:
-            raise NoAnswer(str(error)) from None
+        state = await self._state()
         return state.first_seq, state.last_seq
+
+    async def size(self) -> int:
+        """Bytes of all messages."""
+        return (await self._state()).bytes
 
     async def read(self, first: int, last: int) -> AsyncIterator[bytes]:
         """The messages from `first` to `last`, in order."""
@@ -72,14 +73,20 @@ class JetStreamLog:
                     yield message.data
             finally:
                 await subscription.unsubscribe()
-        except (TimeoutError, NatsError, APIError) as error:
+        except PROBLEMS as error:
             raise NoAnswer(str(error)) from None
 
     async def purge(self, before: int) -> None:
         """Remove the messages before a number."""
         try:
             await self._js.purge_stream(self._name, seq=before)
-        except (TimeoutError, NatsError, APIError) as error:
+        except PROBLEMS as error:
+            raise NoAnswer(str(error)) from None
+
+    async def _state(self) -> StreamState:
+        try:
+            return (await self._js.stream_info(self._name)).state
+        except PROBLEMS as error:
             raise NoAnswer(str(error)) from None
 
 

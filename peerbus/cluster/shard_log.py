@@ -42,6 +42,9 @@ class Stream(Protocol):
         An empty stream ends before it begins.
         """
 
+    async def size(self) -> int:
+        """Bytes of all messages. Raises `NoAnswer`."""
+
     def read(self, first: int, last: int) -> AsyncIterator[bytes]:
         """The messages from `first` to `last`, in order. Raises `NoAnswer`."""
 

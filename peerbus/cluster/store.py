@@ -26,6 +26,8 @@ from peerbus.storage import StorageError
 
 log = logging.getLogger(__name__)
 
+LEAST_BYTES = 64 << 20
+"""Of a log that is compacted."""
 PROGRESS_SECONDS = 2.0
 """Between two lines in the log while the state is loaded."""
 
@@ -148,6 +150,11 @@ class ShardStore:
         await self._entries.purge(loaded.whole + 1)
         await self._snapshots.purge(snapshot.first)
         return loaded.whole
+
+    async def has_grown(self) -> bool:
+        """Whether the log is longer than a snapshot of its state would probably be. Raises `NoAnswer`."""
+        size = await self._entries.size()
+        return size > max(LEAST_BYTES, await self._snapshots.size())
 
     async def _load(self) -> Loaded:
         fold = Fold()

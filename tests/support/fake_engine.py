@@ -52,6 +52,9 @@ class FakeStream:
             raise NoAnswer("lost")
         return min(self.messages, default=self.last + 1), self.last
 
+    async def size(self) -> int:
+        return sum(map(len, self.messages.values()))
+
     async def read(self, first: int, last: int) -> AsyncIterator[bytes]:
         trouble = await self._trouble()
         for sequence in range(first, last + 1):
