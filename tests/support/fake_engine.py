@@ -80,17 +80,25 @@ class FakeStream:
 class FakeCell:
     """One value with a revision."""
 
-    def __init__(self) -> None:
+    def __init__(self, trouble: Callable[[], str]) -> None:
         self.value: bytes | None = None
         self.revision = 0
+        self._trouble = trouble
 
     async def get(self) -> tuple[bytes | None, int]:
+        if self._trouble() == "lost":
+            raise NoAnswer("lost")
         return self.value, self.revision
 
     async def put(self, value: bytes, revision: int) -> None:
+        trouble = self._trouble()
+        if trouble == "lost":
+            raise NoAnswer(trouble)
         if revision != self.revision:
             raise WrongSequence
         self.value, self.revision = value, revision + 1
+        if trouble == "unanswered":
+            raise NoAnswer(trouble)
 
 
 class FakeChannel:
@@ -134,7 +142,7 @@ class FakeEngine:
     def __init__(self, trouble: Callable[[], str] = lambda: "") -> None:
         self.entries = FakeStream(trouble)
         self.snapshots = FakeStream(trouble)
-        self.pointer = FakeCell()
+        self.pointer = FakeCell(trouble)
 
     def store(self) -> ShardStore:
         """The shard as one server sees it."""
