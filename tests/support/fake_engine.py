@@ -19,15 +19,30 @@ MOST_BYTES = 400
 """Of a message: so small that larger changes are appended in parts."""
 
 
+class _Kept:
+    def __init__(self) -> None:
+        self.messages: dict[int, bytes] = {}
+        self.last = 0
+
+
 class FakeStream:
     """A stream of messages; `trouble` is asked before each request for what goes wrong with it."""
 
-    def __init__(self, trouble: Callable[[], str] = lambda: "") -> None:
-        self.messages: dict[int, bytes] = {}
-        self.last = 0
+    def __init__(self, trouble: Callable[[], str] = lambda: "", kept: _Kept | None = None) -> None:
+        self.kept = kept or _Kept()
         self.trouble = trouble
         self.is_paused = False
         """Whether it takes no messages for now."""
+
+    @property
+    def messages(self) -> dict[int, bytes]:
+        """By their numbers."""
+        return self.kept.messages
+
+    @property
+    def last(self) -> int:
+        """The number of the last one."""
+        return self.kept.last
 
     async def publish(self, data: bytes, after: int | None = None) -> int:
         trouble = await self._trouble()
@@ -35,7 +50,7 @@ class FakeStream:
             raise NoAnswer("lost")
         if after not in (None, self.last):
             raise WrongSequence
-        self.last += 1
+        self.kept.last += 1
         self.messages[self.last] = data
         if trouble == "unanswered":
             raise NoAnswer(trouble)
@@ -143,6 +158,13 @@ class FakeEngine:
         self.entries = FakeStream(trouble)
         self.snapshots = FakeStream(trouble)
         self.pointer = FakeCell(trouble)
+
+    def seen_by_another(self) -> "FakeEngine":
+        """The same engine, without trouble."""
+        other = FakeEngine()
+        other.entries.kept, other.snapshots.kept = self.entries.kept, self.snapshots.kept
+        other.pointer = self.pointer
+        return other
 
     def store(self) -> ShardStore:
         """The shard as one server sees it."""
