@@ -10,7 +10,15 @@ from msgspec import DecodeError, Struct, json
 
 
 class StartError(Exception):
-    """A command cannot start; one sentence says what is wrong, where, and what to do."""
+    """A command cannot start, and time alone does not mend it; one sentence says what is wrong, where, what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class NotYet(StartError):
+    """A command cannot start now, and may start later: an address, a folder or a disk is not ready, or is in use."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class PeerbusError(Exception):
@@ -135,9 +143,37 @@ class TooLarge(PeerbusError):
 
 
 class UnsupportedMediaType(PeerbusError):
-    """The Content-Type of the body is not JSON."""
+    """The Content-Type of the body is not JSON in UTF-8, or the body is compressed."""
 
     code, status = "unsupported_media_type", 415
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    """The body is compressed, or otherwise encoded."""
+
+
+class ExpectationFailed(PeerbusError):
+    """The header Expect asks for something else than 100-continue."""
+
+    code, status = "expectation_failed", 417
+
+
+class HeadTooLarge(PeerbusError):
+    """The head of the request has too many bytes, or too many lines."""
+
+    code, status = "head_too_large", 431
+
+
+class TransferNotSupported(PeerbusError):
+    """The body is transferred in another encoding than chunked."""
+
+    code, status = "transfer_not_supported", 501
+
+
+class VersionNotSupported(PeerbusError):
+    """The version of HTTP is another one than 1.1 or 1.0."""
+
+    code, status = "version_not_supported", 505
 
 
 class TopicFull(PeerbusError):
@@ -242,16 +278,42 @@ class StorageFull(PeerbusError):
     code, status, retry_after = "storage_full", 507, 10
 
 
+class StorageLocked(PeerbusError):
+    """Another program holds the database with the server's state."""
+
+    code, status, retry_after = "storage_locked", 503, 5
+
+
+class StorageFailed(PeerbusError):
+    """The disk with the server's state cannot be written, for another reason than its room."""
+
+    code, status, retry_after = "storage_failed", 503, 10
+
+
+class StorageDamaged(PeerbusError):
+    """The database with the server's state is damaged; it does not mend by itself."""
+
+    code, status = "storage_damaged", 500
+
+
 CATALOGUE: dict[str, type[PeerbusError]] = {error.code: error for error in PeerbusError.__subclasses__()}
 """Every error by its code: a client raises the same class as the server."""
+STORAGE = (StorageFull, StorageLocked, StorageFailed, StorageDamaged)
+"""Errors of calls whose changes are kept on disk, if they cannot be."""
+UNKEPT = (*STORAGE, InternalError)
+"""The same, and the error for a fault of the server that keeps changes from being written."""
 ALWAYS = (
     BadRequest,
     HostNotAllowed,
     OriginNotAllowed,
     TooLarge,
     UnsupportedMediaType,
+    ExpectationFailed,
     RateLimited,
+    HeadTooLarge,
     InternalError,
+    TransferNotSupported,
+    VersionNotSupported,
 )
 """Errors that every call may answer with."""
 

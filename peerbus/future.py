@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
+from peerbus.errors import PeerbusError
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -47,7 +49,13 @@ class Future(Generic[T]):
                 log.exception("A callback of a future failed")
 
     def set_exception(self, error: Exception) -> None:
-        """Set an error in place of the value, and run the callbacks in this thread."""
+        """Set an error in place of the value, and run the callbacks in this thread.
+
+        An error of the catalogue loses its traceback, which nobody reads: its frames refer to this future, in a cycle.
+        """
+        if isinstance(error, PeerbusError):
+            error.__context__ = None
+            error = error.with_traceback(None)
         self._error = error
         self.set_result(cast(T, None))
 
@@ -64,7 +72,10 @@ class Future(Generic[T]):
         if self._callbacks is not None:
             self.exception(timeout)
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # the error's traceback refers to this frame
         value: T = self._value
         return value
 
@@ -114,6 +125,18 @@ def settle(future: Future[T], make: Callable[..., T | Future[T]], *arguments: An
         future.set_exception(error)
         return
     if isinstance(result, Future):
-        result.add_done_callback(lambda done: settle(future, done.result))
+        result.add_done_callback(partial(pass_on, future))
     else:
         future.set_result(result)
+
+
+def pass_on(future: Future[T], done: Future[T]) -> None:
+    """Set `future` to the value, or the error, of another one that is done.
+
+    Nothing is raised: the traceback of an error would refer to the futures that hold it, in a cycle.
+    """
+    error = done.exception()
+    if error is None:
+        future.set_result(done.result())
+    else:
+        future.set_exception(error)

@@ -1,9 +1,13 @@
 """Log files: one line for each event."""
 
+import fcntl
 import logging
 import logging.handlers
+import os
+import sys
 import textwrap
 from hashlib import sha256
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,8 +20,27 @@ LONGEST_NAME = 128
 LEVELS = ("debug", "info", "warning", "error")
 
 
+STANDARD_ERROR = Path("-")
+"""Instead of a folder: all events go to standard error, and to no file."""
+
+
 class LogFolderError(StartError):
-    """The log file cannot be written."""
+    """The log folder is no folder."""
+
+
+class _OwnFile(logging.handlers.RotatingFileHandler):
+    """A log file that no other process writes to or rotates; opening it raises `BlockingIOError` while one does."""
+
+    def _open(self) -> TextIOWrapper:
+        file = super()._open()
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise
+        except OSError:  # this file system has no locks
+            pass
+        return file
 
 
 class _OneLine(logging.Formatter):
@@ -35,29 +58,67 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def log_to(folder: Path, name: str, level: str) -> Path:
+def log_to(folder: Path, name: str, level: str) -> Path | None:
     """Log the events of this process, from `level` up, to a file `<name>.log`, and return its path.
 
     Warnings and errors go to standard error as well. At `FILE_BYTES` the file is rotated; the last `OLD_FILES` are
-    kept. Raises `LogFolderError` if the file cannot be written.
+    kept. While another process logs to that file, it is `<name>-<process id>.log`. Without a file (`STANDARD_ERROR`, or
+    no file can be written), all events go to standard error, and this returns None. Raises `LogFolderError`.
     """
-    path = folder / f"{_file_name(name)}.log"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8")
-    except OSError as error:
-        raise LogFolderError(f"Cannot write the log file {path}: {error.strerror}.") from None
+    folder = usable_folder(folder, name)
     console = logging.StreamHandler()
-    console.setLevel(logging.WARNING)
+    handlers: list[logging.Handler] = [console]
+    path = None
+    if folder != STANDARD_ERROR:
+        file = _open(folder, name)
+        path = Path(file.baseFilename)
+        console.setLevel(logging.WARNING)
+        handlers.insert(0, file)
     logging.raiseExceptions = False
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
-    for handler in (file, console):
+    for handler in handlers:
         handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s"))
         root.addHandler(handler)
     root.setLevel(level.upper())
     return path
+
+
+def usable_folder(folder: Path, name: str) -> Path:
+    """`folder`, or `STANDARD_ERROR` after a warning if the log file cannot be written in it.
+
+    Raises `LogFolderError` for a path that can never be a folder.
+    """
+    if folder == STANDARD_ERROR:
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _open(folder, name).close()
+    except (FileExistsError, NotADirectoryError):
+        raise LogFolderError(
+            f"Cannot log to {folder}, which is no folder: name a folder, or - to log to standard error alone."
+        ) from None
+    except OSError as error:
+        sys.stderr.write(
+            f"warning: Cannot write the log file {folder / name}.log: {error.strerror}. "
+            "All events are logged to standard error; --log-dir - says so without this warning.\n"
+        )
+        return STANDARD_ERROR
+    return folder
+
+
+def _open(folder: Path, name: str) -> _OwnFile:
+    """The log file, which exists then; raises `OSError`."""
+    own = _file_name(name)
+    try:
+        return _opened(folder / f"{own}.log")
+    except BlockingIOError:
+        return _opened(folder / f"{own}-{os.getpid()}.log")
+
+
+def _opened(path: Path) -> _OwnFile:
+    return _OwnFile(path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8")
 
 
 def _file_name(name: str) -> str:

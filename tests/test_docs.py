@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from peerbus.errors import NotYet, StartError
 from tests.support.harness import ROOT
 
 DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -26,3 +27,10 @@ def test_every_file_on_the_map_exists() -> None:
     named = re.findall(r"`([\w/]+(?:\.py|/))`", (ROOT / "CONTRIBUTING.md").read_text())
     assert len(named) > 20
     assert [name for name in named if not ((ROOT / name).exists() or any((ROOT / "peerbus").rglob(name)))] == []
+
+
+def test_the_unit_starts_again_what_time_mends_and_nothing_else() -> None:
+    unit = (ROOT / "docs" / "peerbus.service").read_text().splitlines()
+    assert f"RestartPreventExitStatus={StartError.exit_code}" in unit
+    assert {"Restart=on-failure", "StartLimitIntervalSec=0", "After=network-online.target"} <= set(unit)
+    assert NotYet.exit_code != StartError.exit_code

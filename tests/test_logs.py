@@ -1,7 +1,10 @@
 """What is logged, at which level, and into which file."""
 
+import fcntl
 import logging
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -48,7 +51,9 @@ def logging_to(tmp_path: Path) -> Iterator[LogTo]:
 
     def start(level: str, name: str = "indexing_server") -> Path:
         stop()
-        return log_to(tmp_path / "logs", name, level)
+        path = log_to(tmp_path / "logs", name, level)
+        assert path
+        return path
 
     yield start
     stop()
@@ -140,6 +145,29 @@ def test_a_full_log_file_is_kept_beside_the_new_one(logging_to: LogTo, monkeypat
     assert kept == [f"event {number}" for number in range(100 - len(kept), 100)]
 
 
+@pytest.mark.parametrize("lost", ["deleted", "a file"])
+def test_a_folder_that_is_lost_while_it_is_logged_to_stops_nothing(
+    logging_to: LogTo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    monkeypatch.setattr("peerbus.logs.FILE_BYTES", 1000)
+    folder = logging_to("info").parent
+    shutil.rmtree(folder)
+    if lost == "a file":
+        folder.touch()
+    for number in range(100):
+        logging.getLogger("peerbus").info("event %d", number)
+    logging.getLogger("peerbus").warning("the last")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("the last")
+
+
+def test_a_file_that_another_process_logs_to_is_left_to_it(logging_to: LogTo, tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    with (tmp_path / "logs" / "indexing_server.log").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert logging_to("info").name == f"indexing_server-{os.getpid()}.log"
+
+
 def test_a_log_that_exists_is_added_to(logging_to: LogTo) -> None:
     for text in ("first", "second"):
         log = logging_to("info")
@@ -147,7 +175,7 @@ def test_a_log_that_exists_is_added_to(logging_to: LogTo) -> None:
     assert events(log) == [("INFO", "first"), ("INFO", "second")]
 
 
-def test_a_folder_that_cannot_be_written_is_told(logging_to: LogTo, tmp_path: Path) -> None:
+def test_a_folder_that_is_none_is_refused(logging_to: LogTo, tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
-    with pytest.raises(LogFolderError, match=r"Cannot write the log file .*indexing_server\.log: File exists\."):
+    with pytest.raises(LogFolderError, match="which is no folder: name a folder, or - to log to standard error"):
         logging_to("info")

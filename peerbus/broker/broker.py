@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from peerbus.broker.change_listener import ChangeListener, IgnoreChanges
 from peerbus.broker.dead_letters import GROUP
-from peerbus.broker.dedup import Seen
+from peerbus.broker.dedup import ID_SIZE, Seen
 from peerbus.broker.deliveries import Deliveries
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
@@ -30,7 +30,7 @@ from peerbus.broker.results import (
 from peerbus.broker.state import PER_SLICE, Slice, State
 from peerbus.broker.subscriptions import Named
 from peerbus.broker.topic import From, Overflow
-from peerbus.errors import BadRequest, MemoryFull, StorageFull, TooManyScheduled, TopicFull
+from peerbus.errors import UNKEPT, BadRequest, MemoryFull, TooManyScheduled, TopicFull
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class Broker(Deliveries):
         self._clock = clock
         self._on_topic_deleted = on_topic_deleted
         if contents is not None:
-            restore(self._state, contents, wall_clock())
+            restore(self._state, contents)
 
     # Peers
 
@@ -94,7 +94,7 @@ class Broker(Deliveries):
 
         A peer that is away is back, with its queues. A `token_hash` is kept, and peers that have one are renewed by
         that one alone, or by none, unless they are away. Raises `Forbidden` for another, `TooManyPeers` and
-        `StorageFull`.
+        one of `UNKEPT`.
         """
         with self._lock:
             known = self._state.peers.find(peer_id)
@@ -151,7 +151,7 @@ class Broker(Deliveries):
         `creator` is the calling peer, whose lease is renewed.
 
         Raises `TopicExists` when it exists with other options than the ones named, `PeerNotFound` for the creator,
-        `TooManyTopics`, `StorageFull`, and `BadRequest` for an option beyond the server's own limit.
+        `TooManyTopics`, one of `UNKEPT`, and `BadRequest` for an option beyond the server's own limit.
         """
         with self._lock:
             if creator is not None:
@@ -187,7 +187,7 @@ class Broker(Deliveries):
         Their `size` in bytes is measured unless it is given: 1.6 ms for 100,000. A `message_id` that the topic
         remembers publishes nothing and answers with the offset and count it had, and with the number of the schedule,
         if it was scheduled.
-        Raises `TopicNotFound`, `PeerNotFound`, `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
+        Raises `TopicNotFound`, `PeerNotFound`, `TopicFull`, `TooLarge`, `MemoryFull` and one of `UNKEPT`.
         """
         size = size_of(values, size)
         with self._lock:
@@ -198,7 +198,7 @@ class Broker(Deliveries):
                 seen = found.message_ids.find(message_id)
                 if seen is not None:
                     return _duplicate(seen)
-            offset = self._state.publish(found, values, size, peer_id)
+            offset = self._state.publish(found, values, size, peer_id, 0 if message_id is None else ID_SIZE)
             if message_id is not None:
                 found.remember(message_id, offset, len(values), self._clock())
             if found.expires:
@@ -232,7 +232,7 @@ class Broker(Deliveries):
             due = scheduling.due(delay, at, now)
             try:
                 entry = scheduling.schedule(found, values, size, due, peer_id, message_id, now)
-            except (TopicFull, MemoryFull, StorageFull, TooManyScheduled) as error:
+            except (TopicFull, MemoryFull, TooManyScheduled, *UNKEPT) as error:
                 raise self._state.refused(found, error) from None
             self._state.refreshed(found)
             self._state.check_due()
@@ -273,7 +273,7 @@ class Broker(Deliveries):
         `start` says, and those of its `QueueOptions` that are not named; see `seek`. Messages from `start` on that are
         freed count as missed; an offset beyond the end means the next message. With `push_to` the peer has a push
         target, see `Pushing`; None removes it, and options of it that are not named stay.
-        Raises `PeerNotFound`, `TopicNotFound`, `SubscriptionExists`, `TooManySubscriptions`, `StorageFull`,
+        Raises `PeerNotFound`, `TopicNotFound`, `SubscriptionExists`, `TooManySubscriptions`, one of `UNKEPT`,
         and `BadRequest` for options that contradict each other.
         """
         if dead_letter_topic == topic:
@@ -373,6 +373,16 @@ class Broker(Deliveries):
         for answer in answers:
             answer()
         return result
+
+    def beat(self) -> float:
+        """The process goes on; to be called several times a second, from the first time on.
+
+        If it was not, the process stood still, and nobody could be heard: leases, deadlines of messages in flight, the
+        times of queues without members and of message ids begin anew then. Returns for how many seconds it stood still
+        since the last call.
+        """
+        with self._lock:
+            return self._state.standstill.beat(self._clock())
 
     @property
     def on_due(self) -> Callable[[], None]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from peerbus.broker.records import PeerRecord, QueueRecord, ScheduledRecord, TopicRecord
+from peerbus.errors import PeerbusError
 
 
 class DeliveryState(Protocol):
@@ -60,8 +61,13 @@ class ChangeListener(Protocol):
     stored_bytes: int
     """Bytes taken up on disk."""
 
+    refusal: PeerbusError | None
+    """The error for new things while none is taken."""
+    is_stuck: bool
+    """Whether changes wait because they cannot be written."""
+
     def check_room(self, size: int, /) -> None:
-        """Raise `StorageFull` or `MemoryFull` when something new of `size` bytes cannot be kept."""
+        """Raise `MemoryFull` or an error of `errors.UNKEPT` when something new of `size` bytes cannot be kept."""
 
     def appended(
         self, topic: TopicState, offset: int, values: Sequence[bytes], size: int, now: float, publisher: str | None, /
@@ -114,6 +120,8 @@ class IgnoreChanges:
 
     commits_at_once = True
     stored_bytes = 0
+    refusal: PeerbusError | None = None
+    is_stuck = False
 
     def _ignore(self, *_: object) -> None:
         pass

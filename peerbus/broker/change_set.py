@@ -5,10 +5,20 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from peerbus.broker.change_listener import DeliveryState, PeerState, QueueState, TopicState
 from peerbus.broker.records import NOT_YET, Changes, DeliveryRecord, MessageIdRecord, ScheduledRecord, Segment
-from peerbus.errors import MemoryFull, StorageFull
+from peerbus.errors import MemoryFull, PeerbusError, StorageFull
+
+NO_ROOM = StorageFull(
+    "There is no room left on the server's disk for this. Messages can be pulled and acknowledged, "
+    "and published again when there is room."
+)
+
+
+SET_SECONDS = 1.0
+"""Seconds by which the clocks move apart when the wall clock is set; less is inexact measuring."""
 
 
 class Batch(Struct):
@@ -19,7 +29,9 @@ class Batch(Struct):
     deliveries: list[tuple[int, list[int], Sequence[DeliveryState | None]]]
     """Number of the queue, offsets, and the delivery of each."""
     wall: float
-    """Seconds by which the wall clock is ahead of the broker's."""
+    """Seconds by which kept times are ahead of the broker's clock."""
+    now: float
+    """By the broker's clock."""
 
     def records(self) -> Changes:
         """The records to write. Needs no lock: making those of 100,000 deliveries takes 50 ms."""
@@ -33,7 +45,10 @@ class Batch(Struct):
             return None
         times = (delivery.due, delivery.first, delivery.since)
         due, first, since = (None if time is None else time + self.wall for time in times)
-        return DeliveryRecord(queue, offset, delivery.member, delivery.attempt, delivery.problem, due, first, since)
+        left = None if delivery.due is None else max(0.0, delivery.due - self.now)
+        return DeliveryRecord(
+            queue, offset, delivery.member, delivery.attempt, delivery.problem, due, first, since, left
+        )
 
 
 class ChangeSet:
@@ -49,6 +64,7 @@ class ChangeSet:
         "_ahead",
         "_being_written",
         "_clock",
+        "_clock_was_set",
         "_deliveries",
         "_last_scheduled",
         "_max_ahead",
@@ -60,9 +76,13 @@ class ChangeSet:
         "_segments",
         "_topics",
         "_unmeasured",
+        "_wall",
         "_wall_clock",
         "batch",
         "changed_in",
+        "clock_set",
+        "is_stuck",
+        "refusal",
         "room",
         "stored_bytes",
     )
@@ -73,16 +93,22 @@ class ChangeSet:
         wall_clock: Callable[[], float],
         on_change: Callable[[], None],
         max_ahead: int,
+        clock_set: float = 0.0,
     ) -> None:
         """Gather nothing yet, with no room on disk until `measured` is called.
 
         `clock` is the broker's; `wall_clock` continues while no broker runs. `on_change` is called under the broker's
         lock, at the first change after each batch, and when there is no room, which may have changed by then. At most
-        `max_ahead` bytes of messages wait to be written, or one publish.
+        `max_ahead` bytes of messages wait to be written, or one publish. The wall clock was set by `clock_set` seconds
+        while brokers ran before.
         """
         self._clock = clock
         self._wall_clock = wall_clock
         self._on_change = on_change
+        self.clock_set = clock_set
+        """Seconds by which the wall clock was set while brokers ran, this one included."""
+        self._wall = wall_clock() - clock() - clock_set
+        """Seconds by which kept times are ahead of the broker's clock: the same also after the wall clock was set."""
         self._max_ahead = max_ahead
         self._ahead = 0
         """Bytes appended since the last batch."""
@@ -96,6 +122,10 @@ class ChangeSet:
         """The number of the batch that has the last change."""
         self.room = 0
         """Bytes that may be on disk besides those there at the last measurement."""
+        self.refusal: PeerbusError | None = None
+        """The error for new things while none is taken."""
+        self.is_stuck = False
+        """Whether changes wait because they cannot be written."""
         self.stored_bytes = 0
         """Bytes taken up on disk at the last measurement."""
         self._last_scheduled: int | None = None
@@ -107,7 +137,7 @@ class ChangeSet:
 
         Called under the broker's lock: some 5 ms for 100,000 deliveries, whose records are made without it.
         """
-        wall = self._wall()
+        wall, now = self._wall, self._clock()
         changes = Changes(
             peers={peer_id: peer.record(wall) if peer else None for peer_id, peer in self._peers.items()},
             topics={number: topic.record() if topic else None for number, topic in self._topics.items()},
@@ -116,6 +146,7 @@ class ChangeSet:
             message_ids=self._message_ids,
             scheduled=self._scheduled,
             last_scheduled=self._last_scheduled,
+            clock_set=self.clock_set if self._was_set() else None,
         )
         deliveries = [
             (queue.number, changed := list(offsets), queue.deliveries(changed))
@@ -126,11 +157,16 @@ class ChangeSet:
         self._unmeasured += self._ahead
         self._ahead = 0
         self._clear()
-        return Batch(changes, deliveries, wall)
+        return Batch(changes, deliveries, wall, now)
 
     def measured(self, stored: int, room: int) -> None:
         """Everything taken is on disk, which has `stored` bytes taken up and `room` for more."""
-        self.stored_bytes, self.room, self._unmeasured = stored, room, 0
+        self.stored_bytes, self.room, self._unmeasured, self.refusal = stored, room, 0, None
+
+    def refuse(self, error: PeerbusError) -> None:
+        """Take nothing new until `measured` is called with more room; it raises the like of `error`."""
+        self.refusal = error
+        self.room = 0
 
     def written(self) -> None:
         """The first of the batches that are not written yet is on disk."""
@@ -151,10 +187,8 @@ class ChangeSet:
         ahead = sum(self._being_written) + self._ahead
         if size >= self.room_left:
             self._on_change()
-            raise StorageFull(
-                "There is no room left on the server's disk. Messages can be pulled and acknowledged, "
-                "and published again when there is room."
-            )
+            error = self.refusal or NO_ROOM
+            raise type(error)(error.message)
         if ahead and ahead + size > self._max_ahead:
             raise MemoryFull(
                 f"{ahead} bytes of messages wait to be written to the server's disk, which is slower than they come. "
@@ -166,7 +200,7 @@ class ChangeSet:
     ) -> None:
         """Messages were appended to a topic from `offset` on."""
         self._ahead += size
-        self._segments.append(Segment(topic.number, offset, values, now + self._wall(), publisher))
+        self._segments.append(Segment(topic.number, offset, values, now + self._wall, publisher))
         self.topic_changed(topic)
 
     def message_id_added(
@@ -182,14 +216,15 @@ class ChangeSet:
     ) -> None:
         """A topic remembers another message id, or an offset for it."""
         place = NOT_YET if offset is None else offset
-        seen_at = now + self._wall()
+        seen_at = now + self._wall
         self._message_ids.append(MessageIdRecord(topic.number, serial, message_id, place, count, seen_at, scheduled))
         self.topic_changed(topic)
 
     def scheduled_added(self, record: ScheduledRecord, size: int, /) -> None:
         """Messages are to be published later."""
         self._ahead += size
-        self._scheduled[record.topic, record.number] = record
+        self._was_set()
+        self._scheduled[record.topic, record.number] = replace(record, due=record.due - self.clock_set)
         self._last_scheduled = record.number
         self._changed()
 
@@ -248,6 +283,12 @@ class ChangeSet:
         self._message_ids: list[MessageIdRecord] = []
         self._scheduled: dict[tuple[int, int], ScheduledRecord | None] = {}
         self._last_scheduled = None
+        self._clock_was_set = False
 
-    def _wall(self) -> float:
-        return self._wall_clock() - self._clock()
+    def _was_set(self) -> bool:
+        """Whether the wall clock was set since the last batch that has it."""
+        was_set = self._wall_clock() - self._clock() - self._wall
+        if abs(was_set - self.clock_set) > SET_SECONDS:
+            self.clock_set = round(was_set, 3)  # to the millisecond, as the times of scheduled messages are
+            self._clock_was_set = True
+        return self._clock_was_set

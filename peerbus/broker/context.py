@@ -9,6 +9,7 @@ from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.limits import Limits
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.wall_clock import WallClock
+from peerbus.standstill import Standstill
 
 
 class Totals(Struct):
@@ -23,6 +24,7 @@ class Totals(Struct):
     expired_peers: int = 0
     expired_queues: int = 0
     discarded: int = 0
+    forgotten_ids: int = 0
     unacknowledged: int = 0
 
 
@@ -49,5 +51,6 @@ class Context(NamedTuple):
     totals: Totals
     numbers: Numbers
     wall_clock: WallClock
+    standstill: Standstill
     on_readable: Callable[[Any], None]
     """Called with a topic that may have something to pull now."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import DecodeError, Raw, Struct, json
 
+from peerbus.broker.publish_log import NO_PEERS
 from peerbus.broker.queue import MessageQueue, QueueOptions
 from peerbus.broker.results import Redriven
 from peerbus.errors import BadRequest, PeerbusError
@@ -30,8 +31,9 @@ def redrive(
     """Publish the messages of dead letters in `queue` again, and take the letters out of it.
 
     They go to the topic `to`, by default to the one that they came from. A letter whose message cannot be published
-    stays where it is; offsets that are settled already, or not there, are stale. If too many new letters are before
-    one, some are passed over, and the rest of the offsets is left.
+    stays where it is, and so does a message that was published to the topic, whatever it looks like. Offsets that are
+    settled already, or not there, are stale. If too many new letters are before one, some are passed over, and the
+    rest of the offsets is left.
     """
     done = Redriven()
     for at, offset in enumerate(offsets):
@@ -39,12 +41,12 @@ def redrive(
             done.stale.append(offset)
             continue
         try:
+            origin = _origin(queue, offset)
             queue.check_passing(offset)
             if offset - queue.first_new > PASSED_AT_ONCE:
                 queue.pass_over(queue.first_new + PASSED_AT_ONCE)
                 done.left = list(offsets[at:])
                 break
-            origin = _origin(queue, offset)
             publish(to or origin.topic, bytes(origin.message), origin.publisher)
         except PeerbusError as error:
             done.failed.append(offset)
@@ -56,6 +58,11 @@ def redrive(
 
 
 def _origin(queue: MessageQueue, offset: int) -> Origin:
+    if queue.topic.publisher(offset) not in NO_PEERS:
+        raise BadRequest(
+            f"The message at offset {offset} of topic '{queue.topic.name}' is no dead letter: it was published to the "
+            "topic. Acknowledge it, and publish it where it belongs."
+        )
     (letter,) = queue.topic.read(offset, 1, 0)
     try:
         return json.decode(letter, type=Origin)

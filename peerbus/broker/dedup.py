@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.structures import NEVER
+from peerbus.standstill import Standstill
 
 ID_SIZE = 300
 """Bytes counted for a message id: CPython's string and tuple of it, and its place in the window."""
@@ -19,12 +20,13 @@ There is no offset while they are scheduled, and no number unless they were.
 class DedupWindow:
     """Remembers the messages published with each message id, within a window of count and time."""
 
-    __slots__ = ("_limit", "_memory", "_seconds", "_seen", "first")
+    __slots__ = ("_limit", "_memory", "_seconds", "_seen", "_standstill", "first")
 
-    def __init__(self, limit: int, seconds: float, memory: MemoryBudget) -> None:
+    def __init__(self, limit: int, seconds: float, memory: MemoryBudget, standstill: Standstill) -> None:
         self._limit = limit
         self._seconds = seconds
         self._memory = memory
+        self._standstill = standstill
         self.first = 0
         """The serial number of the oldest id remembered; serials count up."""
         self._seen: OrderedDict[str, Seen] = OrderedDict()
@@ -37,9 +39,9 @@ class DedupWindow:
         return self._seen.get(message_id)
 
     def add(self, message_id: str, offset: int | None, count: int, scheduled: int | None, now: float) -> int:
-        """Remember what was published with `message_id`; returns its serial."""
+        """Remember what was published with `message_id`, for which memory is reserved; returns its serial."""
         self._seen[message_id] = offset, count, scheduled, now
-        self._memory.used += ID_SIZE
+        self._memory.ids += ID_SIZE
         if len(self._seen) > self._limit:
             self.forget(1)
         return self.first + len(self._seen) - 1
@@ -53,15 +55,22 @@ class DedupWindow:
         return seen[3]
 
     def expire(self, now: float) -> bool:
-        """Forget the ids older than the window; returns whether there were any."""
+        """Forget the ids older than the window; returns whether there were any.
+
+        After a standstill, those of before have their whole time again: a publish may be repeated when it is over.
+        """
         first = self.first
         while self.next_expiry() <= now:
-            self.forget(1)
+            self._standstill.check(now)
+            if self.next_expiry() <= now:
+                self.forget(1)
         return self.first != first
 
     def next_expiry(self) -> float:
         """When the oldest id is forgotten."""
-        return next(iter(self._seen.values()))[3] + self._seconds if self._seen else NEVER
+        if not self._seen:
+            return NEVER
+        return max(next(iter(self._seen.values()))[3], self._standstill.ended) + self._seconds
 
     def forget(self, limit: int) -> int:
         """Forget up to `limit` of the oldest ids; returns how many there were."""
@@ -69,5 +78,6 @@ class DedupWindow:
         for _ in range(count):
             self._seen.popitem(last=False)
         self.first += count
-        self._memory.used -= ID_SIZE * count
+        self._memory.ids -= ID_SIZE * count
+        self._memory.give_back(ID_SIZE * count)
         return count

@@ -122,9 +122,9 @@ class Deliveries(Pushing):
     ) -> None:
         """Take back the messages of a pull whose answer did not arrive; they are redelivered as the same attempt.
 
-        The message queue has the `name`, and the peer may have left it. With automatic acknowledgement, the messages
-        count as missed when others of the group pulled since. Does nothing when the queue ended since, or was moved.
-        Renews no lease.
+        The message queue has the `name`, and the peer may have left it. With automatic acknowledgement, they come
+        before others, also when others of the group pulled since; those that were freed meanwhile count as missed.
+        Does nothing when the queue ended since, or was moved. Renews no lease.
         """
         with self._lock:
             found = self._state.topics.find(topic)

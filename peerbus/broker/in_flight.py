@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 from itertools import groupby, islice, takewhile
 
 from peerbus.broker.context import Totals
+from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.structures import NEVER, NOW
 
 NOT_IN_TIME = "not acknowledged in time"
@@ -18,6 +19,14 @@ PASSED_OVER = "passed over"
 """That of new messages that wait for their first delivery, because a later one was taken out of the queue."""
 SETTLED_ENTRIES = 64
 """Offsets, or deliveries, that are settled and still listed, beyond as many that are not, before they are removed."""
+
+MESSAGE_SIZE = 200
+"""Bytes counted for a message in flight: CPython's number, and its places in two dictionaries and a list.
+
+Measured with 500,000 in flight: 100 when it is handed over, 200 when it waits for redelivery or was redelivered.
+"""
+DELIVERY_SIZE = 400
+"""Bytes counted for a delivery: the object, its place in the heap, its dictionary and list. Measured: 390 to 470."""
 
 Claim = tuple[int, int | None]
 """A message claimed by a member: its offset, and the attempt meant, None for the latest."""
@@ -68,7 +77,7 @@ class InFlight:
     """The deliveries of one queue by offset, their deadlines, and the messages that wait for redelivery.
 
     Messages handed over together share one delivery and one deadline: a message costs its offset and a place in a
-    dictionary, some 100 bytes. When the deadline passes, the message waits for redelivery, first come, first served.
+    dictionary, 100 to 200 bytes. When the deadline passes, the message waits for redelivery, first come, first served.
 
     Each step costs at most the logarithm of the number of deliveries for each message it is about.
     """
@@ -76,7 +85,9 @@ class InFlight:
     __slots__ = (
         "_deadlines",
         "_deliveries",
+        "_delivery_count",
         "_departed",
+        "_memory",
         "_of_member",
         "_order",
         "_settled",
@@ -85,7 +96,7 @@ class InFlight:
         "redelivery",
     )
 
-    def __init__(self, totals: Totals) -> None:
+    def __init__(self, totals: Totals, memory: MemoryBudget) -> None:
         self._deliveries: dict[int, Delivery] = {}
         """In the order of offsets: new messages are handed over in that order."""
         self.redelivery: OrderedDict[int, None] = OrderedDict()
@@ -102,6 +113,9 @@ class InFlight:
         self._departed: deque[Delivery] = deque()
         """Deliveries to members that left: overdue now."""
         self._totals = totals
+        self._memory = memory
+        self._delivery_count = 0
+        """Deliveries that have messages."""
 
     def __len__(self) -> int:
         return len(self._deliveries)
@@ -172,11 +186,16 @@ class InFlight:
         """
         get = self._deliveries.get
         new: Attempt = (1, now, now)
-        attempts = [before.next(now) if (before := get(offset)) else new for offset in offsets]
+        known = list(map(get, offsets))
+        attempts = [before.next(now) if before else new for before in known]
         if deadline is not None:
-            known = len(self._deliveries)
             self._add(member, offsets, attempts, NOT_IN_TIME, deadline)
-            self._totals.unacknowledged += len(self._deliveries) - known
+            new_ones = known.count(None)
+            self._count(new_ones)
+            if new_ones < len(known):
+                for offset, before in zip(offsets, known, strict=True):
+                    if before:
+                        self._left(offset, before)
         else:
             for offset in offsets:
                 if offset in self._deliveries:
@@ -185,8 +204,16 @@ class InFlight:
 
     def restore(self, delivery: Delivery) -> None:
         """Put back messages that were in flight before a restart; called in the order of offsets."""
-        self._totals.unacknowledged += len(delivery.offsets)
+        self._count(len(delivery.offsets))
         self._deliver(delivery)
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Let messages that were settled wait for redelivery, before all others that wait; 100,000 take some 30 ms."""
+        offsets = delivery.offsets
+        self.restore(delivery)
+        self._deliveries = dict(sorted(self._deliveries.items()))
+        for offset in reversed(offsets):
+            self.redelivery.move_to_end(offset, last=False)
 
     def postpone(self, offsets: Iterable[int], due: float, problem: str) -> None:
         """Let messages be redelivered at `due`, unless settled before, because of `problem`."""
@@ -222,6 +249,11 @@ class InFlight:
             return None
         return self._departed[0] if self._departed else self._deadlines[0][2]
 
+    def offsets_of(self, delivery: Delivery) -> list[int]:
+        """The offsets of the messages that still belong to a delivery whose deadline has not been dealt with."""
+        left = islice(delivery.offsets, delivery.taken, None)
+        return [offset for offset in left if self._deliveries.get(offset) is delivery]
+
     def requeue(self, delivery: Delivery, limit: int) -> tuple[Delivery, list[int]]:
         """Let up to `limit` messages of the first overdue delivery wait for redelivery.
 
@@ -241,14 +273,15 @@ class InFlight:
         offset, _ = self.redelivery.popitem(last=False)
         return offset
 
-    def forget(self, offset: int) -> None:
-        """Forget a message that is in flight."""
-        self._left(offset, self._deliveries.pop(offset))
-        self._totals.unacknowledged -= 1
+    def forget(self, *offsets: int) -> None:
+        """Forget messages that are in flight."""
+        for offset in offsets:
+            self._left(offset, self._deliveries.pop(offset))
+        self._count(-len(offsets))
 
     def forget_all(self) -> None:
         """Forget all messages."""
-        self._totals.unacknowledged -= len(self._deliveries)
+        self._count(-len(self._deliveries), -self._delivery_count)
         self._deliveries = {}
         self.redelivery.clear()
         self._deadlines = []
@@ -269,7 +302,14 @@ class InFlight:
             self._deliver(delivery)
             begin += count
 
+    def _count(self, messages: int, deliveries: int = 0) -> None:
+        """There are so many messages in flight, and deliveries, more."""
+        self._totals.unacknowledged += messages
+        self._delivery_count += deliveries
+        self._memory.count_in_flight(messages * MESSAGE_SIZE + deliveries * DELIVERY_SIZE)
+
     def _deliver(self, delivery: Delivery) -> None:
+        self._count(0, 1)
         self._deliveries.update(dict.fromkeys(delivery.offsets, delivery))
         if delivery.due is None:
             self.redelivery.update(dict.fromkeys(delivery.offsets))
@@ -285,6 +325,9 @@ class InFlight:
         """A message belongs to `delivery` no longer."""
         if delivery.due is None:
             self.redelivery.pop(offset, None)
+            delivery.left -= 1
+            if not delivery.left:
+                self._count(0, -1)
         else:
             self._count_settled(delivery, 1)
 
@@ -293,6 +336,7 @@ class InFlight:
         if delivery.problem == NOT_IN_TIME:
             self._unsettled[delivery.member] -= count
         if not delivery.left:
+            self._count(0, -1)
             delivery.offsets = ()
             self._forget_of_member(delivery)
             self._settled += 1

@@ -34,10 +34,13 @@ class LongPolls:
         return len(self._deadlines)
 
     def add(self, waiter: Waiter) -> None:
-        """Let a pull or a push target wait; raises `TooManyWaiting` for one pull too many."""
-        if waiter.deadline != NEVER and len(self) >= self._limit:
+        """Let a pull or a push target wait; raises `TooManyWaiting` for one pull too many.
+
+        Pulls that are about to end, such as that of a stream that this one replaces, do not count.
+        """
+        if waiter.deadline != NEVER and len(self) - len(self._over) >= self._limit:
             raise TooManyWaiting(
-                f"{len(self)} pulls are waiting, which is as many as the server takes. Pull without `wait`."
+                f"{self._limit} pulls are waiting, which is as many as the server takes. Pull without `wait`."
             )
         queues = self._of.setdefault(waiter.queue.topic, {})
         if waiter.queue not in queues:

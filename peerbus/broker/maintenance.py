@@ -6,13 +6,14 @@ from peerbus.broker import dead_letters
 from peerbus.broker.in_flight import Delivery
 from peerbus.broker.log import size_of
 from peerbus.broker.long_polls import LongPolls
+from peerbus.broker.publish_log import SERVER
 from peerbus.broker.queue import MessageQueue
 from peerbus.broker.structures import NOW, Schedule
 from peerbus.broker.subscriptions import Subscriptions
 from peerbus.broker.topic import Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.wall_clock import of_day
-from peerbus.errors import MemoryFull, StorageFull, TooLarge, TooManyTopics, TopicFull
+from peerbus.errors import UNKEPT, MemoryFull, TooLarge, TooManyTopics, TopicFull
 from peerbus.wire.json_scan import MOST_LEVELS, is_deeper
 
 MOST_LEVELS_OF_LETTERS = 2 * MOST_LEVELS
@@ -26,7 +27,8 @@ REQUEUED_AT_ONCE = 1000
 class DeadLetter(Struct):
     """A message in a dead-letter topic: the value as published, its origin, and the reason.
 
-    Times are seconds since 1970; those of deliveries are None if they were before version 3 of the schema.
+    The publisher of a dead letter that is dead-lettered again is `SERVER`. Times are seconds since 1970; those of
+    deliveries are None if they were before version 3 of the schema.
     """
 
     message: Raw
@@ -46,6 +48,8 @@ def letter(queue: MessageQueue, offset: int, delivery: Delivery) -> bytes | None
     topic = queue.topic
     (value,) = topic.read(offset, 1, 0)
     (publisher,), (published_at,) = topic.details([offset])
+    if topic.publisher(offset) == SERVER:
+        publisher = SERVER
     ahead = topic.context.wall_clock.ahead
     encoded = json.encode(
         DeadLetter(
@@ -142,8 +146,8 @@ class Maintenance:
             topic = self._topics.get_or_create(name)
             self.refresh(topic, now)
             self._subscriptions.keep(topic, dead_letters.GROUP, dead_letters.OPTIONS, now)
-            topic.append([dead], size_of([dead]), now)
-        except (TopicFull, TooLarge, MemoryFull, StorageFull, TooManyTopics):
+            topic.append([dead], size_of([dead]), now, SERVER)
+        except (TopicFull, TooLarge, MemoryFull, TooManyTopics, *UNKEPT):
             return False
         self._alarms.set(topic, topic.next_expiry())
         queue.discard(offset)

@@ -14,6 +14,7 @@ from peerbus.broker.state import State
 from peerbus.broker.structures import NEVER
 from peerbus.broker.topic import Topic
 from peerbus.broker.wall_clock import of_day
+from peerbus.errors import PeerbusError
 from peerbus.wire.views import InFlightView, PeerView, Stats, SubscriptionView, TopicView
 
 Order = Literal["name", "unread"]
@@ -38,6 +39,16 @@ class Overview:
     def closing(self) -> bool:
         """Whether the broker was closed: all waiting is ended."""
         return self._state.closing
+
+    @property
+    def refusal(self) -> PeerbusError | None:
+        """The error of the disk with which new things are refused, while they are."""
+        return self._state.changes.refusal
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether calls that change something wait, because nothing can be written to the disk."""
+        return self._state.changes.is_stuck
 
     def token_hash(self, peer_id: str) -> bytes | None:
         """The hash of a peer's token; None for an unknown peer, and one without a token."""
@@ -235,6 +246,7 @@ class Overview:
                 stored_bytes=state.changes.stored_bytes,
                 dead_lettered=state.maintenance.dead_lettered,
                 scheduled=state.scheduling.messages,
+                scheduled_waiting=state.scheduling.waiting,
                 max_peers=state.limits.max_peers,
                 max_topics=state.limits.max_topics,
                 max_subscriptions=state.limits.max_subscriptions,

@@ -9,6 +9,7 @@ from peerbus.broker.queue import MessageQueue
 from peerbus.broker.records import PeerRecord
 from peerbus.broker.structures import NEVER, Schedule, SortedKeys
 from peerbus.errors import Forbidden, PeerNotFound, TooManyPeers
+from peerbus.standstill import Standstill
 from peerbus.wire.views import PeerView
 
 WAITING_PEER_SECONDS = 1.0
@@ -114,11 +115,14 @@ class Peer:
 class Peers:
     """All peers, those that are away among them. Renewing a lease is constant time."""
 
-    __slots__ = ("_away", "_changes", "_leases", "_limit", "_names", "_on_back", "_peers")
+    __slots__ = ("_away", "_changes", "_leases", "_limit", "_names", "_on_back", "_peers", "_standstill")
 
-    def __init__(self, limit: int, changes: ChangeListener, on_back: Callable[[Peer], None]) -> None:
+    def __init__(
+        self, limit: int, changes: ChangeListener, standstill: Standstill, on_back: Callable[[Peer], None]
+    ) -> None:
         """`on_back` is called with each peer that was away and is back, with its queues."""
         self._on_back = on_back
+        self._standstill = standstill
         self._limit = limit
         self._changes = changes
         self._peers: dict[str, Peer] = {}
@@ -161,7 +165,7 @@ class Peers:
         return [peer_id for peer_id in peer_ids if peer_id not in self._away]
 
     def register(self, peer_id: str) -> Peer:
-        """Register a new peer; raises `TooManyPeers` and `StorageFull`."""
+        """Register a new peer; raises `TooManyPeers` and one of `UNKEPT`."""
         if len(self._peers) >= self._limit:
             raise TooManyPeers(
                 f"{self._limit} peers are registered, or away with queues that stand, which is as many as the server "
@@ -227,13 +231,16 @@ class Peers:
     def take_expired(self, now: float, limit: int) -> list[Peer]:
         """Up to `limit` peers whose lease has run out by `now`, and away ones that were remembered long enough.
 
-        A peer whose pull waits is alive.
+        A peer whose pull waits is alive. After a standstill, each has its whole time again.
         """
         expired = []
+        self._standstill.check(now)
         for peer_id in self._leases.take(now, limit):
             peer = self._peers[peer_id]
             if peer.waiting:
                 self._leases.set(peer_id, now + max(peer.lease_seconds or 0.0, WAITING_PEER_SECONDS))
+            elif (end := self._end_after_standstill(peer)) > now:
+                self._leases.set(peer_id, end)
             else:
                 expired.append(peer)
         return expired
@@ -242,9 +249,14 @@ class Peers:
         """The first `limit` peers by id that come after `after`, as they are now."""
         return [self._view(self._peers[peer_id], now) for peer_id in self._names.page(limit, after)]
 
+    def _end_after_standstill(self, peer: Peer) -> float:
+        """When the time of a peer ends at the earliest, if it begins at the end of the last standstill."""
+        seconds = peer.lease_seconds if peer.away_since is None else REMEMBERED_SECONDS
+        return self._standstill.ended + (seconds or 0.0)
+
     def _view(self, peer: Peer, now: float) -> PeerView:
         expires_at = self._leases.time(peer.peer_id)
-        expires_in = None if expires_at == NEVER else max(0.0, expires_at - now)
+        expires_in = None if expires_at == NEVER else max(0.0, max(expires_at, self._end_after_standstill(peer)) - now)
         topics = [topic for topic, queue in peer.queues.items() if not queue.topic.deleted]
         return PeerView(peer.peer_id, peer.address, peer.lease_seconds, expires_in, topics)
 

@@ -13,6 +13,12 @@ MOST_PUBLISHERS = 1 << PUBLISHER_BITS
 FEW_PUBLISHERS = 64
 """Publishers that a topic remembers at most, besides four for each of its entries."""
 
+SERVER = "the server"
+"""The publisher of dead letters. No peer has such an id: ids have no spaces."""
+EARLIER = "an earlier release"
+"""The publisher of messages from before version 3 of the schema, which had none; dead letters are among them."""
+NO_PEERS = {SERVER, EARLIER}
+
 _NOTHING = array("q")
 _NOBODY: list[str | None] = [None]
 _NO_NUMBERS: dict[str | None, int] = {None: 0}

@@ -30,7 +30,8 @@ class Pushing(Overview):
             state.refreshed(queue.topic)
             state.up_to_date(queue)
             pulled = state.pull(queue, key.peer_id, target.options.batch, details=True)
-            target.missed += pulled.missed
+            if pulled.missed:
+                queue.owe(target, pulled.missed)
             if not pulled.values:
                 state.wait_for_push(queue, key.peer_id)
                 return None
@@ -49,7 +50,8 @@ class Pushing(Overview):
             if target is not None:
                 target.problem = problem.reason if problem else None
                 target.tries_at = now + problem.pause if problem else now
-                target.missed -= 0 if problem else min(push.missed, target.missed)
+                if queue and push.missed and problem is None:
+                    queue.owe(target, -min(push.missed, target.missed))
             if queue is None or queue.generation != pulled.generation:
                 return
             claims = zip(pulled.offsets, pulled.attempts or (), strict=True)

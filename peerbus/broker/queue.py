@@ -4,15 +4,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
 from typing import NamedTuple
 
-from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PASSED_OVER, REJECTED, Claim, Claims, Delivery, InFlight
+from peerbus.broker.in_flight import (
+    DELIVERY_SIZE,
+    HANDED_BACK,
+    MESSAGE_SIZE,
+    NOT_IN_TIME,
+    PASSED_OVER,
+    REJECTED,
+    Claim,
+    Claims,
+    Delivery,
+    InFlight,
+)
 from peerbus.broker.push_target import PushOptions, PushTarget
 from peerbus.broker.records import QueueRecord
 from peerbus.broker.results import Details
+from peerbus.broker.structures import NOW
 from peerbus.broker.topic import Topic
 from peerbus.errors import BadRequest, StreamReplaced
 
 MANY = 100
 """Messages of a pull from which on their offsets are a range, not a list: a list of 1,000 takes 12 us."""
+FEW_IN_FLIGHT = 100
+"""Messages that a queue may have in flight although memory is full: consuming goes on, for it frees memory."""
+SOON_SECONDS = 1.0
+"""Time after a standstill in which an acknowledgement that was sent meanwhile has yet to be read."""
+GRANTED_AS_ONE = 10
+"""Messages that get their deadline again at the cost of requeueing one."""
 EXHAUSTED_COST = 10
 """The cost of dead-lettering an exhausted message, in units of the cost of requeueing an overdue one."""
 
@@ -71,7 +89,11 @@ class MessageQueue:
 
     __slots__ = (
         "_changes",
+        "_counted",
+        "_last_mixed",
         "_limits",
+        "_memory",
+        "_untold",
         "cursor",
         "dropped",
         "generation",
@@ -114,12 +136,19 @@ class MessageQueue:
         self.position = cursor
         """The offset before which every message is acknowledged."""
         self.started = cursor
-        self.in_flight = InFlight(topic.context.totals)
+        self.in_flight = InFlight(topic.context.totals, topic.context.memory)
         self.dropped = 0
         """Messages given up after their last attempt, or dropped while in flight, since the last pull."""
+        self._counted = 0
+        """Those of `dropped` that the totals have already: they were in an answer that did not arrive."""
+        self._untold = 0
+        """Messages that were missed, as push targets were not told yet."""
+        self._last_mixed: Sequence[int] = ()
+        """The messages of the last pull, if it had some for redelivery, and pulling acknowledges."""
         self.pulled_total = self.missed_total = 0
         """Since the server started: deliveries, and messages that pulls reported as missed."""
         self._limits = topic.context.limits
+        self._memory = topic.context.memory
         self._changes = topic.context.changes
         topic.begin_reading(cursor)
 
@@ -134,7 +163,8 @@ class MessageQueue:
     @property
     def missed(self) -> int:
         """Messages lost since the last pull: freed while they were new, or dropped after their last attempt."""
-        return max(0, self.topic.start - self.cursor) + self.dropped
+        freed = 0 if self.topic.deleted else max(0, self.topic.start - self.cursor)
+        return freed + self.dropped
 
     @property
     def unread(self) -> int:
@@ -193,7 +223,7 @@ class MessageQueue:
             **self.options._asdict(),
             cursor=self.cursor,
             started=self.started,
-            dropped=self.dropped,
+            dropped=self.dropped + self._untold,
             members=list(self.members),
             used_at=self.used_at + wall,
             left_at=None if self.left_at is None else self.left_at + wall,
@@ -216,6 +246,9 @@ class MessageQueue:
         exhausted: list[tuple[int, Delivery]] = []
         members: dict[str, None] = {}
         while cost < limit and (delivery := self.in_flight.first_overdue(now)):
+            if again := self._granted_again(delivery, now):
+                cost += 1 + again // GRANTED_AS_ONE
+                continue
             is_last = delivery.is_last(self.options.max_attempts)
             each = EXHAUSTED_COST if is_last else 1
             requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
@@ -230,20 +263,41 @@ class MessageQueue:
                         exhausted.append((offset, requeued))
         return Requeued(cost, exhausted, members)
 
+    def _granted_again(self, delivery: Delivery, now: float) -> int:
+        """Give overdue messages their whole deadline again if it passed before a standstill ended, or soon after.
+
+        Returns how many.
+        """
+        resumed = self.topic.context.standstill.check(now)
+        deadline = resumed + self.options.ack_deadline
+        if deadline <= now or delivery.problem != NOT_IN_TIME:
+            return 0
+        if (delivery.due or NOW) > resumed + SOON_SECONDS or (delivery.since or NOW) > resumed:
+            return 0
+        offsets = self.in_flight.offsets_of(delivery)
+        self.in_flight.postpone(offsets, deadline, NOT_IN_TIME)
+        self._changes.deliveries_changed(self, offsets)
+        return len(offsets)
+
     def pull(self, member: str, count: int, now: float, *, details: bool) -> Taken:
         """Hand over up to `count` messages within the limits of a pull, those that wait for redelivery first.
 
-        There are no new ones while as many as allowed are in flight.
+        There are no new ones while as many as allowed are in flight, or a few and memory is full.
         """
         count, room = min(count, self._limits.max_pull), self._limits.max_pull_bytes
+        is_mixed = False
         offsets: Sequence[int] = []
         values: Sequence[bytes] = []
         if self.in_flight.redelivery:
             offsets, values = self._take_redeliveries(count, room)
+            is_mixed = bool(offsets) and not self.options.explicit
             room -= sum(map(len, values))
-        missed, self.dropped = self.missed, 0
+        missed = self.missed
+        self.count_missed()
+        self.dropped = 0
         self.cursor = max(self.cursor, self.topic.start)
-        count = min(count - len(values), self._room, self.topic.committed - self.cursor)
+        count = min(count - len(values), self.topic.committed - self.cursor)
+        count = min(count, self._room_for(count)) if count > 0 else 0
         if count > 0 and room > 0:
             new = self.topic.read(self.cursor, count, room)
             numbers = range(self.cursor, self.cursor + len(new))
@@ -254,8 +308,9 @@ class MessageQueue:
                 offsets, values = [*numbers] if is_list else numbers, new
             self.cursor += len(new)
         attempts = self._hand_over(offsets, member, now)
+        if offsets:
+            self._last_mixed = offsets if is_mixed else ()
         self.pulled_total += len(values)
-        self.missed_total += missed
         if values or missed:
             self._changes.queue_changed(self)
         told = self.topic.details(offsets) if details else None
@@ -269,8 +324,7 @@ class MessageQueue:
     def acknowledge(self, member: str, claims: Claims) -> tuple[int, list[int]]:
         """Forget the messages validly claimed by `member`; returns how many, and the stale offsets."""
         valid, stale = self.in_flight.check(member, claims)
-        for offset in valid:
-            self.in_flight.forget(offset)
+        self.in_flight.forget(*valid)
         self._changes.deliveries_changed(self, valid)
         self._moved()
         return len(valid), stale
@@ -351,6 +405,7 @@ class MessageQueue:
         """Continue at `cursor`, forwards or back; nothing is in flight then. Freed messages count as missed."""
         self.cursor = self.started = cursor
         self.generation = self.topic.context.numbers.next()
+        self._last_mixed = ()
         self._changes.deliveries_changed(self, self.in_flight.offsets())
         self.in_flight.forget_all()
         self._changes.queue_changed(self)
@@ -365,18 +420,23 @@ class MessageQueue:
         """Redeliver from `offset` on, with automatic acknowledgement. Freed messages count as missed."""
         self.started = min(self.started, offset)
         self.generation = self.topic.context.numbers.next()
+        self._last_mixed = ()
         self._set_back(offset)
 
     def return_last(self, offsets: Sequence[int]) -> bool:
-        """Let the messages pulled last be new again, if they are `offsets`; returns whether they are.
+        """Let the messages pulled last be handed over again, if they are `offsets`; returns whether they are.
 
         Messages in flight are not among those that were pulled for good: another member may have them.
         """
+        if any(map(self.in_flight.get, offsets)):
+            return False
+        if self._last_mixed and offsets == self._last_mixed[-len(offsets) :]:
+            self._last_mixed = self._last_mixed[: -len(offsets)]
+            self._put_back(offsets)
+            return True
         first = offsets[0]
         behind = self.cursor - first
         if first < self.started or len(offsets) != behind or any(map(ne, offsets, range(first, self.cursor))):
-            return False
-        if any(map(self.in_flight.get, offsets)):
             return False
         self._set_back(first)
         return True
@@ -384,19 +444,38 @@ class MessageQueue:
     def give_back(self, offsets: Sequence[int], missed: int) -> None:
         """Take back a pull that did not arrive, with automatic acknowledgement.
 
-        Its messages are redelivered, or count as missed when others were pulled since; so do its `missed` ones.
+        Its messages are handed over again, even when others were pulled since; its `missed` ones are told again.
         """
-        returned = not offsets or self.return_last(offsets)
-        self.dropped += missed if returned else missed + len(offsets)
-        self._changes.queue_changed(self)
+        if offsets and not self.return_last(offsets):
+            self._put_back(offsets)
+        self._tell_again(missed)
 
     def leave(self, member: str, now: float) -> None:
         """End a membership: the messages in flight to the member are overdue now."""
-        target = self.members.pop(member)
-        self.dropped += target.missed if target else 0
+        self.end_push(self.members.pop(member))
         self.in_flight.depart(member)
         if not self.members:
             self.left_at = now
+
+    def end_push(self, target: PushTarget | None) -> None:
+        """Messages that the push target of a member was not told of as missed are told with the next ones."""
+        if target and target.missed:
+            self._untold -= target.missed
+            self._tell_again(target.missed)
+
+    def owe(self, target: PushTarget, missed: int) -> None:
+        """Change the number of missed messages that the push target of a member is to be told of, by `missed`."""
+        target.missed += missed
+        self._untold += missed
+        self._changes.queue_changed(self)
+
+    def count_missed(self) -> None:
+        """Add the messages that are missed, and not counted yet, to the totals: each is counted once."""
+        count = self.missed - self._counted
+        self._counted = 0
+        self.missed_total += count
+        self.topic.missed += count
+        self.topic.context.totals.missed += count
 
     def join(self, member: str) -> None:
         """Begin a membership."""
@@ -420,7 +499,19 @@ class MessageQueue:
 
     @property
     def _room(self) -> int:
-        return self._limits.max_unacknowledged - len(self.in_flight)
+        """How many messages more may be in flight."""
+        most = self._limits.max_unacknowledged
+        if self.options.explicit and not self._memory.has_room(DELIVERY_SIZE + MESSAGE_SIZE):
+            most = min(most, FEW_IN_FLIGHT)
+        return most - len(self.in_flight)
+
+    def _room_for(self, count: int) -> int:
+        """How many of `count` messages more may be in flight, after making room for them in memory."""
+        if not self.options.explicit:
+            return self._room
+        free = self._memory.make_room(DELIVERY_SIZE + count * MESSAGE_SIZE) - DELIVERY_SIZE
+        few = FEW_IN_FLIGHT - len(self.in_flight)
+        return min(self._limits.max_unacknowledged - len(self.in_flight), max(free // MESSAGE_SIZE, few))
 
     def _take_redeliveries(self, count: int, max_bytes: int) -> tuple[list[int], list[bytes]]:
         offsets: list[int] = []
@@ -446,6 +537,30 @@ class MessageQueue:
         attempts = self.in_flight.hand_over(offsets, member, now, deadline)
         self._changes.deliveries_changed(self, offsets)
         return attempts
+
+    def _tell_again(self, missed: int) -> None:
+        """Messages that are counted as missed were not told."""
+        self.dropped += missed
+        self._counted += missed
+        self._changes.queue_changed(self)
+
+    def _put_back(self, offsets: Iterable[int]) -> None:
+        """Let messages that were pulled for good wait for redelivery, before all others that wait.
+
+        Those that were freed meanwhile count as missed.
+        """
+        start = self.topic.start
+        passed = [offset for offset in offsets if offset < self.cursor and not self.in_flight.get(offset)]
+        kept = [offset for offset in passed if offset >= start]
+        self.dropped += len(passed) - len(kept)
+        self._changes.queue_changed(self)
+        if not kept:
+            return
+        self.in_flight.put_back(Delivery("", (0, None, None), PASSED_OVER, None, kept))
+        self._changes.deliveries_changed(self, kept)
+        position = min(self.position, min(kept))
+        self.topic.move_reading(self.position, position)
+        self.position = position
 
     def _set_back(self, cursor: int) -> None:
         """Let all messages from `cursor` on be new again, also those in flight."""

@@ -1,7 +1,8 @@
 """The broker's state as plain records, for a journal to write and load.
 
-Topics and queues have numbers that are never given again: a topic deleted and created anew has another number. Times
-are seconds of the wall clock, offsets those of a topic's log.
+Topics and queues have numbers that are never given again: a topic deleted and created anew has another number. Offsets
+are those of a topic's log. Times are seconds of the wall clock, less those by which it was set while brokers ran
+(`clock_set`): so they go on steadily, whatever it says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,8 +80,9 @@ class QueueRecord(Struct, frozen=True, gc=False):
 class DeliveryRecord(Struct, frozen=True, gc=False):
     """A message in flight, whose deadline is `due`; None when it waits for redelivery.
 
-    It was handed over `first`, and last `since`; None if that was before version 3 of the schema. When `member` is no
-    longer a member of the queue, the message waits for redelivery, whatever `due` says.
+    It was handed over `first`, and last `since`; None if that was before version 3 of the schema. The deadline was
+    `left` seconds ahead when this was written; None if that was before version 4. When `member` is no longer a member
+    of the queue, the message waits for redelivery, whatever `due` says.
     """
 
     queue: int
@@ -91,6 +93,7 @@ class DeliveryRecord(Struct, frozen=True, gc=False):
     due: float | None
     first: float | None = None
     since: float | None = None
+    left: float | None = None
 
 
 class Segment(Struct, frozen=True, gc=False):
@@ -120,7 +123,10 @@ class MessageIdRecord(Struct, frozen=True, gc=False):
 
 
 class ScheduledRecord(Struct, frozen=True, gc=False):
-    """Messages of a topic that are published together when they are `due`; numbers are never given again."""
+    """Messages of a topic that are published together when they are `due`; numbers are never given again.
+
+    They were scheduled `ahead` seconds before; None if that was before version 4 of the schema.
+    """
 
     topic: int
     number: int
@@ -128,6 +134,7 @@ class ScheduledRecord(Struct, frozen=True, gc=False):
     publisher: str | None
     message_id: str | None
     values: Sequence[bytes]
+    ahead: float | None = None
 
 
 class Changes(Struct):
@@ -150,6 +157,8 @@ class Changes(Struct):
     """By the number of the topic and their own."""
     last_scheduled: int | None = None
     """The last number given to scheduled messages, if one was given."""
+    clock_set: float | None = None
+    """The seconds by which the wall clock was set while brokers ran, if it was set."""
 
     def __bool__(self) -> bool:
         return bool(
@@ -161,6 +170,7 @@ class Changes(Struct):
             or self.message_ids
             or self.scheduled
             or self.last_scheduled
+            or self.clock_set is not None
         )
 
 
@@ -180,3 +190,5 @@ class Contents(Struct):
     scheduled: list[ScheduledRecord] = field(default_factory=list)
     last_scheduled: int = 0
     """The last number given to scheduled messages."""
+    clock_set: float = 0.0
+    """The seconds by which the wall clock was set while brokers ran: ahead if positive."""

@@ -3,27 +3,58 @@
 from collections import defaultdict
 from itertools import groupby
 
+from peerbus.broker.expiry import GRACE_SECONDS
 from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PEER_LEFT, Delivery
 from peerbus.broker.log import size_of
 from peerbus.broker.push_target import PushTarget
 from peerbus.broker.queue import MessageQueue, QueueOptions, group_queue
 from peerbus.broker.records import DELETED, NOT_YET, Contents, DeliveryRecord, QueueRecord, TopicRecord
+from peerbus.broker.scheduling import MOST_SECONDS_AHEAD
 from peerbus.broker.state import State
+from peerbus.broker.structures import NOW
 from peerbus.broker.topic import Topic, TopicOptions
 
-GRACE_SECONDS = 3600.0
-"""The least time for which a queue without members stands after a restart, unless its own time is shorter: its members
-could not come back while no server ran."""
+CLOCKS_SET_SINCE = 1_735_689_600.0
+"""The first second of 2025. A time before is that of a clock that had not been set: this program did not exist."""
+MOST_LEFT = 43_200.0
+"""How far ahead the deadline of a delivery can be."""
 
 
-def restore(state: State, contents: Contents, wall_time: float) -> None:
+class Times:
+    """Turns kept times into times of the broker's clock, and bounds them by what they can be.
+
+    The wall clock may have been set while no broker ran. If it is behind, a time may seem to be ahead that was past: it
+    is taken for now. If it had not been set when a time was kept, such as at a start without a clock that goes on
+    without power, the time may seem long past: it is taken for now, too. So nothing waits longer, and nothing ends
+    sooner, than it was to.
+    """
+
+    def __init__(self, now: float, wall_time: float) -> None:
+        """It is `now` by the broker's clock, and kept times would be `wall_time`."""
+        self.now = now
+        self._wall_time = wall_time
+
+    def past(self, time: float) -> float:
+        """A time that was not ahead when it was kept."""
+        return self.now if self._is_of_unset_clock(time) else min(time - self._wall_time, 0.0) + self.now
+
+    def due(self, time: float, left: float) -> float:
+        """A time that was `left` seconds ahead when it was kept."""
+        if self._is_of_unset_clock(time):
+            return self.now + left
+        return self.now + min(time - self._wall_time, left)
+
+    def _is_of_unset_clock(self, time: float) -> bool:
+        return time < CLOCKS_SET_SINCE <= self._wall_time
+
+
+def restore(state: State, contents: Contents) -> None:
     """Fill an empty state, with its lock held. Every lease begins again.
 
-    Records have times of the wall clock, which says `wall_time` now and may have been set since: what was to fall due
-    at a time falls due when the wall clock says that time.
+    The wall clock may have been set since; see `Times`.
     """
     now = state.clock()
-    wall = wall_time - now
+    times = Times(now, now + state.wall_clock.ahead / 1000 - contents.clock_set)
     state.epoch = contents.epoch
     numbers = [record.number for record in contents.topics] + [record.number for record in contents.queues]
     state.numbers.last = max(numbers, default=0)
@@ -35,18 +66,18 @@ def restore(state: State, contents: Contents, wall_time: float) -> None:
         if peer_record.away_since is None:
             state.peers.renew(peer, now)
         else:
-            state.peers.go_away(peer, peer_record.away_since - wall)
+            state.peers.go_away(peer, times.past(peer_record.away_since))
     topics = {record.number: _topic(state, record) for record in sorted(contents.topics, key=lambda each: each.name)}
     for seen in contents.message_ids:
         offset = None if seen.offset == NOT_YET else seen.offset
-        topics[seen.topic].restore_id(seen.message_id, offset, seen.count, seen.scheduled, seen.seen_at - wall)
+        topics[seen.topic].restore_id(seen.message_id, offset, seen.count, seen.scheduled, times.past(seen.seen_at))
     deliveries: dict[int, list[DeliveryRecord]] = defaultdict(list)
     for delivery in contents.deliveries:
         deliveries[delivery.queue].append(delivery)
     for queue_record in contents.queues:
-        _restore_queue(state, topics[queue_record.topic], queue_record, deliveries[queue_record.number], wall)
-    _restore_messages(state, topics, contents, wall)
-    _restore_scheduled(state, topics, contents)
+        _restore_queue(state, topics[queue_record.topic], queue_record, deliveries[queue_record.number], times)
+    _restore_messages(state, topics, contents, times)
+    _restore_scheduled(state, topics, contents, times)
     for peer_record in contents.peers:
         state.forget(state.peers[peer_record.peer_id])
 
@@ -66,7 +97,7 @@ def _topic(state: State, record: TopicRecord) -> Topic:
 
 
 def _restore_queue(
-    state: State, topic: Topic, record: QueueRecord, deliveries: list[DeliveryRecord], wall: float
+    state: State, topic: Topic, record: QueueRecord, deliveries: list[DeliveryRecord], times: Times
 ) -> None:
     options = QueueOptions(
         record.explicit, record.ack_deadline, record.max_attempts, record.dead_letter_topic, record.expires_after
@@ -75,12 +106,13 @@ def _restore_queue(
     position = deliveries[0].offset if deliveries else record.cursor
     now = state.clock()
     name = record.members[0] if record.group is None else group_queue(record.group)
-    used_at = now if record.used_at is None else record.used_at - wall
+    used_at = now if record.used_at is None else times.past(record.used_at)
     queue = MessageQueue(topic, position, options, name, record.group, record.number, used_at)
     queue.cursor, queue.started, queue.dropped = record.cursor, record.started, record.dropped
-    for (member, attempt, problem, *times), run in groupby(deliveries, _shared):
+    for (member, attempt, problem, *of_run, left), run in groupby(deliveries, _shared):
         offsets = [each.offset for each in run]
-        due, first, since = (None if time is None else time - wall for time in times)
+        first, since = (None if time is None else times.past(time) for time in of_run[1:])
+        due = None if of_run[0] is None else times.due(of_run[0], MOST_LEFT if left is None else left)
         delivery = Delivery(member, (attempt, first, since), problem, due, offsets)
         if due is not None and (member not in record.members or state.peers[member].away_since is not None):
             delivery.due = now if delivery.is_last(record.max_attempts) else None
@@ -100,7 +132,7 @@ def _restore_queue(
             if peer.away_since is None and not topic.deleted:
                 state.wait_for_push(queue, peer.peer_id)
     if not members:
-        left_at = now if record.left_at is None else record.left_at - wall
+        left_at = now if record.left_at is None else times.past(record.left_at)
         queue.left_at = max(away, default=left_at)
         state.subscriptions.add_empty(queue)
     if not topic.deleted and state.expiry.left_at(queue) is not None:
@@ -108,24 +140,27 @@ def _restore_queue(
     state.maintenance.set_alarm(queue)
 
 
-def _shared(delivery: DeliveryRecord) -> tuple[str, int, str, float | None, float | None, float | None]:
-    return delivery.member, delivery.attempt, delivery.problem, delivery.due, delivery.first, delivery.since
+def _shared(each: DeliveryRecord) -> tuple[str, int, str, float | None, float | None, float | None, float | None]:
+    return each.member, each.attempt, each.problem, each.due, each.first, each.since, each.left
 
 
-def _restore_scheduled(state: State, topics: dict[int, Topic], contents: Contents) -> None:
+def _restore_scheduled(state: State, topics: dict[int, Topic], contents: Contents, times: Times) -> None:
     state.scheduling.last = contents.last_scheduled
     serials = {seen.scheduled: seen.serial for seen in contents.message_ids}
     for record in sorted(contents.scheduled, key=lambda record: (record.due, record.number)):
         topic = topics[record.topic]
         if not topic.deleted:
-            state.scheduling.restore(topic, record, size_of(record.values), serials.get(record.number))
+            due = times.due(record.due, MOST_SECONDS_AHEAD if record.ahead is None else record.ahead)
+            state.scheduling.restore(topic, record, due, size_of(record.values), serials.get(record.number))
 
 
-def _restore_messages(state: State, topics: dict[int, Topic], contents: Contents, wall: float) -> None:
-    """After the queues, which keep them from being freed."""
+def _restore_messages(state: State, topics: dict[int, Topic], contents: Contents, times: Times) -> None:
+    """After the queues, which keep them from being freed. No message is older than those before it in its topic."""
+    last: dict[int, float] = defaultdict(lambda: NOW)
     for segment in contents.segments:
         state.memory.used += size_of(segment.values)
-        topics[segment.topic].restore(segment.values, segment.published_at - wall, segment.publisher)
+        last[segment.topic] = published_at = max(last[segment.topic], times.past(segment.published_at))
+        topics[segment.topic].restore(segment.values, published_at, segment.publisher)
     for topic in topics.values():
         topic.commit(topic.end)
         topic.free_pulled()

@@ -34,6 +34,8 @@ class Entry(Struct, gc=False):
     publisher: str | None
     message_id: str | None
     serial: int | None = None
+    problem: str | None = None
+    """Why it is not published although it is due; None before it was tried."""
 
     @property
     def due_seconds(self) -> float:
@@ -52,7 +54,7 @@ class Scheduled:
     A cancelled entry is gone at once; its memory is released in slices.
     """
 
-    __slots__ = ("_cancelled", "_cleared", "_entries", "_memory", "_order", "messages")
+    __slots__ = ("_cancelled", "_cleared", "_entries", "_memory", "_order", "messages", "waiting")
 
     def __init__(self, memory: MemoryBudget) -> None:
         self._memory = memory
@@ -63,11 +65,14 @@ class Scheduled:
         self._cleared = False
         self.messages = 0
         """Messages of all entries."""
+        self.waiting = 0
+        """Those of entries that are due and found no room."""
 
     def add(self, entry: Entry) -> None:
         """Add an entry, whose memory is counted already."""
         self._entries[entry.number] = entry
         self._order.add((entry.due, entry.number))
+        self._memory.scheduled += entry.size + ENTRY_SIZE
         self.messages += len(entry.values)
 
     def first(self) -> Entry | None:
@@ -75,17 +80,24 @@ class Scheduled:
         place = self._order.first()
         return None if place is None else self._entries[place[1]]
 
+    def found_no_room(self, entry: Entry, problem: str) -> None:
+        """Note why an entry that is due is not published."""
+        if entry.problem is None:
+            self.waiting += len(entry.values)
+        entry.problem = problem
+
     def take(self, entry: Entry) -> None:
-        """Remove an entry, whose messages count as those of its topic from now on."""
+        """Remove an entry, whose messages, and the memory of them, count as those of its topic from now on."""
         del self._entries[entry.number]
         self._order.discard((entry.due, entry.number))
-        self.messages -= len(entry.values)
-        self._memory.used -= entry.size + ENTRY_SIZE
+        self._forget([entry])
+        self._memory.scheduled -= entry.size + ENTRY_SIZE
+        self._memory.used -= ENTRY_SIZE
 
     def cancel(self, numbers: Iterable[int]) -> list[int]:
         """Cancel the entries of those numbers, if they are there; returns the numbers of the cancelled ones."""
         cancelled = [self._entries.pop(number) for number in self._entries.keys() & numbers]
-        self.messages -= sum(len(entry.values) for entry in cancelled)
+        self._forget(cancelled)
         self._cancelled += cancelled
         self._release_or_later()
         return [entry.number for entry in cancelled]
@@ -117,8 +129,14 @@ class Scheduled:
             self._order.discard((entry.due, entry.number))
             size += entry.size + ENTRY_SIZE
             cost += RELEASE_COST + len(entry.values)
+        self._memory.scheduled -= size
         self._memory.give_back(size)
         return cost
+
+    def _forget(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self.messages -= len(entry.values)
+            self.waiting -= len(entry.values) if entry.problem else 0
 
     def _release_or_later(self) -> None:
         self.release(self._memory.released_at_once)

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from math import ceil
 
 from peerbus.broker.context import Context
+from peerbus.broker.dedup import ID_SIZE
 from peerbus.broker.records import ScheduledRecord
 from peerbus.broker.results import Cancelled, ScheduledPage
 from peerbus.broker.scheduled import BEFORE_ALL, ENTRY_SIZE, Entry, Scheduled
 from peerbus.broker.structures import Schedule
 from peerbus.broker.topic import Topic
-from peerbus.errors import BadRequest, MemoryFull, StorageFull, TooLarge, TooManyScheduled, TopicFull
+from peerbus.errors import UNKEPT, BadRequest, MemoryFull, PeerbusError, TooLarge, TooManyScheduled, TopicFull
 from peerbus.wire.views import ScheduledView
 
 MOST_SECONDS_AHEAD = 30 * 86_400
@@ -23,10 +24,11 @@ MESSAGES_AS_AN_ENTRY = 100
 class Scheduling:
     """The scheduled messages of all topics.
 
-    Those of a topic are published in the order of their due times. If the first finds no room, the others wait, too.
+    Those of a topic are published in the order of their due times. If the first finds no room in the topic or on the
+    disk, the others wait, too. There is room for it in memory, since it was counted there from the beginning.
     """
 
-    __slots__ = ("_alarms", "_context", "_of_topic", "_refresh", "_wall_clock", "last", "messages")
+    __slots__ = ("_alarms", "_context", "_of_topic", "_refresh", "_wall_clock", "last", "messages", "waiting")
 
     def __init__(self, context: Context, refresh: Callable[[Topic, float], None]) -> None:
         """`refresh` brings a topic up to date."""
@@ -40,6 +42,8 @@ class Scheduling:
         """The last number given to an entry."""
         self.messages = 0
         """Messages of all entries."""
+        self.waiting = 0
+        """Those of entries that are due and found no room."""
 
     def due(self, delay: float | None, at: float | None, now: float) -> int:
         """The due time in milliseconds of the broker's clock, for one of a delay and a time since 1970, in seconds.
@@ -69,14 +73,14 @@ class Scheduling:
     ) -> Entry:
         """Keep `values`, counted as `size` bytes, to be published at `due`, in milliseconds of the broker's clock.
 
-        Raises `TooManyScheduled`, `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`, and then keeps nothing.
+        Raises `TooManyScheduled`, `TopicFull`, `TooLarge`, `MemoryFull` and one of `UNKEPT`, and then keeps nothing.
         """
         count = len(values)
         self._check_limit(count)
         self._context.changes.check_room(size)
         topic.reserve(count)
         try:
-            self._context.memory.reserve(size + ENTRY_SIZE)
+            self._context.memory.reserve(size + ENTRY_SIZE + (ID_SIZE if message_id is not None else 0))
         except (MemoryFull, TooLarge):
             topic.release_reserved(count)
             raise
@@ -84,14 +88,18 @@ class Scheduling:
         entry = Entry(due, self.last, tuple(values), size, publisher, message_id)
         if message_id is not None:
             entry.serial = topic.remember(message_id, None, count, now, entry.number)
-        self._context.changes.scheduled_added(self._record(topic, entry), size)
+        self._context.changes.scheduled_added(self._record(topic, entry, now), size)
         self._add(topic, entry)
         return entry
 
-    def restore(self, topic: Topic, record: ScheduledRecord, size: int, serial: int | None) -> None:
-        """Schedule again what was scheduled before a restart; `serial` is that of its message id, if remembered."""
-        due = round(record.due * 1000) - self._wall_clock.ahead
-        entry = Entry(due, record.number, record.values, size, record.publisher, record.message_id, serial)
+    def restore(self, topic: Topic, record: ScheduledRecord, due: float, size: int, serial: int | None) -> None:
+        """Schedule again what was scheduled before a restart, for a time of the broker's clock.
+
+        `serial` is that of its message id, if remembered.
+        """
+        entry = Entry(
+            round(due * 1000), record.number, record.values, size, record.publisher, record.message_id, serial
+        )
         topic.restore_reserved(len(entry.values))
         self._context.memory.used += size + ENTRY_SIZE
         self._add(topic, entry)
@@ -101,9 +109,10 @@ class Scheduling:
         scheduled = self._of_topic.get(topic)
         if scheduled is None:
             return Cancelled(0, list(dict.fromkeys(numbers)))
-        before = scheduled.messages
+        before, waiting = scheduled.messages, scheduled.waiting
         cancelled = set(scheduled.cancel(numbers))
         count = before - scheduled.messages
+        self.waiting -= waiting - scheduled.waiting
         if cancelled:
             self._context.changes.scheduled_removed(topic, cancelled)
             self._removed(topic, scheduled, count)
@@ -114,6 +123,7 @@ class Scheduling:
         self._alarms.discard(topic)
         if scheduled := self._of_topic.pop(topic, None):
             self.messages -= scheduled.messages
+            self.waiting -= scheduled.waiting
             scheduled.clear()
 
     def page(self, topic: Topic, limit: int, after: tuple[int, int] | None) -> ScheduledPage:
@@ -150,15 +160,14 @@ class Scheduling:
         """Publish an entry that is due; without room for it, it is tried again later."""
         if topic.expires:
             self._refresh(topic, now)
-        memory, count = self._context.memory, len(entry.values)
-        memory.used -= entry.size  # appending counts it again
+        count = len(entry.values)
         try:
             offset = topic.append_reserved(entry.values, entry.size, now, entry.publisher)
-        except (TopicFull, TooLarge, MemoryFull, StorageFull):
+        except (TopicFull, TooLarge, MemoryFull, *UNKEPT) as error:
+            self._found_no_room(scheduled, entry, error)
             self._alarms.set(topic, now + NO_ROOM_SECONDS)
             return
-        finally:
-            memory.used += entry.size
+        self.waiting -= count if entry.problem else 0
         scheduled.take(entry)
         self._context.changes.scheduled_removed(topic, [entry.number])
         self._removed(topic, scheduled, count)
@@ -169,6 +178,11 @@ class Scheduling:
             self._refresh(topic, now)
         if following := scheduled.first():
             self._alarms.set(topic, following.due_seconds)
+
+    def _found_no_room(self, scheduled: Scheduled, entry: Entry, error: PeerbusError) -> None:
+        self.waiting -= scheduled.waiting
+        scheduled.found_no_room(entry, str(error))
+        self.waiting += scheduled.waiting
 
     def _check_limit(self, count: int) -> None:
         limit = self._context.limits.max_scheduled
@@ -197,9 +211,9 @@ class Scheduling:
             del self._of_topic[topic]
             self._alarms.discard(topic)
 
-    def _record(self, topic: Topic, entry: Entry) -> ScheduledRecord:
-        due = (entry.due + self._wall_clock.ahead) / 1000
-        return ScheduledRecord(topic.number, entry.number, due, entry.publisher, entry.message_id, entry.values)
+    def _record(self, topic: Topic, entry: Entry, now: float) -> ScheduledRecord:
+        due, ahead = (entry.due + self._wall_clock.ahead) / 1000, entry.due_seconds - now
+        return ScheduledRecord(topic.number, entry.number, due, entry.publisher, entry.message_id, entry.values, ahead)
 
     def _view(self, entry: Entry, ahead: int) -> ScheduledView:
         return ScheduledView(
@@ -209,4 +223,5 @@ class Scheduling:
             bytes=entry.value_bytes,
             peer_id=entry.publisher,
             message_id=entry.message_id,
+            problem=entry.problem,
         )

@@ -26,8 +26,9 @@ from peerbus.broker.topic import From, Topic
 from peerbus.broker.topics import Topics
 from peerbus.broker.waiters import IdleTarget, LongPoll, Waiter
 from peerbus.broker.wall_clock import WallClock
-from peerbus.errors import MemoryFull, NotSubscribed, PeerbusError, StorageFull, TopicDeleted, TopicFull
+from peerbus.errors import UNKEPT, MemoryFull, NotSubscribed, PeerbusError, TopicDeleted, TopicFull
 from peerbus.future import Future
+from peerbus.standstill import Standstill
 from peerbus.wire.words import duration
 
 UNLIMITED = float("inf")
@@ -74,18 +75,26 @@ class State:
         due_now = partial(self._falls_due, NOW)
         self.memory = MemoryBudget(limits.max_bytes, per_slice.values, due_now)
         self.long_polls = LongPolls(limits.max_waiting, due_now)
-        self.peers = Peers(limits.max_peers, changes, self._came_back)
+        self.standstill = Standstill()
+        self.peers = Peers(limits.max_peers, changes, self.standstill, self._came_back)
         self.on_push: Callable[[PushKey], None] = lambda _: None
         """Called without the lock when there may be something to push."""
         self.totals = Totals()
         self.numbers = Numbers()
         self.wall_clock = WallClock(clock, wall_clock)
         context = Context(
-            limits, self.memory, changes, self.totals, self.numbers, self.wall_clock, self.long_polls.wake
+            limits,
+            self.memory,
+            changes,
+            self.totals,
+            self.numbers,
+            self.wall_clock,
+            self.standstill,
+            self.long_polls.wake,
         )
         self.topics = Topics(context)
         self.subscriptions = Subscriptions(context)
-        self.expiry = Expiry(self.peers)
+        self.expiry = Expiry(self.peers, self.standstill)
         self.maintenance = Maintenance(self.topics, self.subscriptions, self.long_polls)
         self.scheduling = Scheduling(context, self.maintenance.refresh)
         self.closing = False
@@ -96,6 +105,8 @@ class State:
         """When `run_due` is to be called again, as far as its caller knows."""
         self._departing: dict[Peer, int] = {}
         """Peers whose lease ran out and that have queues to leave, with the messages discarded so far."""
+        self._back: dict[Peer, list[MessageQueue]] = {}
+        """Peers that came back, with queues that may have something for them that waits."""
 
     def peer(self, peer_id: str) -> Peer:
         """The peer, its lease renewed; raises `PeerNotFound`."""
@@ -202,6 +213,7 @@ class State:
     def close(self, queue: MessageQueue) -> int:
         """End a message queue without members; returns how many messages are discarded."""
         discarded = 0 if queue.topic.deleted else queue.unread
+        queue.count_missed()
         self.subscriptions.close(queue)
         self.maintenance.forget(queue)
         self.expiry.forget(queue)
@@ -255,14 +267,15 @@ class State:
         self.check_due()
         return Ended(discarded, len(peer.leaving))
 
-    def publish(self, topic: Topic, values: Sequence[bytes], size: int, publisher: str | None) -> int:
+    def publish(self, topic: Topic, values: Sequence[bytes], size: int, publisher: str | None, beside: int = 0) -> int:
         """Append messages to a topic that is up to date, and return the offset of the first.
 
-        Raises `TopicFull`, `TooLarge`, `MemoryFull` and `StorageFull`.
+        As many bytes as are needed `beside` them are reserved, too.
+        Raises `TopicFull`, `TooLarge`, `MemoryFull` and one of `UNKEPT`.
         """
         try:
-            offset = topic.append(values, size, self.clock(), publisher)
-        except (TopicFull, MemoryFull, StorageFull) as error:
+            offset = topic.append(values, size, self.clock(), publisher, beside)
+        except (TopicFull, MemoryFull, *UNKEPT) as error:
             raise self.refused(topic, error) from None
         self.totals.published += len(values)
         return offset
@@ -306,8 +319,6 @@ class State:
         count = queue.allowed(peer_id, max_messages, in_flight)
         offsets, values, attempts, missed, told = queue.pull(peer_id, count, self.clock(), details=details)
         self.totals.pulled += len(values)
-        self.totals.missed += missed
-        queue.topic.missed += missed
         if attempts:
             redelivered = len(attempts) - attempts.count(1)
             self.totals.redelivered += redelivered
@@ -357,6 +368,7 @@ class State:
         expired = self._expire_peers(now)
         ended = self._end_expired(now)
         self._end_deleted()
+        self._wake_queues()
         self.maintenance.run(now, self._per_slice.overdue)
         self.memory.release()
         answers = self._answer_waiting(now)
@@ -383,7 +395,7 @@ class State:
         return peer
 
     def _next_due(self) -> float:
-        if self._departing or self.subscriptions.deleted or self.memory.unreleased:
+        if self._departing or self._back or self.subscriptions.deleted or self.memory.unreleased:
             return NOW
         return min(
             self.peers.next_expiry(),
@@ -508,10 +520,22 @@ class State:
         return answers
 
     def _came_back(self, peer: Peer) -> None:
-        """Let the push targets of a peer that was away wait for messages again."""
-        for queue in peer.queues.values():
-            self.wait_for_push(queue, peer.peer_id)
-            self.long_polls.wake_queue(queue)
+        """Let the push targets of a peer that was away wait for messages again, from the next `run_due` on."""
+        self._back[peer] = list(peer.queues.values())
+        self._falls_due(NOW)
+
+    def _wake_queues(self) -> None:
+        limit = self._per_slice.subscriptions
+        while limit > 0 and self._back:
+            peer, queues = last_item(self._back)
+            if not queues or peer.away_since is not None:
+                del self._back[peer]
+                continue
+            queue = queues.pop()
+            limit -= 1
+            if peer.queues.get(queue.topic.name) is queue and not queue.topic.deleted:
+                self.wait_for_push(queue, peer.peer_id)
+                self.long_polls.wake_queue(queue)
 
     def _wait(self, waiter: Waiter) -> None:
         self.long_polls.add(waiter)

@@ -128,7 +128,7 @@ class Subscriptions:
         """Subscribe `peer`: to the queue of its `group` where that stands, else to a new queue that begins at `start`.
 
         `named` are the options to set; a group's members share those of the queue, and its position. Returns the
-        queue, and whether it is new. Raises `TooManySubscriptions`, `StorageFull` and `BadRequest`.
+        queue, and whether it is new. Raises `TooManySubscriptions`, one of `UNKEPT` and `BadRequest`.
         """
         name = peer.peer_id if group is None else group_queue(group)
         queue = self.of(topic).queues.get(name)
@@ -164,7 +164,7 @@ class Subscriptions:
         before = queue.members[peer.peer_id]
         if push != (before.options if before else None):
             queue.members[peer.peer_id] = PushTarget(push, self._context.numbers.next()) if push else None
-            queue.dropped += before.missed if before else 0
+            queue.end_push(before)
 
     def add(self, peer: Peer, queue: MessageQueue) -> None:
         """Make a peer a member of a message queue."""

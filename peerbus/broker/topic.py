@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from peerbus.broker.context import Context
-from peerbus.broker.dedup import DedupWindow
+from peerbus.broker.dedup import ID_SIZE, DedupWindow
 from peerbus.broker.log import Log
-from peerbus.broker.publish_log import PublishLog
+from peerbus.broker.publish_log import NO_PEERS, PublishLog
 from peerbus.broker.records import DELETED, TopicRecord
 from peerbus.broker.results import Details
 from peerbus.broker.structures import NEVER, LowWaterMark
@@ -78,7 +78,9 @@ class Topic(Log):
         """The offset before which messages may be delivered."""
         self.deleted = False
         """A deleted topic lives on until its subscribers have lost their subscriptions, for a moment."""
-        self.message_ids = DedupWindow(context.limits.message_ids, context.limits.message_id_seconds, context.memory)
+        self.message_ids = DedupWindow(
+            context.limits.message_ids, context.limits.message_id_seconds, context.memory, context.standstill
+        )
         self.dropped = 0
         """Messages dropped by overflow or age while a queue had yet to have them acknowledged."""
         self.scheduled = 0
@@ -107,11 +109,21 @@ class Topic(Log):
         """Messages that at least one queue has yet to have acknowledged."""
         return self.end - self._unread_from()
 
-    def append(self, values: Sequence[bytes], size: int, now: float, publisher: str | None = None) -> int:
+    def append(
+        self,
+        values: Sequence[bytes],
+        size: int,
+        now: float,
+        publisher: str | None = None,
+        beside: int = 0,
+        *,
+        is_counted: bool = False,
+    ) -> int:
         """Add `values`, counted as `size` bytes, all or none, and return the offset of the first.
 
+        As many bytes as are needed `beside` them are reserved, too.
         Raises `TopicFull` or `TooLarge` by the topic's overflow policy, also if dropping all others would not make
-        room beside those scheduled, `MemoryFull` and `StorageFull`.
+        room beside those scheduled, `MemoryFull` unless the memory `is_counted` already, and one of `UNKEPT`.
         """
         excess = 0
         if self._slowest is not None:
@@ -119,7 +131,8 @@ class Topic(Log):
         if excess > 0 and (self.options.overflow == "reject" or (self.scheduled and len(values) > self._max_unread)):
             raise self._overflow(len(values))
         self._changes.check_room(size)
-        self._memory.reserve(size)
+        if not is_counted:
+            self._memory.reserve(size + beside)
         offset = self.extend(values)
         publishes = self._publishes
         if now >= publishes.until or publisher != publishes.publisher:
@@ -155,11 +168,12 @@ class Topic(Log):
     def append_reserved(self, values: Sequence[bytes], size: int, now: float, publisher: str | None) -> int:
         """Append messages for which room was kept, and return the offset of the first; raises the errors of `append`.
 
-        Room that is kept for others is there for these, too: no more messages are kept with them than before.
+        Room that is kept for others is there for these, too: no more messages are kept with them than before. Their
+        memory is counted already.
         """
         max_unread, self._max_unread = self._max_unread, self.options.max_messages
         try:
-            return self.append(values, size, now, publisher)
+            return self.append(values, size, now, publisher, is_counted=True)
         finally:
             self._max_unread = max_unread
 
@@ -186,8 +200,8 @@ class Topic(Log):
         self, message_id: str, offset: int | None, count: int, scheduled: int | None, seen_at: float
     ) -> None:
         """Remember a message id that was seen before a restart."""
-        self.expires = True
-        self.message_ids.add(message_id, offset, count, scheduled, seen_at)
+        self._memory.used += ID_SIZE
+        self._add_id(message_id, offset, count, scheduled, seen_at)
 
     def commit(self, end: int) -> None:
         """Let the messages before `end` be delivered."""
@@ -199,10 +213,9 @@ class Topic(Log):
     ) -> int:
         """Remember that `count` messages from `offset` on were published, or `scheduled`, with `message_id`.
 
-        Returns the serial of the message id.
+        Memory for it is reserved. Returns the serial of the message id.
         """
-        self.expires = True
-        serial = self.message_ids.add(message_id, offset, count, scheduled, now)
+        serial = self._add_id(message_id, offset, count, scheduled, now)
         self._changes.message_id_added(self, serial, message_id, offset, count, now, scheduled)
         return serial
 
@@ -216,6 +229,8 @@ class Topic(Log):
         """Drop the messages that are older than the topic's `max_age`, and the message ids out of their window."""
         if self.message_ids.expire(now):
             self._changes.topic_changed(self)
+            if not self.message_ids:
+                self._memory.keep_ids(self, NEVER)
         max_age = self.options.max_age
         self.expires = max_age is not None or bool(self.message_ids)
         if max_age is not None and self._next_age() <= now:
@@ -258,9 +273,14 @@ class Topic(Log):
         publishes = list(self._publishes.publishes(offsets))
         ahead = self.context.wall_clock.ahead
         return Details(
-            [publish.publisher for publish in publishes],
+            [None if publish.publisher in NO_PEERS else publish.publisher for publish in publishes],
             [(publish.milliseconds + ahead) / 1000 for publish in publishes],
         )
+
+    def publisher(self, offset: int) -> str | None:
+        """The publisher of a retained message, which may be `SERVER` or `EARLIER`."""
+        (publish,) = self._publishes.publishes([offset])
+        return publish.publisher
 
     def age(self, offset: int, now: float) -> float:
         """Seconds since a retained message was published."""
@@ -317,6 +337,7 @@ class Topic(Log):
         self.expires = False
         self._has_history = False
         self._memory.keep_history(self, False)
+        self._memory.keep_ids(self, NEVER)
         self._changes.topic_changed(self)
         self._free(self.end)
         self.release(self._memory.released_at_once)
@@ -337,6 +358,16 @@ class Topic(Log):
         self._has_history = False
         self._free(self._pulled())
 
+    def give_up_ids(self, limit: int) -> float:
+        """Forget up to `limit` of the oldest message ids; returns when the oldest of the others expires."""
+        self.context.totals.forgotten_ids += self.message_ids.forget(limit)
+        self._changes.topic_changed(self)
+        return self.message_ids.next_expiry()
+
+    def next_id_expiry(self) -> float:
+        """When the oldest message id expires."""
+        return self.message_ids.next_expiry()
+
     def release(self, limit: int) -> int:
         """Release up to `limit` freed values, then message ids of a deleted topic; returns their number."""
         released = min(limit, self.unreleased)
@@ -344,6 +375,14 @@ class Topic(Log):
         if self.deleted and released < limit:
             released += self.message_ids.forget(limit - released)
         return released
+
+    def _add_id(self, message_id: str, offset: int | None, count: int, scheduled: int | None, seen_at: float) -> int:
+        self.expires = True
+        is_first = not self.message_ids
+        serial = self.message_ids.add(message_id, offset, count, scheduled, seen_at)
+        if is_first:
+            self._memory.keep_ids(self, self.message_ids.next_expiry())
+        return serial
 
     def _free(self, start: int) -> None:
         """Free messages before `start`; if there are more than a slice, their memory is released later."""

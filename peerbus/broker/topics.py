@@ -37,7 +37,7 @@ class Topics:
     def get_or_create(self, name: str) -> Topic:
         """The topic, created with the server's own options where it is absent.
 
-        Raises `TooManyTopics` and `StorageFull`.
+        Raises `TooManyTopics` and one of `UNKEPT`.
         """
         if name not in self._topics:
             self.create(name)
@@ -54,7 +54,7 @@ class Topics:
     ) -> bool:
         """Create a topic, or compare the options named with those it has; returns whether it is new.
 
-        Raises `TopicExists`, `TooManyTopics`, `StorageFull`, and `BadRequest` for an option beyond the server's limit.
+        Raises `TopicExists`, `TooManyTopics`, one of `UNKEPT`, and `BadRequest` for an option beyond the limit.
         """
         limit = self._limits.max_messages
         if max_messages is not None and max_messages > limit:

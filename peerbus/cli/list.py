@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from peerbus.cli.output import moment, period, show_json, show_table, size
+from peerbus.cli.output import moment, period, period_or_none, show_json, show_table, size
 from peerbus.cli.settings import AS_JSON, PEER_ID, TOPIC, Settings, command
 
 UNITS: dict[str, Callable[[float], str]] = {"bytes": size, "seconds": period}
@@ -35,7 +35,7 @@ def topics(settings: Settings, as_json: bool) -> None:
 def subscriptions(settings: Settings, topic: str, as_json: bool) -> None:
     """List the message queues of a topic.
 
-    A member last made a call about a queue IDLE seconds ago. A queue without members EXPIRES IN so many seconds,
+    IDLE is the time since a member last made a call about a queue. A queue without members EXPIRES IN so much time,
     unless one comes back.
     """
     with settings.client() as client:
@@ -44,7 +44,11 @@ def subscriptions(settings: Settings, topic: str, as_json: bool) -> None:
             show_json(found)
         else:
             rows = (
-                (q.queue, q.members, q.ack, q.unread, q.unacknowledged, q.idle_seconds, q.expires_in) for q in found
+                (
+                    *(q.queue, q.members, q.ack, q.unread, q.unacknowledged),
+                    *(period(q.idle_seconds), period_or_none(q.expires_in)),
+                )
+                for q in found
             )
             show_table(("QUEUE", "MEMBERS", "ACK", "UNREAD", "IN FLIGHT", "IDLE", "EXPIRES IN"), rows)
 
@@ -89,7 +93,10 @@ def peers(settings: Settings, as_json: bool) -> None:
         if as_json:
             show_json(found)
         else:
-            rows = ((peer.peer_id, peer.expires_in, peer.address or "-", ", ".join(peer.topics)) for peer in found)
+            rows = (
+                (peer.peer_id, period_or_none(peer.expires_in), peer.address or "-", ", ".join(peer.topics))
+                for peer in found
+            )
             show_table(("PEER", "EXPIRES IN", "ADDRESS", "TOPICS"), rows)
 
 
@@ -109,15 +116,16 @@ def query(settings: Settings, topic: str, as_json: bool) -> None:
 def scheduled(settings: Settings, topic: str, as_json: bool) -> None:
     """List messages that are published later.
 
-    AT is when they will be published, in this time zone. cancel takes the ID.
+    AT is when they will be published, in this time zone. cancel takes the ID. PROBLEM says why those that are due are
+    not published.
     """
     with settings.client() as client:
         found = client.every_scheduled(topic)
         if as_json:
             show_json(found)
         else:
-            rows = ((s.id, moment(s.at), s.count, s.bytes, s.peer_id, s.message_id) for s in found)
-            show_table(("ID", "AT", "MESSAGES", "BYTES", "PEER", "MESSAGE ID"), rows)
+            rows = ((s.id, moment(s.at), s.count, s.bytes, s.peer_id, s.message_id, s.problem) for s in found)
+            show_table(("ID", "AT", "MESSAGES", "BYTES", "PEER", "MESSAGE ID", "PROBLEM"), rows)
 
 
 @command(AS_JSON)

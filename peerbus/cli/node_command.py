@@ -12,6 +12,7 @@ from peerbus.cli.options import Seconds
 from peerbus.cli.serving_options import check_exposure, serving
 from peerbus.http.listener import allow_sockets, bind
 from peerbus.http.middleware import Guards
+from peerbus.http.timeouts import TIMEOUTS
 from peerbus.http.tls import Certificate, trust
 from peerbus.node.app import NodeOptions
 from peerbus.node.launcher import Logging, Place, run_nodes
@@ -19,6 +20,7 @@ from peerbus.wire.fields import Address, Name, PushUrl, describe_fault
 
 DEFAULTS = NodeOptions()
 LAST_PORT = 65_535
+PORT = click.IntRange(0, LAST_PORT)
 
 
 def peer_ids(first: str, count: int) -> list[str]:
@@ -33,8 +35,12 @@ def peer_ids(first: str, count: int) -> list[str]:
 
 
 @options.command("PEERBUS_NODE")
+@click.argument("port_argument", metavar="[PORT", type=PORT, required=False)
+@click.argument("peer_id_argument", metavar="[PEER_ID]]", required=False)
 @options.HOST
-@click.option("--port", type=click.IntRange(0, 65535), default=5001, help="Port of the first peer; 0 takes free ports.")
+@click.option(
+    "--port", cls=options.PortOption, type=PORT, default=5001, help="Port of the first peer; 0 takes free ports."
+)
 @click.option("--peer-id", default="peer1", help="Id of the first peer.")
 @click.option("--count", type=click.IntRange(min=1), default=1, help="Number of peers, each in its own process.")
 @click.option("--index-url", default=DEFAULTS.index_url, help="URL of the indexing server.")
@@ -80,7 +86,9 @@ def peer_ids(first: str, count: int) -> list[str]:
 def main(
     host: str,
     port: int,
+    port_argument: int | None,
     peer_id: str,
+    peer_id_argument: str | None,
     count: int,
     index_url: str,
     index_timeout: float,
@@ -93,6 +101,7 @@ def main(
     insecure: bool,
     max_body: int,
     max_streams: int,
+    idle_timeout: float,
     log_dir: Path,
     log_level: str,
     guards: Guards,
@@ -100,7 +109,12 @@ def main(
     index_ca: Path | None,
     push_to: str | None,
 ) -> int:
-    """Run one peer node, or several on consecutive ports."""
+    """Run one peer node, or several on consecutive ports.
+
+    PORT and PEER_ID are those of the first peer; they may be given by --port and --peer-id instead.
+    """
+    port = options.also_argument("port", port, port_argument)
+    peer_id = options.also_argument("peer_id", peer_id, peer_id_argument)
     ids = peer_ids(peer_id, count)
     if port and port + count - 1 > LAST_PORT:
         raise click.UsageError(f"--port {port} leaves no ports for {count} peers: {LAST_PORT} is the last there is.")
@@ -130,6 +144,7 @@ def main(
         certificate,
         index_ca,
         push_to=push_to,
+        timeouts=TIMEOUTS._replace(idle=idle_timeout),
     )
     return run_nodes(places, node_options, Logging(log_dir, log_level))
 
@@ -143,4 +158,4 @@ def _check(flag: str, value: str, kind: Any) -> None:
 
 def run() -> NoReturn:
     """Run the command line, and end the process."""
-    options.run(main)
+    options.run_service(main)

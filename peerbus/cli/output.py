@@ -88,6 +88,11 @@ def period(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def period_or_none(seconds: float | None) -> str | None:
+    """A duration as `period` says it, if there is one."""
+    return None if seconds is None else period(seconds)
+
+
 def _cell(value: str | float | None) -> str:
     if value is None:
         return "-"

@@ -10,8 +10,9 @@ from peerbus.broker import Limits
 from peerbus.cli import options
 from peerbus.cli.options import Seconds
 from peerbus.cli.serving_options import check_exposure, serving
-from peerbus.http.listener import bind
+from peerbus.http.listener import allow_sockets, bind
 from peerbus.http.middleware import Guards
+from peerbus.http.timeouts import TIMEOUTS
 from peerbus.http.tls import Certificate
 from peerbus.logs import log_to
 from peerbus.server.access import Tokens
@@ -22,6 +23,7 @@ from peerbus.storage.group_commit import GroupCommit, InMemory
 
 DEFAULTS = ServerOptions()
 MOST_METRICS_QUEUES = 10_000
+PORT = click.IntRange(0, 65535)
 
 
 def limit_options(command: Any) -> Any:
@@ -35,8 +37,9 @@ def limit_options(command: Any) -> Any:
 
 
 @options.command("PEERBUS")
+@click.argument("port_argument", metavar="[PORT]", type=PORT, required=False)
 @options.HOST
-@click.option("--port", type=click.IntRange(0, 65535), default=5000, help="Port to listen on; 0 takes a free port.")
+@click.option("--port", cls=options.PortOption, type=PORT, default=5000, help="Port to listen on; 0 takes a free port.")
 @click.option(
     "--threads",
     type=click.IntRange(min=2),
@@ -82,6 +85,7 @@ def limit_options(command: Any) -> Any:
 def main(
     host: str,
     port: int,
+    port_argument: int | None,
     threads: int,
     data_dir: Path | None,
     min_free: int,
@@ -91,6 +95,7 @@ def main(
     insecure: bool,
     max_body: int,
     max_streams: int,
+    idle_timeout: float,
     log_dir: Path,
     log_level: str,
     allow_address: tuple[str, ...],
@@ -100,11 +105,12 @@ def main(
     metrics_queues: int,
     **limits: Any,
 ) -> None:
-    """Run the peerbus indexing server."""
+    """Run the peerbus indexing server, at PORT if it is given, else at --port."""
     tokens = _tokens(token_file, admin_token_file, metrics_token_file)
-    listener = bind(host, port)
+    allow_sockets()
+    listener = bind(host, options.also_argument("port", port, port_argument))
     check_exposure(listener, tokens and tokens.enrolment, insecure)
-    log_file = log_to(log_dir, "indexing_server", log_level)
+    log_file = log_to(log_dir, f"indexing_server-{listener.port}", log_level)
     journal = GroupCommit(Storage(data_dir), min_free) if data_dir else InMemory()
     server_options = ServerOptions(
         Limits(**limits),
@@ -117,11 +123,13 @@ def main(
         peer_ca,
         max_streams,
         metrics_queues=metrics_queues,
+        timeouts=TIMEOUTS._replace(idle=idle_timeout),
     )
     server = IndexingServer(listener, server_options, journal)
     server.stop_on_signals()
     server.start()
-    click.echo(f"The indexing server serves at {server.url}, logging to {log_file}. Ctrl-C stops it.")
+    place, log = listener.described(certificate is not None), log_file or "standard error"
+    click.echo(f"The indexing server serves at {place}, logging to {log}. Ctrl-C stops it.")
     server.wait()
 
 
@@ -141,4 +149,4 @@ def _tokens(file: Path | None, admin_file: Path | None, metrics_file: Path | Non
 
 def run() -> NoReturn:
     """Run the command line, and end the process."""
-    options.run(main)
+    options.run_service(main)

@@ -1,6 +1,5 @@
 """The options that the indexing server and peer nodes share: access, TLS, limits and logs."""
 
-import socket
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -8,9 +7,11 @@ from typing import Any
 
 import click
 
-from peerbus.cli.options import LOG_DIR, LOG_LEVEL, PEM
+from peerbus.cli.options import LOG_DIR, LOG_LEVEL, PEM, Seconds
 from peerbus.errors import StartError
+from peerbus.http.listener import Listener
 from peerbus.http.middleware import Guards, is_loopback
+from peerbus.http.timeouts import TIMEOUTS
 from peerbus.http.tls import certificate_in
 
 OPTIONS = (
@@ -49,6 +50,12 @@ def serving(max_body: int, max_streams: int) -> Callable[[Callable[..., Any]], C
     """
     limits = (
         click.option("--max-body", type=click.IntRange(min=1), default=max_body, help="Maximum of bytes in a body."),
+        click.option(
+            "--idle-timeout",
+            type=Seconds(1, 86_400),
+            default=TIMEOUTS.idle,
+            help="Seconds that a connection may be idle between two requests; longer than a proxy in front keeps it.",
+        ),
         click.option("--max-streams", type=click.IntRange(min=0), default=max_streams, help="Maximum of open streams."),
     )
 
@@ -78,11 +85,11 @@ def _collecting(main: Callable[..., Any]) -> Callable[..., Any]:
     return collect
 
 
-def check_exposure(listener: socket.socket, token: str | None, insecure: bool) -> None:
+def check_exposure(listener: Listener, token: str | None, insecure: bool) -> None:
     """Raise `StartError` if other machines could call without a token, unless that is meant."""
-    address = listener.getsockname()[0]
-    if token is None and not insecure and not is_loopback(address):
+    beyond = [address for address in listener.hosts if not is_loopback(address)]
+    if beyond and token is None and not insecure:
         raise StartError(
-            f"Listening on {address}, anybody who reaches it could call. Ask for a token with --token-file, "
+            f"Listening on {beyond[0]}, anybody who reaches it could call. Ask for a token with --token-file, "
             "or say --insecure."
         )

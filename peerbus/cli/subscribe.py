@@ -6,6 +6,7 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ import click
 from msgspec import UNSET
 
 from peerbus.cli.interrupt import Interruption
-from peerbus.cli.options import Seconds
+from peerbus.cli.options import Seconds, token, token_option
 from peerbus.cli.output import lines_of, remark
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command, complete_topic
 from peerbus.errors import NotSubscribed, PeerbusError, PeerMismatch, PeerNotFound
@@ -27,7 +28,7 @@ BATCH = 1000
 WAIT_SECONDS = 1.0
 """The wait of each pull while following. Ctrl-C takes effect when it ends, so that no messages are lost."""
 LEASE_SECONDS = 60.0
-"""Lease of a peer made for one command: if that is killed, the peer is away soon, and its queue expires later."""
+"""Lease of a peer made for one command, and the time for which its queue stands without it if the command is killed."""
 
 MAX = click.option("--max", "most", type=click.IntRange(min=1), help="Maximum of messages to print.")
 DETAILS = click.option("--details", is_flag=True, help="Print each message with its offset and its attempt.")
@@ -79,6 +80,14 @@ def place(context: click.Context, parameter: click.Parameter, value: str | None)
         metavar="SECONDS",
         help="Seconds for which the message queue stands without members.",
     ),
+    click.option(
+        "--push-to",
+        metavar="URL",
+        help="Let the server post the messages to this URL, with ack explicit, and print none.",
+    ),
+    token_option("--push-secret", "File with the secret that signs pushes."),
+    click.option("--push-batch", type=click.IntRange(min=1), help="With --push-to, messages of a request at most."),
+    click.option("--push-at-once", type=click.IntRange(min=1), help="With --push-to, requests at once at most."),
     MAX,
     DETAILS,
     PEER_ID,
@@ -91,6 +100,7 @@ def subscribe(
     most: int | None,
     details: bool,
     peer_id: str | None,
+    push_secret_file: Path | None,
     **options: Any,
 ) -> None:
     """Subscribe, and print the messages.
@@ -101,10 +111,24 @@ def subscribe(
 
     A new message queue begins with the oldest message kept; with --follow, with the next one published. With --ack
     explicit a message is acknowledged after it is printed, and redelivered if it could not be printed.
+
+    With --push-to the command ends at once, and the server posts messages to the URL from then on, until peerbus
+    unsubscribe.
     """
     named = {name: value for name, value in options.items() if value is not None}
+    if options["push_to"] is not None:
+        if follow or most or details:
+            raise click.UsageError("With --push-to no messages are printed: leave out --follow, --max and --details.")
+        if push_secret_file:
+            named["push_secret"] = token("PEERBUS_PUSH_SECRET", push_secret_file)
+        _subscribe_push(settings, topic, start, peer_id, named)
+        return
+    if push_secret_file or named.keys() & {"push_batch", "push_at_once"}:
+        raise click.UsageError("--push-secret-file, --push-batch and --push-at-once go with --push-to.")
     interruption = Interruption()
-    with interruption.armed(), _participant(settings, peer_id) as client:
+    with interruption.armed(), _participant(settings, peer_id) as (client, is_temporary):
+        if is_temporary and "group" not in named:
+            named.setdefault("expires_after", LEASE_SECONDS)
         begin: Start = start if start is not None else "latest" if follow else "earliest"
         client.subscribe(topic, begin, **named)
         if follow:
@@ -132,9 +156,23 @@ def pull(settings: Settings, topic: str, most: int | None, wait: float, details:
         _print(client.pull(topic, most or BATCH, wait, raw=True), details)
 
 
+def _subscribe_push(
+    settings: Settings, topic: str, start: Start | None, peer_id: str | None, named: dict[str, Any]
+) -> None:
+    """Subscribe a peer that stays registered, and whose messages are pushed."""
+    with _participant(settings, peer_id) as (client, is_temporary):
+        if is_temporary:
+            raise click.UsageError("Name the peer whose messages are pushed by --peer-id.")
+        client.subscribe(topic, start, **{"ack": "explicit"} | named)
+        click.echo(f"New messages of topic '{topic}' are pushed to {named['push_to']}.")
+
+
 @contextmanager
-def _participant(settings: Settings, peer_id: str | None) -> Iterator[Client]:
-    """A registered client: for this peer, for that of a peer node, or for a temporary peer, unregistered at the end."""
+def _participant(settings: Settings, peer_id: str | None) -> Iterator[tuple[Client, bool]]:
+    """A registered client: for this peer, for that of a peer node, or for a temporary peer, unregistered at the end.
+
+    With it comes whether the peer is a temporary one.
+    """
     with settings.client(peer_id or f"cli-{uuid4().hex[:12]}") as client:
         try:
             answer = client.register(**{} if peer_id else {"lease_seconds": LEASE_SECONDS})
@@ -148,7 +186,7 @@ def _participant(settings: Settings, peer_id: str | None) -> Iterator[Client]:
             client.register()
             temporary = False
         try:
-            yield client
+            yield client, temporary
         finally:
             if temporary:
                 with suppress(PeerbusError):  # otherwise it is away when its lease ends

@@ -14,7 +14,7 @@ import click
 
 from peerbus.cli.interrupt import Interruption
 from peerbus.cli.options import Seconds
-from peerbus.cli.output import period, size, table
+from peerbus.cli.output import period, period_or_none, size, table
 from peerbus.cli.settings import Settings, command
 from peerbus.cli.verdict import Recent, judge
 from peerbus.errors import PeerbusError
@@ -181,7 +181,10 @@ def _topics(before: Snapshot | None, now: Snapshot) -> list[Sequence[Any]]:
 
 
 def _peers(now: Snapshot) -> list[Sequence[Any]]:
-    return [(peer.peer_id[:NAME_WIDTH], peer.expires_in, len(peer.topics), peer.address or "-") for peer in now.peers]
+    return [
+        (peer.peer_id[:NAME_WIDTH], period_or_none(peer.expires_in), len(peer.topics), peer.address or "-")
+        for peer in now.peers
+    ]
 
 
 def _listing(headings: Sequence[str], rows: list[Sequence[Any]], room: int, total: int | None = None) -> list[str]:

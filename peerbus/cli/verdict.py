@@ -22,6 +22,7 @@ LATELY = {
     "missed": ("bad", "Messages were lost in the last minute before subscribers pulled them."),
     "discarded": ("bad", "Messages were discarded in the last minute with queues that ended."),
     "expired_queues": ("warn", "Queues expired in the last minute because no member came back."),
+    "forgotten_ids": ("warn", "Message ids were forgotten early in the last minute, because memory is full."),
     "dead_lettered": ("warn", "Messages became dead letters in the last minute."),
 }
 """By figure: a tone and a sentence, if the figure grew."""
@@ -35,6 +36,7 @@ FULL_ONCE = {
 }
 """By overflow policy."""
 OLD = "Topic {} has an unread message that is {} old."
+WAITING = "Scheduled messages are overdue because there is no room for them: {}."
 LIMIT = "{}: {} full, {} of {}."
 LIMITS = {
     "memory_bytes": ("Memory for messages", "max_bytes"),
@@ -87,6 +89,8 @@ def judge(stats: Stats, topics: Sequence[TopicView], recent: Recent) -> Verdict:
 
 
 def _of_server(stats: Stats) -> Iterator[Reason]:
+    if stats.scheduled_waiting:
+        yield Reason("bad", WAITING.format(stats.scheduled_waiting))
     for figure, (label, most) in LIMITS.items():
         used, limit = getattr(stats, figure), getattr(stats, most)
         if limit and used >= NEARLY_FULL * limit:

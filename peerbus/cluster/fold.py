@@ -39,6 +39,7 @@ class Fold:
         self._scheduled: dict[int, dict[int, ScheduledRecord]] = {}
         """By topic and number."""
         self._last_scheduled = 0
+        self._clock_set = 0.0
 
     def apply(self, changes: Changes) -> None:
         """Apply one batch."""
@@ -65,6 +66,8 @@ class Fold:
         for (topic_number, entry), scheduled in changes.scheduled.items():
             _put(self._scheduled.setdefault(topic_number, {}), {entry: scheduled})
         self._last_scheduled = max(self._last_scheduled, changes.last_scheduled or 0)
+        if changes.clock_set is not None:
+            self._clock_set = changes.clock_set
 
     def contents(self, epoch: str) -> Contents:
         """Everything that is kept now."""
@@ -88,6 +91,7 @@ class Fold:
             ],
             scheduled=[scheduled for number in self._topics for scheduled in self._scheduled.get(number, {}).values()],
             last_scheduled=self._last_scheduled,
+            clock_set=self._clock_set,
         )
 
     def _retained(self, topic: TopicRecord) -> Iterator[Segment]:
@@ -99,7 +103,7 @@ class Fold:
 
 def changes_of(contents: Contents) -> Iterator[Changes]:
     """Contents as changes to nothing, some thousand records or about a megabyte of messages in each."""
-    yield Changes(last_scheduled=contents.last_scheduled)
+    yield Changes(last_scheduled=contents.last_scheduled, clock_set=contents.clock_set)
     for peers in batched(contents.peers):
         yield Changes(peers={peer.peer_id: peer for peer in peers})
     for topics in batched(contents.topics):

@@ -99,10 +99,10 @@ class LogJournal(InMemory):
         def tell(topic: str, peers: Sequence[str]) -> None:
             then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, peers))
 
-        self._change_set = ChangeSet(self._clock, self._wall_clock, self._wake, limits.max_bytes)
+        contents = self._loaded.contents
+        self._change_set = ChangeSet(self._clock, self._wall_clock, self._wake, limits.max_bytes, contents.clock_set)
         self._change_set.measured(0, NO_LIMIT)
         self._held = HeldBack(self._change_set)
-        contents = self._loaded.contents
         self._broker = Broker(
             limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, per_slice
         )

@@ -13,6 +13,7 @@ from peerbus.http.event_loop import Loop
 from peerbus.http.flow_control import WriteBuffer
 from peerbus.http.handovers import CLOSED, Handovers
 from peerbus.http.known_heads import END
+from peerbus.http.listener import client_address
 from peerbus.http.reply import WITHOUT_BODY, head_of
 from peerbus.http.request_reader import ReaderServer, RequestReader
 from peerbus.http.timer import Timer
@@ -91,8 +92,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self._client = peer[0] if peer else ""
+        self._client = client_address(transport.get_extra_info("peername"))
         self._number: int = transport.get_extra_info("socket").fileno()
         self._out = WriteBuffer(self._transport, self._all_taken)
         events = self._server.loop.events
@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
             log.exception("The answer to %s, with status %s, has a head that cannot be sent", head.call, reply.status)
             reply = Reply(500, b"", ())
             data = head_of(500, (), 0, connection)
-        if reply.stream:
+        if reply.stream and head.method != "HEAD":
             self._out.send(data)
             sending = self._send_stream(reply.stream, is_chunked, keeps)
             self._stream = self._server.loop.events.create_task(sending)

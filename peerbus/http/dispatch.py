@@ -1,16 +1,19 @@
 """From the head of a request to its route: known calls go straight to their handlers, all else to Flask."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 
 from msgspec.structs import replace
 
+from peerbus.errors import PeerbusError
 from peerbus.future import Future
 from peerbus.histogram import Durations
 from peerbus.http.event_stream import PATH as STREAM_PATH
 from peerbus.http.handler import Guard, Handler
 from peerbus.http.incoming_body import too_large
 from peerbus.http.reply import failure
+from peerbus.http.request import check_encoding
 from peerbus.http.types import Head, Headers, Reply, Request
 from peerbus.wire.endpoints import Endpoint
 
@@ -88,7 +91,7 @@ class HandlerRoute:
             if self.guards and not request.is_admitted:
                 for guard in self.guards:
                     guard(request)
-            if 0 < self.max_body < len(request.body):
+            if 0 < self.max_body < len(request.body) - request.head.added:
                 raise too_large(self.max_body)
             return self._handler(request)
         except Exception as error:  # noqa: BLE001  # every error becomes an answer
@@ -132,9 +135,20 @@ class Dispatch:
             for endpoint, handler in calls.items()
         }
         if streams:
-            self._routes["GET", STREAM_PATH] = HandlerRoute(STREAM, streams, count)
+            for method in ("GET", "HEAD"):
+                self._routes[method, STREAM_PATH] = HandlerRoute(STREAM, streams, count)
         self._other = HandlerRoute(OTHER, flask, count, in_loop=False)
 
     def route(self, head: Head) -> HandlerRoute:
-        """The route of a head."""
-        return self._routes.get((head.method, head.path), self._other)
+        """The route of a head; one that refuses a body that the head says is encoded."""
+        found = self._routes.get((head.method, head.path), self._other)
+        try:
+            check_encoding(head)
+        except PeerbusError as error:
+            return found.behind([partial(refuse, error)], ())
+        return found
+
+
+def refuse(error: PeerbusError, _: Request) -> None:
+    """A guard that admits no request: it raises `error`."""
+    raise error.with_traceback(None)

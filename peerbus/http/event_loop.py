@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVar
 
 import uvloop
@@ -12,6 +13,7 @@ import uvloop
 from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.histogram import Histogram
+from peerbus.standstill import Standstill
 
 T = TypeVar("T")
 
@@ -32,6 +34,8 @@ class Loop:
         self.events.set_exception_handler(_log_fault)
         self.lag = Histogram(LAG_BOUNDS)
         """Delays of a timer in seconds: so long other work kept the loop busy."""
+        self.standstill = Standstill()
+        """By the clock `monotonic`; noticed while the lag is measured."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._stepping: set[Future[Any]] = set()
         """Futures of the long work under way; they fail when the loop closes."""
@@ -110,7 +114,10 @@ class Loop:
 
         future.add_done_callback(released)
         await waiter
-        return future.result()
+        try:
+            return future.result()
+        finally:
+            del future  # the traceback of its error refers to this frame
 
     def measure_lag(self) -> None:
         """Begin to measure how long single callbacks keep other work waiting."""
@@ -143,6 +150,7 @@ class Loop:
 
     def _probe(self, due: float | None) -> None:
         now = self.events.time()
+        self.standstill.beat(monotonic())
         if due is not None:
             self.lag.add(max(0.0, now - due))
         self.events.call_later(PROBE_SECONDS, partial(self._probe, now + PROBE_SECONDS))

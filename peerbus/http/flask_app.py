@@ -57,7 +57,7 @@ def create_app(routes: Mapping[Endpoint, Handler], pages: Sequence[Page] = ()) -
         app.add_url_rule(
             page.path, f"page {page.path}", _page_view(page), methods=["GET"], provide_automatic_options=False
         )
-    app.register_error_handler(Exception, lambda error: _response(failure(error, _request().head.call)))
+    app.register_error_handler(Exception, _error_view)
     return app
 
 
@@ -144,6 +144,13 @@ def _page_view(page: Page) -> Any:
         return Response(page.make(), headers=SECURITY, content_type=page.content_type)
 
     return view
+
+
+def _error_view(error: Exception) -> Response:
+    """The answer to a request that raised an error, which loses its traceback then: Flask's request refers to both."""
+    reply = failure(error, _request().head.call)
+    error.__traceback__ = error.__context__ = None
+    return _response(reply)
 
 
 def _refuse_other_spellings() -> None:

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import httptools
 
-from peerbus.errors import TooLarge
+from peerbus.errors import BadRequest, HeadTooLarge, TooLarge
 from peerbus.http.known_heads import END
-from peerbus.http.parser import MOST_LINES, Unreadable
+from peerbus.http.parser import MOST_LINES
 from peerbus.http.types import Head
 
 DECODED_AT_ONCE = 16 << 10
@@ -36,7 +36,7 @@ class IncomingBody:
     def take(self, data: bytes, begin: int) -> int:
         """Take the bytes of the body from `data`, from `begin` on; return where the rest begins.
 
-        Takes at most `DECODED_AT_ONCE` bytes of a chunked body. Raises `TooLarge`, and `Unreadable`.
+        Takes at most `DECODED_AT_ONCE` bytes of a chunked body. Raises `TooLarge`, `HeadTooLarge` and `BadRequest`.
         """
         if self._decoder is None:
             end = min(len(data), begin + self._length - self.size)
@@ -79,7 +79,7 @@ class _Decoded:
         """Ignore a trailer, if there are not too many."""
         self.lines += 1
         if self.lines > MOST_LINES:
-            raise Unreadable(f"The trailer of the body has more than {MOST_LINES} lines.", 431)
+            raise HeadTooLarge(f"The trailer of the body has more than {MOST_LINES} lines.")
 
     def on_message_complete(self) -> None:
         """The last chunk and the trailers came."""
@@ -105,7 +105,7 @@ class _ChunkDecoder:
     def decode(self, data: bytes, begin: int, end: int) -> tuple[bytes, int]:
         """Decode `data` from `begin` to `end`; return the bytes of the body in it, and where decoding ended.
 
-        It ends before `end` only behind a whole body. Raises `Unreadable`.
+        It ends before `end` only behind a whole body. Raises `BadRequest` and `HeadTooLarge`.
         """
         at = begin
         while at < end and not self.is_complete:
@@ -122,7 +122,7 @@ class _ChunkDecoder:
         self._undecoded = 0 if pieces else self._undecoded + at - begin
         pieces.clear()
         if self._undecoded > LONGEST_TRAILER:
-            raise Unreadable("The trailer of the body is too long, or the extension of a chunk.")
+            raise BadRequest("The trailer of the body is too long, or the extension of a chunk.")
         return body, at
 
     def _feed(self, data: bytes) -> None:
@@ -131,7 +131,7 @@ class _ChunkDecoder:
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None
         except httptools.HttpParserError:
-            raise Unreadable("The chunked body does not follow the grammar of HTTP/1.1.") from None
+            raise BadRequest("The chunked body does not follow the grammar of HTTP/1.1.") from None
 
 
 def too_large(limit: int) -> TooLarge:

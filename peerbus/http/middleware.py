@@ -12,12 +12,10 @@ from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
 from peerbus.errors import HostNotAllowed, OriginNotAllowed, PeerbusError, RateLimited
-from peerbus.http.dispatch import OTHER, HandlerRoute
+from peerbus.http.dispatch import OTHER, HandlerRoute, refuse
 from peerbus.http.handler import Guard
+from peerbus.http.request import LONGEST_SHOWN
 from peerbus.http.types import Head, Headers, Reply, Request
-
-LONGEST_SHOWN = 100
-"""Characters of a header that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +35,14 @@ HandlerRouter = Callable[[Head], HandlerRoute]
 
 
 def guarded(
-    router: HandlerRouter, guards: Guards, listening_on: str, own_name: str = "", secured: bool = False
+    router: HandlerRouter, guards: Guards, listening_on: Collection[str], own_name: str = "", secured: bool = False
 ) -> HandlerRouter:
     """`router` behind its guards.
 
-    The server listens at the address `listening_on`, by https where it is `secured`, and may be known to others by
+    The server listens at the addresses `listening_on`, by https where it is `secured`, and may be known to others by
     `own_name`.
     """
-    hosts = Hosts([*guards.hosts, own_name]) if guards.hosts or is_loopback(listening_on) else None
+    hosts = Hosts([*guards.hosts, own_name]) if guards.hosts or all(map(is_loopback, listening_on)) else None
     origins = Origins(guards.origins, "https" if secured else "http")
     limits: tuple[Guard, ...] = (RateLimit(guards.rate_limit).admit,) if guards.rate_limit else ()
 
@@ -55,16 +53,12 @@ def guarded(
                 hosts.check(head.headers.get("host", ""))
             shared = origins.headers_for(head)
         except PeerbusError as error:
-            return found.behind([partial(_refuse, error)], ())
+            return found.behind([*limits, partial(refuse, error)], ())
         if head.method == "OPTIONS" and shared and "access-control-request-method" in head.headers:
-            return HandlerRoute(OTHER, Preflight(), _count_nothing, headers=shared)
+            return HandlerRoute(OTHER, Preflight(), _count_nothing, guards=limits, headers=shared)
         return found.behind(limits, shared) if limits or shared else found
 
     return route
-
-
-def _refuse(error: PeerbusError, _: Request) -> None:
-    raise error.with_traceback(None)
 
 
 def _count_nothing(*_: object) -> None:
@@ -123,7 +117,7 @@ def is_loopback(host: str) -> bool:
 ALL = "*"
 PREFLIGHT: Headers = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
-    ("Access-Control-Allow-Headers", "Content-Type, Authorization, Last-Event-ID"),
+    ("Access-Control-Allow-Headers", "Content-Type, Authorization, Last-Event-ID, Cache-Control"),
     ("Access-Control-Max-Age", "600"),
 ]
 EXPOSED = ("Access-Control-Expose-Headers", "Retry-After")

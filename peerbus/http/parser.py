@@ -3,6 +3,7 @@
 import re
 from urllib.parse import unquote_to_bytes
 
+from peerbus.errors import BadRequest, ExpectationFailed, HeadTooLarge, TransferNotSupported, VersionNotSupported
 from peerbus.http.types import Head
 
 LARGEST_HEAD = 64 << 10
@@ -23,24 +24,18 @@ CONTINUE = "100-continue"
 DIGITS = re.compile(r"0*[0-9]{1,18}")
 
 
-class Unreadable(Exception):
-    """The bytes are no request that this server reads; `status` is the status of the refusal."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
-
-
 def parse_head(data: bytes) -> Head:
-    """The head in `data`, which is without the empty line at its end. Raises `Unreadable`."""
+    """The head in `data`, which is without the empty line at its end.
+
+    Raises `BadRequest`, `ExpectationFailed`, `HeadTooLarge`, `TransferNotSupported` and `VersionNotSupported`.
+    """
     line, _, fields = data.partition(b"\r\n")
     match = REQUEST_LINE.fullmatch(line)
     if match is None:
-        raise Unreadable("Expected a request line such as 'GET /topics HTTP/1.1'.")
+        raise BadRequest("Expected a request line such as 'GET /topics HTTP/1.1'.")
     method, target, major, minor = match.groups()
     if major != b"1":
-        raise Unreadable("This server speaks HTTP/1.1.", 505)
+        raise VersionNotSupported("This server speaks HTTP/1.1.")
     is_old = minor == b"0"
     headers = _headers(fields)
     _check(headers, is_old)
@@ -62,60 +57,60 @@ def _headers(fields: bytes) -> dict[str, str]:
     """Header values by lower-case names; without names with an underscore, which WSGI would take for others."""
     lines = fields.split(b"\r\n") if fields else []
     if len(lines) > MOST_LINES:
-        raise Unreadable(f"The head has more than {MOST_LINES} header lines.", 431)
+        raise HeadTooLarge(f"The head has more than {MOST_LINES} header lines.")
     headers: dict[str, str] = {}
     for line in lines:
         match = FIELD.fullmatch(line)
         if match is None:
-            raise Unreadable("Expected header lines such as 'Content-Type: application/json', each ended by CR LF.")
+            raise BadRequest("Expected header lines such as 'Content-Type: application/json', each ended by CR LF.")
         name = match[1].decode().lower()
         if "_" in name:
             continue
         value = match[2].strip(b" \t").decode("latin-1")
         if name in headers:
             if name in SINGLE:
-                raise Unreadable(f"The header {name} comes twice.")
+                raise BadRequest(f"The header {name} comes twice.")
             value = f"{headers[name]},{value}"
         headers[name] = value
     return headers
 
 
 def _check(headers: dict[str, str], is_old: bool) -> None:
-    """Raise `Unreadable` for headers that RFC 9110 and 9112 forbid; make the length a plain number."""
+    """Raise an error for headers that RFC 9110 and 9112 forbid; make the length a plain number."""
     host = headers.get("host")
     if not (HOST.fullmatch(host) if host is not None else is_old):
-        raise Unreadable("A request of HTTP/1.1 has a Host header: a name or an address, and a port.")
+        raise BadRequest("A request of HTTP/1.1 has a Host header: a name or an address, and a port.")
     length = headers.get("content-length")
     if length is not None:
         if not DIGITS.fullmatch(length):
-            raise Unreadable("Content-Length is a number of bytes.")
+            raise BadRequest("Content-Length is a number of bytes.")
         headers["content-length"] = length.lstrip("0") or "0"
     if not is_old and headers.get("expect", CONTINUE).lower() != CONTINUE:
-        raise Unreadable(f"The only expectation that this server meets is {CONTINUE}.", 417)
+        raise ExpectationFailed(f"The only expectation that this server meets is {CONTINUE}.")
     encoding = headers.get("transfer-encoding")
     if encoding is None:
         return
     if is_old or length is not None:
-        raise Unreadable("Transfer-Encoding goes neither with HTTP/1.0 nor with Content-Length.")
+        raise BadRequest("Transfer-Encoding goes neither with HTTP/1.0 nor with Content-Length.")
     if encoding.lower() != "chunked":
-        raise Unreadable("The only transfer encoding that this server reads is chunked.", 501)
+        raise TransferNotSupported("The only transfer encoding that this server reads is chunked.")
 
 
 def _parts_of(method: bytes, target: bytes) -> tuple[str | None, bytes, bytes]:
-    """The host in a request target, if it is a whole URL, the path and the query. Raises `Unreadable`."""
+    """The host in a request target, if it is a whole URL, the path and the query. Raises `BadRequest`."""
     if method == b"OPTIONS" and target == b"*":
         return None, target, b""
     match = TARGET.fullmatch(target)
     if match is None:
-        raise Unreadable("Expected a path such as '/topics', or a URL, and no fragment in it.")
+        raise BadRequest("Expected a path such as '/topics', or a URL, and no fragment in it.")
     authority, path, query = match.groups()
     if authority is None:
         if path is None:
-            raise Unreadable("Expected a path such as '/topics'.")
+            raise BadRequest("Expected a path such as '/topics'.")
         return None, path, query or b""
     host = authority.decode()
     if not HOST.fullmatch(host):
-        raise Unreadable("Expected a URL with a host: a name or an address, and a port.")
+        raise BadRequest("Expected a URL with a host: a name or an address, and a port.")
     return host, path or b"/", query or b""
 
 

@@ -11,7 +11,15 @@ import msgspec
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as MethodNotAllowedByRoute
 
-from peerbus.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, PeerbusError, Unauthorized
+from peerbus.errors import (
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    PeerbusError,
+    Unauthorized,
+    UnsupportedEncoding,
+)
 from peerbus.http import offsets
 from peerbus.http.types import BODY_PIECE, Headers, LargeBody, Reply
 from peerbus.wire.protocol import Answer, ErrorAnswer
@@ -20,7 +28,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_CALL = 200
 """Characters of a call's method and path that errors and logs show."""
-JSON: Headers = (("Content-Type", "application/json"),)
+JSON: Headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 MEASURED_WHOLE = 100
 SAMPLED_EVERY = 13
@@ -58,6 +66,8 @@ def failure(error: Exception, call: str) -> Reply:
         headers.append(("Retry-After", str(known.retry_after)))
     if known.status == Unauthorized.status:
         headers.append(("WWW-Authenticate", "Bearer"))
+    if isinstance(error, UnsupportedEncoding):
+        headers.append(("Accept-Encoding", "identity"))
     if isinstance(error, MethodNotAllowedByRoute):
         headers.append(("Allow", _methods(error)))
     return Reply(known.status, _body(known), headers)
@@ -68,9 +78,9 @@ def failure_body(error: Exception, call: str) -> bytes:
     return _body(_logged(error, call))
 
 
-def unreadable(message: str, status: int) -> Reply:
-    """The reply to bytes that cannot be read as a request."""
-    return Reply(status, _encode(ErrorAnswer(BadRequest.code, message)), JSON)
+def unreadable(error: PeerbusError) -> Reply:
+    """The reply to bytes that cannot be read as a request; it is not logged, because it tells of no call."""
+    return Reply(error.status, _body(error), JSON)
 
 
 def _body(error: PeerbusError) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from peerbus.errors import BadRequest, PeerbusError
+from peerbus.errors import BadRequest, HeadTooLarge, PeerbusError
 from peerbus.http.incoming_body import IncomingBody, too_large
 from peerbus.http.known_heads import END, KnownHeads
-from peerbus.http.parser import LARGEST_HEAD, Unreadable, parse_head
+from peerbus.http.parser import LARGEST_HEAD, parse_head
 from peerbus.http.reply import unreadable
 from peerbus.http.timeouts import BodyMemory, Claim, Timeouts
 from peerbus.http.timer import Timer
@@ -147,7 +147,7 @@ class RequestReader:
     def go_on(self) -> None:
         """Read the next request: the one before is answered."""
         if self._body is None:
-            self._timer.set(self._server.timeouts.head)
+            self._timer.set(self._server.timeouts.idle)
         if self._at < len(self._unread) or self.is_at_end:
             self._events.call_soon(self._read_on)
             return
@@ -187,14 +187,11 @@ class RequestReader:
                 self._read_head()
             else:
                 self._read_body(self._body)
-        except Unreadable as error:
-            request = self._request or Request(UNREADABLE, b"", self._client)
-            self._refuse(request, unreadable(error.message, error.status))
         except PeerbusError as error:
             self._fail(error)
 
     def _read_head(self) -> None:
-        """Begin the next request, if its head is whole. Raises `Unreadable`."""
+        """Begin the next request, if its head is whole. Raises the errors of `parse_head`."""
         unread = self._unread
         while unread.startswith(b"\r\n", self._at):  # RFC 9112, 2.2
             self._at += 2
@@ -221,13 +218,15 @@ class RequestReader:
             self._begin_body(request)
 
     def _wait_for_head(self, end: int) -> None:
-        """Wait for the rest of a head; raises `Unreadable` for one that can never be whole."""
+        """Wait for the rest of a head; raises `BadRequest` and `HeadTooLarge` for one that can never be whole."""
         left = len(self._unread) - self._at
         if end >= 0 or left > LARGEST_HEAD:
-            raise Unreadable(f"The head of the request has more than {LARGEST_HEAD} bytes.", 431)
+            raise HeadTooLarge(f"The head of the request has more than {LARGEST_HEAD} bytes.")
         new = self._unread[max(self._at, self._searched - 1) :]
         if new.count(b"\n") != new.count(b"\r\n") + (self._searched > 0 and new.startswith(b"\n")):
-            raise Unreadable("A line of the head does not end with CR LF.")
+            raise BadRequest("A line of the head does not end with CR LF.")
+        if left and not self._searched:
+            self._timer.set(self._server.timeouts.head)
         self._searched = len(self._unread)
         if not left:
             self._unread, self._at, self._searched = b"", 0, 0
@@ -247,7 +246,7 @@ class RequestReader:
             self.is_unfinished = True
             self._receiver.serve(request)
             return
-        is_too_large = 0 < route.max_body < head.length
+        is_too_large = 0 < route.max_body < head.length - head.added
         if is_large or is_too_large or head.expects_continue:
             if refusal := route.refuse(request):
                 self._refuse(request, refusal)
@@ -274,7 +273,7 @@ class RequestReader:
         self._events.call_soon(self._read_on)
 
     def _read_body(self, body: IncomingBody) -> None:
-        """Take the unread bytes of the body. Raises `Unreadable`, and `TooLarge`."""
+        """Take the unread bytes of the body. Raises the errors of `IncomingBody.take`."""
         if self._claim is not None and not self._claim.is_granted:
             self._pause()
             return
@@ -296,9 +295,11 @@ class RequestReader:
         self._fail(BadRequest(problem))
 
     def _fail(self, error: PeerbusError) -> None:
-        """Refuse a request whose body cannot be taken."""
+        """Refuse a request that cannot be read to its end."""
         if self._request:
             self._refuse(self._request, self._request.head.route.failed(self._request, error))
+        else:
+            self._refuse(Request(UNREADABLE, b"", self._client), unreadable(error))
 
     def _refuse(self, request: Request, reply: Reply) -> None:
         self.is_unfinished = True

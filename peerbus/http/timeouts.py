@@ -12,10 +12,12 @@ CHECK_SECONDS = 0.1
 
 
 class Timeouts(NamedTuple):
-    """Seconds that a client may take: for the head of a request, also to begin one, and for its body."""
+    """Seconds that a client may take: for the head of its first request, for a body, and to make a further request."""
 
     head: float = 30.0
     body: float = 30.0
+    idle: float = 75.0
+    """Longer than proxies keep idle connections (60 for nginx and AWS): they must not send while the server closes."""
 
 
 TIMEOUTS = Timeouts()

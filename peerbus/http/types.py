@@ -1,5 +1,6 @@
 """Types between a connection and the application behind it: heads, requests, routes and replies."""
 
+import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -8,16 +9,23 @@ from msgspec import Struct
 from peerbus.future import Future
 
 Headers = Sequence[tuple[str, str]]
+ADDED = "peerbus-added"
+"""The header by which a peer node says how many bytes it added to a body: they do not count against its limit."""
+MOST_ADDED = 4096
+"""Bytes that a node may say so of: its peer's id, its address, and where messages are pushed."""
+
+DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 class Head:
     """The parsed head of a request. It never changes, so one object serves every request with the same bytes.
 
     Header names are in lower case; the values of a repeated header are joined by commas. `length` is the declared
-    length of the body in bytes, 0 without a body and for a `chunked` one.
+    length of the body in bytes, 0 without a body and for a `chunked` one; a peer node `added` some of them.
     """
 
     __slots__ = (
+        "added",
         "chunked",
         "expects_continue",
         "headers",
@@ -50,6 +58,8 @@ class Head:
         self.keep_alive = keep_alive
         self.chunked = chunked
         self.length = int(headers.get("content-length", 0))
+        added = headers.get(ADDED, "")
+        self.added = min(int(added), MOST_ADDED) if DIGITS.fullmatch(added) else 0
         self.expects_continue = "expect" in headers and not is_old
         self.route: Route
         """The route of requests with this head; set by the server."""

@@ -1,7 +1,6 @@
 """The assembly of a peer node: HTTP server, membership and client of the indexing server."""
 
 import logging
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,12 +14,13 @@ from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import MAX_STREAMS, Streams
 from peerbus.http.flask_app import FlaskHandler, create_app, when_needed
 from peerbus.http.handler import CallHandler, Guard, Handler
-from peerbus.http.listener import url_of
+from peerbus.http.listener import Listener
 from peerbus.http.metrics import metrics_page
 from peerbus.http.middleware import NO_GUARDS, Guards, guarded
 from peerbus.http.pages import pages
 from peerbus.http.server import Server
 from peerbus.http.stream_tickets import StreamTickets
+from peerbus.http.timeouts import TIMEOUTS, Timeouts
 from peerbus.http.tls import Certificate
 from peerbus.node.access import AccessControl
 from peerbus.node.calls import CALLS
@@ -69,12 +69,13 @@ class NodeOptions:
     """Seconds that unregistering may take when a node stops."""
     push_to: str | None = None
     """The URL of the application's hook: messages of explicit subscriptions are pushed to it."""
+    timeouts: Timeouts = TIMEOUTS
 
 
 class PeerNode:
-    """One peer, served over HTTP on a bound socket."""
+    """One peer, served over HTTP on bound sockets."""
 
-    def __init__(self, peer_id: str, listener: socket.socket, options: NodeOptions) -> None:
+    def __init__(self, peer_id: str, listener: Listener, options: NodeOptions) -> None:
         loop = self._loop = Loop("loop")
         index = self._index = ServerClient(
             loop, options.index_url, options.index_timeout, options.max_waiting, options.index_token, options.index_ca
@@ -83,7 +84,7 @@ class PeerNode:
         self.peer_id = peer_id
         self.events = EventLog()
         self.tickets = StreamTickets()
-        address = url_of(listener, options.advertise, options.certificate is not None)
+        address = listener.urls(options.advertise, options.certificate is not None)[0]
         self.membership = Membership(
             index, peer_id, address, options.lease_seconds, self.events, options.unregister_seconds
         )
@@ -126,12 +127,13 @@ class PeerNode:
         router = Dispatch(FlaskHandler(when_needed(make_app)), handlers, durations, self._streams).route
         secured = options.certificate is not None
         self._server = Server(
-            guarded(router, options.guards, listener.getsockname()[0], options.advertise or "", secured),
+            guarded(router, options.guards, listener.hosts, options.advertise or "", secured),
             loop,
             listener,
             options.threads,
             options.max_body,
             before_stop=self._stop_forwarding,
+            timeouts=options.timeouts,
             certificate=options.certificate,
         )
         self.url = self._server.url

@@ -12,10 +12,10 @@ import msgspec
 from msgspec import Raw
 
 from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized, error_in
-from peerbus.future import Future, settle
+from peerbus.future import Future, pass_on, settle
 from peerbus.http.handler import Guard
 from peerbus.http.reply import JSON as JSON_REPLY
-from peerbus.http.types import Reply, Request
+from peerbus.http.types import ADDED, Reply, Request
 from peerbus.http.upstream.exchange import Response
 from peerbus.node.answer_hooks import ANSWER_HOOKS, Answered, topic_of
 from peerbus.node.identity import fill_in_body, fill_in_push, fill_in_query
@@ -33,8 +33,9 @@ LONGEST_WAIT = 86_400.0
 """Seconds added at most to the time that an answer may take; the server itself limits the `wait` of a pull."""
 SMALL = 64 << 10
 """Bytes of a body that is decoded however many fields it has."""
-PASSED_ON = {name.lower().encode(): name for name in ("Content-Type", "Retry-After", "Allow", "WWW-Authenticate")}
-"""The headers that are passed on from an answer; an answer with status 200 has only the first."""
+HEADERS = ("Content-Type", "Cache-Control", "Retry-After", "Allow", "WWW-Authenticate")
+PASSED_ON = {name.lower().encode(): name for name in HEADERS}
+"""The headers that are passed on from an answer; one with status 200 has only the first two."""
 UNKNOWN = {Unauthorized.status, 404}
 """The statuses of an unknown peer or subscription."""
 CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
@@ -113,6 +114,8 @@ class Forwarding:
             body = fill_in_body(body, fields, self._membership, self._registers)
             body = fill_in_push(body, fields, self._push_target)
             wait = _seconds(fields["wait"]) if "wait" in fields else 0.0
+            if (added := len(body) - len(request.body)) > 0:
+                headers = (*headers, f"{ADDED}: {added}")
         return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
 
     def _forward(self, call: Call, mends: bool = True) -> Future[Reply]:
@@ -154,8 +157,8 @@ class Forwarding:
         brought: Future[T] = Future()
 
         def bring(made: Future[T]) -> None:
-            if not self._index.loop.call(settle, brought, made.result):
-                settle(brought, made.result)
+            if not self._index.loop.call(pass_on, brought, made):
+                pass_on(brought, made)
 
         made: Future[T] = Future()
         made.add_done_callback(bring)

@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -12,20 +11,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from peerbus.logs import log_to
+from peerbus.http.listener import Listener
+from peerbus.logs import log_to, usable_folder
 from peerbus.node.app import NodeOptions, PeerNode
+from peerbus.stop_signals import stop_signals
 
 KILL_AFTER_SECONDS = 5.0
 SECONDS_EACH = 0.015
 """Added for each node to the time that all may take to stop: they share the processors."""
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Place(NamedTuple):
-    """A peer and the socket its node listens on."""
+    """A peer and the sockets its node listens on."""
 
     peer_id: str
-    listener: socket.socket
+    listener: Listener
+
+    @property
+    def log_name(self) -> str:
+        """The name of the node's log file."""
+        return f"{self.peer_id}-{self.listener.port}"
 
 
 class Logging(NamedTuple):
@@ -43,13 +48,14 @@ def run_nodes(places: Sequence[Place], options: NodeOptions, logs: Logging) -> i
 
 
 def _run_node(place: Place, options: NodeOptions, logs: Logging, lifeline: int | None = None) -> int:
-    log_to(logs.folder, place.peer_id, logs.level)
+    log_to(logs.folder, place.log_name, logs.level)
     node = PeerNode(place.peer_id, place.listener, options)
     node.stop_on_signals()
     if lifeline is not None:
         threading.Thread(target=_stop_at_end_of, args=(lifeline, node), daemon=True).start()
     node.start()
-    sys.stdout.write(f"{node.peer_id} serves at {node.url}\n")  # one write: the line of another node must not split it
+    served_at = place.listener.described(options.certificate is not None)
+    sys.stdout.write(f"{node.peer_id} serves at {served_at}\n")  # one write: the line of another node must not split it
     sys.stdout.flush()
     node.wait()
     return 0
@@ -74,14 +80,16 @@ class _Family:
         self._logs = logs
         self._pids: dict[int, str] = {}
         self._stopping = False
+        self._stops = stop_signals()
 
     def run(self) -> int:
         """Fork the nodes and wait for them; returns the exit code in the parent and in each child."""
-        log_to(self._logs.folder, self._places[0].peer_id, self._logs.level)  # fails once here, not in each child
+        folder = usable_folder(self._logs.folder, self._places[0].log_name)  # said once here, not by each child
+        self._logs = self._logs._replace(folder=folder)
         lifeline, hold = os.pipe()
         gc.freeze()
         signal.signal(signal.SIGALRM, lambda *_: self._signal_all(signal.SIGKILL))
-        for number in STOP_SIGNALS:
+        for number in self._stops:
             signal.signal(number, lambda *_: self._stop())
         for place in self._places:
             if not self._stopping and not self._fork(place):
@@ -93,17 +101,17 @@ class _Family:
 
     def _fork(self, place: Place) -> int:
         """The new child's id, or 0 in the child. Stop signals are blocked until the child is in the list of pids."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._stops)
         try:
             pid = os.fork()
             if pid == 0:
-                for number in STOP_SIGNALS:
-                    signal.signal(number, signal.SIG_DFL)
+                for number in self._stops:
+                    signal.signal(number, lambda *_: os._exit(0))
             else:
                 self._pids[pid] = place.peer_id
             return pid
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._stops)
 
     def _be_node(self, place: Place, lifeline: int) -> int:
         for other in self._places:
@@ -127,7 +135,7 @@ class _Family:
             pid, status = os.wait()
             peer_id = self._pids.pop(pid)
             if status:
-                failed = 1
+                failed = failed or (os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1)
                 print(f"Peer '{peer_id}' ended with {_described(status)}.", file=sys.stderr, flush=True)
         return failed
 

@@ -136,7 +136,7 @@ class ServerClient:
             raise self.failure(error) from None
         if isinstance(opened, Response):
             raise error_in(opened.status, opened.body) if _is_answer(opened) else self.not_ours()
-        if opened.headers.get(b"content-type") != CONTENT_TYPE.encode():
+        if _media_type(opened) != CONTENT_TYPE:
             opened.close()
             raise self.not_ours()
         return opened
@@ -161,4 +161,10 @@ class ServerClient:
 
 
 def _is_answer(response: Response) -> bool:
-    return response.status in STATUSES and response.headers.get(b"content-type") == b"application/json"
+    return response.status in STATUSES and _media_type(response) == JSON
+
+
+def _media_type(response: Response | BodyStream) -> str:
+    """The type that a response says its body has, without parameters."""
+    given = response.headers.get(b"content-type", b"").decode("latin-1")
+    return given if given == JSON else given.partition(";")[0].strip().lower()

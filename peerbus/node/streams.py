@@ -1,18 +1,24 @@
 """Streams of a peer node: the indexing server's, sent on."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
+from typing import TypeVar
 from urllib.parse import urlencode
 
-from peerbus.errors import NotReady, NotSubscribed, PeerNotFound, Unauthorized
-from peerbus.http.event_stream import PATH, Wanted, event
-from peerbus.http.reply import failure_body
+import msgspec
+
+from peerbus.errors import NotReady, NotSubscribed, PeerNotFound, Unauthorized, error_in
+from peerbus.http.event_stream import PATH, Wanted, last_event
 from peerbus.http.types import Sink
 from peerbus.http.upstream.body_stream import BodyStream
 from peerbus.http.upstream.errors import Unreachable, UpstreamError
 from peerbus.node.membership import Membership
 from peerbus.node.server_client import ServerClient
-from peerbus.wire.protocol import StreamRequest
+from peerbus.wire.protocol import StreamRequest, SubscriptionsAnswer
+
+T = TypeVar("T")
 
 SILENCE_SECONDS = 45.0
 """Seconds without any data after which the indexing server counts as gone; it sends a comment every 15 seconds."""
@@ -33,20 +39,16 @@ class ForwardedStreams:
 
     async def open(self, wanted: Wanted) -> "ForwardedStream":
         """A stream of the peer's message queue; raises the error that the indexing server refuses it with."""
-        request = wanted.request
-        wanted.check()
-        try:
-            upstream = await self._opened(request, wanted.last_id)
-        except (PeerNotFound, NotSubscribed, Unauthorized) as error:
-            lost = request.topic if isinstance(error, NotSubscribed) else None
-            if not (self._membership.can_restore(lost) and await self._renewed()):
-                raise
-            upstream = await self._opened(request, wanted.last_id)
+        upstream = await self._restoring(wanted.request.topic, partial(self._opened, wanted))
         if self._is_closed:
             upstream.close()
             raise NotReady("The peer node is stopping.")
         self._open.add(upstream)
         return ForwardedStream(self, upstream)
+
+    async def check(self, wanted: Wanted) -> None:
+        """Raise the error that the indexing server would refuse the stream with."""
+        await self._restoring(wanted.request.topic, partial(self._looked_up, wanted.request))
 
     def close(self) -> None:
         """End all streams. Called in any thread."""
@@ -61,11 +63,36 @@ class ForwardedStreams:
         """The error of the catalogue for a stream that broke off."""
         return self._client.failure(error)
 
-    async def _opened(self, request: StreamRequest, last_id: int | None) -> BodyStream:
+    async def _restoring(self, topic: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """What the indexing server answers; asks again if it lost a peer or a subscription that can be restored."""
+        try:
+            return await ask()
+        except (PeerNotFound, NotSubscribed, Unauthorized) as error:
+            lost = topic if isinstance(error, NotSubscribed) else None
+            if not (self._membership.can_restore(lost) and await self._renewed()):
+                raise
+        return await ask()
+
+    async def _opened(self, wanted: Wanted) -> BodyStream:
+        request = wanted.request
         fields = {"topic": request.topic, "peer_id": request.peer_id, "in_flight": request.in_flight}
         query = urlencode(fields | {"details": "true"} if request.details else fields)
-        headers = () if last_id is None else (f"Last-Event-ID: {last_id}",)
+        headers = () if wanted.last_id is None else (f"Last-Event-ID: {wanted.last_id}",)
         return await self._client.open(f"{PATH}?{query}", headers, SILENCE_SECONDS)
+
+    async def _looked_up(self, request: StreamRequest) -> None:
+        query = urlencode({"topic": request.topic, "peer_id": request.peer_id})
+        sent = self._client.send("GET", f"/subscriptions?{query}", b"", (), repeatable=True)
+        await self._client.loop.result_of(sent.follow(lambda _: None))
+        received = self._client.received(sent)
+        if received.status != 200:
+            raise error_in(received.status, received.body)
+        try:
+            answer = msgspec.json.decode(received.body, type=SubscriptionsAnswer)
+        except msgspec.DecodeError:
+            raise self._client.not_ours() from None
+        if not answer.subscriptions:
+            raise NotSubscribed(f"Peer '{request.peer_id}' is not subscribed to topic '{request.topic}'.")
 
     async def _renewed(self) -> bool:
         return await asyncio.get_running_loop().run_in_executor(self._workers, self._membership.renew)
@@ -88,7 +115,7 @@ class ForwardedStream:
         try:
             await self._send_on(sink)
         except UpstreamError as error:
-            await sink.write(event(failure_body(self._streams.failure(error), f"GET {PATH}"), name="end"))
+            await sink.write(last_event(self._streams.failure(error)))
         finally:
             self._streams.ended(self._upstream)
 

@@ -17,6 +17,7 @@ const LATELY = {
   missed: ["bad", "Messages were lost in the last minute before subscribers pulled them."],
   discarded: ["bad", "Messages were discarded in the last minute with queues that ended."],
   expired_queues: ["warn", "Queues expired in the last minute because no member came back."],
+  forgotten_ids: ["warn", "Message ids were forgotten early in the last minute, because memory is full."],
   dead_lettered: ["warn", "Messages became dead letters in the last minute."],
 };
 const FULL = {
@@ -28,6 +29,7 @@ const FULL_ONCE = {
   drop_oldest: "Topic {} is {} full; once full, it drops the oldest messages.",
 };
 const OLD = "Topic {} has an unread message that is {} old.";
+const WAITING = "Scheduled messages are overdue because there is no room for them: {}.";
 const LIMIT = "{}: {} full, {} of {}.";
 
 /** Show the state of the server in one sentence, with the reasons. */
@@ -45,12 +47,14 @@ export function judge(stats, topics, counters) {
 }
 
 function ofServer(stats) {
-  return fillings(stats)
+  const waiting = stats.scheduled_waiting ? [{ tone: "bad", told: filled(WAITING, stats.scheduled_waiting) }] : [];
+  const full = fillings(stats)
     .filter(({ share }) => share >= NEARLY_FULL)
     .map(({ label, share, used, limit }) => ({
       tone: share >= 1 ? "bad" : "warn",
       told: filled(LIMIT, label, percent(share), used, limit),
     }));
+  return [...waiting, ...full];
 }
 
 function ofTopics(topics) {

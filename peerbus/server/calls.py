@@ -241,10 +241,13 @@ def livez(_: object, __: wire.EmptyRequest) -> wire.Answer:
 
 
 def readyz(broker: Overview, _: wire.EmptyRequest) -> wire.Answer:
-    """Say whether calls will be served."""
+    """Say whether calls will be served; raises `NotReady` while changes cannot be written."""
     if broker.closing:
         raise NotReady("The indexing server is stopping.")
-    return wire.Answer(message="Ready.")
+    refusal = broker.refusal
+    if refusal and broker.is_stuck:
+        raise NotReady(f"Calls that change something wait. {refusal.message}")
+    return wire.Answer(message=f"Ready, but nothing is published for now. {refusal.message}" if refusal else "Ready.")
 
 
 Call = Callable[[Any, Any], wire.Answer | Handover | Pending | Steps[wire.Answer]]

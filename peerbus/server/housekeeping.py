@@ -11,6 +11,8 @@ from peerbus.wire.words import also_discarded, duration
 
 log = logging.getLogger(__name__)
 
+BEAT_SECONDS = 0.25
+"""Time between two beats, by whose pauses the broker notices that the process stood still."""
 RETRY_SECONDS = 1.0
 """Pause after an unexpected error; the work goes on after it."""
 TRIM_SECONDS = 5.0
@@ -31,15 +33,25 @@ class Housekeeping:
         self._loop = loop
         self._next: asyncio.Handle | None = None
         self._trimmed = 0
+        self._forgotten_ids = 0
+        self._is_forgetting = False
         self._excluded = 0
         """The number of peers, topics and subscriptions that are excluded from garbage collection."""
         broker.on_due = self._due
 
     def start(self) -> None:
         """Begin, in the loop."""
+        self._loop.call_soon(self._beat)
         self._loop.call_soon(self._run)
         self._loop.call_soon(self._trim)
         self._loop.call_soon(self._exclude)
+        self._loop.call_soon(self._watch_ids)
+
+    def _beat(self) -> None:
+        seconds = self._broker.beat()
+        if seconds:
+            log.warning("The server stood still for %.1f seconds. Leases and deadlines begin anew.", seconds)
+        self._loop.events.call_later(BEAT_SECONDS, self._beat)
 
     def _due(self) -> None:
         """Something is due earlier than planned; called under the broker's lock, in any thread."""
@@ -68,6 +80,18 @@ class Housekeeping:
             self._trimmed = freed
             self._loop.events.run_in_executor(None, process_memory.trim)
         self._loop.events.call_later(TRIM_SECONDS, self._trim)
+
+    def _watch_ids(self) -> None:
+        """Log that message ids are forgotten before their time, once when it begins."""
+        forgotten = self._broker.stats().forgotten_ids
+        known, self._is_forgetting = self._is_forgetting, forgotten > self._forgotten_ids
+        self._forgotten_ids = forgotten
+        if self._is_forgetting and not known:
+            log.warning(
+                "Memory is full (--max-bytes): the oldest message ids are forgotten before their time. A publish that "
+                "is repeated later than usual is published twice."
+            )
+        self._loop.events.call_later(TRIM_SECONDS, self._watch_ids)
 
     def _exclude(self) -> None:
         """Exclude all objects from garbage collection if many were added."""

@@ -53,7 +53,8 @@ def _present(stats: Stats) -> Iterator[Metric]:
     yield gauge("waiting_pulls", "Pulls that wait for a message.", stats.waiting_pulls)
     yield gauge("unacknowledged_messages", in_flight, stats.unacknowledged)
     yield gauge("scheduled_messages", "Messages that are published later.", stats.scheduled)
-    yield gauge("memory_bytes", "Bytes of memory that messages and message ids count for.", stats.memory_bytes)
+    yield counter("message_ids_forgotten", "Message ids forgotten early, because memory was full.", stats.forgotten_ids)
+    yield gauge("memory_bytes", "Bytes that messages and notes on them count for.", stats.memory_bytes)
     yield gauge("memory_limit_bytes", "The limit of memory_bytes: --max-bytes.", stats.max_bytes)
     yield gauge("stored_bytes", "Bytes on disk.", stats.stored_bytes)
 

@@ -1,7 +1,6 @@
 """The indexing server: broker, HTTP server, notices and housekeeping, started and stopped together."""
 
 import logging
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,11 +12,13 @@ from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import MAX_STREAMS, Streams
 from peerbus.http.flask_app import FlaskHandler, create_app
 from peerbus.http.handler import CallHandler, Guard
+from peerbus.http.listener import Listener
 from peerbus.http.metrics import metrics_page
 from peerbus.http.middleware import NO_GUARDS, Guards, guarded
 from peerbus.http.pages import pages
 from peerbus.http.server import Server
 from peerbus.http.stream_tickets import StreamTickets
+from peerbus.http.timeouts import TIMEOUTS, Timeouts
 from peerbus.http.tls import Certificate
 from peerbus.server import process_memory
 from peerbus.server.access import AccessControl, Tokens
@@ -65,12 +66,13 @@ class ServerOptions:
     """Topics, and as many message queues, that the metrics show one by one."""
     pauses: Pauses = field(default_factory=Pauses)
     """Of push targets, after pushes that failed."""
+    timeouts: Timeouts = TIMEOUTS
 
 
 class IndexingServer:
-    """One broker served over HTTP on a bound socket."""
+    """One broker served over HTTP on bound sockets."""
 
-    def __init__(self, listener: socket.socket, options: ServerOptions, journal: InMemory | None = None) -> None:
+    def __init__(self, listener: Listener, options: ServerOptions, journal: InMemory | None = None) -> None:
         """Begin with the state in `journal`, by default empty; raises `StorageError` if it cannot be read."""
         process_memory.keep_little()
         limits = options.limits
@@ -117,12 +119,13 @@ class IndexingServer:
         flask = FlaskHandler(create_app(handlers, shown))
         router = Dispatch(flask, handlers, durations, streams).route
         self._server = Server(
-            guarded(router, options.guards, listener.getsockname()[0], secured=options.certificate is not None),
+            guarded(router, options.guards, listener.hosts, secured=options.certificate is not None),
             self.loop,
             listener,
             options.threads,
             options.max_body,
             before_stop=self.broker.close,
+            timeouts=options.timeouts,
             certificate=options.certificate,
         )
         self.url = self._server.url

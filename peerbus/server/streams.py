@@ -7,11 +7,10 @@ from msgspec import json
 
 from peerbus.broker import Broker
 from peerbus.broker.results import Pulled
-from peerbus.errors import NotReady, PeerbusError, TooSlow
+from peerbus.errors import NotReady, NotSubscribed, PeerbusError, TooSlow
 from peerbus.future import Future, then
 from peerbus.http.event_loop import Loop
-from peerbus.http.event_stream import PATH, PING, Wanted, event
-from peerbus.http.reply import failure_body
+from peerbus.http.event_stream import PING, Wanted, event, last_event
 from peerbus.http.types import BODY_PIECE, LargeBody, Sink
 from peerbus.storage.group_commit import InMemory
 
@@ -57,12 +56,18 @@ class BrokerStreams:
     async def open(self, wanted: Wanted) -> "BrokerStream":
         """A stream of a peer's message queue, from after the last event it has; raises the errors of a pull."""
         request = wanted.request
-        wanted.check()
         offset = None if wanted.last_id is None else wanted.last_id + 1
         reader_token = self.broker.resume(request.peer_id, request.topic, offset)
         stream = BrokerStream(self, wanted, reader_token)
         await stream.begin()
         return stream
+
+    async def check(self, wanted: Wanted) -> None:
+        """Raise the error of a pull from the peer's message queue; pulls nothing, and renews no lease."""
+        peer_id, topic = wanted.request.peer_id, wanted.request.topic
+        if not self.broker.subscription_views(peer_id, [topic]):
+            self.broker.topic_creator(topic)  # raises `TopicNotFound`
+            raise NotSubscribed(f"Peer '{peer_id}' is not subscribed to topic '{topic}'.")
 
     def pause(self) -> float:
         """Reserve the next pull of the budget of all streams; returns the seconds until then."""
@@ -100,7 +105,7 @@ class BrokerStream:
                 part = b""
         except Exception as error:  # noqa: BLE001  # the reader gets it
             self._give_back()
-            await sink.write(event(failure_body(error, f"GET {PATH}"), name="end"))
+            await sink.write(last_event(error))
         except asyncio.CancelledError:
             self._give_back()
             raise
@@ -156,8 +161,10 @@ class BrokerStream:
                 self._give_back()
                 return False
             part, self._sent, self._missed = b"", end, 0
-            took = monotonic() - began
-            if took > self._streams.patience * max(1, (size + len(made)) / PART_BYTES):
+            now = monotonic()
+            stood_still = self._streams.loop.standstill.check(now) > began
+            allowed = self._streams.patience * max(1, (size + len(made)) / PART_BYTES)
+            if now - began > allowed and not stood_still:
                 raise TooSlow(
                     f"The reader took less than {PART_BYTES} bytes in {self._streams.patience:g} seconds. "
                     "What was not sent stays in the message queue: follow it again."

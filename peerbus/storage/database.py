@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
-from peerbus.storage.failures import StorageError, unopened, unsound, unusable
+from peerbus.storage.failures import FolderNotReady, StorageError, unopened, unsound, unusable
 from peerbus.storage.tables import SCHEMA, SCHEMA_VERSION, UPGRADES
 
 APPLICATION_ID = int.from_bytes(b"pbus")
@@ -30,14 +30,15 @@ class DataFolder:
             path.mkdir(mode=0o700, exist_ok=True)
             self._lock = os.fdopen(os.open(path / "peerbus.lock", os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
-            raise unusable(path, f"{error.filename}: {error.strerror}") from None
+            is_folder = not isinstance(error, FileExistsError | NotADirectoryError)
+            raise unusable(path, f"{error.filename}: {error.strerror}", is_folder=is_folder) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
             if not isinstance(error, BlockingIOError):
                 raise unusable(path, f"it cannot be locked: {error.strerror}") from None
-            raise StorageError(
+            raise FolderNotReady(
                 f"Another server keeps its data in {path}: stop that one first, or name another folder."
             ) from None
 

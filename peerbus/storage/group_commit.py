@@ -10,10 +10,11 @@ from peerbus.broker import Broker, Limits
 from peerbus.broker.change_set import ChangeSet
 from peerbus.broker.records import Changes
 from peerbus.broker.state import PER_SLICE, Slice
-from peerbus.errors import StorageFull
+from peerbus.errors import UNKEPT, NotReady, PeerbusError
 from peerbus.future import Future, then
 from peerbus.histogram import Histogram
-from peerbus.storage import Storage, StorageError
+from peerbus.storage import Storage
+from peerbus.storage.failures import described, fault, no_room
 from peerbus.storage.held_back import Deliver, HeldBack
 
 log = logging.getLogger(__name__)
@@ -89,8 +90,8 @@ class GroupCommit(InMemory):
         self._changed = threading.Event()
         self._unwritten: Changes | None = None
         """A batch that could not be written yet."""
-        self._full = False
-        """Whether publishes are refused."""
+        self._refusal: PeerbusError | None = None
+        """The error with which publishes are refused, while they are."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
@@ -111,6 +112,7 @@ class GroupCommit(InMemory):
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
         self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
+        self._held = HeldBack(self._change_set)
         self._held = HeldBack(self._change_set)
         self._measure_disk()
         self._broker = Broker(
@@ -137,13 +139,14 @@ class GroupCommit(InMemory):
         self._try_to_write()
         if self._held.waits:
             self._try_to_write()  # the changes since a batch that had failed before
-        self._held.fail(StorageFull("The server stopped before this was on its disk."))
+        kind = type(self._refusal or NotReady(""))
+        self._held.fail(kind("The server stopped before this was on its disk."))
         self._storage.close()
 
     def after_commit(self, value: T) -> T | Future[T]:
         """`value`, when all changes made until now are on disk.
 
-        The future fails with `StorageFull` if the server stops before.
+        The future fails if the server stops before, with the error of the disk.
         """
         return self._held.hold(value)
 
@@ -159,9 +162,11 @@ class GroupCommit(InMemory):
                 began = perf_counter()
                 self._storage.write(self._unwritten)
                 self._commit_took(perf_counter() - began)
-        except (StorageFull, StorageError) as error:
-            self._refuse(str(error))
+        except UNKEPT as error:
+            self._change_set.is_stuck = True
+            self._refuse(error)
             return
+        self._change_set.is_stuck = False
         written, self._unwritten = self._unwritten, None
         self._broker.written(written)
         self._change_set.written()
@@ -175,26 +180,27 @@ class GroupCommit(InMemory):
         self._measure_at = self._clock() + MEASURE_SECONDS
         try:
             stored, free = self._storage.size, self._storage.free
-        except StorageError as error:
-            self._refuse(str(error))
+        except UNKEPT as error:
+            self._refuse(error)
             return
         # Each message is written twice: to the write-ahead log, and from there to the database.
         room = (free - self._reserve) // 2
-        if room < (ROOM_AGAIN if self._full else LITTLE_ROOM):
+        if room < (ROOM_AGAIN if self._refusal else LITTLE_ROOM):
             self._change_set.measured(stored, 0)
-            self._refuse("less than --min-free is left of it")
+            self._refuse(no_room("less than --min-free is left"))
             return
-        known, self._full = self._full, False
+        known, self._refusal = self._refusal, None
         self._change_set.measured(stored, room)
         if known:
-            log.info("There is room on the disk again.")
+            log.info("Changes are written to the disk again, and messages are published.")
 
-    def _refuse(self, why: str, fault: Exception | None = None) -> None:
-        """Refuse publishes until a batch is written and the disk measured."""
-        known, self._full = self._full, True
-        self._change_set.room = 0
-        if not known:  # logged once it is so, since readers of the line rely on it
-            log.error("Nothing is published until there is room on the disk again: %s", why, exc_info=fault)
+    def _refuse(self, error: PeerbusError, cause: Exception | None = None) -> None:
+        """Refuse publishes with `error` until a batch is written and the disk measured."""
+        known, self._refusal = self._refusal, error
+        self._change_set.refuse(error)
+        if str(known) != str(error):  # logged once it is so, since readers of the line rely on it
+            detail = f" ({self._storage.place}: {described(error.__cause__)})" if error.__cause__ else ""
+            log.error("Nothing is published for now. %s%s", error, detail, exc_info=cause)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -207,4 +213,5 @@ class GroupCommit(InMemory):
         try:
             self.write()
         except Exception as error:  # noqa: BLE001  # a fault of this program must not end the thread
-            self._refuse("a fault of the server", error)
+            self._change_set.is_stuck = True
+            self._refuse(fault(), error)

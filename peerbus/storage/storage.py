@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from peerbus.broker.records import Changes, Contents, DeliveryRecord, MessageIdRecord, Segment, TopicRecord
 from peerbus.storage.database import DataFolder, open_database
-from peerbus.storage.failures import unopened, unsound, unusable, unwritten
+from peerbus.storage.failures import failure, unopened, unsound
 from peerbus.storage.tables import (
     peer_record,
     peer_row,
@@ -55,7 +55,7 @@ class Storage:
         Raises `StorageError` if a part is missing or cannot be read.
         """
         try:
-            ((epoch, last_scheduled),) = self._rows("meta")
+            ((epoch, last_scheduled, clock_set),) = self._rows("meta")
             topics = [TopicRecord(*row) for row in self._rows("topics")]
             return Contents(
                 epoch=epoch,
@@ -67,6 +67,7 @@ class Storage:
                 message_ids=[MessageIdRecord(*row) for row in self._rows("message_ids")],
                 scheduled=[scheduled_record(row) for row in self._rows("scheduled")],
                 last_scheduled=last_scheduled,
+                clock_set=clock_set,
             )
         except sqlite3.Error as error:
             raise unopened(self._folder.database, error) from error
@@ -76,7 +77,7 @@ class Storage:
     def write(self, changes: Changes) -> None:
         """Write all of `changes` in one transaction, or nothing; they are flushed to disk when this returns.
 
-        Raises `StorageFull` if there is no room, and `StorageError` for any other failure; either may pass.
+        Raises one of the errors of `errors.UNKEPT`; most may pass.
         """
         try:
             with self._connection:
@@ -87,7 +88,12 @@ class Storage:
             for number in _gone(changes.topics):
                 self._first_ids.pop(number, None)
         except sqlite3.Error as error:
-            raise unwritten(self._folder.database, error) from error
+            raise failure(self._folder.database, error) from error
+
+    @property
+    def place(self) -> Path:
+        """The database."""
+        return self._folder.database
 
     @property
     def size(self) -> int:
@@ -98,16 +104,14 @@ class Storage:
     def free(self) -> int:
         """Bytes that may still be written: the free space of the file system, and the free pages of the database.
 
-        Negative if a checkpoint of the write-ahead log needs more than that. Raises `StorageError`.
+        Negative if a checkpoint of the write-ahead log needs more than that. Raises the errors of `write`.
         """
         try:
             ((pages,),) = self._connection.execute("PRAGMA freelist_count")
             ((page_bytes,),) = self._connection.execute("PRAGMA page_size")
             return self._folder.free + int(pages) * int(page_bytes)
-        except sqlite3.Error as error:
-            raise unopened(self._folder.database, error) from error
-        except OSError as error:
-            raise unusable(self._folder.database.parent, f"{error.filename}: {error.strerror}") from error
+        except (sqlite3.Error, OSError) as error:
+            raise failure(self._folder.database, error) from error
 
     def close(self) -> None:
         """Close the database and unlock the folder."""
@@ -130,12 +134,14 @@ class Storage:
             "REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             map(queue_row, _there(changes.queues)),
         )
-        put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
+        put("REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, _there(changes.deliveries)))
         put("INSERT INTO segments VALUES (?, ?, ?, ?)", segment_rows(changes.segments))
         put("REPLACE INTO message_ids VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, changes.message_ids))
-        put("INSERT INTO scheduled VALUES (?, ?, ?, ?, ?, ?, ?)", map(scheduled_row, _there(changes.scheduled)))
+        put("INSERT INTO scheduled VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(scheduled_row, _there(changes.scheduled)))
         if changes.last_scheduled is not None:
             put("UPDATE meta SET last_scheduled = ?", [(changes.last_scheduled,)])
+        if changes.clock_set is not None:
+            put("UPDATE meta SET clock_set = ?", [(changes.clock_set,)])
 
     def _remove(self, changes: Changes) -> None:
         remove = self._for_each

@@ -7,10 +7,11 @@ from zlib import crc32
 from msgspec import Struct, json, msgpack
 from msgspec.structs import astuple
 
+from peerbus.broker.publish_log import EARLIER
 from peerbus.broker.push_target import PushOptions
 from peerbus.broker.records import PeerRecord, QueueRecord, ScheduledRecord, Segment
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEDULED = """
 CREATE TABLE scheduled (
     topic INTEGER NOT NULL REFERENCES topics,
@@ -23,7 +24,8 @@ CREATE TABLE scheduled (
     PRIMARY KEY (topic, number)
 );
 """
-"""The messages to be published later, with row ids, because rows are large."""
+"""The messages to be published later in version 3, with row ids, because rows are large."""
+SCHEDULED_AHEAD = "ALTER TABLE scheduled ADD COLUMN ahead REAL;"
 KEEP_DEAD_LETTERS = """
 INSERT INTO queues
 SELECT
@@ -49,10 +51,19 @@ UPGRADES = {
         ALTER TABLE message_ids ADD COLUMN scheduled INTEGER;
         {SCHEDULED}
     """,
+    3: f"""
+        ALTER TABLE deliveries ADD COLUMN "left" REAL;
+        ALTER TABLE meta ADD COLUMN clock_set REAL NOT NULL DEFAULT 0;
+        {SCHEDULED_AHEAD}
+    """,
 }
 """The statements that upgrade each older version to the next."""
 SCHEMA = f"""
-CREATE TABLE meta (epoch TEXT NOT NULL, last_scheduled INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE meta (
+    epoch TEXT NOT NULL,
+    last_scheduled INTEGER NOT NULL DEFAULT 0,
+    clock_set REAL NOT NULL DEFAULT 0
+);
 CREATE TABLE peers (
     peer_id TEXT PRIMARY KEY NOT NULL,
     address TEXT,
@@ -100,6 +111,7 @@ CREATE TABLE deliveries (
     due REAL,
     first REAL,
     since REAL,
+    "left" REAL,
     PRIMARY KEY (queue, "offset")
 ) WITHOUT ROWID;
 -- With row ids, unlike the others: rows are large, and appended in the order in which they are read again.
@@ -121,17 +133,18 @@ CREATE TABLE message_ids (
     PRIMARY KEY (topic, serial)
 ) WITHOUT ROWID;
 {SCHEDULED}
+{SCHEDULED_AHEAD}
 """
 ROW_BYTES = 1 << 20
 """Bytes of messages after which a new row begins: a row is only freed as a whole."""
 
 
 class Published(Struct, array_like=True, frozen=True, gc=False):
-    """A segment as it is in a row; those of version 2 of the schema have no publisher."""
+    """A segment as it is in a row; those of version 2 of the schema have no publisher, not even None."""
 
     published_at: float
     values: Sequence[bytes]
-    publisher: str | None = None
+    publisher: str | None = EARLIER
 
 
 _encode = msgpack.Encoder().encode
@@ -170,17 +183,17 @@ def queue_record(row: tuple[Any, ...]) -> QueueRecord:
 
 def scheduled_row(record: ScheduledRecord) -> tuple[Any, ...]:
     """The row of scheduled messages."""
-    *values, messages = astuple(record)
+    *values, messages, ahead = astuple(record)
     data = _encode(messages)
-    return *values, data, crc32(data)
+    return *values, data, crc32(data), ahead
 
 
 def scheduled_record(row: tuple[Any, ...]) -> ScheduledRecord:
     """The scheduled messages of a row; raises `ValueError` if its checksum is wrong."""
-    topic, number, due, publisher, message_id, data, checksum = row
+    topic, number, due, publisher, message_id, data, checksum, ahead = row
     if crc32(data) != checksum:
         raise ValueError(f"the scheduled messages {number} of topic {topic} are not as they were written")
-    return ScheduledRecord(topic, number, due, publisher, message_id, _decode_values(data))
+    return ScheduledRecord(topic, number, due, publisher, message_id, _decode_values(data), ahead)
 
 
 def segment_rows(segments: Iterable[Segment]) -> Iterator[tuple[int, int, bytes, int]]:

@@ -186,7 +186,7 @@ LastEventId = Annotated[
     str,
     Meta(
         description="Last-Event-ID for clients that cannot send a header. The header counts if both are there.",
-        extra_json_schema={"pattern": "^[0-9]{0,16}$"},
+        extra_json_schema={"pattern": "^([0-9]{0,16}|stream_replaced)$"},
     ),
 ]
 

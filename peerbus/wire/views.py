@@ -40,7 +40,8 @@ class TopicView(Struct, frozen=True):
 class ScheduledView(Struct, frozen=True):
     """Messages that are published together `at` a time, in seconds since 1970: a `count` of them.
 
-    `bytes` is the size of their values. `peer_id` published them, or null.
+    `bytes` is the size of their values. `peer_id` published them, or null. `problem` says why they are not published
+    although they are due; null if they are not, or if they wait for others that are due before them.
     """
 
     id: int
@@ -49,6 +50,7 @@ class ScheduledView(Struct, frozen=True):
     bytes: int
     peer_id: str | None
     message_id: str | None
+    problem: str | None
 
 
 class PushView(Struct, frozen=True):
@@ -126,7 +128,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages were
     not pulled, or not acknowledged, when their queue ended: with its topic, subscription or peer, or because it
     expired, as `expired_queues` did; or they were still to be published when their topic was deleted. `scheduled`
-    messages are published later.
+    messages are published later. `forgotten_ids` message ids were forgotten before their time, because memory was full.
     """
 
     epoch: str
@@ -149,11 +151,13 @@ class Stats(Struct, frozen=True, kw_only=True):
     expired_peers: int
     expired_queues: int
     discarded: int
+    forgotten_ids: int
     max_peers: int
     max_topics: int
     max_subscriptions: int
     max_bytes: int
     scheduled: int
+    scheduled_waiting: int
     max_scheduled: int
 
     @property

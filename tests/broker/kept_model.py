@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 from peerbus.broker import Limits
-from tests.broker.model import NEVER, Later, Model, Topic
+from tests.broker.model import BEFORE_ALL, NEVER, Later, Model, Topic
 
 Seen = tuple[int | None, int, float, int | None]
 """Offset and count of what was published with a message id, when, and the number with which it was scheduled."""
@@ -41,7 +41,7 @@ class KeptModel(Model):
 
         Nothing is counted yet, and who has several queues joined them in the order in which they were made.
         """
-        self.discarded = 0
+        self.discarded, self.resumed = 0, BEFORE_ALL
         for peer in sorted(self.leases):
             self.alive(peer)
         for topic in self.topics.values():
@@ -50,6 +50,7 @@ class KeptModel(Model):
             for queue in topic.queues:
                 if self.left_at(queue) is not None:
                     queue.stands_until = self.now + self.expires_after(queue)
+                queue.mixed = []
                 self.joined |= {(member, topic.name): queue.number for member in queue.members}
                 for offset in sorted(queue.handed):
                     queue.handed[offset].order = self.next_order()
@@ -82,7 +83,7 @@ class KeptModel(Model):
     ) -> tuple[int | None, int, bool, int | None] | str:
         """Publish with a message id, later if there is a `delay`; the last of them are remembered, for a time."""
         since = self.now - self.limits.message_id_seconds
-        seen = {known: entry for known, entry in self.seen.get(name, {}).items() if entry[2] > since}
+        seen = {known: entry for known, entry in self.seen.get(name, {}).items() if max(entry[2], self.resumed) > since}
         if message_id in seen:
             offset, count, _, number = seen[message_id]
             return offset, count, True, number
@@ -98,6 +99,13 @@ class KeptModel(Model):
         seen = self.seen.get(topic.name, {})
         if later.message_id in seen and seen[later.message_id][3] == later.number:
             seen[later.message_id] = offset, *seen[later.message_id][1:]
+
+    def stand_still(self, seconds: float) -> None:
+        """The ids that are remembered now are remembered for all of their time again."""
+        since = self.now - self.limits.message_id_seconds
+        for name, seen in self.seen.items():
+            self.seen[name] = {known: entry for known, entry in seen.items() if max(entry[2], self.resumed) > since}
+        super().stand_still(seconds)
 
     def seen_end(self, topic: Topic) -> int:
         """As in memory, but for what is not written yet."""

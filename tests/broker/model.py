@@ -45,6 +45,8 @@ class Queue:
     members: list[str] = field(default_factory=list)
     handed: dict[int, Handed] = field(default_factory=dict)
     dropped: int = 0
+    mixed: list[int] = field(default_factory=list)
+    """The messages of the last pull, if pulling acknowledges and some were handed over again."""
 
     @property
     def position(self) -> int:
@@ -133,6 +135,8 @@ class Model:
         self.told: dict[str, set[str]] = {}
         self.topics: dict[str, Topic] = {}
         self.last_scheduled = 0
+        self.resumed = BEFORE_ALL
+        """When the last standstill ended."""
 
     def alive(self, peer: str) -> bool:
         if peer in self.away:
@@ -249,7 +253,9 @@ class Model:
         for topic in self.topics.values():
             for queue in list(topic.queues):
                 left_at = self.left_at(queue)
-                ends_at = max(queue.stands_until, (left_at or 0.0) + self.expires_after(queue))
+                expires_after = self.expires_after(queue)
+                ends_at = max(queue.stands_until, (left_at or 0.0) + expires_after)
+                ends_at = max(ends_at, self.resumed + min(expires_after, 3600.0))
                 if left_at is not None and ends_at <= self.now:
                     name = queue.members[0] if queue.group is None else f"group {queue.group}"
                     ended.add((topic.name, name, self.close(topic, queue)))
@@ -356,6 +362,11 @@ class Model:
     def settle(self, topic: Topic, queue: Queue) -> None:
         """Take back what is overdue, and bury what of it is exhausted."""
         overdue = [o for o, handed in queue.handed.items() if handed.due is not None and handed.due <= self.now]
+        again = [o for o in overdue if self.is_granted_again(queue, queue.handed[o])]
+        for offset in sorted(again, key=lambda o: (queue.handed[o].due, queue.handed[o].order)):
+            handed = queue.handed[offset]
+            handed.due, handed.order = self.resumed + queue.ack_deadline, self.next_order()
+        overdue = [offset for offset in overdue if offset not in again]
         for offset in sorted(overdue, key=lambda o: (queue.handed[o].due, queue.handed[o].order)):
             handed = queue.handed[offset]
             if offset < topic.start:
@@ -366,6 +377,12 @@ class Model:
             else:
                 handed.due, handed.order = None, self.next_order()
         self.free(topic)
+
+    def is_granted_again(self, queue: Queue, handed: Handed) -> bool:
+        """Whether a deadline passed because nobody could be heard."""
+        is_waiting = handed.problem == "not acknowledged in time" and not handed.untouched and handed.due != BEFORE_ALL
+        is_of_before = handed.since <= self.resumed and (handed.due or 0.0) <= self.resumed + 1.0
+        return is_waiting and is_of_before and self.resumed + queue.ack_deadline > self.now
 
     def bury(self, topic: Topic, queue: Queue, offset: int) -> None:
         handed = queue.handed[offset]
@@ -380,6 +397,7 @@ class Model:
                 keeper.left_at = self.now
                 dead.queues.append(keeper)
             (publisher,), (published_at,) = self.details(topic.name, [offset])
+            publisher = "the server" if isinstance(topic.values[offset], tuple) else publisher
             origin = topic.name, offset, handed.attempt, handed.member, handed.problem, publisher, published_at
             letter = topic.values[offset], *origin, handed.first + WALL, handed.since + WALL
             if isinstance(self.publish(queue.dead_letter_topic, [letter]), str):
@@ -419,7 +437,7 @@ class Model:
         target = to or letter[1]
         published = self.publish(target, [letter[0]])
         if not isinstance(published, str):
-            self.topics[target].publishers[published] = letter[6]
+            self.topics[target].publishers[published] = None if letter[6] == "the server" else letter[6]
         return published
 
     def take_out(self, topic: Topic, queue: Queue, offset: int) -> None:
@@ -488,6 +506,7 @@ class Model:
             return "bad_request"
         queue.cursor = queue.started = topic.position(to)
         queue.handed.clear()
+        queue.mixed = []
         self.free(topic)
         return queue.cursor
 
@@ -524,6 +543,8 @@ class Model:
         new = list(range(queue.cursor, topic.end))[: max(0, min(count - len(offsets), room))]
         queue.cursor += len(new)
         attempts = [self.hand_over(queue, peer, offset) for offset in offsets + new]
+        if offsets or new:
+            queue.mixed = offsets + new if offsets and not queue.explicit else []
         self.free(topic)
         offsets += new
         remaining = topic.end - queue.cursor + len(queue.again())
@@ -585,7 +606,11 @@ class Model:
         settled = len(valid)
         pulled = list(range(queue.started, queue.cursor))
         may_return = delay == 0 and not queue.explicit and not any(offset in queue.handed for offset in stale)
-        if may_return and stale and stale == pulled[-len(stale) :]:
+        if may_return and stale and stale == queue.mixed[-len(stale) :]:
+            settled, queue.mixed = settled + len(stale), queue.mixed[: -len(stale)]
+            self.put_back(topic, queue, stale)
+            stale = []
+        elif may_return and stale and stale == pulled[-len(stale) :]:
             settled, queue.cursor, stale = settled + len(stale), stale[0], []
         if delay is not None:
             self.settle(topic, queue)
@@ -606,8 +631,15 @@ class Model:
         elif offsets and offsets[0] >= queue.started and offsets == list(range(offsets[0], queue.cursor)):
             queue.cursor = offsets[0]
         else:
-            queue.dropped += len(offsets)
+            self.put_back(topic, queue, offsets)
         self.free(topic)
+
+    def put_back(self, topic: Topic, queue: Queue, offsets: list[int]) -> None:
+        """Let messages that were pulled for good wait for redelivery, before all others."""
+        passed = [offset for offset in offsets if offset < queue.cursor]
+        queue.dropped += sum(offset < topic.start for offset in passed)
+        for offset in reversed([offset for offset in passed if offset >= topic.start]):
+            queue.handed[offset] = Handed("", 0, None, -self.next_order(), 0.0, 0.0, "passed over")
 
     def extend(self, peer: str, name: str, claims: Any, seconds: float) -> Any:
         """Let the peer have what is claimed for some more seconds."""
@@ -633,6 +665,13 @@ class Model:
             else:
                 stale.append(offset)
         return list(valid), stale
+
+    def stand_still(self, seconds: float) -> None:
+        """Time passes in which nothing is heard and nothing done."""
+        self.now += seconds
+        self.resumed = self.now
+        for peer in sorted(self.expiries, key=lambda peer: self.expiries[peer]):
+            self.expiries[peer] = max(self.expiries.pop(peer), self.now + (self.leases[peer] or 0.0))
 
     def time_passes(self, seconds: float) -> tuple[dict[str, int], set[tuple[str, str, int]]]:
         """Move on; returns the peers that were silent for too long, and the queues that expired, with the discarded."""

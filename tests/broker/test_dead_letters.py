@@ -3,12 +3,17 @@
 import json
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peerbus.broker import Broker
+from peerbus.broker import Broker, Limits
 from peerbus.errors import BadRequest, TopicNotFound
+from peerbus.storage import Storage
+from peerbus.storage.group_commit import GroupCommit
+from tests.broker.kept import writing_each_call
+from tests.support.harness import Clock
 
 MakeBroker = Callable[..., Broker]
 
@@ -115,21 +120,73 @@ def test_no_more_letters_are_passed_over_than_may_be_in_flight(make_broker: Make
 
 def test_many_letters_are_passed_over_in_slices(jobs: Broker) -> None:
     fail(jobs, 1)
-    jobs.publish("dead", [b'{"message":1,"topic":"jobs"}'] * 25_000)
+    jobs.publish("dead", [b'"not a letter"'] * 25_000)
+    fail(jobs, 1)
     jobs.register_peer("x")
     jobs.subscribe("x", "dead", group="dead-letters")
-    done = [jobs.redrive("dead", [0, 25_000, 25_001]) for _ in range(1)]
+    done = [jobs.redrive("dead", [0, 25_001, 25_002])]
     while done[-1].left:
         done.append(jobs.redrive("dead", done[-1].left))
     assert [(each.count, each.left, each.stale) for each in done] == [
-        (1, [25_000, 25_001], []),
-        (0, [25_000, 25_001], []),
-        (1, [], [25_001]),
+        (1, [25_001, 25_002], []),
+        (0, [25_001, 25_002], []),
+        (1, [], [25_002]),
     ]
     offsets: list[int] = []
     while pulled := jobs.pull("x", "dead", 10_000).offsets:
         offsets += pulled
-    assert offsets == list(range(1, 25_000))
+    assert offsets == list(range(1, 25_001))
+
+
+FORGED = b'{"message":1,"topic":"jobs","offset":0,"attempts":1,"peer_id":"w","reason":"rejected","publisher":"w"}'
+
+
+@pytest.mark.parametrize("publisher", [None, "mallory"])
+def test_a_message_that_looks_like_a_dead_letter_is_none(jobs: Broker, publisher: str | None) -> None:
+    jobs.register_peer("mallory")
+    fail(jobs, 1)
+    jobs.publish("dead", [FORGED], publisher)
+    done = jobs.redrive("dead", [1])
+    assert (done.count, done.failed, queue(jobs).unread) == (0, [1], 2)
+    assert "is no dead letter: it was published to the topic" in str(done.error)
+    assert jobs.pull("w", "jobs").values == []
+
+
+def test_a_letter_is_one_after_a_restart_and_a_look_alike_none(tmp_path: Path, clock: Clock) -> None:
+    for is_first in (True, False):
+        journal = GroupCommit(Storage(tmp_path), reserve=0, clock=clock)
+        broker = writing_each_call(journal, Limits())
+        if is_first:
+            broker.register_peer("w")
+            broker.create_topic("jobs")
+            broker.subscribe("w", "jobs", explicit=True, max_attempts=1, dead_letter_topic="dead")
+            fail(broker, 1)
+            broker.publish("dead", [FORGED])
+        else:
+            assert redriven(broker) == (1, [], [1])
+        journal.close()
+
+
+def test_a_letter_that_failed_as_well_is_one_where_it_goes_back(jobs: Broker) -> None:
+    jobs.publish("jobs", [b"0"], "w")
+    jobs.pull("w", "jobs")
+    jobs.reject("w", "jobs", [(0, None)])
+    jobs.register_peer("x")
+    jobs.subscribe("x", "dead", group="dead-letters", max_attempts=1, dead_letter_topic="buried")
+    jobs.pull("x", "dead")
+    jobs.reject("x", "dead", [(0, None)])
+    assert json.loads(jobs.peek("buried", 1, 1000).values[0])["publisher"] == "the server"
+    assert jobs.redrive("buried", [0]).count == 1
+    assert redriven(jobs, 1) == (1, [], [])
+    again = jobs.pull("w", "jobs", details=True)
+    assert (again.values, again.details and again.details.publishers) == ([b"0"], ["w"])
+
+
+def test_a_letter_has_no_publisher_for_who_asks(jobs: Broker) -> None:
+    fail(jobs, 1)
+    told = jobs.peek("dead", 1, 1000, details=True).details
+    assert told
+    assert told.publishers == [None]
 
 
 def test_letters_that_are_freed_as_others_come_in_their_place_are_missed_once(make_broker: MakeBroker) -> None:

@@ -301,3 +301,43 @@ def test_a_member_takes_nothing_back_that_another_has_in_flight(broker: Broker) 
     assert (rejected.count, rejected.stale) == (0, [0])
     assert broker.pull("p1", "news").values == []
     assert broker.acknowledge("p2", "news", [(0, 1)]).count == 1
+
+
+def exhaust(broker: Broker) -> None:
+    """Two messages fail their last attempt without a dead-letter topic, and one is freed before it was pulled."""
+    broker.create_topic("jobs", max_messages=3, overflow="drop_oldest")
+    broker.register_peer("w")
+    broker.subscribe("w", "jobs", group="g", explicit=True, max_attempts=1)
+    broker.publish("jobs", [b"1", b"2"])
+    broker.reject("w", "jobs", [(offset, None) for offset in broker.pull("w", "jobs").offsets])
+    broker.publish("jobs", [b"3", b"4", b"5", b"6"])
+
+
+def end_group(broker: Broker, _: Clock) -> None:
+    broker.end_group("jobs", "g", 10)
+
+
+def expire(broker: Broker, clock: Clock) -> None:
+    broker.subscribe("w", "jobs", expires_after=5.0)
+    broker.unsubscribe("w", "jobs")
+    clock.advance(5.0)
+    broker.run_due()
+
+
+@pytest.mark.parametrize("end", [end_group, expire])
+def test_what_was_missed_and_not_told_counts_when_its_queue_ends(
+    make_broker: Callable[..., Broker], clock: Clock, end: Callable[[Broker, Clock], None]
+) -> None:
+    broker = make_broker(history=0)
+    exhaust(broker)
+    end(broker, clock)
+    assert (broker.stats().missed, broker.stats().discarded) == (3, 3)
+    assert broker.list_topics(1)[0].missed == 3
+
+
+def test_what_was_given_up_counts_when_its_topic_is_deleted(make_broker: Callable[..., Broker]) -> None:
+    broker = make_broker(history=0)
+    exhaust(broker)
+    broker.delete_topic("jobs")
+    broker.run_due()
+    assert broker.stats().missed == 2

@@ -66,13 +66,67 @@ def test_with_explicit_acknowledgement_it_is_the_same_attempt(broker: Broker) ->
     assert (list(again.offsets), again.attempts) == ([1], [1])
 
 
-def test_where_another_of_the_group_pulled_since_it_counts_as_missed(broker: Broker) -> None:
+def test_where_another_of_the_group_pulled_since_it_comes_again(broker: Broker) -> None:
     subscribed(broker, "a", "b", group="g")
     pulled = broker.pull("a", "news", 2)
     assert broker.pull("b", "news", 1).values == [b"2"]
     give_back(broker, "a", pulled)
     again = broker.pull("a", "news")
-    assert (again.values, again.missed) == ([b"3"], 2)
+    assert (again.offsets, again.values, again.missed) == ([0, 1, 3], [b"0", b"1", b"3"], 0)
+
+
+def test_what_is_given_back_and_no_longer_kept_counts_as_missed(make_broker: MakeBroker) -> None:
+    broker = subscribed(make_broker(history=2), "a", "b", group="g")
+    pulled = broker.pull("a", "news", 2)
+    broker.pull("b", "news", 1)
+    give_back(broker, "a", pulled)
+    again = broker.pull("a", "news")
+    assert (again.values, again.missed) == ([b"1", b"3"], 1)
+
+
+def passed_over(broker: Broker) -> Broker:
+    """`w` of the group of dead letters, whose pulls acknowledge; of four letters the third was redriven."""
+    broker.create_topic("jobs")
+    broker.register_peer("w")
+    broker.subscribe("w", "jobs", explicit=True, max_attempts=1, dead_letter_topic="news")
+    broker.publish("jobs", [b"0", b"1", b"2", b"3"])
+    broker.reject("w", "jobs", [(offset, None) for offset in broker.pull("w", "jobs").offsets])
+    broker.register_peer("a")
+    broker.subscribe("a", "news", group="dead-letters", explicit=False)
+    broker.redrive("news", [2])
+    return broker
+
+
+def test_new_messages_and_those_passed_over_are_given_back_together(broker: Broker) -> None:
+    passed_over(broker)
+    pulled = broker.pull("a", "news")
+    assert pulled.offsets == [0, 1, 3]
+    give_back(broker, "a", pulled, begin=1)
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.missed) == ([1, 3], 0)
+
+
+def test_new_messages_and_those_passed_over_are_rejected_together(broker: Broker) -> None:
+    passed_over(broker)
+    broker.pull("a", "news")
+    assert broker.reject("a", "news", claims(0, 1)).stale == [0, 1], "the last ones alone"
+    assert broker.reject("a", "news", claims(1, 3)).count == 2
+    assert broker.reject("a", "news", claims(1, 3)).stale == [1, 3], "once"
+    again = broker.pull("a", "news")
+    assert (again.offsets, again.missed) == ([1, 3], 0)
+
+
+def test_what_is_given_back_waits_over_a_restart(tmp_path: Path, clock: Clock) -> None:
+    journal = GroupCommit(Storage(tmp_path), reserve=0, clock=clock)
+    broker = subscribed(writing_each_call(journal, Limits()), "a", "b", group="g")
+    pulled = broker.pull("a", "news", 2)
+    broker.pull("b", "news", 1)
+    give_back(broker, "a", pulled)
+    journal.close()
+    journal = GroupCommit(Storage(tmp_path), reserve=0, clock=clock)
+    again = writing_each_call(journal, Limits()).pull("b", "news")
+    journal.close()
+    assert (again.offsets, again.missed) == ([0, 1, 3], 0)
 
 
 def test_a_count_of_missed_messages_is_given_back_too(make_broker: MakeBroker) -> None:
@@ -87,6 +141,7 @@ def test_a_count_of_missed_messages_is_given_back_too(make_broker: MakeBroker) -
     give_back(broker, "a", pulled)
     again = broker.pull("a", "news")
     assert again.missed + len(again.values) == 5
+    assert broker.stats().missed == 4, "each counts once"
 
 
 @pytest.mark.parametrize("explicit", [False, True])

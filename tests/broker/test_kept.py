@@ -259,16 +259,18 @@ def test_a_message_id_of_what_was_scheduled_is_known_in_the_next_life(
     assert (done.duplicate, done.scheduled, done.offset) == (True, number, 2)
 
 
-def test_scheduled_messages_beyond_limits_that_were_lowered_stay(broker: Broker, lives: Lives, clock: Clock) -> None:
+def test_scheduled_messages_are_published_though_limits_were_lowered(
+    broker: Broker, lives: Lives, clock: Clock
+) -> None:
     for value in (b"2", b"3"):
         broker.schedule("news", [value], delay=10.0)
     lives.write()
     broker = lives.begin(max_scheduled=1, max_bytes=1)
     clock.advance(10.0)
     run_due(broker)
-    assert broker.stats().scheduled == 2
-    broker = lives.begin(max_scheduled=1)
-    run_due(broker)
+    lives.write()
+    clock.advance(1.0)
+    run_due(broker)  # the second one, which had to wait until the first was on disk
     lives.write()
     assert broker.list_topics(1)[0].unread == 4
 

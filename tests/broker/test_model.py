@@ -362,8 +362,18 @@ class BrokerAndModel(RuleBasedStateMachine):
             self.clock.advance(STEP)
             self.run_due(STEP)
 
+    @rule(seconds=st.sampled_from([4.0, 20.0]))
+    def stand_still(self, seconds: float) -> None:
+        """Nothing is called for some time."""
+        self.broker.beat()
+        self.clock.advance(seconds)
+        self.model.stand_still(seconds)
+        assert self.broker.beat() == seconds
+        self.time_passes(STEP)
+
     def run_due(self, passed: float = 0.0) -> None:
         """Do all that is due, slice by slice."""
+        assert self.broker.beat() == 0.0
         expired: dict[str, int] = {}
         ended: list[ExpiredQueue] = []
         more = True

@@ -408,3 +408,43 @@ def test_what_was_lost_before_a_push_is_told_until_a_push_is_taken(broker: Broke
         broker.settle_push(push, problem)
     assert told == [([b"2"], 2), ([b"2"], 2), ([b"2"], 2), ([b"3"], 0)]
     assert broker.stats().missed == 2
+
+
+def lost_before_a_push(broker: Broker) -> PushKey:
+    """A target that refused a push which told that two messages were lost."""
+    broker.create_topic("news", max_messages=1, overflow="drop_oldest")
+    broker.register_peer("a")
+    pushes = Pushes(broker)
+    broker.subscribe("a", "news", explicit=True, push_to=URL)
+    broker.publish("news", [b"1"])
+    broker.publish("news", [b"2"])
+    broker.publish("news", [b"3"])
+    push = pushes.next()
+    assert push.missed == 2
+    broker.settle_push(push, DOWN)
+    return push.key
+
+
+def test_what_was_lost_is_told_after_a_restart_until_a_push_is_taken(tmp_path: Path, clock: Clock) -> None:
+    told: list[int] = []
+    for restart in range(4):
+        journal = GroupCommit(Storage(tmp_path), reserve=0, clock=clock)
+        broker = writing_each_call(journal, Limits(history=0))
+        if restart == 0:
+            lost_before_a_push(broker)
+        else:
+            if restart == 3:
+                broker.publish("news", [b"4"])
+            push = Pushes(broker).next()
+            told.append(push.missed)
+            broker.settle_push(push, None if restart == 2 else DOWN)
+        journal.close()
+    assert told == [2, 2, 0]
+
+
+def test_what_was_lost_counts_once_however_often_it_is_told(broker: Broker) -> None:
+    lost_before_a_push(broker)
+    broker.subscribe("a", "news", push_to=None)
+    assert broker.pull("a", "news").missed == 2
+    assert broker.stats().missed == 2
+    assert broker.list_topics(1)[0].missed == 2

@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import replace
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from hypothesis.stateful import invariant, rule
 from msgspec import structs
 
 from peerbus.broker import Broker
+from peerbus.broker.dedup import ID_SIZE
+from peerbus.broker.in_flight import DELIVERY_SIZE
 from peerbus.future import Future
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
@@ -196,7 +199,11 @@ class CrashingBrokerAndModel(KeptBrokerAndModel):
 
 
 def views(broker: Broker) -> Any:
-    """What can be seen of a broker that it keeps, in an order that it keeps, too."""
+    """What can be seen of a broker that it keeps, in an order that it keeps, too.
+
+    Deliveries that have become alike are one after a restart, which takes less memory; and message ids that were
+    remembered for longer because of a standstill are forgotten.
+    """
     stats = broker.stats()
     counters = {"redelivered": 0, "dead_lettered": 0, "refused": 0, "missed": 0, "discarded": 0}
     topics = [structs.replace(topic, **counters, oldest_unread_seconds=None) for topic in broker.list_topics(10)]
@@ -206,7 +213,14 @@ def views(broker: Broker) -> Any:
         [(peer.peer_id, peer.address, peer.lease_seconds, sorted(peer.topics)) for peer in broker.list_peers(10)],
         {topic: (found, broker.addresses(found)) for topic, found in subscribers.items()},
         {topic: broker.list_scheduled(topic, 10).entries for topic in subscribers},
-        (stats.epoch, stats.peers, stats.topics, stats.subscriptions, stats.memory_bytes, stats.unacknowledged),
+        (
+            stats.epoch,
+            stats.peers,
+            stats.topics,
+            stats.subscriptions,
+            stats.memory_bytes % gcd(DELIVERY_SIZE, ID_SIZE),
+            stats.unacknowledged,
+        ),
     )
 
 

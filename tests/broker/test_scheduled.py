@@ -2,11 +2,12 @@
 
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peerbus.broker import Broker
+from peerbus.broker import Broker, Limits
 from peerbus.broker.log import size_of
 from peerbus.broker.scheduled import ENTRY_SIZE
 from peerbus.errors import (
@@ -20,6 +21,9 @@ from peerbus.errors import (
     TopicNotFound,
 )
 from peerbus.future import Future
+from peerbus.storage import Storage
+from peerbus.storage.group_commit import GroupCommit
+from tests.broker.kept import writing_each_call
 from tests.support.costs import steps
 from tests.support.harness import Clock
 
@@ -201,11 +205,61 @@ def test_due_messages_of_a_full_topic_wait_for_room_in_their_order(make_broker: 
     clock.advance(2.0)
     run_due(broker)
     assert topic_figures(broker) == (2, 3)
+    first, second = broker.list_scheduled("news", 10).entries
+    assert (str(first.problem)[:35], second.problem) == ("Topic 'news' holds 2 messages waiti", None)
+    assert broker.stats().scheduled_waiting == 2
     assert pulled(broker) == ["1", "2"]
     assert broker.run_due().next_in == 1.0
     clock.advance(1.0)
     run_due(broker)
     assert pulled(broker) == ["3", "4", "5"]
+    assert broker.stats().scheduled_waiting == 0
+
+
+def cancel(broker: Broker) -> None:
+    broker.cancel_scheduled("news", [1])
+
+
+def delete(broker: Broker) -> None:
+    broker.delete_topic("news")
+
+
+@pytest.mark.parametrize("end", [cancel, delete])
+def test_what_waited_for_room_and_is_gone_does_not_count(
+    make_broker: MakeBroker, clock: Clock, end: Callable[[Broker], None]
+) -> None:
+    broker = with_topic(make_broker(history=3), max_messages=3)
+    broker.publish("news", [b"1", b"2"])
+    pulled(broker)
+    schedule(broker, "3", "4", delay=1.0)
+    broker.seek("a", "news", "earliest")
+    clock.advance(1.0)
+    run_due(broker)
+    assert broker.stats().scheduled_waiting == 2
+    end(broker)
+    assert broker.stats().scheduled_waiting == 0
+
+
+def test_what_was_scheduled_is_published_though_the_memory_was_made_smaller(tmp_path: Path, clock: Clock) -> None:
+    values = [b"x" * 5000, b"y" * 100]
+    for max_bytes in (100_000, 1000):
+        journal = GroupCommit(Storage(tmp_path), reserve=0, clock=clock)
+        broker = writing_each_call(journal, Limits(max_bytes=max_bytes))
+        if max_bytes == 100_000:
+            with_topic(broker)
+            for value in values:
+                broker.schedule("news", [value], delay=1.0)
+        else:
+            before = broker.stats().memory_bytes
+            clock.advance(1.0)
+            run_due(broker)
+            got = list(broker.pull("a", "news").values)
+            clock.advance(1.0)  # the first had to be on disk
+            run_due(broker)
+            assert [*got, *broker.pull("a", "news").values] == values
+            assert broker.stats().scheduled == 0
+            assert broker.stats().memory_bytes < before
+        journal.close()
 
 
 def test_there_is_room_for_due_messages_that_others_keep(make_broker: MakeBroker, clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """`peerbus subscribe`, `pull`, `ack`, `nack` and `extend`: what is printed of a topic, and what becomes of it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,3 +184,40 @@ def test_at_a_peer_node_it_is_the_nodes_peer_which_stays(index: Api) -> None:
         peer = index.get("/peers").body["peers"][0]
         assert (peer["peer_id"], peer["address"], peer["lease_seconds"]) == ("peer1", node.url, 600.0)
         assert through.says("unsubscribe", "news").startswith("Peer 'peer1' is no longer subscribed")
+
+
+def test_the_queue_of_a_temporary_peer_stands_for_a_minute_if_the_command_is_killed(
+    peerbus: CommandLine, index: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peerbus.client.Client.unregister", lambda _: None)
+    peerbus.says("subscribe", "news")
+    peerbus.says("subscribe", "news", "--expires-after", "7")
+    queues = index.get("/subscriptions", topic="news").body["subscriptions"]
+    assert sorted(queue["expires_after"] for queue in queues) == [7.0, 60.0]
+
+
+def test_messages_are_pushed_from_a_subscription_that_names_a_url(
+    peerbus: CommandLine, index: Api, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s" * 20)
+    url = "http://127.0.0.1:9/hook"
+    options = ("--push-secret-file", str(secret), "--push-batch", "5", "--push-at-once", "2", "--peer-id", "me")
+    said = peerbus.says("subscribe", "news", "--push-to", url, *options)
+    assert said == f"New messages of topic 'news' are pushed to {url}.\n"
+    (queue,) = index.get("/subscriptions", topic="news").body["subscriptions"]
+    assert (queue["queue"], queue["ack"], queue["push_to"][0]["url"]) == ("me", "explicit", url)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--push-to", "http://127.0.0.1:9/hook"), "--peer-id"),
+        (("--push-to", "http://127.0.0.1:9/hook", "--follow"), "--follow"),
+        (("--push-batch", "5"), "go with --push-to"),
+    ],
+)
+def test_options_of_a_push_that_make_no_sense_are_refused(
+    peerbus: CommandLine, options: tuple[str, ...], reason: str
+) -> None:
+    assert reason in peerbus.refused(2, "subscribe", "news", *options)

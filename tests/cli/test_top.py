@@ -66,7 +66,7 @@ def test_a_frame_tells_the_rates_since_the_look_before() -> None:
     assert row(found, "in all")[2:4] == ["25", "11"]
     assert row(found, "news") == ["news", "8.0", "7", "0", "1"]
     assert row(found, "jobs") == ["jobs", "2.0", "0", "0", "1"], "a new topic began at 0"
-    assert row(found, "bob") == ["bob", "12.3", "1", "http://bob/"]
+    assert row(found, "bob") == ["bob", "12", "s", "1", "http://bob/"]
 
 
 def test_a_frame_tells_the_state_of_the_server_and_why() -> None:

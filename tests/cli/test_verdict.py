@@ -61,6 +61,11 @@ def test_old_messages_are_told_the_oldest_first() -> None:
     )
 
 
+def test_scheduled_messages_without_room_are_told() -> None:
+    said = "Scheduled messages are overdue because there is no room for them: 3."
+    assert told(figures(scheduled_waiting=3)) == ("Something is wrong.", [said])
+
+
 @pytest.mark.parametrize("figure", verdict.LATELY)
 def test_what_grew_in_the_last_minute_is_told(figure: str) -> None:
     tone, sentence = verdict.LATELY[figure]
@@ -79,7 +84,7 @@ def test_the_page_says_the_same() -> None:
     assert labels == [(figure, label, most) for figure, (label, most) in verdict.LIMITS.items()]
     script = (FILES / "verdict.js").read_text()
     said = [*verdict.VERDICTS.values(), *(sentence for _, sentence in verdict.LATELY.values())]
-    said += [*verdict.FULL.values(), *verdict.FULL_ONCE.values(), verdict.OLD, verdict.LIMIT]
+    said += [*verdict.FULL.values(), *verdict.FULL_ONCE.values(), verdict.OLD, verdict.WAITING, verdict.LIMIT]
     assert re.findall(r'"([A-Z{][^"]*\.)"', script) == said
     tones = re.findall(r'(\w+): \["(\w+)", "', script)
     assert tones == [(figure, tone) for figure, (tone, _) in verdict.LATELY.items()]

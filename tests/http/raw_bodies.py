@@ -154,4 +154,107 @@ HEADS = {
     "head: of no call": Row("9110 9.3.2", message(b"HEAD /nowhere HTTP/1.1", HOST), answer(404, bodiless=True)),
 }
 
-TABLE = LENGTHS | CODINGS | HEADS
+CREATE = b'{"topic": "a1"}'
+
+
+def create(*fields: bytes, body: bytes = CREATE, line: bytes = b"POST /create_topic HTTP/1.1") -> bytes:
+    """A call with a body of JSON, or of something else."""
+    length = b"Content-Length: %d" % len(body)
+    return message(line, HOST, b"Content-Type: application/json", length, *fields, body=body)
+
+
+def contents(section: str, verdict: Verdict, fields: dict[str, bytes]) -> dict[str, Row]:
+    """Calls with a header that says what their body is, and the same verdict."""
+    return {f"content: {name}": Row(section, create(field), verdict) for name, field in fields.items()}
+
+
+CONTENTS = {
+    **contents(
+        "9110 8.4",
+        answer(200),
+        {
+            "identity": b"Content-Encoding: identity",
+            "Identity": b"Content-Encoding: Identity",
+            "no encoding": b"Content-Encoding:",
+            "identity twice": b"Content-Encoding: identity, identity",
+        },
+    ),
+    **contents(
+        "9110 15.5.16",
+        answer(415),
+        {
+            "gzip": b"Content-Encoding: gzip",
+            "br, though it is plain": b"Content-Encoding: br",
+            "deflate": b"content-encoding: DEFLATE",
+            "zstd": b"Content-Encoding: zstd",
+            "x-gzip": b"Content-Encoding: x-gzip",
+            "identity and gzip": b"Content-Encoding: identity, gzip",
+            "two encodings on two lines": b"Content-Encoding: identity\r\nContent-Encoding: br",
+            "an encoding of 5,000 bytes": b"Content-Encoding: " + b"x" * 5000,
+        },
+    ),
+    "content: gzip at a page": Row(
+        "9110 15.5.16", create(b"Content-Encoding: gzip", line=b"GET / HTTP/1.1"), answer(415)
+    ),
+    "content: gzip at no call": Row(
+        "9110 15.5.16", create(b"Content-Encoding: gzip", line=b"POST /nothing HTTP/1.1"), answer(415)
+    ),
+    "content: gzip, and no body": Row(
+        "9110 8.4", message(b"GET /livez HTTP/1.1", HOST, b"Content-Encoding: gzip"), answer(200)
+    ),
+    "content: gzip, in chunks": Row(
+        "9110 15.5.16",
+        message(b"POST /create_topic HTTP/1.1", HOST, b"Content-Encoding: gzip", CHUNKED, body=HI),
+        decline(415),
+    ),
+    "content: gzip, with 100-continue": Row(
+        "9110 10.1.1", create(b"Content-Encoding: gzip", b"Expect: 100-continue"), decline(415)
+    ),
+    "content: gzip, beyond the limit": Row(
+        "9110 15.5.16", create(b"Content-Encoding: gzip", body=b"x" * (LIMIT + 1)), decline(413, 415)
+    ),
+    **contents(
+        "9110 14.4",
+        answer(400),
+        {"a part": b"Content-Range: bytes 0-14/100", "a part of another unit": b"Content-Range: x 1"},
+    ),
+    "content: a part of nothing": Row(
+        "9110 14.4", message(b"GET /livez HTTP/1.1", HOST, b"Content-Range: bytes 0-1/2"), answer(200)
+    ),
+    **{
+        f"content: {given.decode()}": Row(
+            "9110 8.3",
+            message(
+                b"POST /create_topic HTTP/1.1", HOST, b"Content-Type: " + given, b"Content-Length: 15", body=CREATE
+            ),
+            answer(status),
+        )
+        for given, status in (
+            (b"application/json; charset=utf-8", 200),
+            (b"Application/JSON;charset=UTF-8", 200),
+            (b'application/json; charset="utf-8"', 200),
+            (b"application/json; charset=us-ascii", 200),
+            (b"application/json; profile=x", 200),
+            (b"application/json; charset=iso-8859-1", 415),
+            (b"application/json; charset=utf-16", 415),
+            (b"application/json; a=b; charset='latin1'", 415),
+            (b"application/json, application/json", 415),
+            (b"multipart/form-data; boundary=a", 415),
+            (b"text/plain", 415),
+            (b"application/jsonx", 415),
+        )
+    },
+    **contents(
+        "9110 9.1",
+        answer(200),
+        {
+            "another method in a header": b"X-HTTP-Method-Override: DELETE",
+            "another method in another header": b"X-Method-Override: GET",
+            "a precondition": b'If-Match: "a"',
+            "a precondition that nothing is there": b"If-None-Match: *",
+            "a range": b"Range: bytes=0-1",
+        },
+    ),
+}
+
+TABLE = LENGTHS | CODINGS | HEADS | CONTENTS

@@ -11,7 +11,7 @@ import pytest
 from peerbus.future import Future
 from peerbus.http.connection import Connection as Served
 from peerbus.http.dispatch import HandlerRoute
-from peerbus.http.listener import bind, url_of
+from peerbus.http.listener import bind
 from peerbus.http.server import Server
 from peerbus.http.types import Reply, Request, Sink
 from tests.support.connections import Connection, NotReading, request
@@ -181,7 +181,7 @@ def test_a_stopped_server_has_ended_its_streams(goes: bool) -> None:
 
     route = HandlerRoute("test", Application(lambda _: Reply(200, b"", (), stream=stream)), lambda *_: None)
     listener = bind("127.0.0.1", 0)
-    with running_loop() as loop, NotReading(url_of(listener)) as client:
+    with running_loop() as loop, NotReading(listener.urls()[0]) as client:
         server = Server(lambda _: route, loop, listener, 1, MAX_BODY, client.abort if goes else lambda: None)
         server.start()
         client.send(request("GET", "/"))

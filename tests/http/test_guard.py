@@ -206,7 +206,9 @@ def test_a_browser_that_asks_first_is_told_what_a_page_may_send() -> None:
         assert (reply.status, reply.body) == (204, b"")
         assert reply.headers["access-control-allow-origin"] == "https://pages.example"
         assert reply.headers["access-control-allow-methods"] == "GET, POST, DELETE"
-        assert reply.headers["access-control-allow-headers"] == "Content-Type, Authorization, Last-Event-ID"
+        assert (
+            reply.headers["access-control-allow-headers"] == "Content-Type, Authorization, Last-Event-ID, Cache-Control"
+        )
         assert reply.headers["access-control-max-age"] == "600"
         assert called_from(api, "https://evil.example", "OPTIONS", "/publish", **asked).status == 403
         assert called_from(api, "https://pages.example", "OPTIONS", "/publish").status == 405

@@ -62,7 +62,7 @@ def codes_of(operation: Any) -> dict[str, set[str]]:
     return {
         status: set(response["content"]["application/json"]["examples"])
         for status, response in operation["responses"].items()
-        if status != "200"
+        if status >= "400"
     }
 
 

@@ -82,5 +82,27 @@ def test_a_request_too_many_is_refused_until_a_second_later(kind: str) -> None:
         assert reply.headers["access-control-allow-origin"] == "*"
 
 
+@pytest.mark.parametrize("kind", STARTERS)
+@pytest.mark.parametrize("asked", ["a preflight", "another host", "another origin", "a stream"])
+def test_requests_that_are_no_calls_count_as_well(kind: str, asked: str) -> None:
+    page = "https://pages.example"
+    headers, status = {
+        "a preflight": ({"Host": "localhost", "Origin": page, "Access-Control-Request-Method": "GET"}, 204),
+        "another host": ({"Host": "evil.example"}, 403),
+        "another origin": ({"Host": "localhost", "Origin": "https://evil.example"}, 403),
+        "a stream": ({"Host": "localhost"}, 400),
+    }[asked]
+    method, path = ("OPTIONS", "/topics") if status == 204 else ("GET", "/stream" if status == 400 else "/topics")
+    with STARTERS[kind](rate_limit=1, origins=[page]) as api:
+        statuses = {status: False, 429: False}
+
+        def seen() -> bool:
+            statuses[call(api, method, path, headers=headers).status] = True
+            return all(statuses.values())
+
+        eventually(seen)
+        assert statuses.keys() == {status, 429}
+
+
 def test_there_is_no_limit_unless_one_is_asked_for() -> None:
     assert Guards().rate_limit is None

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from peerbus.errors import CATALOGUE
 from tests.support.connections import JSON, Connection, RawReply, call, request
 from tests.support.endpoints import EXAMPLES, PEER, ROWS, TOPIC, Row, name_of
 from tests.support.harness import Api
@@ -292,3 +293,29 @@ def test_one_call_names_only_so_many(prepared: Api, path: str, fields: dict[str,
     reply = prepared.post(path, **fields)
     assert (reply.status, reply.body["code"]) == (400, "bad_request")
     assert "length <= 100000" in reply.body["message"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417, "expectation_failed"),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"a: b\r\n" * 100 + b"\r\n", 431, "head_too_large"),
+        (b"GET /" + b"a" * 70_000, 431, "head_too_large"),
+        (
+            b"POST /publish HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            501,
+            "transfer_not_supported",
+        ),
+        (b"GET /livez HTTP/2.0\r\nHost: a\r\n\r\n", 505, "version_not_supported"),
+        (b"GET livez HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_refused_with_a_code_of_its_status(
+    prepared: Api, sent: bytes, status: int, code: str
+) -> None:
+    with Connection(prepared.url) as connection:
+        connection.send(sent)
+        reply = connection.reply()
+    assert (reply.status, reply.json()["code"], CATALOGUE[code].status) == (status, code, status)
+    assert reply.headers["content-type"] == "application/json"
+    assert "date" in reply.headers

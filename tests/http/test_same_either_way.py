@@ -56,5 +56,5 @@ def test_a_small_body_that_nobody_reads_is_refused_the_same_any_way_on_a_connect
     for server in (start_index(), *map(serve, WAYS)):
         with server as api:
             reply = comparable(call(api, "POST", "/nothing", b"{}"))
-        assert (reply.status, set(reply.headers)) == (404, {"content-type", "content-length"})
+        assert (reply.status, set(reply.headers)) == (404, {"content-type", "cache-control", "content-length"})
         assert reply.json() == {"code": "not_found", "message": "There is no call POST /nothing."}

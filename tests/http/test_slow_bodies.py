@@ -125,6 +125,21 @@ def test_a_client_that_does_not_end_a_head_is_cut_off() -> None:
         assert call(api, "GET", "/livez").status == 200
 
 
+def test_a_kept_connection_may_be_idle_for_a_time_of_its_own() -> None:
+    with start(Timeouts(head=DEADLINE, idle=0.1)) as api, Connection(api.url) as idle:
+        idle.send(request("GET", "/livez"))
+        assert idle.reply().status == 200
+        assert cut_off(idle)
+
+
+def test_a_kept_connection_that_begins_a_head_has_the_time_of_a_head() -> None:
+    with start(Timeouts(head=0.1, idle=2 * DEADLINE)) as api, Connection(api.url) as slow:
+        slow.send(request("GET", "/livez"))
+        assert slow.reply().status == 200
+        slow.send(b"POST /publ")
+        assert cut_off(slow)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers"),
     [

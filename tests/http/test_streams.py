@@ -48,8 +48,8 @@ def test_a_reader_gets_what_was_published_before_and_after_with_its_offset(subsc
         assert [(event.number, event.data) for event in reader.events(2)] == [(0, "one"), (1, {"two": 2})]
         publish(subscribed, None)
         assert [(event.number, event.data) for event in reader.events(1)] == [(2, None)]
-        assert reader.response.headers["Content-Type"] == "text/event-stream"
-        assert reader.response.headers["Cache-Control"] == "no-store"
+        assert reader.response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert reader.response.headers["Cache-Control"] == "no-store, no-transform"
         assert reader.response.headers["X-Accel-Buffering"] == "no"
     assert subscribed.post("/pull_messages", **FOLLOWED).body["messages"] == []
 

@@ -4,7 +4,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from tests.support.harness import DEADLINE, Api, Process, error_of, eventually, 
 from tests.support.servers import start_answering
 
 Run = Callable[..., Process]
+END_OF_PEM = "-----END CERTIFICATE-----\n"
 SECRET = b"kept to itself"
 
 
@@ -136,6 +137,80 @@ def test_several_streams_come_over_one_connection_behind_tls(trusted: Authority)
             assert api.session.get(api.url, timeout=DEADLINE).text == "one,two"
 
 
+def shown_by(url: str) -> str:
+    """The certificate, in PEM, that a server shows to a new connection."""
+    return ssl.get_server_certificate((url.split("/")[2].split(":")[0], int(url.rpartition(":")[2])), timeout=DEADLINE)
+
+
+def installed(folder: Path, certificate: Certificate) -> Certificate:
+    """Copies of a certificate and its key, in a folder by the names that a server reads."""
+    folder.mkdir(exist_ok=True)
+    copied = Certificate(folder / "tls.pem", folder / "tls.key")
+    copied.file.write_bytes(certificate.file.read_bytes())
+    copied.key.write_bytes(certificate.key.read_bytes())
+    return copied
+
+
+@pytest.mark.parametrize("service", ["a server", "a node"])
+def test_new_connections_have_a_new_certificate_and_a_broken_pair_keeps_the_old(
+    trusted: Authority, tmp_path: Path, service: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    used = installed(tmp_path / "used", trusted.own)
+    with ExitStack() as started:
+        api = started.enter_context(start_index(used))
+        if service == "a node":
+            api = started.enter_context(start_node(api, used, trusted.file))
+        kept, before = api.get("/livez"), shown_by(api.url)
+        used.file.write_bytes(trusted.elsewhere.file.read_bytes())
+        assert [shown_by(api.url) for _ in range(2)] == [before] * 2  # its key has yet to come
+        assert kept.status == api.get("/livez").status == 200
+        assert sum("cannot be used" in record.message for record in caplog.records) in (1, 2)  # of each service, one
+        used.key.write_bytes(trusted.elsewhere.key.read_bytes())
+        assert shown_by(api.url) == trusted.elsewhere.file.read_text().partition("-----END")[0] + END_OF_PEM
+        used.file.unlink()
+        assert shown_by(api.url) != before
+        assert api.get("/livez").status == 200
+
+
+def test_a_certificate_is_replaced_by_another_link(trusted: Authority, tmp_path: Path) -> None:
+    for name, certificate in (("one", trusted.own), ("two", trusted.elsewhere)):
+        installed(tmp_path / name, certificate)
+    current = tmp_path / "current"
+    current.symlink_to(tmp_path / "one")
+    linked = certificate_in(current / "tls.pem", current / "tls.key")
+    assert linked
+    with start_index(linked) as index:
+        before = shown_by(index.url)
+        (tmp_path / "next").symlink_to(tmp_path / "two")
+        (tmp_path / "next").replace(current)
+        assert shown_by(index.url) != before
+
+
+def test_authorities_are_read_again_for_new_connections(
+    trusted: Authority, stranger: Authority, tmp_path: Path
+) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(stranger.file.read_bytes())
+    with start_index(trusted.own) as index, closing_pool(ca) as pool:
+        refused = error_of(pool.send("GET", f"{index.url}/livez", b"", (), DEADLINE))
+        assert isinstance(refused, Unreachable)
+        ca.write_bytes(b"nothing")
+        assert isinstance(error_of(pool.send("GET", f"{index.url}/livez", b"", (), DEADLINE)), Unreachable)
+        ca.write_bytes(trusted.file.read_bytes())
+        assert pool.send("GET", f"{index.url}/livez", b"", (), DEADLINE).result(DEADLINE).status == 200
+
+
+@contextmanager
+def closing_pool(ca: Path) -> Iterator[ConnectionPool]:
+    loop = Loop("loop")
+    pool = ConnectionPool(loop, DEADLINE, ca)
+    try:
+        yield pool
+    finally:
+        pool.close()
+        loop.close()
+
+
 @pytest.mark.parametrize("ending", [{}, {"Connection": "close"}])
 def test_who_reads_slowly_gets_all_of_an_answer_behind_tls(trusted: Authority, ending: dict[str, str]) -> None:
     large = 16 << 20
@@ -144,7 +219,7 @@ def test_who_reads_slowly_gets_all_of_an_answer_behind_tls(trusted: Authority, e
         return Reply(200, b"x" * large if asked.head.path == "/large" else b"", ())
 
     with (
-        start_answering(answer, timeouts=Timeouts(head=1.5), certificate=trusted.own) as api,
+        start_answering(answer, timeouts=Timeouts(head=1.5, idle=1.5), certificate=trusted.own) as api,
         secured(api, trusted) as slow,
         slow.makefile("rb") as reader,
         secured(api, trusted) as idle,

@@ -78,6 +78,25 @@ def test_anything_else_in_place_of_a_stream_is_an_error(answer: bytes | None, er
         opened(client)
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["text/event-stream", "text/event-stream; charset=utf-8", "text/event-stream;charset=UTF-8", "Text/Event-Stream"],
+)
+def test_a_stream_is_known_by_its_type_without_parameters(given: str) -> None:
+    head = STREAM.replace(b"text/event-stream", given.encode())
+    with fake_server(head + b"3\r\n:\n\n\r\n") as fake, connected(fake.url) as client:
+        assert opened(client).headers[b"content-type"].decode() == given
+
+
+@pytest.mark.parametrize(
+    "given", ["application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON"]
+)
+def test_an_answer_in_json_is_known_by_its_type_without_parameters(given: str) -> None:
+    answer = http(404, b'{"code": "peer_not_found", "message": "Absent."}', given)
+    with fake_server(answer) as fake, connected(fake.url) as client, pytest.raises(PeerNotFound):
+        opened(client)
+
+
 def test_a_stream_from_a_server_that_is_not_there_is_unreachable() -> None:
     with connected(f"http://127.0.0.1:{free_port()}") as client, pytest.raises(IndexUnreachable):
         opened(client)

@@ -45,3 +45,26 @@ def test_memory_returns_when(run: Callable[..., Process], gone: Callable[[Api], 
     eventually(lambda: api.get("/stats").body["stats"]["memory_bytes"] < held / 20)
     eventually(lambda: resident(server) - before < (full - before) / 2)
     api.close()
+
+
+def test_memory_of_messages_in_flight_returns_when_their_topic_is_deleted(run: Callable[..., Process]) -> None:
+    server = run("indexing_server.py", "--port", "0")
+    api = Api(server.urls()[0])
+    api.post("/create_topic", topic="news")
+    peers = [f"peer{number}" for number in range(6)]
+    for peer_id in peers:
+        api.post("/register_peer_node", peer_id=peer_id)
+        api.post("/subscribe", peer_id=peer_id, topic="news", ack="explicit")
+    api.post("/publish", topic="news", messages=[1] * 100_000)
+    before = resident(server)
+    for peer_id in peers:
+        for _ in range(10):
+            api.post("/pull_messages", peer_id=peer_id, topic="news", max_messages=10_000)
+    full = resident(server)
+    stats = api.get("/stats").body["stats"]
+    assert stats["unacknowledged"] == 600_000
+    assert stats["memory_bytes"] / 1024 > full - before, "they count for what they take"
+    api.delete("/delete_topic", topic="news")
+    eventually(lambda: api.get("/stats").body["stats"]["memory_bytes"] == 0)
+    eventually(lambda: resident(server) - before < (full - before) / 2)
+    api.close()

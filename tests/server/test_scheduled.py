@@ -58,7 +58,15 @@ def test_what_is_scheduled_is_listed_counted_and_cancelled(api: Api) -> None:
         api.post("/publish", topic="news", message=number, at=at + number, peer_id="a")
     page = api.get("/scheduled", topic="news", limit=2).body
     assert page["message"] == "2 messages scheduled for topic 'news', and more."
-    assert page["scheduled"][1] == {"id": 2, "at": at + 1, "count": 1, "bytes": 1, "peer_id": "a", "message_id": None}
+    assert page["scheduled"][1] == {
+        "id": 2,
+        "at": at + 1,
+        "count": 1,
+        "bytes": 1,
+        "peer_id": "a",
+        "message_id": None,
+        "problem": None,
+    }
     rest = api.get("/scheduled", topic="news", after=page["next"]).body
     assert ([entry["id"] for entry in rest["scheduled"]], rest["next"]) == ([3], None)
     assert api.get("/topics").body["topics"][0]["scheduled"] == 3

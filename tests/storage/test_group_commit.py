@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest
 
 from peerbus.broker import Broker, Limits
-from peerbus.errors import StorageFull
+from peerbus.errors import InternalError, StorageFailed, StorageFull
 from peerbus.future import Future
 from peerbus.http.listener import bind
 from peerbus.server import IndexingServer, ServerOptions
@@ -196,7 +196,7 @@ def test_what_cannot_be_written_when_the_server_stops_is_answered_so(tmp_path: P
     last = held(journal, 1)
     journal.start()
     journal.close()
-    with pytest.raises(StorageFull, match="stopped"):
+    with pytest.raises(InternalError, match="stopped"):
         last.result(0)
     assert published(tmp_path) == [b"1"], "the folder is free, and as it was"
 
@@ -272,11 +272,12 @@ def test_a_folder_that_was_moved_away_is_written_and_needed_for_the_next_message
     with caplog.at_level(logging.ERROR):
         journal.write()
         journal.write()
-    assert [record.message.partition(":")[0] for record in caplog.records] == [
-        "Nothing is published until there is room on the disk again"
+    assert [record.message.partition(" (/")[0] for record in caplog.records] == [
+        "Nothing is published for now. The server's data folder is gone (No such file or directory). "
+        "Put it back where it was, or restart the server."
     ]
     assert answer.result(0) == 1
-    with pytest.raises(StorageFull):
+    with pytest.raises(StorageFailed, match="folder is gone"):
         broker.publish("news", [b"2"])
     (tmp_path / "away").rename(folder)
     journal.write()

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from peerbus.broker import Broker, Limits
-from peerbus.errors import StorageFull
+from peerbus.errors import StorageFailed, StorageFull
 from peerbus.future import Future
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
@@ -103,7 +103,7 @@ def test_a_disk_that_cannot_be_looked_at_takes_nothing(
         assert isinstance(kept, Future)
         assert kept.result(timeout=0) == "answer"
         journal.write()
-        with pytest.raises(StorageFull):
+        with pytest.raises(StorageFailed):
             broker.publish("news", [b"2"])
     journal.write()
     broker.publish("news", [b"3"])

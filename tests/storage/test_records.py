@@ -5,6 +5,7 @@ from zlib import crc32
 
 from msgspec import msgpack
 
+from peerbus.broker.publish_log import EARLIER
 from peerbus.broker.records import (
     NOT_YET,
     Changes,
@@ -38,7 +39,7 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
     ]
     deliveries = [
         DeliveryRecord(2, 0, "a", 1, "rejected", None, 1e9 + 0.125, 1e9 + 0.5),
-        DeliveryRecord(2, 1, "b", 2, "not acknowledged in time", 1e9 + 0.25),
+        DeliveryRecord(2, 1, "b", 2, "not acknowledged in time", 1e9 + 0.25, left=0.125),
     ]
     segments = [Segment(1, 0, [b"", b"\x00\xff"], 1e9 + 0.125, "a/ü"), Segment(1, 2, [b"c"], 0.1)]
     message_ids = [
@@ -47,7 +48,7 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
     ]
     scheduled = [
         ScheduledRecord(1, 8, 1e9 + 0.001, None, None, (b"",)),
-        ScheduledRecord(2, 7, 1e9, "a", "later", (b"\x00\xff", b"c")),
+        ScheduledRecord(2, 7, 1e9, "a", "later", (b"\x00\xff", b"c"), 12.5),
     ]
     with opened(tmp_path) as storage:
         storage.write(
@@ -60,11 +61,12 @@ def test_every_field_of_every_record_comes_back(tmp_path: Path) -> None:
                 message_ids=message_ids,
                 scheduled={(record.topic, record.number): record for record in scheduled},
                 last_scheduled=9,
+                clock_set=-3600.5,
             )
         )
     found = contents(tmp_path)
     assert (found.peers, found.topics, found.queues) == (peers, topics, queues)
-    assert (found.scheduled, found.last_scheduled) == (scheduled, 9)
+    assert (found.scheduled, found.last_scheduled, found.clock_set) == (scheduled, 9, -3600.5)
     assert all(type(record.explicit) is bool for record in found.queues)
     assert (found.deliveries, found.segments, found.message_ids) == (deliveries, segments, message_ids)
 
@@ -73,7 +75,7 @@ def test_rows_of_messages_without_a_publisher_are_read() -> None:
     """As version 2 of the schema wrote them."""
     data = msgpack.encode([(0.5, [b"a", b"b"]), (1.5, [b"c"])])
     found = list(row_segments(1, 10, data, crc32(data)))
-    assert found == [Segment(1, 7, [b"a", b"b"], 0.5), Segment(1, 9, [b"c"], 1.5)]
+    assert found == [Segment(1, 7, [b"a", b"b"], 0.5, EARLIER), Segment(1, 9, [b"c"], 1.5, EARLIER)]
 
 
 def test_a_record_written_again_replaces_the_one_before(tmp_path: Path) -> None:
@@ -214,6 +216,7 @@ def test_changes_say_whether_there_are_any() -> None:
         [message_id(1, 0)],
         {(1, 1): None},
         1,
+        0.0,
     )
     for field in Changes.__struct_fields__:
         assert Changes(**{field: getattr(one_of_each, field)})

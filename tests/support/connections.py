@@ -136,3 +136,11 @@ def call(api: Api, method: str, path: str, body: bytes = b"", headers: Mapping[s
     """One request on a connection of its own."""
     with Connection(api.url) as connection:
         return connection.call(method, path, body, headers)
+
+
+def message_in_chunks(method: str, path: str, body: bytes, size: int = 10_000) -> bytes:
+    """The bytes of a request whose body comes in chunks."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    pieces = (body[at : at + size] for at in range(0, len(body), size))
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"

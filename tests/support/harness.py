@@ -206,7 +206,7 @@ class Process:
                 line = self._process.stdout.readline()
                 if not line:
                     raise AssertionError(f"ended before it served: {self.finish()}")
-                found += re.findall(r"https?://[0-9.]+:[0-9]+", line)[:1]
+                found += re.findall(r"https?://(?:[0-9.]+|\[[0-9a-f:]+\]):[0-9]+", line)[:1]
         finally:
             too_late.cancel()
         return sorted(found, key=lambda url: int(url.rsplit(":", 1)[1]))
@@ -223,13 +223,18 @@ class Process:
         out, err = self._process.communicate(timeout=DEADLINE)
         return self._process.returncode, out, err
 
-    def refusal(self) -> str:
+    def refusal(self, expected: int = 2) -> str:
         """The one line on standard error that a command line ends with where it cannot be followed."""
         code, out, err = self.finish()
-        assert (code, out) == (2, ""), err
+        assert (code, out) == (expected, ""), err
         assert err.startswith("error: ")
         assert err.count("\n") == 1
         return err
+
+    def line(self) -> str:
+        """The next line on standard output."""
+        assert self._process.stdout
+        return self._process.stdout.readline()
 
     def error_line(self) -> str:
         """The next line on standard error."""

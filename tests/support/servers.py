@@ -1,6 +1,5 @@
 """Servers for tests: of the calls, each way to them, of routes of their own, and one that comes and goes."""
 
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -12,7 +11,7 @@ from peerbus.http.dispatch import OTHER, Dispatch, HandlerRoute
 from peerbus.http.event_loop import Loop
 from peerbus.http.flask_app import FlaskHandler, create_app
 from peerbus.http.handler import CallHandler, Guard, Handler
-from peerbus.http.listener import bind
+from peerbus.http.listener import Listener, bind
 from peerbus.http.server import Server
 from peerbus.http.stream_tickets import StreamTickets
 from peerbus.http.timeouts import TIMEOUTS, Timeouts
@@ -44,7 +43,7 @@ def running_loop() -> Iterator[Loop]:
 def start_server(
     router: Router,
     loop: Loop,
-    listener: socket.socket,
+    listener: Listener,
     threads: int = 2,
     before_stop: Callable[[], None] = lambda: None,
     timeouts: Timeouts = TIMEOUTS,

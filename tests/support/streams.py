@@ -19,6 +19,7 @@ class Event(NamedTuple):
     name: str
     data: Any = None
     number: int | None = None
+    last_id: str | None = None
 
 
 class Reader:
@@ -46,12 +47,13 @@ class Reader:
 
     def next(self) -> Event:
         """The next event, or comment."""
-        name, number = "message", None
+        name, last_id = "message", None
         data: list[str] = []
         while line := self.response.readline():
             field, _, value = line.decode().removesuffix("\n").partition(": ")
             if line == b"\n" and data:
-                return Event(name, json.loads("\n".join(data)), number)
+                number = int(last_id) if last_id and last_id.isdigit() else None
+                return Event(name, json.loads("\n".join(data)), number, last_id)
             if line == b"\n" and name == PING:
                 return Event(PING)
             match field:
@@ -60,7 +62,7 @@ class Reader:
                 case "event":
                     name = value
                 case "id":
-                    number = int(value)
+                    last_id = value
                 case "data":
                     data.append(value)
         raise AssertionError("the stream ended without a last event")
@@ -85,6 +87,7 @@ class Reader:
         (event,) = self.events(1)
         assert event.name == "end", event
         assert event.data["message"].endswith(".")
+        assert event.last_id == (event.data["code"] if event.data["code"] == "stream_replaced" else None)
         assert self.response.read() == b""
         return str(event.data["code"])
 

@@ -242,7 +242,7 @@ def test_loading_much_tells_how_far_it_is(server: DurableServer, tmp_path: Path)
     for _ in range(5):
         publish(api, *range(8_000))
     restart(server, SIGTERM)
-    log = (tmp_path / "logs" / "indexing_server.log").read_text()
+    log = next((tmp_path / "logs").glob("indexing_server-*.log")).read_text()
     for line in ("16000 messages loaded.", "32000 messages loaded.", "Loaded 1 peers, 1 topics."):
         assert f" INFO    {line}\n" in log
     server.end(SIGTERM)

@@ -34,7 +34,7 @@ def cut(database: Path) -> None:
 
 def make_newer(database: Path) -> None:
     with closing(sqlite3.connect(database)) as newer:
-        newer.execute("PRAGMA user_version = 4")
+        newer.execute("PRAGMA user_version = 5")
 
 
 def make_foreign(database: Path) -> None:
@@ -46,7 +46,7 @@ def make_foreign(database: Path) -> None:
 UNFIT: dict[str, tuple[Callable[[Path], None], str]] = {
     "overwritten": (spoil, "file is not a database"),
     "cut short": (cut, "database disk image is malformed"),
-    "newer": (make_newer, "has version 4 of the schema, and this program reads version 3"),
+    "newer": (make_newer, "has version 5 of the schema, and this program reads version 4"),
     "of another program": (make_foreign, "it is not a database of this program"),
 }
 
@@ -71,7 +71,7 @@ def test_a_second_server_on_the_same_folder_is_refused(run: Run, server: Durable
     api = server.start()
     api.subscriber("a", "news")
     before = files(server.folder)
-    said = run("indexing_server.py", "--port", "0", "--data-dir", str(server.folder)).refusal()
+    said = run("indexing_server.py", "--port", "0", "--data-dir", str(server.folder)).refusal(75)
     assert said == (
         f"error: Another server keeps its data in {server.folder}: stop that one first, or name another folder.\n"
     )
@@ -90,6 +90,6 @@ def test_a_file_for_a_folder_is_refused(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_folder_whose_parent_is_missing_is_refused(run: Run, tmp_path: Path) -> None:
-    said = run("indexing_server.py", "--port", "0", "--data-dir", str(tmp_path / "not" / "mounted")).refusal()
+    said = run("indexing_server.py", "--port", "0", "--data-dir", str(tmp_path / "not" / "mounted")).refusal(75)
     assert "No such file or directory" in said
     assert not (tmp_path / "not").exists()

@@ -63,8 +63,9 @@ GROWING: dict[str, dict[str, Any]] = {
 
 def test_below_min_free_what_takes_room_is_refused_and_not_done(server: DurableServer) -> None:
     api = server.start("--min-free", MORE_THAN_THERE_IS)
-    assert server.process.error_line().endswith(
-        "Nothing is published until there is room on the disk again: less than --min-free is left of it\n"
+    assert (
+        "Nothing is published for now. There is no room left on the server's disk: less than --min-free is left."
+        in (server.process.error_line())
     )
     for path, fields in GROWING.items():
         reply = api.post(path, **fields)
@@ -79,6 +80,8 @@ def test_below_min_free_what_takes_room_is_refused_and_not_done(server: DurableS
 def test_below_min_free_all_else_goes_on(server: DurableServer) -> None:
     api = server.start("--min-free", MORE_THAN_THERE_IS)
     server.process.error_line()
+    ready = api.get("/readyz")
+    assert (ready.status, "less than --min-free is left" in ready.body["message"]) == (200, True)
     assert pull(api, "a") == list(range(10))
     calls: dict[str, dict[str, Any]] = {
         "/extend_messages": {"peer_id": "b", "topic": "news", "offsets": [0, 1], "seconds": 60},
@@ -101,7 +104,11 @@ def test_what_cannot_be_written_waits_until_it_can(server: DurableServer, tmp_pa
     api = server.start()
     fill_disk(server)
     caught = api.in_background("POST", "/publish", topic="news", messages=["x", "y"], message_id="id")
-    assert "Nothing is published until there is room on the disk again: Cannot write" in server.process.error_line()
+    line = server.process.error_line()
+    assert "Nothing is published for now. There is no room left on the server's disk: File too large." in line
+    assert "peerbus.db: " in line
+    ready = api.get("/readyz")
+    assert (ready.status, "no room left on the server's disk" in ready.body["message"]) == (503, True)
     refused = publish(api, "z")
     assert (refused.status, refused.body["code"]) == (507, "storage_full")
     pulling = api.in_background("POST", "/pull_messages", peer_id="a", topic="news")
@@ -113,7 +120,9 @@ def test_what_cannot_be_written_waits_until_it_can(server: DurableServer, tmp_pa
     assert pulling.result().body["messages"] == list(range(10))
     assert publish(api, "after").status == 200
     assert pull(api, "a") == ["x", "y", "after"]
-    assert "There is room on the disk again." in (tmp_path / "logs" / "indexing_server.log").read_text()
+    assert api.get("/readyz").body["message"] == "Ready."
+    (log,) = (tmp_path / "logs").glob("indexing_server-*.log")
+    assert "Changes are written to the disk again, and messages are published." in log.read_text()
     server.end(SIGKILL)
     assert pull(server.start(), "b") == [5, 6, 7, 8, 9, "x", "y", "after"]
 

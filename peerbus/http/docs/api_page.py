@@ -126,6 +126,6 @@ def _errors(operation: Schema) -> list[dict[str, str]]:
     return [
         {"status": status, "code": code, "meaning": example["value"]["message"]}
         for status, response in operation["responses"].items()
-        if status != "200"
+        if status >= "400"
         for code, example in response["content"][JSON]["examples"].items()
     ]

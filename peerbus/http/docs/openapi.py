@@ -58,8 +58,9 @@ LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
-    "description": "The id of the last event that was read. The stream continues after it.",
+    "schema": {"type": "string", "pattern": "^([0-9]{0,16}|stream_replaced)$"},
+    "description": "The id of the last event that was read. The stream continues after it; after `stream_replaced` "
+    "there is none.",
 }
 RETRY_AFTER = {"description": "Seconds after which the same call may succeed.", "schema": {"type": "integer"}}
 
@@ -185,11 +186,13 @@ def _stream(service: Service) -> Schema:
         "summary": summary,
         "description": "Server-sent events, one for each message, until the reader disconnects: `id` is the offset, "
         "`data` the message. An event `missed` counts lost messages. The last event is `end`, with the error that a "
-        "pull would get.",
+        "pull would get. A reader whose `Accept` has `text/event-stream` gets errors with `Retry-After` as that event, "
+        "and the time after which to try again.",
         **({"security": [{TOKEN: []}, {TICKET: []}]} if service.asks_for_tokens else {}),
         **described,
         "responses": {
             "200": {"description": summary, "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
+            "204": {"description": "The reader has read that another stream replaced its own. A browser stops here."},
             **_refusals((*service.stream_errors, *ALWAYS)),
         },
     }

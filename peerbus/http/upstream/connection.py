@@ -45,6 +45,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.used = False
         """Whether it has carried an exchange before this one."""
+        self.idle_since = 0.0
+        """The loop's time of the end of the last exchange."""
         self._stream: BodyStream | None = None
         self._heads = heads
         self._max_bytes = max_bytes

@@ -13,17 +13,20 @@ from urllib.parse import urlsplit
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
 from peerbus.http.known_heads import KnownHeads
-from peerbus.http.tls import trust
+from peerbus.http.tls import RereadContext, trust
 from peerbus.http.upstream.body_stream import BodyStream
 from peerbus.http.upstream.connection import ResponseHead, UpstreamConnection
 from peerbus.http.upstream.errors import TimedOut, Unreachable, UpstreamError
 from peerbus.http.upstream.exchange import Exchange, Response, StreamExchange
 from peerbus.http.upstream.resolver import Resolver
+from peerbus.standstill import Standstill
 
 SWEEP_SECONDS = 0.1
 """The most by which a timeout is late."""
 ENDED_AT_ONCE = 50
 """Exchanges that are timed out in one slice: about a millisecond of work."""
+IDLE_SECONDS = 30.0
+"""After so long without a request a connection is not used again: less than servers and proxies keep theirs."""
 PORTS = {"http": 80, "https": 443}
 
 
@@ -50,7 +53,8 @@ class ConnectionPool:
         self._max_response_bytes = max_response_bytes
         self._heads: KnownHeads[ResponseHead] = KnownHeads()
         self._resolver = Resolver(loop)
-        self._trust = trust(ca) if ca else None
+        self._ca = RereadContext([ca], lambda: trust(ca)) if ca else None
+        self._system: ssl.SSLContext | None = None
         self._connect_timeout = connect_timeout
         self._max_idle = max_idle
         self._idle: dict[str, deque[UpstreamConnection]] = {}
@@ -58,6 +62,7 @@ class ConnectionPool:
         self._open: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._sweeping = False
+        self._standstill = Standstill()
         self._closing = False
 
     def send(
@@ -87,8 +92,10 @@ class ConnectionPool:
         except asyncio.CancelledError:
             exchange.abandon()
             raise
-        response = exchange.result()
-        return exchange.stream or response
+        try:
+            return exchange.stream or exchange.result()
+        finally:
+            del exchange  # the traceback of its error refers to this frame
 
     def close(self) -> None:
         """Close the connections; exchanges and streams under way fail with `Unreachable`, as do later ones."""
@@ -107,14 +114,27 @@ class ConnectionPool:
     def _begin(self, exchange: Exchange) -> None:
         if not self._sweeping:
             self._sweeping = True
+            self._standstill.begin(monotonic())
             self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
         if self._closing:
             exchange.set_exception(_stopping())
-        elif idle := self._idle.get(exchange.origin):
-            self._idle_count -= 1
-            idle.pop().begin(exchange)
+        elif connection := self._kept(exchange.origin):
+            connection.begin(exchange)
         else:
             self._connect(exchange)
+
+    def _kept(self, origin: str) -> UpstreamConnection | None:
+        """The connection used last; if it was idle for too long, so were the others, and all are closed."""
+        kept = self._idle.get(origin)
+        if not kept:
+            return None
+        if self._loop.events.time() - kept[-1].idle_since < IDLE_SECONDS:
+            self._idle_count -= 1
+            return kept.pop()
+        self._idle_count -= len(kept)
+        while kept:
+            kept.pop().end(Unreachable("closed"))
+        return None
 
     def _connect(self, exchange: Exchange) -> None:
         task = self._loop.events.create_task(self._connect_and_begin(exchange))
@@ -140,29 +160,36 @@ class ConnectionPool:
     async def _connected(self, exchange: Exchange) -> UpstreamConnection:
         """A new connection; raises `OSError`, for a timeout too, and `ValueError` for an invalid origin."""
         scheme, host, port = _address(exchange.origin)
-        secured = scheme == "https"
-        if secured:
-            self._trust = self._trust or trust()
+        secured = self._trusted() if scheme == "https" else None
         deadline = self._loop.events.time() + min(self._connect_timeout, exchange.deadline - monotonic())
         *others, last = await self._resolver.addresses(host, deadline)
         async with asyncio.timeout_at(deadline):
             for address in others:
                 with suppress(OSError):
-                    return await self._connected_at(address, port, host if secured else None, exchange.origin)
-            return await self._connected_at(last, port, host if secured else None, exchange.origin)
+                    return await self._connected_at(address, port, host, secured, exchange.origin)
+            return await self._connected_at(last, port, host, secured, exchange.origin)
 
-    async def _connected_at(self, address: str, port: int, secured_for: str | None, origin: str) -> UpstreamConnection:
+    def _trusted(self) -> ssl.SSLContext:
+        if self._ca:
+            return self._ca.now()
+        self._system = self._system or trust()
+        return self._system
+
+    async def _connected_at(
+        self, address: str, port: int, host: str, secured: ssl.SSLContext | None, origin: str
+    ) -> UpstreamConnection:
         _, connection = await self._loop.events.create_connection(
             lambda: UpstreamConnection(origin, self._heads, self._max_response_bytes, self._freed, self._lost),
             *(address, port),
-            ssl=self._trust if secured_for else None,
-            server_hostname=secured_for,
+            ssl=secured,
+            server_hostname=host if secured else None,
         )
         return connection
 
     def _freed(self, connection: UpstreamConnection) -> None:
         if connection.reusable and self._idle_count < self._max_idle:
             self._idle_count += 1
+            connection.idle_since = self._loop.events.time()
             self._idle.setdefault(connection.origin, deque()).append(connection)
         else:
             connection.end(Unreachable("closed"))
@@ -189,6 +216,10 @@ class ConnectionPool:
         """Time exchanges out, in slices; repeated while any are under way."""
         now = monotonic()
         under_way = [connection for connection in self._open if connection.exchange]
+        if self._standstill.beat(now):  # answers that came meanwhile are yet to be read
+            for exchange in (connection.exchange for connection in under_way):
+                if exchange:
+                    exchange.deadline = max(exchange.deadline, now + exchange.timeout)
         expired = [each for each in under_way if each.exchange and each.exchange.deadline <= now]
         for connection in expired[:ENDED_AT_ONCE]:
             if exchange := connection.exchange:

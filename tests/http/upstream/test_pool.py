@@ -1,5 +1,6 @@
 """Requests to other processes over kept connections."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from peerbus.http.event_loop import Loop
+from peerbus.http.timeouts import TIMEOUTS
 from peerbus.http.upstream.errors import TimedOut, Unreachable
 from peerbus.http.upstream.exchange import Response
-from peerbus.http.upstream.pool import ConnectionPool
+from peerbus.http.upstream.pool import IDLE_SECONDS, ConnectionPool
 from peerbus.http.upstream.resolver import MAX_LOOKUPS
 from tests.support.fakes import HANG_UP, SILENCE, FakeServer, fake_server, http
-from tests.support.harness import DEADLINE, error_of, free_port
+from tests.support.harness import DEADLINE, ROOT, error_of, free_port
 
 THREADS = 16
 
@@ -65,6 +67,21 @@ def test_a_connection_closed_between_requests_is_replaced(pool: ConnectionPool) 
             assert send(pool, fake.url, repeatable=True).status == 200
             fake.hang_ups.get(timeout=DEADLINE)
             assert fake.connections == number
+
+
+def test_a_connection_that_was_idle_for_too_long_is_not_used_again(
+    pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peerbus.http.upstream.pool.IDLE_SECONDS", 0.0)
+    with fake_server(http(200)) as fake:
+        for number in range(1, 4):
+            assert send(pool, fake.url).status == 200
+            assert fake.connections == number
+
+
+def test_each_hop_keeps_idle_connections_for_less_time_than_the_next() -> None:
+    (proxy,) = re.findall(r"keepalive_timeout (\d+)s;", (ROOT / "docs" / "nginx.conf").read_text())
+    assert IDLE_SECONDS < int(proxy) < TIMEOUTS.idle
 
 
 def test_a_failed_request_spoils_none_after_it(pool: ConnectionPool) -> None:

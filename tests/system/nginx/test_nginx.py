@@ -1,6 +1,8 @@
 """docs/nginx.conf in front of a server."""
 
 import shutil
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +87,15 @@ def test_calls_pages_and_refusals_go_through_it(front: Api) -> None:
     assert front.send("POST", "/create_topic", json={"topic": "x"}, headers=page).body["code"] == "origin_not_allowed"
     reply = front.send("POST", "/publish", data=b"x" * (MAX_BODY + 1), headers={"Content-Type": "application/json"})
     assert (reply.status, reply.body["code"]) == (413, "too_large")
+
+
+def test_browsers_get_one_connection_for_all_by_http_2(front: Api) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    port = int(front.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain) as secured:
+        assert secured.selected_alpn_protocol() == "h2"
 
 
 def test_who_calls_too_often_is_refused_in_the_servers_words(front: Api) -> None:
