@@ -60,6 +60,14 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.storage",
         "peerbus.wire",
     },
+    "peerbus.cluster": {
+        "peerbus.broker",
+        "peerbus.errors",
+        "peerbus.future",
+        "peerbus.histogram",
+        "peerbus.http",
+        "peerbus.storage",
+    },
     "peerbus.node": {
         "peerbus.errors",
         "peerbus.future",
@@ -126,6 +134,7 @@ LIBRARIES: dict[str, set[str]] = {
     "peerbus.http.docs": {"flask", "jinja2", "markupsafe", "msgspec"},
     "peerbus.http.upstream": {"httptools"},
     "peerbus.server": {"msgspec", "prometheus_client"},
+    "peerbus.cluster": {"msgspec", "nats"},
     "peerbus.node": {"flask", "msgspec", "prometheus_client"},
     "peerbus.cli": {"click", "msgspec"},
     "peerbus.cli.serving_options": {"click"},

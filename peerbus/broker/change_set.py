@@ -1,5 +1,6 @@
 """The changes that are not on disk yet."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
@@ -111,8 +112,8 @@ class ChangeSet:
         self._max_ahead = max_ahead
         self._ahead = 0
         """Bytes appended since the last batch."""
-        self._being_written = 0
-        """Bytes in the last batch, until it is written."""
+        self._being_written: deque[int] = deque()
+        """Bytes in each batch that is taken and not written yet."""
         self._unmeasured = 0
         """Bytes taken since the disk was measured."""
         self.batch = 1
@@ -152,7 +153,7 @@ class ChangeSet:
             for queue, offsets in self._deliveries.items()
         ]
         self.batch += 1
-        self._being_written = self._ahead
+        self._being_written.append(self._ahead)
         self._unmeasured += self._ahead
         self._ahead = 0
         self._clear()
@@ -168,8 +169,13 @@ class ChangeSet:
         self.room = 0
 
     def written(self) -> None:
-        """The last batch is on disk."""
-        self._being_written = 0
+        """The first of the batches that are not written yet is on disk."""
+        self._being_written.popleft()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything changed since the last batch was taken."""
+        return self.changed_in == self.batch
 
     @property
     def room_left(self) -> int:
@@ -177,8 +183,8 @@ class ChangeSet:
         return self.room - self._unmeasured - self._ahead
 
     def check_room(self, size: int, /) -> None:
-        """Raise `MemoryFull` or an error of `errors.UNKEPT` when something new of `size` bytes cannot be kept."""
-        ahead = self._being_written + self._ahead
+        """Raise `StorageFull` or `MemoryFull` when something new of `size` bytes cannot be kept."""
+        ahead = sum(self._being_written) + self._ahead
         if size >= self.room_left:
             self._on_change()
             error = self.refusal or NO_ROOM

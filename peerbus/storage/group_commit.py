@@ -2,11 +2,9 @@
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter, time
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 from peerbus.broker import Broker, Limits
 from peerbus.broker.change_set import ChangeSet
@@ -17,6 +15,7 @@ from peerbus.future import Future, then
 from peerbus.histogram import Histogram
 from peerbus.storage import Storage
 from peerbus.storage.failures import described, fault, no_room
+from peerbus.storage.held_back import Deliver, HeldBack
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +35,6 @@ COMMIT_BOUNDS = tuple(factor * 10.0**power for power in range(-4, 1) for factor 
 """0.1 ms to 5 s: a commit to a good disk takes some hundred microseconds, to a busy one seconds."""
 
 T = TypeVar("T")
-Deliver = Callable[[Callable[[], None]], object]
-"""Calls a function, possibly in another thread; false if it never will."""
-
-
-class _Held(NamedTuple):
-    """A value that is held back until a batch is on disk."""
-
-    batch: int
-    value: Any
-    future: Future[Any]
 
 
 class InMemory:
@@ -101,11 +90,6 @@ class GroupCommit(InMemory):
         self._changed = threading.Event()
         self._unwritten: Changes | None = None
         """A batch that could not be written yet."""
-        self._deliver: Deliver | None = None
-        self._lock = threading.Lock()
-        self._written = 0
-        """The last batch that is on disk."""
-        self._held: deque[_Held] = deque()
         self._refusal: PeerbusError | None = None
         """The error with which publishes are refused, while they are."""
         self._stopping = threading.Event()
@@ -127,9 +111,9 @@ class GroupCommit(InMemory):
             then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, peers))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
-        self._change_set = ChangeSet(
-            self._clock, self._wall_clock, self._changed.set, limits.max_bytes, contents.clock_set
-        )
+        self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
+        self._held = HeldBack(self._change_set)
+        self._held = HeldBack(self._change_set)
         self._measure_disk()
         self._broker = Broker(
             limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, per_slice
@@ -143,7 +127,7 @@ class GroupCommit(InMemory):
         The futures of a batch are resolved in one call that `deliver` makes; by default, and where it returns false,
         in the writing thread.
         """
-        self._deliver = deliver
+        self._held.deliver = deliver
         self._thread.start()
 
     def close(self) -> None:
@@ -153,11 +137,10 @@ class GroupCommit(InMemory):
         if self._thread.is_alive():
             self._thread.join()
         self._try_to_write()
-        if self._change_set.changed_in > self._written:
+        if self._held.waits:
             self._try_to_write()  # the changes since a batch that had failed before
-        with self._lock:
-            unwritten, self._held = self._held, deque()
-        self._resolve(unwritten, partial(_fail, type(self._refusal or NotReady(""))))
+        kind = type(self._refusal or NotReady(""))
+        self._held.fail(kind("The server stopped before this was on its disk."))
         self._storage.close()
 
     def after_commit(self, value: T) -> T | Future[T]:
@@ -165,13 +148,7 @@ class GroupCommit(InMemory):
 
         The future fails if the server stops before, with the error of the disk.
         """
-        with self._lock:
-            batch = self._change_set.changed_in
-            if batch <= self._written:
-                return value
-            held = _Held(batch, value, Future())
-            self._held.append(held)
-        return held.future
+        return self._held.hold(value)
 
     def write(self) -> None:
         """Commit the changes made until now, all or none, and resolve the futures that wait for them.
@@ -193,20 +170,11 @@ class GroupCommit(InMemory):
         written, self._unwritten = self._unwritten, None
         self._broker.written(written)
         self._change_set.written()
-        with self._lock:
-            self._written = self._change_set.batch - 1
-            committed = []
-            while self._held and self._held[0].batch <= self._written:
-                committed.append(self._held.popleft())
-        self._resolve(committed, _succeed)
+        self._held.release(self._change_set.batch - 1)
         if not written or self._change_set.room_left < PLENTY or self._clock() >= self._measure_at:
             self._measure_disk()
-        if self._change_set.changed_in > self._written:
+        if self._held.waits:
             self._changed.set()  # signalled only once, while this batch could not be written
-
-    def _resolve(self, held: Collection[_Held], resolve: Callable[[Iterable[_Held]], None]) -> None:
-        if held and not (self._deliver and self._deliver(partial(resolve, held))):
-            resolve(held)
 
     def _measure_disk(self) -> None:
         self._measure_at = self._clock() + MEASURE_SECONDS
@@ -247,13 +215,3 @@ class GroupCommit(InMemory):
         except Exception as error:  # noqa: BLE001  # a fault of this program must not end the thread
             self._change_set.is_stuck = True
             self._refuse(fault(), error)
-
-
-def _succeed(committed: Iterable[_Held]) -> None:
-    for held in committed:
-        held.future.set_result(held.value)
-
-
-def _fail(error: type[PeerbusError], unwritten: Iterable[_Held]) -> None:
-    for held in unwritten:
-        held.future.set_exception(error("The server stopped before this was on its disk."))

@@ -2,17 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from peerbus.broker import Broker, Limits
 from peerbus.broker.state import PER_SLICE, Slice
-from peerbus.storage.group_commit import GroupCommit
 
 OnTopicDeleted = Callable[[str, Sequence[str]], None]
 
 
+class Journal(Protocol):
+    """Keeps the changes of the broker that it opens."""
+
+    def open(self, limits: Limits, on_topic_deleted: OnTopicDeleted, *, per_slice: Slice) -> Broker:
+        """The broker with the state that is kept."""
+
+    def write(self) -> None:
+        """Keep the changes made until now."""
+
+
 class _WritingEachCall:
-    def __init__(self, broker: Broker, journal: GroupCommit) -> None:
+    def __init__(self, broker: Broker, journal: Journal) -> None:
         self._broker = broker
         self._journal = journal
         self._lock = Lock()
@@ -36,7 +45,7 @@ class _WritingEachCall:
 
 
 def writing_each_call(
-    journal: GroupCommit,
+    journal: Journal,
     limits: Limits,
     on_topic_deleted: OnTopicDeleted = lambda *_: None,
     per_slice: Slice = PER_SLICE,

@@ -34,7 +34,6 @@ def looks() -> Looks:
 def change_set(clock: Clock, looks: Looks) -> ChangeSet:
     """A change set with room."""
     change_set = ChangeSet(clock, clock, looks, max_ahead=10 * SIZE)
-    change_set.written()
     change_set.measured(0, PLENTY)
     return change_set
 
