@@ -163,6 +163,19 @@ def test_a_deleted_topic_ends_it(follow: Follow, index: Api) -> None:
     assert index.get("/peers").body["peers"] == []
 
 
+def test_the_queue_of_a_temporary_peer_stands_for_a_minute_if_the_command_is_killed(
+    peerbus: CommandLine, index: Api
+) -> None:
+    for options in ([], ["--expires-after", "7"]):
+        process = start(peerbus.url, "subscribe", "news", "--follow", *options)
+        eventually(lambda: subscribers(index))
+        process.kill()
+        process.communicate()
+        (queue,) = index.get("/subscriptions", topic="news").body["subscriptions"]
+        assert queue["expires_after"] == (7.0 if options else 60.0)
+        index.post("/unsubscribe", peer_id=queue["queue"], topic="news")
+
+
 def test_a_server_that_goes_away_ends_it() -> None:
     with start_index() as index:
         index.post("/create_topic", topic="news")

@@ -186,16 +186,6 @@ def test_at_a_peer_node_it_is_the_nodes_peer_which_stays(index: Api) -> None:
         assert through.says("unsubscribe", "news").startswith("Peer 'peer1' is no longer subscribed")
 
 
-def test_the_queue_of_a_temporary_peer_stands_for_a_minute_if_the_command_is_killed(
-    peerbus: CommandLine, index: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("peerbus.client.Client.unregister", lambda _: None)
-    peerbus.says("subscribe", "news")
-    peerbus.says("subscribe", "news", "--expires-after", "7")
-    queues = index.get("/subscriptions", topic="news").body["subscriptions"]
-    assert sorted(queue["expires_after"] for queue in queues) == [7.0, 60.0]
-
-
 def test_messages_are_pushed_from_a_subscription_that_names_a_url(
     peerbus: CommandLine, index: Api, tmp_path: Path
 ) -> None:
