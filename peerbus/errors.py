@@ -254,12 +254,6 @@ class NotReady(PeerbusError):
     code, status, retry_after = "not_ready", 503, 1
 
 
-class ShardUnavailable(PeerbusError):
-    """No server of the cluster owns the shard now; nothing was changed."""
-
-    code, status, retry_after = "shard_unavailable", 503, 1
-
-
 class IndexTimeout(PeerbusError):
     """The indexing server did not answer a peer node, or the client, in time; the call may have been carried out."""
 

@@ -628,6 +628,9 @@ class Model:
                 handed = queue.handed[offset]
                 handed.due, handed.untouched, handed.order = self.now, True, self.next_order()
             self.settle(topic, queue)
+        elif offsets and offsets == queue.mixed[-len(offsets) :]:
+            queue.mixed = queue.mixed[: -len(offsets)]
+            self.put_back(topic, queue, offsets)
         elif offsets and offsets[0] >= queue.started and offsets == list(range(offsets[0], queue.cursor)):
             queue.cursor = offsets[0]
         else:
