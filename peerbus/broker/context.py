@@ -19,6 +19,7 @@ class Totals(Struct):
     pulled: int = 0
     missed: int = 0
     acknowledged: int = 0
+    overdue: int = 0
     redelivered: int = 0
     refused: int = 0
     expired_peers: int = 0

@@ -253,6 +253,8 @@ class MessageQueue:
             each = EXHAUSTED_COST if is_last else 1
             requeued, offsets = self.in_flight.requeue(delivery, max(1, (limit - cost) // each))
             cost += each * len(offsets)
+            if delivery.problem == NOT_IN_TIME:
+                self.topic.context.totals.overdue += len(offsets)
             members[delivery.member] = None
             self._changes.deliveries_changed(self, offsets)
             if is_last or min(offsets) < self.topic.start:

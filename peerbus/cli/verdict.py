@@ -23,6 +23,7 @@ LATELY = {
     "discarded": ("bad", "Messages were discarded in the last minute with queues that ended."),
     "expired_queues": ("warn", "Queues expired in the last minute because no member came back."),
     "forgotten_ids": ("warn", "Message ids were forgotten early in the last minute, because memory is full."),
+    "overdue": ("warn", "Messages were not acknowledged before their deadline in the last minute."),
     "dead_lettered": ("warn", "Messages became dead letters in the last minute."),
 }
 """By figure: a tone and a sentence, if the figure grew."""

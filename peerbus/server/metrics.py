@@ -36,6 +36,7 @@ def broker_metrics(
 def _totals(stats: Stats) -> Iterator[Metric]:
     yield counter("messages_published", "Messages published.", stats.published)
     yield counter("messages_pulled", "Deliveries of messages, redeliveries included.", stats.pulled)
+    yield counter("messages_overdue", "Messages not acknowledged before their deadline.", stats.overdue)
     yield counter("messages_redelivered", "Redeliveries of messages.", stats.redelivered)
     yield counter("messages_acknowledged", "Messages acknowledged explicitly.", stats.acknowledged)
     yield counter("messages_missed", "Messages lost to a subscriber before it pulled them.", stats.missed)

@@ -125,7 +125,8 @@ class PeerView(Struct, frozen=True):
 class Stats(Struct, frozen=True, kw_only=True):
     """Totals since the server started, current figures, and limits.
 
-    `refused` counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages were
+    `overdue` messages were not acknowledged before their deadline; each counts once for each deadline. `refused`
+    counts the publishes that found no room: in their topic, in memory or on disk. `discarded` messages were
     not pulled, or not acknowledged, when their queue ended: with its topic, subscription or peer, or because it
     expired, as `expired_queues` did; or they were still to be published when their topic was deleted. `scheduled`
     messages are published later. `forgotten_ids` message ids were forgotten before their time, because memory was full.
@@ -145,6 +146,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     missed: int
     acknowledged: int
     unacknowledged: int
+    overdue: int
     redelivered: int
     dead_lettered: int
     refused: int

@@ -47,6 +47,20 @@ def test_what_is_not_acknowledged_in_time_is_handed_over_again_with_its_attempt_
     assert broker.stats().redelivered == 1
 
 
+def test_what_is_not_acknowledged_in_time_is_counted_and_nothing_else(broker: Broker, clock: Clock) -> None:
+    explicit(broker, "a", "b", group="g")
+    publish(broker, 4)
+    broker.pull("a", "news", 3)
+    broker.pull("b", "news", 1)
+    broker.acknowledge("a", "news", [(0, None)])
+    broker.reject("a", "news", [(1, None)])
+    broker.unregister_peer("b")
+    assert broker.stats().overdue == 0
+    clock.advance(10.0)
+    assert len(broker.pull("a", "news").values) == 3
+    assert broker.stats().overdue == 1
+
+
 def test_an_acknowledgement_after_the_redelivery_is_stale_and_changes_nothing(broker: Broker, clock: Clock) -> None:
     explicit(broker)
     publish(broker, 1)

@@ -220,6 +220,7 @@ EXAMPLES: dict[str, Example] = {
                 missed=0,
                 acknowledged=0,
                 unacknowledged=0,
+                overdue=0,
                 redelivered=0,
                 dead_lettered=0,
                 refused=0,
