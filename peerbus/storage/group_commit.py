@@ -134,7 +134,8 @@ class GroupCommit(InMemory):
         self._broker = Broker(
             limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, per_slice
         )
-        log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
+        stats = self._broker.stats()
+        log.info("Loaded %d peers, %d topics.", stats.peers, stats.topics)
         return self._broker
 
     def start(self, deliver: Deliver | None = None, /) -> None:
