@@ -122,4 +122,8 @@ class Topics:
 
     def page(self, limit: int, after: str) -> list[Topic]:
         """The first `limit` topics by name that come after `after`."""
-        return [self._topics[name] for name in self._names.page(limit, after)]
+        return [self._topics[name] for name in self.names(limit, after)]
+
+    def names(self, limit: int, after: str) -> list[str]:
+        """The first `limit` names, in order, that come after `after`."""
+        return self._names.page(limit, after)

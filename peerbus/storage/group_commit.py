@@ -127,6 +127,7 @@ class GroupCommit(InMemory):
             then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, peers))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
+        log.info("Read %d peers, %d topics.", len(contents.peers), len(contents.topics))
         self._change_set = ChangeSet(
             self._clock, self._wall_clock, self._changed.set, limits.max_bytes, contents.clock_set
         )
