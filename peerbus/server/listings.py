@@ -5,7 +5,6 @@ milliseconds, each of which is atomic.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from heapq import nlargest
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
@@ -146,7 +145,7 @@ def _found(pages: Iterator[list[T]], limit: int, rank: Callable[[T], Any] | None
     """The first `limit` entries of all pages, or those of the highest `rank`; one step a page."""
     found: list[T] = []
     for page in pages:
-        found = nlargest(limit, [*found, *page], key=rank) if rank else found + page
+        found = sorted([*found, *page], key=rank, reverse=True)[:limit] if rank else found + page
         if rank is None and len(found) >= limit:
             break
         yield
