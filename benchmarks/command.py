@@ -22,6 +22,8 @@ from peerbus import __version__
 LIBRARIES = ("Flask", "msgspec", "uvloop", "httptools")
 """Those of them that are installed are named."""
 MOST_PEERS = 500
+MOST_TOPICS = 1_000_000
+"""The limit of a server with its default options."""
 FULL_REQUESTS = 10_000
 QUICK_REQUESTS = 5000
 FAILURES = (ConnectionBroken, NotStarted, SetupFailed, WrkFailed)

@@ -22,6 +22,7 @@ from benchmarks.load import (
     Request,
     SetupFailed,
     create_topic,
+    create_topics,
     fill,
     is_good,
     join,
@@ -97,7 +98,7 @@ def topics(count: int) -> Iterator[System]:
     """
     with indexing_server(*ROOM) as server:
         every = names("topic", count)
-        make_all(server.url, [prepare("create_topic", {"topic": topic}) for topic in every])
+        create_topics(server.url, every)
         make_all(server.url, [prepare("register_peer_node", {"peer_id": SUBSCRIBER})])
         make_all(server.url, [prepare("subscribe", {"peer_id": SUBSCRIBER, "topic": topic}) for topic in every])
         make_all(server.url, [_publish(topic) for topic in every])

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+from tqdm import tqdm
 
 from benchmarks.processes import StealTime
 
@@ -154,6 +155,8 @@ def is_good(answer: bytes, expected: bytes) -> bool:
 MESSAGE = "x" * 100
 BATCH = 1000
 """Messages of a request that has many."""
+TOPICS_AT_ONCE = 10_000
+"""Topics that one request creates."""
 PREPARING_CONNECTIONS = 16
 
 
@@ -282,6 +285,16 @@ def ask(url: str, request: Request) -> bytes:
 def create_topic(url: str, topic: str, **options: object) -> None:
     """Create a topic."""
     ask(url, prepare("create_topic", {"topic": topic, **options}, expected=OK))
+
+
+def create_topics(url: str, topics: Sequence[str]) -> None:
+    """Create many topics, with a progress bar."""
+    with tqdm(total=len(topics), unit="topic", unit_scale=True, leave=False, dynamic_ncols=True) as bar:
+        bar.set_description("creating topics")
+        for begin in range(0, len(topics), TOPICS_AT_ONCE):
+            some = topics[begin : begin + TOPICS_AT_ONCE]
+            ask(url, prepare("create_topics", {"topics": some}, expected=OK))
+            bar.update(len(some))
 
 
 def join(url: str, topic: str, peers: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.stats import Measurement, Rate, Table
+from benchmarks.stats import Measurement, Rate, ResponseTime, Table
 from benchmarks.suite import CALLS, DIRECT, LIVEZ, PEER
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
@@ -26,8 +26,8 @@ PERCENTILES = (
 )
 WAYS = ((PEER, "through the peers' nodes", BLUE, "o-"), (DIRECT, "directly at the indexing server", ORANGE, "s--"))
 INCHES_PER_BAR = 0.36
-FEW = 30
-"""Points that have room for large markers."""
+LINES = ((BLUE, "o-"), (ORANGE, "s--"), (GREEN, "^:"), (GREY, "d-."), ("black", "x-"), ("#CC79A7", "v--"))
+"""Of a panel with a line for each number."""
 
 
 def draw_calls(table: Table[Measurement], folder: Path) -> list[Path]:
@@ -239,32 +239,42 @@ def _colour(system: str) -> str:
     return BLUE if system.startswith("peerbus") else ORANGE if system.startswith("naive") else GREY
 
 
-def draw_response_times(table: Table[Measurement], path: Path) -> Path:
-    """Draw the average and the 95th percentile of the response time by number of peers; returns the path."""
+def draw_response_times(table: Table[ResponseTime], path: Path) -> Path:
+    """Draw the average response time by number of peers, and by number of topics; returns the path."""
     return save(_response_times(table), path, table.notes)
 
 
-def _response_times(table: Table[Measurement]) -> Figure:
-    rows = sorted((row for row in table.rows if row.requests > row.errors), key=lambda row: row.peers)
-    counts = [row.peers for row in rows]
+def _response_times(table: Table[ResponseTime]) -> Figure:
+    rows = [row for row in table.rows if row.requests > row.errors]
     made = figure(
-        "Response time of query_peers",
-        "Every peer asks through its own node, again as soon as it is answered. Lower is better.",
-        8,
+        "Average response time of query_peers",
+        "Each peer asks through its own node, again as soon as it is answered. Lower is better.",
+        11,
         4.8,
     )
-    axes = made.subplots()
-    size = 4 if len(counts) <= FEW else 2
-    axes.plot(counts, [row.mean_ms for row in rows], "o-", color=BLUE, label="average", markersize=size)
-    axes.plot(
-        counts, [row.p95_ms for row in rows], "s--", color=ORANGE, label="p95: one in twenty is slower", markersize=size
-    )
-    tidy(axes)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("peers asking at once", fontsize=9)
-    axes.set_ylabel("response time (ms)", fontsize=9)
-    legend(made, axes)
+    by_peers, by_topics = made.subplots(1, 2, sharey=True)
+    _lines(by_peers, rows, "peers", "topics")
+    _lines(by_topics, rows, "topics", "peers")
+    count_axis(by_peers, [row.peers for row in rows])
+    plain_log_axis(by_topics, "x")
+    by_topics.xaxis.set_major_locator(LogLocator())
+    by_peers.set_ylim(bottom=0)
+    by_peers.set_xlabel("peers asking at once", fontsize=9)
+    by_topics.set_xlabel("topics", fontsize=9)
+    by_peers.set_ylabel("response time (ms)", fontsize=9)
     return made
+
+
+def _lines(axes: Axes, rows: Sequence[ResponseTime], along: str, of_each: str) -> None:
+    """A line for each number of one thing, or for some of them, along the numbers of the other."""
+    numbers = sorted({getattr(row, of_each) for row in rows}, reverse=True)
+    for number, (colour, style) in zip(numbers[:: -(-len(numbers) // len(LINES))], LINES, strict=False):
+        found = sorted((row for row in rows if getattr(row, of_each) == number), key=lambda row: getattr(row, along))
+        values = [row.mean_ms for row in found]
+        label = f"{number:,} {of_each}" if number > 1 else f"1 {of_each[:-1]}"
+        axes.plot([getattr(row, along) for row in found], values, style, color=colour, label=label, markersize=4)
+    tidy(axes)
+    axes.legend(fontsize=8, frameon=False)
 
 
 # Shared by all plots: axes with plain numbers, a caption that names the machine

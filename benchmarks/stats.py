@@ -68,6 +68,13 @@ class Measurement(Summary):
     stolen: float
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseTime(Measurement):
+    """One call, measured while the server has so many `topics`."""
+
+    topics: int
+
+
 def measured(load: Load, call: str, via: str, peers: int, messages_per_request: int = 0) -> Measurement:
     """The measurement of one of the calls in a load.
 
@@ -170,8 +177,8 @@ class Table(NamedTuple, Generic[Row]):
 
 def columns(kind: type[Any]) -> list[str]:
     """The fields of a kind of row: first its own, which name what was measured, then the inherited figures."""
-    own = kind.__annotations__
-    return sorted((field.name for field in fields(kind)), key=lambda name: name not in own)
+    names = {field.name for field in fields(kind)}
+    return [name for each in kind.__mro__ for name in getattr(each, "__annotations__", ()) if name in names]
 
 
 def write_table(path: Path, notes: Mapping[str, str], rows: Sequence[Any]) -> None:

@@ -4,16 +4,18 @@
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice, pairwise
+from random import Random
 from typing import NamedTuple
 
 import click
 from tqdm import tqdm
 
 from benchmarks.command import FULL_REQUESTS, Counts, errors_in_one_line
-from benchmarks.load import Caller, Request, generate, make, prepare
+from benchmarks.load import Caller, Request, create_topics, generate, make, names, prepare
 from benchmarks.processes import indexing_server, services
-from benchmarks.stats import Measurement, measured
+from benchmarks.stats import Measurement, ResponseTime, measured
 from peerbus.cli import options
 
 CALLS = (
@@ -28,7 +30,10 @@ REQUESTS_PER_BATCH = 20
 """Single requests that are measured for each request with a batch."""
 STEPS_PER_COUNT = 19
 """Nine through peer nodes, the same directly, and `/livez`."""
-QUERIED = "queried"
+ASKED = 10
+"""Topics whose subscribers are asked for."""
+FEW_TOPICS = 3
+"""The exponent of the second number of topics that are measured: 1,000."""
 
 
 class Step(NamedTuple):
@@ -179,26 +184,39 @@ def _measure(step: Step, via: str, count: int, say: Callable[[str], None]) -> li
     return [measured(load, call, via, count, step.messages_per_request) for call in step.calls]
 
 
-def measure_queries(counts: Sequence[int], requests: int) -> list[Measurement]:
-    """Measure `query_peers` while some of the peers ask at once: with each of `counts` peers.
+def measure_queries(counts: Sequence[int], topics: int, requests: int) -> list[ResponseTime]:
+    """Measure `query_peers` with more and more topics, up to `topics`, while some of the peers ask at once.
 
-    As many peers as the largest count are subscribed to the topic throughout, so that the answer is always the same.
+    With each number of topics, each of `counts` peers ask. They ask for `ASKED` topics in turn, drawn at random from
+    all; as many peers as the largest count are subscribed to each of these, so that all answers are alike.
     """
-    rows: list[Measurement] = []
-    query = prepare("query_peers", {"topic": QUERIED}, "GET", b'"peers":["')
-    with tqdm(total=len(counts), unit="run", dynamic_ncols=True) as bar:
+    rows: list[ResponseTime] = []
+    every = names("topic", topics)
+    levels = powers_up_to(topics)
+    with tqdm(total=len(levels) * len(counts), unit="run", dynamic_ncols=True) as bar:
         bar.set_description(f"starting {_peers(max(counts))}")
         with services(max(counts)) as running:
-            make([Caller(running.server, [prepare("create_topic", {"topic": QUERIED})])])
-            make([Caller(node, [prepare("subscribe", {"topic": QUERIED})]) for node in running.nodes])
-            for count in counts:
-                bar.set_description(f"query_peers, asked by {_peers(count)} at once")
-                each = [query] * max(1, requests // count)
-                load = generate([Caller(node, each) for node in running.nodes[:count]])
-                rows.append(measured(load, query.call, PEER, count))
-                bar.update()
+            for before, level in pairwise((0, *levels)):
+                create_topics(running.server, every[before:level])
+                asked = Random(level).sample(every[:level], min(level, ASKED))  # noqa: S311  # guards nothing
+                joins = [prepare("subscribe", {"topic": topic}) for topic in asked]
+                make([Caller(node, joins) for node in running.nodes])
+                queries = [prepare("query_peers", {"topic": topic}, "GET", b'"peers":["') for topic in asked]
+                for count in counts:
+                    bar.set_description(f"query_peers of {level:,} topics, asked by {_peers(count)} at once")
+                    each = list(islice(cycle(queries), max(1, requests // count)))
+                    load = generate([Caller(node, each) for node in running.nodes[:count]])
+                    measurement = measured(load, "query_peers", PEER, count)
+                    rows.append(ResponseTime(**asdict(measurement), topics=level))
+                    bar.update()
         bar.set_description("measured")
     return rows
+
+
+def powers_up_to(most: int) -> list[int]:
+    """1, and the powers of ten from `FEW_TOPICS` on, as far as they are smaller than `most`; and `most`."""
+    powers = [1, *(10**exponent for exponent in range(FEW_TOPICS, len(str(most))))]
+    return [*(power for power in powers if power < most), most]
 
 
 def _peers(count: int) -> str:

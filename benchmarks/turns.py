@@ -45,7 +45,7 @@ BODY = 16 << 20
 """Bytes of the largest body."""
 MANY = 100_000
 """Messages of one request, and messages in flight."""
-TOPICS = 250_000
+TOPICS = 1_000_000
 SUBSCRIBERS = 50_000
 QUEUED = 1_000_000
 WAITING = 10_000
@@ -55,7 +55,9 @@ QUICK_PART = 20
 SLOW_PIECE = 256 << 10
 SLOW_SECONDS = 0.005
 """Pause of a slow reader or writer after each piece."""
-LIMITS = Limits(max_bytes=8 << 30, max_messages=2 * QUEUED, max_waiting=2 * WAITING)
+LIMITS = Limits(
+    max_topics=2 * TOPICS, max_bytes=8 << 30, max_messages=2 * QUEUED, max_waiting=2 * WAITING, subscription_expiry=0
+)
 
 
 Measuring = Callable[[], AbstractContextManager[None]]
@@ -246,6 +248,7 @@ def cases(part: int) -> list[Case]:
     many, in_flight = MANY // part, partial(subscribed, messages=MANY // part, explicit=True, in_flight=MANY // part)
     sized = partial(subscribed, messages=10_000, size=1600 // part + 3)
     pull, peek = post("pull_messages", max_messages=10_000), get("messages", topic=TOPIC, limit=1000, max_bytes=BODY)
+    names = [f"new{number}" for number in range(many)]
     tail = b"1]}"
     publish = b'{"topic": "bench", "messages": ['
     claims = b'{"peer_id": "peer", "topic": "bench", "offsets": ['
@@ -276,9 +279,10 @@ def cases(part: int) -> list[Case]:
         Case("reject them", in_flight, partial(one, post("nack_messages", up_to=many))),
         Case("extend them", in_flight, partial(one, post("extend_messages", up_to=many, seconds=60))),
         Case("acknowledge 100,000 named", in_flight, partial(one, post("ack_messages", offsets=[*range(many)]))),
+        Case("create 100,000 topics", some_topics, partial(one, prepare("create_topics", {"topics": names}))),
         Case("list topics matching", some_topics, partial(one, get("topics", matching="none"))),
         Case("list topics by backlog", some_topics, partial(one, get("topics", order="unread"))),
-        Case("/metrics, 250,000 topics", some_topics, partial(one, get("metrics"))),
+        Case("/metrics, 1,000,000 topics", some_topics, partial(one, get("metrics"))),
         Case("/metrics, 50,000 queues of one topic", some_subscribers, partial(one, get("metrics"))),
         Case("/metrics, 50,000 topics with a queue each", many_subscribed, partial(one, get("metrics"))),
         Case("/", some_topics, partial(one, get(""))),

@@ -29,7 +29,7 @@ from peerbus.broker.results import (
 )
 from peerbus.broker.state import PER_SLICE, Slice, State
 from peerbus.broker.subscriptions import Named
-from peerbus.broker.topic import From, Overflow
+from peerbus.broker.topic import From, NamedOptions, Overflow
 from peerbus.errors import UNKEPT, BadRequest, MemoryFull, TooManyScheduled, TopicFull
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class Broker(Deliveries):
         on_due: Callable[[], None] = _ignore,
         per_slice: Slice = PER_SLICE,
     ) -> None:
-        """Begin empty, with a new epoch, or with `contents`. `journal` receives all changes.
+        """Begin empty, with a new epoch, or with `contents`, which are used up. `journal` receives all changes.
 
         `clock` gives the time in seconds for leases and windows; the times in `contents` are those of `wall_clock`,
         which goes on while no broker runs. `on_topic_deleted` is called with a deleted topic and the ids of its
@@ -153,10 +153,25 @@ class Broker(Deliveries):
         Raises `TopicExists` when it exists with other options than the ones named, `PeerNotFound` for the creator,
         `TooManyTopics`, one of `UNKEPT`, and `BadRequest` for an option beyond the server's own limit.
         """
+        return bool(self.create_topics([topic], NamedOptions(max_messages, overflow, max_age, history), creator))
+
+    def create_topics(self, topics: Sequence[str], named: NamedOptions, creator: str | None = None) -> list[str]:
+        """Create those of different `topics` that do not exist, or none of them, and return those that are new.
+
+        They get the options that are `named`. 500 take 3 ms. Raises the errors of `create_topic`.
+        """
         with self._lock:
             if creator is not None:
-                self._state.peer(creator)
-            return self._state.topics.create(topic, max_messages, overflow, max_age, creator, history)
+                creator = self._state.peer(creator).peer_id
+            return self._state.topics.create(topics, named, creator)
+
+    def missing_topics(self, topics: Sequence[str], named: NamedOptions, beside: int) -> int:
+        """How many of different `topics` do not exist; 500 take 0.2 ms.
+
+        Raises what `create_topics` would raise for them, with `beside` as many others that do not exist either.
+        """
+        with self._lock:
+            return len(self._state.topics.missing(topics, named, beside))
 
     def delete_topic(self, topic: str) -> Deleted:
         """Delete a topic with its messages and subscriptions, in one atomic step.
@@ -407,7 +422,8 @@ class Broker(Deliveries):
     def written(self, changes: Changes) -> None:
         """Changes that the journal received are on disk: let their messages be delivered."""
         with self._lock:
-            self._state.topics.commit({number: topic.end for number, topic in changes.topics.items() if topic})
+            appended = {segment.topic for segment in changes.segments}
+            self._state.topics.commit(topic for number in appended if (topic := changes.topics[number]))
 
     def locked(self, take: Callable[[], T]) -> T:
         """The result of `take`, called while nothing changes."""

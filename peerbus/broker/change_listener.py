@@ -93,8 +93,11 @@ class ChangeListener(Protocol):
     def scheduled_removed(self, topic: TopicState, numbers: Iterable[int], /) -> None:
         """Messages that were scheduled are published now, or cancelled."""
 
+    def topic_created(self, topic: TopicState, /) -> None:
+        """A topic was created."""
+
     def topic_changed(self, topic: TopicState, /) -> None:
-        """A topic was created, or its record changed."""
+        """The record of a topic changed."""
 
     def topic_removed(self, topic: TopicState, /) -> None:
         """A topic is gone. Its queues were removed before."""
@@ -127,5 +130,5 @@ class IgnoreChanges:
         pass
 
     check_room = appended = message_id_added = scheduled_added = scheduled_removed = _ignore
-    topic_changed = topic_removed = peer_changed = peer_removed = _ignore
+    topic_created = topic_changed = topic_removed = peer_changed = peer_removed = _ignore
     queue_changed = queue_removed = deliveries_changed = _ignore

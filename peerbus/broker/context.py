@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from peerbus.broker.change_listener import ChangeListener
+from peerbus.broker.dedup import DedupWindow
 from peerbus.broker.limits import Limits
 from peerbus.broker.memory_budget import MemoryBudget
 from peerbus.broker.wall_clock import WallClock
@@ -53,5 +54,7 @@ class Context(NamedTuple):
     numbers: Numbers
     wall_clock: WallClock
     standstill: Standstill
+    no_ids: DedupWindow
+    """That of each topic that never had a message id; never changed."""
     on_readable: Callable[[Any], None]
     """Called with a topic that may have something to pull now."""

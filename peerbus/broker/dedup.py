@@ -34,6 +34,12 @@ class DedupWindow:
     def __len__(self) -> int:
         return len(self._seen)
 
+    def begin(self, first: int = 0) -> "DedupWindow":
+        """An empty window with the same limits, whose next serial number is `first`."""
+        window = DedupWindow(self._limit, self._seconds, self._memory, self._standstill)
+        window.first = first
+        return window
+
     def find(self, message_id: str) -> Seen | None:
         """What was published with `message_id`, or None when it is not remembered."""
         return self._seen.get(message_id)

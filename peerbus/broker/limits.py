@@ -19,7 +19,7 @@ class Limits:
     """
 
     max_peers: int = _limit(100_000, "Maximum of registered peers.")
-    max_topics: int = _limit(250_000, "Maximum of topics.")
+    max_topics: int = _limit(1_000_000, "Maximum of topics.")
     max_subscriptions: int = _limit(1_000_000, "Maximum of subscriptions of all peers together.")
     max_messages: int = _limit(
         1_000_000, "Maximum of unread messages in a topic: a subscriber has not pulled or not acknowledged them."

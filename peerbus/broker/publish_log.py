@@ -19,10 +19,9 @@ EARLIER = "an earlier release"
 """The publisher of messages from before version 3 of the schema, which had none; dead letters are among them."""
 NO_PEERS = {SERVER, EARLIER}
 
-_NOTHING = array("q")
 _NOBODY: list[str | None] = [None]
 _NO_NUMBERS: dict[str | None, int] = {None: 0}
-"""These three stand for empty ones in every log that has no entry, or no publisher yet; they are never changed."""
+"""Of every log that has no publisher yet; never changed."""
 
 
 class Publish(NamedTuple):
@@ -43,7 +42,7 @@ class PublishLog:
     __slots__ = ("_entries", "_first", "_names", "_numbers", "publisher", "until")
 
     def __init__(self) -> None:
-        self._entries = _NOTHING
+        self._entries = array("q")
         self._first = 0
         """The place of an entry: all messages of those before it are freed."""
         self._names = _NOBODY
@@ -59,7 +58,7 @@ class PublishLog:
         if number is None:
             number = self._add(publisher)
         milliseconds = round(now * 1000)
-        entries = self._entries or self._begin()
+        entries = self._entries
         entries.append(milliseconds << PUBLISHER_BITS | number)
         entries.append(offset)
         self.publisher = publisher
@@ -120,10 +119,6 @@ class PublishLog:
         """How many publishers are remembered."""
         return len(self._names) - 1
 
-    def _begin(self) -> "array[int]":
-        self._entries = array("q")
-        return self._entries
-
     def _find(self, offset: int) -> int:
         """The place of the entry of the message at `offset`."""
         return 2 * bisect_right(range(1, len(self._entries), 2), offset, key=self._entries.__getitem__) - 2
@@ -154,3 +149,7 @@ class PublishLog:
                 names.append(publisher)
             entries[at] += numbers[publisher] - number
         self._names, self._numbers = names, numbers
+
+
+NO_PUBLISHES = PublishLog()
+"""Of a topic that never had a message; never changed."""

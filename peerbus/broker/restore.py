@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from itertools import groupby
+from sys import intern
 
 from peerbus.broker.expiry import GRACE_SECONDS
 from peerbus.broker.in_flight import HANDED_BACK, NOT_IN_TIME, PEER_LEFT, Delivery
@@ -12,7 +13,8 @@ from peerbus.broker.records import DELETED, NOT_YET, Contents, DeliveryRecord, Q
 from peerbus.broker.scheduling import MOST_SECONDS_AHEAD
 from peerbus.broker.state import State
 from peerbus.broker.structures import NOW
-from peerbus.broker.topic import Topic, TopicOptions
+from peerbus.broker.topic import Topic
+from peerbus.broker.topics import shared_options
 
 CLOCKS_SET_SINCE = 1_735_689_600.0
 """The first second of 2025. A time before is that of a clock that had not been set: this program did not exist."""
@@ -67,7 +69,7 @@ def restore(state: State, contents: Contents) -> None:
             state.peers.renew(peer, now)
         else:
             state.peers.go_away(peer, times.past(peer_record.away_since))
-    topics = {record.number: _topic(state, record) for record in sorted(contents.topics, key=lambda each: each.name)}
+    topics = _restore_topics(state, contents.topics)
     for seen in contents.message_ids:
         offset = None if seen.offset == NOT_YET else seen.offset
         topics[seen.topic].restore_id(seen.message_id, offset, seen.count, seen.scheduled, times.past(seen.seen_at))
@@ -82,17 +84,26 @@ def restore(state: State, contents: Contents) -> None:
         state.forget(state.peers[peer_record.peer_id])
 
 
+def _restore_topics(state: State, records: list[TopicRecord]) -> dict[int, Topic]:
+    """The topics by number. Each record is let go of when it was read, so that its memory serves the next topics."""
+    records.reverse()
+    topics = {}
+    while records:
+        record = records.pop()
+        topics[record.number] = _topic(state, record)
+    return topics
+
+
 def _topic(state: State, record: TopicRecord) -> Topic:
-    if record.overflow == DELETED:
-        options = TopicOptions(record.max_messages, "reject", record.max_age, record.history)
-        topic = state.topics.restore_deleted(record.name, options, record.number)
-    else:
-        options = TopicOptions(record.max_messages, record.overflow, record.max_age, record.history)
-        topic = state.topics.add(record.name, options, record.number)
+    overflow = "reject" if record.overflow == DELETED else record.overflow
+    options = shared_options(record.max_messages, overflow, record.max_age, record.history)
+    add = state.topics.restore_deleted if record.overflow == DELETED else state.topics.add
+    topic = add(record.name, options, record.number)
     topic.begin_at(record.start)
     topic.dropped = record.dropped
-    topic.creator = record.creator
-    topic.message_ids.first = record.first_id
+    topic.creator = record.creator and intern(record.creator)
+    if record.first_id:
+        topic.message_ids = topic.message_ids.begin(record.first_id)
     return topic
 
 

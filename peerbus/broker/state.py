@@ -9,6 +9,7 @@ from uuid import uuid4
 from peerbus.broker.change_listener import ChangeListener
 from peerbus.broker.context import Context, Numbers, Totals
 from peerbus.broker.dead_letters import redrive
+from peerbus.broker.dedup import DedupWindow
 from peerbus.broker.expiry import Expiry
 from peerbus.broker.limits import Limits
 from peerbus.broker.log import size_of
@@ -90,6 +91,7 @@ class State:
             self.numbers,
             self.wall_clock,
             self.standstill,
+            DedupWindow(limits.message_ids, limits.message_id_seconds, self.memory, self.standstill),
             self.long_polls.wake,
         )
         self.topics = Topics(context)

@@ -215,3 +215,7 @@ class LowWaterMark:
             if candidate in self._readers:
                 return candidate
         return min(self._readers, default=None)
+
+
+NO_READERS = LowWaterMark()
+"""Of a log that never had a reader; never changed."""

@@ -4,18 +4,27 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from peerbus.broker.context import Context
-from peerbus.broker.dedup import ID_SIZE, DedupWindow
+from peerbus.broker.dedup import ID_SIZE
 from peerbus.broker.log import Log
-from peerbus.broker.publish_log import NO_PEERS, PublishLog
+from peerbus.broker.publish_log import NO_PEERS, NO_PUBLISHES, PublishLog
 from peerbus.broker.records import DELETED, TopicRecord
 from peerbus.broker.results import Details
-from peerbus.broker.structures import NEVER, LowWaterMark
+from peerbus.broker.structures import NEVER, NO_READERS, LowWaterMark
 from peerbus.errors import BadRequest, TooLarge, TopicFull
 from peerbus.wire.views import TopicView
 
 Overflow = Literal["reject", "drop_oldest"]
 From = Literal["latest", "earliest"] | int
 """Where a message queue begins: with the next message, the oldest retained, or at an offset."""
+
+
+class NamedOptions(NamedTuple):
+    """The options of a topic that a call names; None for the others."""
+
+    max_messages: int | None = None
+    overflow: Overflow | None = None
+    max_age: float | None = None
+    history: int | None = None
 
 
 class TopicOptions(NamedTuple):
@@ -34,7 +43,8 @@ class Topic(Log):
 
     It knows the positions, not the queues: publishing costs the same for any number of them. With a hundred thousand
     topics, the cost of a publish is the memory it touches, which is in no cache: the topic, its list of values and
-    little else.
+    little else. With a million topics, most have no messages: what only messages, message ids or queues need is made
+    with the first of them.
     """
 
     __slots__ = (
@@ -78,16 +88,14 @@ class Topic(Log):
         """The offset before which messages may be delivered."""
         self.deleted = False
         """A deleted topic lives on until its subscribers have lost their subscriptions, for a moment."""
-        self.message_ids = DedupWindow(
-            context.limits.message_ids, context.limits.message_id_seconds, context.memory, context.standstill
-        )
+        self.message_ids = context.no_ids
         self.dropped = 0
         """Messages dropped by overflow or age while a queue had yet to have them acknowledged."""
         self.scheduled = 0
         """Messages that are published later, for which room is kept."""
         self._max_unread = options.max_messages
         """The limit of unread messages: that of the topic, less the messages scheduled. Not so in `append_reserved`."""
-        self._positions = LowWaterMark()
+        self._positions = NO_READERS
         self._slowest: int | None = None
         """The lowest position of all message queues."""
         self.redelivered = self.dead_lettered = self.refused = self.missed = self.discarded = 0
@@ -100,7 +108,7 @@ class Topic(Log):
         history = context.limits.history if options.history is None else options.history
         self._history = min(history, options.max_messages)
         self._has_history = False
-        self._publishes = PublishLog()
+        self._publishes = NO_PUBLISHES
         self.expires = options.max_age is not None
         """Whether time alone changes it: messages grow too old, or message ids are forgotten."""
 
@@ -136,6 +144,8 @@ class Topic(Log):
         offset = self.extend(values)
         publishes = self._publishes
         if now >= publishes.until or publisher != publishes.publisher:
+            if publishes is NO_PUBLISHES:
+                publishes = self._publishes = PublishLog()
             publishes.append(offset, now, publisher)
         if excess > 0:
             self._drop(self.end - self._max_unread)
@@ -179,6 +189,8 @@ class Topic(Log):
 
     def begin_reading(self, position: int) -> None:
         """A message queue reads from `position` on."""
+        if self._positions is NO_READERS:
+            self._positions = LowWaterMark()
         self._positions.add(position)
         self._reading_changed()
 
@@ -194,6 +206,8 @@ class Topic(Log):
 
     def restore(self, values: Sequence[bytes], published_at: float, publisher: str | None) -> None:
         """Add messages that were appended before a restart."""
+        if self._publishes is NO_PUBLISHES:
+            self._publishes = PublishLog()
         self._publishes.restore(self.extend(values), published_at, publisher)
 
     def restore_id(
@@ -379,6 +393,8 @@ class Topic(Log):
     def _add_id(self, message_id: str, offset: int | None, count: int, scheduled: int | None, seen_at: float) -> int:
         self.expires = True
         is_first = not self.message_ids
+        if self.message_ids is self.context.no_ids:
+            self.message_ids = self.context.no_ids.begin()
         serial = self.message_ids.add(message_id, offset, count, scheduled, seen_at)
         if is_first:
             self._memory.keep_ids(self, self.message_ids.next_expiry())

@@ -1,23 +1,32 @@
 """All topics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import lru_cache
 
 from peerbus.broker.context import Context
+from peerbus.broker.records import TopicRecord
 from peerbus.broker.structures import SortedKeys
-from peerbus.broker.topic import Overflow, Topic, TopicOptions
+from peerbus.broker.topic import NamedOptions, Overflow, Topic, TopicOptions
 from peerbus.errors import BadRequest, TooManyTopics, TopicExists, TopicNotFound
+
+OPTIONS_SHARED = 1000
+
+
+@lru_cache(OPTIONS_SHARED)
+def shared_options(max_messages: int, overflow: Overflow, max_age: float | None, history: int | None) -> TopicOptions:
+    """Options, the same object for all topics that have them."""
+    return TopicOptions(max_messages, overflow, max_age, history)
 
 
 class Topics:
-    """The topics by name, and by number."""
+    """The topics by name."""
 
-    __slots__ = ("_by_number", "_context", "_limits", "_names", "_topics")
+    __slots__ = ("_context", "_limits", "_names", "_topics")
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._limits = context.limits
         self._topics: dict[str, Topic] = {}
-        self._by_number: dict[int, Topic] = {}
         self._names: SortedKeys[str] = SortedKeys()
 
     def __len__(self) -> int:
@@ -40,47 +49,55 @@ class Topics:
         Raises `TooManyTopics` and one of `UNKEPT`.
         """
         if name not in self._topics:
-            self.create(name)
+            self.create([name], NamedOptions())
         return self._topics[name]
 
-    def create(
-        self,
-        name: str,
-        max_messages: int | None = None,
-        overflow: Overflow | None = None,
-        max_age: float | None = None,
-        creator: str | None = None,
-        history: int | None = None,
-    ) -> bool:
-        """Create a topic, or compare the options named with those it has; returns whether it is new.
+    def missing(self, names: Iterable[str], named: NamedOptions, beside: int = 0) -> list[str]:
+        """Those of different `names` that no topic has; the other topics have the options that are `named`.
 
-        Raises `TopicExists`, `TooManyTopics`, one of `UNKEPT`, and `BadRequest` for an option beyond the limit.
+        Raises `TopicExists` where one has others, `TooManyTopics` if there is no room for all of them `beside` so many
+        more, and `BadRequest` for an option beyond the limit.
         """
         limit = self._limits.max_messages
-        if max_messages is not None and max_messages > limit:
+        if named.max_messages is not None and named.max_messages > limit:
             raise BadRequest(f"Expected int <= {limit}, the server's own limit - at $.max_messages")
-        existing = self._topics.get(name)
-        if existing is not None:
-            options = existing.options
-            for named, value in zip((max_messages, overflow, max_age, history), options, strict=True):
-                if named not in (None, value):
-                    raise TopicExists(
-                        f"Topic '{name}' exists with other options: max_messages {options.max_messages}, "
-                        f"overflow {options.overflow}, max_age {options.max_age}, history {options.history}."
-                    )
-            return False
-        if len(self._topics) >= self._limits.max_topics:
-            raise TooManyTopics(f"{self._limits.max_topics} topics exist, which is as many as the server takes.")
-        self._context.changes.check_room(0)
-        options = TopicOptions(max_messages or limit, overflow or "reject", max_age, history)
-        topic = self.add(name, options, self._context.numbers.next())
-        topic.creator = creator
-        self._context.changes.topic_changed(topic)
-        return True
+        missing = []
+        for name in names:
+            existing = self._topics.get(name)
+            if existing is None:
+                missing.append(name)
+            elif any(value not in (None, has) for value, has in zip(named, existing.options, strict=True)):
+                has = existing.options
+                raise TopicExists(
+                    f"Topic '{name}' exists with other options: max_messages {has.max_messages}, "
+                    f"overflow {has.overflow}, max_age {has.max_age}, history {has.history}."
+                )
+        if missing and len(self._topics) + beside + len(missing) > self._limits.max_topics:
+            raise TooManyTopics(
+                f"{len(self._topics)} topics exist, and the server takes at most {self._limits.max_topics}: "
+                f"there is no room for {beside + len(missing)} more."
+            )
+        return missing
+
+    def create(self, names: Iterable[str], named: NamedOptions, creator: str | None = None) -> list[str]:
+        """Create those of different `names` that no topic has, or none, and return them.
+
+        Raises the errors of `missing`, and one of `UNKEPT`.
+        """
+        missing = self.missing(names, named)
+        if missing:
+            self._context.changes.check_room(0)
+        max_messages = named.max_messages or self._limits.max_messages
+        options = shared_options(max_messages, named.overflow or "reject", named.max_age, named.history)
+        for name in missing:
+            topic = self.add(name, options, self._context.numbers.next())
+            topic.creator = creator
+            self._context.changes.topic_created(topic)
+        return missing
 
     def add(self, name: str, options: TopicOptions, number: int) -> Topic:
         """A new topic."""
-        topic = self._topics[name] = self._by_number[number] = Topic(name, options, self._context, number)
+        topic = self._topics[name] = Topic(name, options, self._context, number)
         self._names.add(name)
         return topic
 
@@ -90,17 +107,23 @@ class Topics:
         topic.deleted = True
         return topic
 
-    def commit(self, ends: Mapping[int, int]) -> None:
-        """Let the messages before each end be delivered; `ends` has it by the topic's number, also for deleted ones."""
-        for number in ends.keys() & self._by_number.keys():
-            self._by_number[number].commit(ends[number])
+    def commit(self, written: Iterable[TopicRecord]) -> None:
+        """Let the messages before the end of each record be delivered, unless the topic is gone."""
+        for record in written:
+            topic = self._topics.get(record.name)
+            if topic and topic.number == record.number:
+                topic.commit(record.end)
 
     def remove(self, topic: Topic) -> None:
         """Delete a topic: its name is free at once."""
-        del self._topics[topic.name], self._by_number[topic.number]
+        del self._topics[topic.name]
         self._names.discard(topic.name)
         topic.delete()
 
     def page(self, limit: int, after: str) -> list[Topic]:
         """The first `limit` topics by name that come after `after`."""
-        return [self._topics[name] for name in self._names.page(limit, after)]
+        return [self._topics[name] for name in self.names(limit, after)]
+
+    def names(self, limit: int, after: str) -> list[str]:
+        """The first `limit` names, in order, that come after `after`."""
+        return self._names.page(limit, after)

@@ -1,19 +1,34 @@
 """`peerbus create`, `delete`, `cancel`, `seek`, `unsubscribe` and `unregister`."""
 
-from typing import Any
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from peerbus.cli.options import Seconds, seconds_of
+from peerbus.cli.output import remark
+from peerbus.cli.publish import STANDARD_INPUT
 from peerbus.cli.settings import PEER_ID, TOPIC, Settings, command
 from peerbus.cli.subscribe import place
+from peerbus.errors import PeerbusError
+from peerbus.wire.words import topics_created
+
+if TYPE_CHECKING:
+    from peerbus.wire.protocol import CreateTopicsAnswer
 
 UNKNOWN = 1
 """Exit code if some of the ids to cancel are unknown."""
+AT_ONCE = 10_000
+"""Topics of standard input that are created in one call."""
 
 
 @command(
-    click.argument("topic"),
+    click.argument("topics", nargs=-1, required=True),
     click.option("--max-messages", type=click.IntRange(min=1), help="Messages that may wait for subscribers."),
     click.option(
         "--overflow",
@@ -25,14 +40,36 @@ UNKNOWN = 1
         "--history", type=click.IntRange(min=0), help="Messages kept for replay after all subscribers pulled them."
     ),
 )
-def create(settings: Settings, topic: str, **options: Any) -> None:
-    """Create a topic.
+def create(settings: Settings, topics: tuple[str, ...], **options: Any) -> None:
+    """Create topics.
 
-    Options left out are the server's defaults.
+    Options left out are the server's defaults. If one of several topics is refused, none is created. A dash alone, -,
+    reads the names from standard input, one a line.
     """
+    named = {name: value for name, value in options.items() if value is not None}
     with settings.client() as client:
-        named = {name: value for name, value in options.items() if value is not None}
-        click.echo(client.create_topic(topic, **named).message)
+        if topics == STANDARD_INPUT:
+            click.echo(_create_lines(partial(client.create_topics, **named), sys.stdin.buffer))
+        elif len(topics) == 1:
+            click.echo(client.create_topic(topics[0], **named).message)
+        else:
+            click.echo(client.create_topics(topics, **named).message)
+
+
+def _create_lines(create_topics: Callable[[list[str]], CreateTopicsAnswer], lines: Iterable[bytes]) -> str:
+    """Create the topics named by lines, and return a sentence about all of them."""
+    created = existed = 0
+    names = (line.strip().decode(errors="replace") for line in lines if line.strip())
+    try:
+        while some := list(islice(names, AT_ONCE)):
+            answer = create_topics(some)
+            created += answer.created
+            existed += len(answer.existed)
+    except PeerbusError:
+        if created or existed:
+            remark(f"{topics_created(created, existed)} Then:")
+        raise
+    return topics_created(created, existed)
 
 
 @command(TOPIC)

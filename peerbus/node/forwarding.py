@@ -40,7 +40,7 @@ UNKNOWN = {Unauthorized.status, 404}
 """The statuses of an unknown peer or subscription."""
 CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
 """The calls that may not run beside a renewal."""
-SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "subscribe"}
+SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "create_topics", "subscribe"}
 """Idempotent calls, besides read-only ones."""
 
 _decode_fields = msgspec.json.Decoder(Fields).decode

@@ -15,7 +15,7 @@ from peerbus.errors import NotReady
 from peerbus.future import Future
 from peerbus.http.event_loop import Steps
 from peerbus.http.handler import Handover, Pending
-from peerbus.server import listings, publishing, settling
+from peerbus.server import creating, listings, publishing, settling
 from peerbus.wire import protocol as wire
 from peerbus.wire.tokens import hash_of
 from peerbus.wire.words import also_discarded, counted
@@ -60,13 +60,6 @@ def _in_slices(end: Callable[[], Ended], go_on: Callable[[], Ended] | None = Non
         ended = (go_on or end)()
         discarded += ended.discarded
     return discarded
-
-
-def create_topic(broker: Broker, r: wire.CreateTopicRequest) -> wire.CreateTopicAnswer:
-    """Create a topic."""
-    created = broker.create_topic(r.topic, r.max_messages, r.overflow, r.max_age, r.peer_id, r.history)
-    sentence = f"Topic '{r.topic}' is created." if created else f"Topic '{r.topic}' existed; it keeps its messages."
-    return wire.CreateTopicAnswer(message=sentence, topic=r.topic, created=created)
 
 
 def delete_topic(broker: Broker, r: wire.TopicRequest) -> wire.Answer | Steps[wire.Answer]:
@@ -256,7 +249,8 @@ Call = Callable[[Any, Any], wire.Answer | Handover | Pending | Steps[wire.Answer
 CALLS: dict[str, Call] = {
     "register_peer_node": register_peer_node,
     "unregister_peer_node": unregister_peer_node,
-    "create_topic": create_topic,
+    "create_topic": creating.create_topic,
+    "create_topics": creating.create_topics,
     "delete_topic": delete_topic,
     "publish": publishing.publish,
     "cancel_scheduled": publishing.cancel_scheduled,

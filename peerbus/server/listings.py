@@ -5,7 +5,7 @@ milliseconds, each of which is atomic.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from heapq import nlargest
+from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from msgspec import UNSET, Raw
@@ -23,33 +23,22 @@ NO_MESSAGES = Raw(b"[]")
 """Placeholder in an answer; its messages are sent without a copy."""
 ENTRIES_AT_ONCE = 500
 """Entries of one step."""
+BACKLOGS_AT_ONCE = 2000
+"""Backlogs of one step."""
 NAMES_AT_ONCE = 5000
 """Names of one step."""
 
 
 def topics(broker: Overview, r: wire.TopicsRequest) -> wire.Answer | Steps[wire.Answer]:
     """List topics."""
-
-    def answer(page: list[TopicView]) -> wire.Answer:
-        return wire.TopicsAnswer(message=f"{counted(len(page), 'topic')}.", topics=page)
-
     if r.order == "name" and not r.matching:
-        return answer(broker.list_topics(r.limit, r.after))
-    pages = _pages(broker.list_topics, lambda topic: topic.topic, r.after)
-    matching = ([topic for topic in page if r.matching in topic.topic] for page in pages)
-    return _found(matching, r.limit, None if r.order == "name" else _topic_rank, answer)
+        return _topics_answer(broker.list_topics(r.limit, r.after))
+    return _topics(broker, r)
 
 
 def peers(broker: Overview, r: wire.PeersRequest) -> wire.Answer | Steps[wire.Answer]:
     """List peers by id."""
-
-    def answer(page: list[PeerView]) -> wire.Answer:
-        return wire.PeersAnswer(message=f"{counted(len(page), 'peer')}.", peers=page)
-
-    if not r.matching:
-        return answer(broker.list_peers(r.limit, r.after))
-    pages = _pages(broker.list_peers, lambda peer: peer.peer_id, r.after)
-    return _found(([peer for peer in page if r.matching in peer.peer_id] for page in pages), r.limit, None, answer)
+    return _peers(broker, r) if r.matching else _peers_answer(broker.list_peers(r.limit, r.after))
 
 
 def subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> wire.Answer | Steps[wire.Answer]:
@@ -97,6 +86,32 @@ def scheduled(broker: Overview, r: wire.ScheduledRequest) -> wire.ScheduledAnswe
     )
 
 
+def _topics(broker: Overview, r: wire.TopicsRequest) -> Steps[wire.Answer]:
+    """Find the topics of a page by name or backlog; views, which cost ten times as much, are made of those alone."""
+    if r.order == "name":
+        pages = _pages(broker.topic_names, NAMES_AT_ONCE, r.after, str)
+        names = yield from _found(([name for name in page if r.matching in name] for page in pages), r.limit)
+    else:
+        backlogs = _pages(lambda *page: [*broker.backlogs(*page).items()], BACKLOGS_AT_ONCE, r.after, itemgetter(0))
+        ranked = ([entry for entry in page if r.matching in entry[0]] for page in backlogs)
+        names = [name for name, _ in (yield from _found(ranked, r.limit, itemgetter(1)))]
+    return _topics_answer(broker.topic_views(names))
+
+
+def _topics_answer(page: list[TopicView]) -> wire.Answer:
+    return wire.TopicsAnswer(message=f"{counted(len(page), 'topic')}.", topics=page)
+
+
+def _peers(broker: Overview, r: wire.PeersRequest) -> Steps[wire.Answer]:
+    pages = _pages(broker.list_peers, ENTRIES_AT_ONCE, r.after, attrgetter("peer_id"))
+    matching = ([peer for peer in page if r.matching in peer.peer_id] for page in pages)
+    return _peers_answer((yield from _found(matching, r.limit)))
+
+
+def _peers_answer(page: list[PeerView]) -> wire.Answer:
+    return wire.PeersAnswer(message=f"{counted(len(page), 'peer')}.", peers=page)
+
+
 def _subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> Steps[wire.Answer]:
     look: Callable[[Iterable[str]], list[SubscriptionView]]
     if r.peer_id is None:
@@ -118,32 +133,23 @@ def _subscriptions(broker: Overview, r: wire.SubscriptionsRequest) -> Steps[wire
         names = yield from _first(names, r.limit, r.after)
     views = (look(some) for some in _slices([name for name in names if name > r.after], ENTRIES_AT_ONCE))
     rank = None if r.order == "name" else _subscription_rank
-    return (yield from _found(views, r.limit, rank, _subscriptions_answer))
-
-
-def _subscriptions_answer(page: list[SubscriptionView]) -> wire.Answer:
+    page = yield from _found(views, r.limit, rank)
     return wire.SubscriptionsAnswer(message=f"{counted(len(page), 'message queue')}.", subscriptions=page)
-
-
-def _topic_rank(topic: TopicView) -> Any:
-    return topic.unread, topic.next_offset
 
 
 def _subscription_rank(subscription: SubscriptionView) -> Any:
     return subscription.unread
 
 
-def _found(
-    pages: Iterator[list[T]], limit: int, rank: Callable[[T], Any] | None, answer: Callable[[list[T]], wire.Answer]
-) -> Steps[wire.Answer]:
+def _found(pages: Iterator[list[T]], limit: int, rank: Callable[[T], Any] | None = None) -> Steps[list[T]]:
     """The first `limit` entries of all pages, or those of the highest `rank`; one step a page."""
     found: list[T] = []
     for page in pages:
-        found = nlargest(limit, [*found, *page], key=rank) if rank else found + page
+        found = sorted([*found, *page], key=rank, reverse=True)[:limit] if rank else found + page
         if rank is None and len(found) >= limit:
             break
         yield
-    return answer(found[:limit])
+    return found[:limit]
 
 
 def _first(names: list[str], limit: int, after: str) -> Steps[list[str]]:
@@ -159,7 +165,9 @@ def _slices(names: list[str], size: int) -> Iterator[list[str]]:
     return (names[begin : begin + size] for begin in range(0, len(names), size))
 
 
-def _pages(look: Callable[[int, str], list[T]], name: Callable[[T], str], after: str) -> Iterator[list[T]]:
-    while page := look(ENTRIES_AT_ONCE, after):
+def _pages(
+    look: Callable[[int, str], list[T]], at_once: int, after: str, name: Callable[[T], str]
+) -> Iterator[list[T]]:
+    while page := look(at_once, after):
         yield page
         after = name(page[-1])

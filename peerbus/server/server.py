@@ -79,7 +79,8 @@ class IndexingServer:
         self.loop = Loop("loop")
         self._notifier = Notifier(self.loop, options.peer_ca)
         self._journal = journal or InMemory()
-        self.broker = self._journal.open(limits, self._topic_deleted)
+        with process_memory.without_collections():
+            self.broker = self._journal.open(limits, self._topic_deleted)
         self._housekeeping = Housekeeping(self.broker, self.loop)
         self._pusher = Pusher(self.broker, self._journal, self.loop, options.peer_ca, options.pauses)
         access = AccessControl(self.broker, options.tokens) if options.tokens else None

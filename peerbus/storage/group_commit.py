@@ -111,14 +111,17 @@ class GroupCommit(InMemory):
             then(self.after_commit(topic), lambda topic: on_topic_deleted(topic, peers))
 
         contents = self._storage.load(lambda messages: log.info("%d messages loaded.", messages))
-        self._change_set = ChangeSet(self._clock, self._wall_clock, self._changed.set, limits.max_bytes)
-        self._held = HeldBack(self._change_set)
+        log.info("Read %d peers, %d topics.", len(contents.peers), len(contents.topics))
+        self._change_set = ChangeSet(
+            self._clock, self._wall_clock, self._changed.set, limits.max_bytes, contents.clock_set
+        )
         self._held = HeldBack(self._change_set)
         self._measure_disk()
         self._broker = Broker(
             limits, self._clock, tell, self._change_set, contents, self._wall_clock, on_due, per_slice
         )
-        log.info("Loaded %d peers, %d topics.", len(contents.peers), len(contents.topics))
+        stats = self._broker.stats()
+        log.info("Loaded %d peers, %d topics.", stats.peers, stats.topics)
         return self._broker
 
     def start(self, deliver: Deliver | None = None, /) -> None:

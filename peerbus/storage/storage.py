@@ -42,7 +42,8 @@ class Storage:
         """
         self._folder = DataFolder(folder)
         self._first_ids: dict[int, int] = {}
-        """The serial of the oldest message id of each topic, as last written: older ones are removed already."""
+        """The serial of the oldest message id of each topic, as last written: older ones are removed already. Topics
+        that never forgot one are left out."""
         try:
             self._connection = open_database(self._folder)
         except BaseException:
@@ -84,7 +85,7 @@ class Storage:
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._put(changes)
                 self._remove(changes)
-            self._first_ids |= {topic.number: topic.first_id for topic in _there(changes.topics)}
+            self._first_ids |= {topic.number: topic.first_id for topic in _there(changes.topics) if topic.first_id}
             for number in _gone(changes.topics):
                 self._first_ids.pop(number, None)
         except sqlite3.Error as error:
@@ -146,8 +147,9 @@ class Storage:
     def _remove(self, changes: Changes) -> None:
         remove = self._for_each
         for topic in _there(changes.topics):
-            remove("DELETE FROM segments WHERE topic = ? AND until <= ?", [(topic.number, topic.start)])
-            if self._first_ids.get(topic.number) != topic.first_id:
+            if topic.start:
+                remove("DELETE FROM segments WHERE topic = ? AND until <= ?", [(topic.number, topic.start)])
+            if topic.first_id != self._first_ids.get(topic.number, 0):
                 remove("DELETE FROM message_ids WHERE topic = ? AND serial < ?", [(topic.number, topic.first_id)])
         topics = [(number,) for number in _gone(changes.topics)]
         remove("DELETE FROM segments WHERE topic = ?", topics)

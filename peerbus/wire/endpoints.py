@@ -96,6 +96,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # Topics
     Endpoint("POST", "/create_topic", wire.CreateTopicRequest, "Create a topic.",
              answer=wire.CreateTopicAnswer, errors=(PeerNotFound, TopicExists, TooManyTopics, *STORAGE)),
+    Endpoint("POST", "/create_topics", wire.CreateTopicsRequest, "Create many topics with the same options.",
+             answer=wire.CreateTopicsAnswer, errors=(PeerNotFound, TopicExists, TooManyTopics, *STORAGE)),
     Endpoint("DELETE", "/delete_topic", wire.TopicRequest, "Delete a topic with its messages and subscriptions.",
              answer=wire.DeleteTopicAnswer, errors=(TopicNotFound, *STORAGE), access=Access.OWNER),
     Endpoint("POST", "/publish", wire.PublishRequest, "Publish one message or a batch to a topic.", logging.DEBUG,

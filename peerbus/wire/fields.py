@@ -1,6 +1,7 @@
 """The fields of requests: types, bounds and meanings; and the description of a field at fault."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -79,6 +80,12 @@ History = Annotated[
     ),
 ]
 Creator = Annotated[Name, Meta(description="The peer that creates the topic; its lease is renewed.")]
+TopicNames = Annotated[
+    list[Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": NAME.replace(END, "$")})]],
+    Many,
+    Meta(min_length=1, description="Names of topics. A name that comes twice counts once."),
+]
+"""The pattern is left to `not_a_name`: for 100,000 names it would take 25 ms, in which nothing else runs."""
 
 # Messages
 Value = Annotated[Raw, Meta(description="Any JSON value.")]
@@ -234,6 +241,14 @@ PeekBytes = Annotated[
 
 # Notices
 Sentence = Annotated[str, Meta(max_length=1000, description="What happened, in a sentence.")]
+
+
+_is_name = re.compile(NAME).match
+
+
+def not_a_name(names: Sequence[str]) -> int | None:
+    """The place of the first of `names` that does not match the pattern of a name, None if all do: 0.1 us for each."""
+    return None if all(map(_is_name, names)) else next(at for at, name in enumerate(names) if not _is_name(name))
 
 
 NOT_ONE_OF = re.compile(r"Invalid enum value (?P<value>.*) - at `\$\.(?P<field>\w+)`", re.DOTALL)

@@ -114,6 +114,35 @@ class CreateTopicAnswer(Answer):
     created: bool
 
 
+class CreateTopicsRequest(Request):
+    """Create many topics with the same options, none if one is refused; those that exist stay as they are."""
+
+    lists = ("topics",)
+
+    topics: fields.TopicNames
+    max_messages: fields.Capacity | None = None
+    overflow: fields.Overflow | None = None
+    max_age: fields.Age | None = None
+    history: fields.History | None = None
+    peer_id: fields.Creator | None = None
+
+    def names(self, begin: int = 0, end: int | None = None) -> list[str]:
+        """The names from the place `begin` to `end`, each once; raises `BadRequest` for one that is no name."""
+        names = self.topics[begin:end]
+        wrong = fields.not_a_name(names)
+        if wrong is not None:
+            meaning = fields.MEANINGS[fields.NAME]
+            raise BadRequest(f"Expected {meaning}, got {names[wrong]!r} - at $.topics[{begin + wrong}]")
+        return list(dict.fromkeys(names))
+
+
+class CreateTopicsAnswer(Answer):
+    """`created` counts the topics that are new; `existed` has the names of the others, in the order of the request."""
+
+    created: int
+    existed: list[str]
+
+
 class TopicRequest(Request):
     """A request about a topic."""
 

@@ -17,3 +17,11 @@ def duration(seconds: float) -> str:
 def also_discarded(messages: int) -> str:
     """A sentence to add if messages were discarded with a subscription or a peer."""
     return f" {counted(messages, 'message')} that it had not pulled or acknowledged: discarded." if messages else ""
+
+
+def topics_created(created: int, existed: int) -> str:
+    """Sentences that say how many topics are new, and how many stay as they are."""
+    sentence = f"{counted(created, 'topic')} {'is' if created == 1 else 'are'} created."
+    if existed:
+        sentence += f" {existed} existed; {'it keeps its' if existed == 1 else 'they keep their'} messages."
+    return sentence

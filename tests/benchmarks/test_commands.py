@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.stats import Measurement, read_table
+from benchmarks.stats import Measurement, ResponseTime, read_table
 from benchmarks.suite import CALLS, DIRECT, LIVEZ, PEER
 from tests.support.harness import Process
 
@@ -31,13 +31,14 @@ def test_every_call_is_measured_without_errors(run: Run, tmp_path: Path) -> None
 
 def test_the_response_time_is_measured_and_drawn_again(run: Run, tmp_path: Path) -> None:
     options = ("--results", str(tmp_path))
-    code, out, errors = run("response_time_test.py", "--peers", "1-2", "--requests", "20", *options).finish()
+    sizes = ("--peers", "1-2", "--topics", "2500", "--requests", "20")
+    code, out, errors = run("response_time_test.py", *sizes, *options).finish()
     assert code == 0, out + errors
-    rows = read_table(tmp_path / "response_time.csv", Measurement).rows
-    assert [(row.call, row.peers, row.requests, row.errors) for row in rows] == [
-        ("query_peers", 1, 20, 0),
-        ("query_peers", 2, 20, 0),
-    ]
+    assert "query_peers of 2,500 topics, asked by 2 peers at once" in errors
+    notes, rows = read_table(tmp_path / "response_time.csv", ResponseTime)
+    assert (notes["topics"], notes["peers"]) == ("2500", "[1, 2]")
+    assert {(row.call, row.requests, row.errors) for row in rows} == {("query_peers", 20, 0)}
+    assert [(row.topics, row.peers) for row in rows] == [(t, p) for t in (1, 1000, 2500) for p in (1, 2)]
     plot = tmp_path / "response_time.png"
     plot.unlink()
     assert run("response_time_test.py", "--plot-only", *options).finish()[0] == 0

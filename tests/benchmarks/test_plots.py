@@ -1,12 +1,13 @@
 """The plots are drawn from a CSV."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import brokers, plots
-from benchmarks.stats import Measurement, Table, measured, read_table, write_table
+from benchmarks.stats import Measurement, ResponseTime, Table, measured, read_table, write_table
 from tests.benchmarks.support import NOTES, a_load, a_measurement, a_rate, measurements
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -32,7 +33,14 @@ def test_every_plot_of_the_calls_is_drawn(tmp_path: Path, counts: tuple[int, ...
 
 
 def test_the_response_time_is_drawn(tmp_path: Path) -> None:
-    found = written(tmp_path, [a_measurement("query_peers", "peer", peers) for peers in range(1, 30)])
+    rows = [
+        ResponseTime(**asdict(a_measurement("query_peers", "peer", peers)), topics=topics)
+        for peers in range(1, 30)
+        for topics in (1, 1000, 2000)
+    ]
+    write_table(tmp_path / "table.csv", NOTES, rows)
+    found = read_table(tmp_path / "table.csv", ResponseTime)
+    assert found.rows[0].topics == 1
     assert plots.draw_response_times(found, tmp_path / "plot.png").read_bytes().startswith(PNG)
 
 

@@ -1,6 +1,6 @@
 """A naive broker: it keeps every message for ever, scans instead of indexing, and shares nothing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -267,13 +267,13 @@ class Model:
         self.order += 1
         return self.order
 
-    def create(self, name: str, max_messages: int, overflow: str, max_age: float | None) -> bool | str:
-        known = self.topics.get(name)
-        if known is None:
-            self.topics[name] = Topic(name, max_messages, overflow, max_age)
-            return True
-        same = (known.max_messages, known.overflow) == (max_messages, overflow) and max_age in (None, known.max_age)
-        return False if same else "topic_exists"
+    def create(self, names: Sequence[str], max_messages: int, overflow: str, max_age: float | None) -> list[str] | str:
+        for known in [self.topics[name] for name in names if name in self.topics]:
+            if (known.max_messages, known.overflow) != (max_messages, overflow) or max_age not in (None, known.max_age):
+                return "topic_exists"
+        new = [name for name in names if name not in self.topics]
+        self.topics.update((name, Topic(name, max_messages, overflow, max_age)) for name in new)
+        return new
 
     def delete(self, name: str) -> int | str:
         topic = self.topics.get(name)

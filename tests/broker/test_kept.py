@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from peerbus.broker import Broker, Limits
+from peerbus.broker.topic import NamedOptions
+from peerbus.errors import TopicDeleted
 from peerbus.future import Future
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit
@@ -70,6 +72,25 @@ def test_what_is_beyond_limits_that_were_lowered_stays(broker: Broker, lives: Li
     assert broker.acknowledge("a", "news", 3).count == 2
     lives.write()
     assert broker.pull("a", "news", 1).offsets == [2]
+
+
+def test_a_topic_that_was_created_and_changed_before_it_was_written_is_as_it_was_last(lives: Lives) -> None:
+    broker = lives.begin()
+    broker.create_topics(["changed", "deleted", "untouched"], NamedOptions(history=0))
+    broker.register_peer("a")
+    broker.subscribe("a", "deleted")
+    broker.publish("changed", [b"0", b"1"])
+    broker.delete_topic("deleted")
+    broker = lives.begin()
+    topics = {topic.topic: topic for topic in broker.list_topics(10)}
+    assert {name: (topic.first_offset, topic.next_offset) for name, topic in topics.items()} == {
+        "changed": (2, 2),
+        "untouched": (0, 0),
+    }
+    with pytest.raises(TopicDeleted):
+        broker.pull("a", "deleted")
+    assert broker.publish("changed", [b"2"], message_id="x").offset == 2
+    assert lives.begin().publish("changed", [b"2"], message_id="x").duplicate
 
 
 def test_what_came_back_comes_in_the_order_of_offsets(broker: Broker, lives: Lives, clock: Clock) -> None:

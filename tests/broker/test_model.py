@@ -14,6 +14,7 @@ from peerbus.broker import Broker, Limits
 from peerbus.broker.push_target import Push, PushKey, PushProblem
 from peerbus.broker.results import Ended, ExpiredQueue, Pulled
 from peerbus.broker.state import Slice
+from peerbus.broker.topic import NamedOptions
 from peerbus.errors import PeerbusError
 from peerbus.future import Future
 from peerbus.wire.views import InFlightView
@@ -98,8 +99,7 @@ class BrokerAndModel(RuleBasedStateMachine):
         """Most histories that matter begin like this."""
         for peer in ("p1", "p2", "p3"):
             self.register(peer, None)
-        for topic in ("t1", "t2"):
-            self.create(topic, 8, "reject", None)
+        self.create(("t1", "t2"), 8, "reject", None)
         self.subscribe("p1", "t1", None, "g", {"explicit": True, "max_attempts": 2, "dead_letter_topic": "dead"})
         for peer, topic, group, options in subscriptions:
             self.subscribe(peer, topic, None, group, dict(options))
@@ -109,14 +109,15 @@ class BrokerAndModel(RuleBasedStateMachine):
         assert self.broker.register_peer(peer, lease_seconds=lease).created == self.model.register(peer, lease)
 
     @rule(
-        topic=st.sampled_from(["t1", "t2"]),
+        topics=st.sampled_from([("t1",), ("t2",), ("t1", "t2")]),
         max_messages=st.sampled_from([2, 8, 8]),
         overflow=st.sampled_from(["reject", "drop_oldest"]),
         max_age=st.sampled_from([None, None, 6.5]),
     )
-    def create(self, topic: str, max_messages: int, overflow: Any, max_age: float | None) -> None:
-        expected = self.model.create(topic, max_messages, overflow, max_age)
-        assert outcome(lambda: self.broker.create_topic(topic, max_messages, overflow, max_age)) == expected
+    def create(self, topics: tuple[str, ...], max_messages: int, overflow: Any, max_age: float | None) -> None:
+        named = NamedOptions(max_messages, overflow, max_age)
+        expected = self.model.create(topics, max_messages, overflow, max_age)
+        assert outcome(lambda: self.broker.create_topics(topics, named)) == expected
 
     @rule(
         peer=PEERS,

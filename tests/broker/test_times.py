@@ -20,7 +20,7 @@ class Times(Clock):
 def topic_of(times: Times) -> Topic:
     """A topic that retains the last 2 messages."""
     state = State(Limits(history=2), times, times.wall, IgnoreChanges(), lambda: None, PER_SLICE)
-    state.topics.create("news")
+    state.topics.get_or_create("news")
     return state.topic("news")
 
 

@@ -225,6 +225,22 @@ def test_a_start_with_the_clock_unset_costs_nothing_though_it_is_set_later(machi
     assert queue.expires_in == pytest.approx(2 * DAY - 10.0, abs=2.0)
 
 
+@pytest.mark.parametrize("by", [3 * DAY, -3 * DAY, -HOUR])
+def test_lives_after_the_one_in_which_the_clock_was_set_keep_their_times(machine: Machine, by: float) -> None:
+    kept(machine)
+    machine.set_clock(by)
+    machine.pass_time(10.0)
+    for _ in range(3):
+        machine.restart(10.0)
+        machine.broker.publish("news", [b"later"])
+        machine.pass_time(10.0)
+    machine.restart(10.0)
+    pulled = machine.broker.pull("a", "news", details=True)
+    assert pulled.details is not None
+    ago = [machine.clock() + machine.wall - time for time in pulled.details.published_at]
+    assert ago == pytest.approx([80.0, 60.0, 40.0, 20.0], abs=2.0)
+
+
 @pytest.mark.parametrize("by", [YEAR, -YEAR, HOUR, -HOUR])
 def test_while_the_server_runs_a_clock_that_is_set_changes_no_time(machine: Machine, by: float) -> None:
     broker = jobs(machine)

@@ -142,6 +142,27 @@ def test_topics_are_created_and_deleted(index: Api) -> None:
     assert [topic["topic"] for topic in index.get("/topics").body["topics"]] == ["small"]
 
 
+def test_many_topics_are_created(index: Api) -> None:
+    peerbus = CommandLine(index.url)
+    assert peerbus.says("create", "b", "a", "--history", "5") == "2 topics are created.\n"
+    assert peerbus.says("create", "a", "c", "c") == "1 topic is created. 1 existed; it keeps its messages.\n"
+    assert peerbus.refused(1, "create", "d", "a", "--history", "6").startswith("error: topic_exists: Topic 'a' exists")
+    assert [topic["topic"] for topic in index.get("/topics").body["topics"]] == ["a", "b", "c"]
+
+
+def test_topics_of_standard_input_are_created(index: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peerbus.cli.manage.AT_ONCE", 2)
+    peerbus = CommandLine(index.url)
+    assert peerbus.says("create", "-", stdin="a\nb\r\n\n c \nd\ne") == "5 topics are created.\n"
+    assert peerbus.says("create", "-", stdin="") == "0 topics are created.\n"
+    failed = peerbus("create", "-", stdin=b"e\nf\ng\n\xff\n")
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    said, fault = failed.stderr.splitlines()
+    assert said == "1 topic is created. 1 existed; it keeps its messages. Then:"
+    assert fault.startswith("error: bad_request: Expected a name")
+    assert [topic["topic"] for topic in index.get("/topics").body["topics"]] == [*"abcdef"]
+
+
 def test_a_table_has_numbers_to_the_right() -> None:
     assert table(("NAME", "COUNT", "RATE"), [("a", 5, None), ("long one", 1234567, 1.25)]) == [
         "NAME        COUNT  RATE",

@@ -39,6 +39,8 @@ def client(request: pytest.FixtureRequest, index: Api) -> Iterator[Client]:
 def test_every_call_answers_typed(client: Client) -> None:
     assert client.register(lease_seconds=30.0).created is False
     assert client.create_topic("more", max_messages=5, overflow="drop_oldest").created
+    many = client.create_topics(["more", "most"], max_messages=5)
+    assert (many.created, many.existed) == (1, ["more"])
     assert client.subscribe("news", ack="explicit").created
     assert client.publish("news", {"n": [1, None, "ü"]}).offset == 0
     assert client.publish_batch("news", [1, 2]).count == 2

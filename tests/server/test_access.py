@@ -103,6 +103,17 @@ def test_a_call_for_a_peer_needs_the_token_of_that_peer(server: Api, peer1: Api,
     assert code(peer1.send(row.method, row.path, json=fields)) == (200, "")
 
 
+def test_topics_that_are_created_together_belong_to_their_creator(server: Api) -> None:
+    creator, other = (join(server, peer_id) for peer_id in ("creator", "other"))
+    few, many = ([f"{kind}-{number}" for number in range(size)] for kind, size in (("few", 3), ("many", 1300)))
+    for topics in (few, many):
+        assert creator.post("/create_topics", topics=topics).body["created"] == len(topics)
+        assert other.post("/create_topics", topics=topics).body["existed"] == topics
+        assert code(other.post("/create_topics", topics=topics, peer_id="creator")) == (403, "forbidden")
+        assert code(other.delete("/delete_topic", topic=topics[-1])) == (403, "forbidden")
+        assert code(creator.delete("/delete_topic", topic=topics[-1])) == (200, "")
+
+
 def test_a_group_is_ended_by_its_members_the_creator_of_the_topic_and_admins(server: Api) -> None:
     creator, member, other = (join(server, peer_id) for peer_id in ("creator", "member", "other"))
     creator.post("/create_topic", topic="jobs", peer_id="creator")

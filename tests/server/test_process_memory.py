@@ -2,6 +2,8 @@
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
@@ -68,3 +70,26 @@ def test_memory_of_messages_in_flight_returns_when_their_topic_is_deleted(run: C
     eventually(lambda: api.get("/stats").body["stats"]["memory_bytes"] == 0)
     eventually(lambda: resident(server) - before < (full - before) / 2)
     api.close()
+
+
+TOPICS = 100_000
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "after a restart"])
+def test_a_topic_without_messages_takes_at_most_600_bytes(
+    run: Callable[..., Process], tmp_path: Path, kept: bool
+) -> None:
+    options = ("indexing_server.py", "--port", "0", *(("--data-dir", str(tmp_path / "data")) if kept else ()))
+    server = run(*options)
+    api = Api(server.urls()[0])
+    empty = resident(server)
+    for begin in range(0, TOPICS, BATCH):
+        topics = [f"topic-{number:06}" for number in range(begin, begin + BATCH)]
+        assert api.post("/create_topics", topics=topics).body["created"] == BATCH
+    if kept:
+        server.signal(SIGTERM)
+        server.finish()
+        server = run(*options)
+        api = Api(server.urls()[0])
+    assert api.get("/stats").body["stats"]["topics"] == TOPICS
+    assert (resident(server) - empty) * 1024 <= 600 * TOPICS

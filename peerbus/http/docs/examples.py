@@ -42,6 +42,10 @@ EXAMPLES: dict[str, Example] = {
         wire.CreateTopicRequest(topic="sport", max_messages=5000, overflow="drop_oldest", max_age=3600.0, history=100),
         wire.CreateTopicAnswer("Topic 'sport' is created.", "sport", created=True),
     ),
+    "create_topics": Example(
+        wire.CreateTopicsRequest(topics=["weather", "sport/chess", TOPIC], peer_id=PEER),
+        wire.CreateTopicsAnswer("2 topics are created. 1 existed; it keeps its messages.", created=2, existed=[TOPIC]),
+    ),
     "delete_topic": Example(
         wire.TopicRequest(topic=TOPIC),
         wire.DeleteTopicAnswer("Topic 'news' is deleted.", TOPIC, notified=[PEER], discarded=1),
@@ -229,7 +233,7 @@ EXAMPLES: dict[str, Example] = {
                 discarded=0,
                 forgotten_ids=0,
                 max_peers=100_000,
-                max_topics=250_000,
+                max_topics=1_000_000,
                 max_subscriptions=1_000_000,
                 max_bytes=1 << 30,
                 scheduled=0,
