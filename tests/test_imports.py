@@ -54,6 +54,7 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.broker",
         "peerbus.errors",
         "peerbus.future",
+        "peerbus.histogram",
         "peerbus.http",
         "peerbus.http.docs",
         "peerbus.http.upstream",

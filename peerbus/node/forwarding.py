@@ -40,8 +40,6 @@ UNKNOWN = {Unauthorized.status, 404}
 """The statuses of an unknown peer or subscription."""
 CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
 """The calls that may not run beside a renewal."""
-SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "subscribe"}
-"""Idempotent calls, besides read-only ones."""
 
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
@@ -89,8 +87,7 @@ class Forwarding:
         self._workers = workers
         self._hook = ANSWER_HOOKS.get(endpoint.name)
         self._alone = endpoint.name in CHANGES_MEMBERSHIP
-        repeatable = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
-        self._send = partial(index.send, endpoint.method, repeatable=repeatable)
+        self._send = partial(index.send, endpoint.method, repeatable=endpoint.repeatable)
         self._request: type[msgspec.Struct] = endpoint.request
 
     def __call__(self, request: Request) -> Future[Reply]:

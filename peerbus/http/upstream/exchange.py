@@ -29,6 +29,10 @@ class Exchange(Future[Response]):
         self.timeout = timeout
         self.deadline = monotonic() + timeout
 
+    def give_up(self) -> None:
+        """Let it time out soon, and close its connection."""
+        self.timeout = self.deadline = 0.0
+
 
 class StreamExchange(Exchange):
     """A request whose response has a body without a foreseeable end, if its status is 200.
