@@ -50,6 +50,7 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.http.tls",
         "peerbus.standstill",
     },
+    "peerbus.http.passing_on": {"peerbus.errors", "peerbus.http", "peerbus.http.upstream", "peerbus.wire"},
     "peerbus.server": {
         "peerbus.broker",
         "peerbus.errors",
@@ -74,6 +75,7 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.future",
         "peerbus.http",
         "peerbus.http.docs",
+        "peerbus.http.passing_on",
         "peerbus.http.upstream",
         "peerbus.logs",
         "peerbus.stop_signals",
@@ -134,6 +136,7 @@ LIBRARIES: dict[str, set[str]] = {
     "peerbus.http": {"flask", "httptools", "msgspec", "prometheus_client", "uvloop", "werkzeug"},
     "peerbus.http.docs": {"flask", "jinja2", "markupsafe", "msgspec"},
     "peerbus.http.upstream": {"httptools"},
+    "peerbus.http.passing_on": {"msgspec"},
     "peerbus.server": {"msgspec", "prometheus_client"},
     "peerbus.cluster": {"msgspec", "nats"},
     "peerbus.node": {"flask", "msgspec", "prometheus_client"},
