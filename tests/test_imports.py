@@ -68,7 +68,11 @@ ROOMS: dict[str, set[str]] = {
         "peerbus.future",
         "peerbus.histogram",
         "peerbus.http",
+        "peerbus.http.passing_on",
+        "peerbus.http.upstream",
+        "peerbus.server",
         "peerbus.storage",
+        "peerbus.wire",
     },
     "peerbus.node": {
         "peerbus.errors",

@@ -161,4 +161,10 @@ async def whole_events(stream: BodyStream) -> AsyncIterator[bytes]:
 
 def is_last(events: bytes) -> bool:
     """Whether the last one of some events ends the stream."""
-    return events[: -len(END)].rpartition(END)[2].startswith(LAST)
+    return events.startswith(LAST, start_of_last(events))
+
+
+def start_of_last(events: bytes) -> int:
+    """Where the last one of some events begins."""
+    at = events.rfind(END, 0, -len(END))
+    return at + len(END) if at >= 0 else 0

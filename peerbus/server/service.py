@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from peerbus.errors import PeerbusError
 from peerbus.histogram import Durations
 from peerbus.http.dispatch import Dispatch
 from peerbus.http.event_loop import Loop
@@ -64,10 +65,12 @@ class Service:
         journal: InMemory,
         durations: Durations,
         wrapper: Wrapper | None = None,
+        more_errors: tuple[type[PeerbusError], ...] = (),
     ) -> None:
         """Begin with the state in `journal`; raises `StorageError` if it cannot be read.
 
-        `durations` count the requests. The loop stays its owner's.
+        `durations` count the requests; `more_errors` are those with which the wrapped calls answer, too. The loop
+        stays its owner's.
         """
         limits, wrapper = options.limits, wrapper or Bare()
         self._notifier = Notifier(loop, options.peer_ca)
@@ -104,7 +107,7 @@ class Service:
         )
         if access:
             metrics = replace(metrics, guard=access.admit_to_metrics, callers=Access.METRICS.value)
-        shown = described_index([*pages("index.html"), metrics], limits, options.tokens is not None)
+        shown = described_index([*pages("index.html"), metrics], limits, options.tokens is not None, more_errors)
         flask = FlaskHandler(create_app(handlers, shown))
         self.router = Dispatch(flask, handlers, durations, streams).route
 

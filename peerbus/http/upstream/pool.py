@@ -118,6 +118,8 @@ class ConnectionPool:
             self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
         if self._closing:
             exchange.set_exception(_stopping())
+        elif exchange.is_given_up:
+            exchange.set_exception(NotConnected("it is given up"))
         elif connection := self._kept(exchange.origin):
             connection.begin(exchange)
         else:
@@ -145,6 +147,9 @@ class ConnectionPool:
         try:
             connection = await self._connected(exchange)
             self._open.add(connection)
+            if exchange.is_given_up:
+                connection.end(Unreachable("closed"))
+                raise ConnectionAbortedError("it is given up")
             connection.begin(exchange)
         except ssl.SSLCertVerificationError as error:
             exchange.set_exception(NotConnected(f"its certificate is not trusted, {error.verify_message.rstrip('.')}"))

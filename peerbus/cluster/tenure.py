@@ -1,0 +1,133 @@
+"""The time for which a server owns the shard: what it answers then counts, and what it cannot answer goes on."""
+
+from collections.abc import Mapping
+from functools import partial
+from time import perf_counter
+from typing import TypeVar
+
+from peerbus.cluster.call import FORWARDED
+from peerbus.cluster.forwarding import Forwarding
+from peerbus.cluster.routing import Failure
+from peerbus.cluster.streams import LastingStream, PassedStreams
+from peerbus.errors import IndexTimeout, PeerbusError, ShardUnavailable
+from peerbus.future import Future
+from peerbus.http.event_stream import Source, Stream, Wanted
+from peerbus.http.handler import Handler
+from peerbus.http.types import Reply, Request
+from peerbus.storage.group_commit import InMemory
+from peerbus.wire.endpoints import Endpoint
+
+T = TypeVar("T")
+
+
+class Tenure:
+    """Wraps the calls and streams of a service for as long as its server owns the shard.
+
+    A call or a stream that the end of the tenure reaches goes on at the next owner, where that may be.
+    """
+
+    def __init__(self, journal: InMemory, forwarding: Mapping[Endpoint, Forwarding], streams: PassedStreams) -> None:
+        """`forwarding` and `streams` pass on what is passed on; other endpoints are left as they are."""
+        self.is_over = False
+        self.journal = journal
+        self.passed = streams
+        self._forwarding = forwarding
+
+    def call(self, endpoint: Endpoint, handler: Handler) -> Handler:
+        """The handler of an endpoint, in place of that of the service."""
+        found = self._forwarding.get(endpoint)
+        return OwnersCall(self, handler, found, changes=endpoint.changes) if found else handler
+
+    def streams(self, source: Source) -> Source:
+        """The source of streams, in place of that of the service."""
+        return OwnersStreams(self, source)
+
+
+class OwnersCall:
+    """The handler of an endpoint at the owner.
+
+    A reply or an error that tells of the state is given only if the log was still this server's when it was made.
+    """
+
+    def __init__(self, tenure: Tenure, handler: Handler, forwarding: Forwarding, *, changes: bool) -> None:
+        self.guards = handler.guards
+        self.max_body = handler.max_body
+        self._tenure = tenure
+        self._handler = handler
+        self._forwarding = forwarding
+        self._changes = changes
+
+    def __call__(self, request: Request) -> Reply | Future[Reply]:
+        """Answer a request that was admitted; raises the error of a wrong one."""
+        if self._tenure.is_over:
+            return self._forwarding(request)
+        try:
+            made = self._handler(request)
+        except PeerbusError as error:
+            return self._confirm(request, error)
+        return made.follow(partial(self._made, request)) if isinstance(made, Future) else self._confirm(request, made)
+
+    def _made(self, request: Request, made: Future[Reply]) -> Reply | Future[Reply]:
+        error = made.exception()
+        if error is None:
+            return self._confirm(request, made.result())
+        if isinstance(error, PeerbusError) and not isinstance(error, (ShardUnavailable, IndexTimeout)):
+            return self._confirm(request, error)
+        return self._elsewhere(request, error)
+
+    def _confirm(self, request: Request, made: Reply | PeerbusError) -> Reply | Future[Reply]:
+        """What was made, when the log is known to be ours; the journal has seen to that for a call with changes."""
+        if self._changes and isinstance(made, Reply):
+            return self._given(request, made)
+        kept = self._tenure.journal.after_commit(made)
+        return kept.follow(partial(self._kept, request)) if isinstance(kept, Future) else self._given(request, kept)
+
+    def _kept(self, request: Request, kept: Future[Reply | PeerbusError]) -> Reply | Future[Reply]:
+        error = kept.exception()
+        return self._elsewhere(request, error) if error else self._given(request, kept.result())
+
+    def _given(self, request: Request, made: Reply | PeerbusError) -> Reply | Future[Reply]:
+        if isinstance(made, PeerbusError):
+            raise made
+        if self._tenure.is_over and request.waits and made.status == 200 and not made.on_lost:
+            return self._elsewhere(request, ShardUnavailable("Another server takes over; the pull got nothing."))
+        return made
+
+    def _elsewhere(self, request: Request, error: Exception) -> Future[Reply]:
+        """Have the next owner answer, unless the server that passed the call on to this one sees to it."""
+        if FORWARDED in request.head.headers or not isinstance(error, (ShardUnavailable, IndexTimeout)):
+            raise error
+        failed = Failure(error, may_be_done=isinstance(error, IndexTimeout))
+        return self._forwarding.go_on(request, failed, perf_counter() - request.began)
+
+
+class OwnersStreams:
+    """The source of streams at the owner."""
+
+    def __init__(self, tenure: Tenure, source: Source) -> None:
+        self._tenure = tenure
+        self._source = source
+
+    async def open(self, wanted: Wanted) -> Stream:
+        """A stream that goes on at the next owner; raises the error that the reader is refused with."""
+        passed = self._tenure.passed
+        if self._tenure.is_over:
+            return await passed.open(wanted)
+        try:
+            opened = await self._source.open(wanted)
+        except ShardUnavailable:
+            return await passed.open(wanted)
+        except PeerbusError as error:
+            raise await self._confirmed(error) from None
+        return opened if FORWARDED in wanted.head.headers else LastingStream(passed, wanted, opened)
+
+    async def check(self, wanted: Wanted) -> None:
+        """Raise the error that the reader would be refused with; hand nothing over."""
+        if self._tenure.is_over:
+            await self._tenure.passed.check(wanted)
+        else:
+            await self._source.check(wanted)
+
+    async def _confirmed(self, value: T) -> T:
+        kept = self._tenure.journal.after_commit(value)
+        return await self._tenure.passed.routing.loop.result_of(kept) if isinstance(kept, Future) else kept
