@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from peerbus.broker import Limits
 from peerbus.cluster.ownership import Ownership
@@ -243,7 +242,8 @@ def start_passing_on(url: str, **options: Any) -> Iterator[Api]:
         yield cluster.members[0].api
 
 
-def port_of(url: str) -> int:
-    port = urlsplit(url).port
-    assert port
-    return port
+@contextmanager
+def start_member(**options: Any) -> Iterator[Api]:
+    """A server of a cluster that is not the owner."""
+    with start_cluster(options=options) as cluster:
+        yield cluster.members[1].api
