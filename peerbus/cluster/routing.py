@@ -51,6 +51,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds before an owner that does not answer is asked again: at first, and at most."""
 STOP_SECONDS = 2.0
 """For how long calls are held, when the server stops."""
+MOST_HELD = 256 << 20
+"""Bytes of bodies that are held at once."""
 STOPPING = "The server is stopping."
 NACK = next(row for row in ENDPOINTS if row.request is NackRequest)
 
@@ -90,6 +92,7 @@ class Routing:
         self._under_way: dict[ForwardedCall, str] = {}
         """Calls that are passed on, each with the owner that has it."""
         self._streams: dict[BodyStream, str] = {}
+        self._held_bytes = 0
         self._moved = asyncio.Event()
         """Set, and replaced by another one, when calls may have to go elsewhere."""
         self._is_serving = False
@@ -184,8 +187,18 @@ class Routing:
             self._go_on(call, replied, outcome)
 
     def _go_on(self, call: ForwardedCall, replied: Future[Reply], failed: Failure | None) -> None:
+        """Hold a call, and make it again where that may be."""
+        size = len(call.body)
+        if self._held_bytes + size > MOST_HELD:
+            replied.set_exception(failed.error if failed else ShardUnavailable(self._no_owner))
+            return
+        self._held_bytes += size
         made = self.loop.run(self._persist(call, failed, partial(self._make, call)))
-        made.add_done_callback(partial(settle_by, replied))
+        made.add_done_callback(partial(self._went_on, size, replied))
+
+    def _went_on(self, size: int, replied: Future[Reply], made: Future[Reply]) -> None:
+        self._held_bytes -= size
+        settle_by(replied, made)
 
     async def _persist(
         self, call: ForwardedCall, failed: Failure | None, attempt: Callable[[str], Awaitable[T | Failure]]

@@ -128,7 +128,7 @@ class ClusterServer:
                 return
             log.info("This server serves shard %d no longer: %s", self._ownership.shard, reason)
             (service, tenure), self._owned = self._owned, None
-            tenure.is_over = True
+            tenure.end()
             self._route(self._passing_on, is_serving=False)
             service.end_waiting()
             service.close()

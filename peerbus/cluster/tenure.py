@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from time import perf_counter
-from typing import TypeVar
+from typing import NamedTuple
 
 from peerbus.cluster.call import FORWARDED
 from peerbus.cluster.forwarding import Forwarding
@@ -11,13 +11,17 @@ from peerbus.cluster.routing import Failure
 from peerbus.cluster.streams import LastingStream, PassedStreams
 from peerbus.errors import IndexTimeout, PeerbusError, ShardUnavailable
 from peerbus.future import Future
+from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import Source, Stream, Wanted
 from peerbus.http.handler import Handler
 from peerbus.http.types import Reply, Request
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import Endpoint
 
-T = TypeVar("T")
+
+class _Owned(NamedTuple):
+    source: Source
+    journal: InMemory
 
 
 class Tenure:
@@ -29,18 +33,25 @@ class Tenure:
     def __init__(self, journal: InMemory, forwarding: Mapping[Endpoint, Forwarding], streams: PassedStreams) -> None:
         """`forwarding` and `streams` pass on what is passed on; other endpoints are left as they are."""
         self.is_over = False
-        self.journal = journal
         self.passed = streams
+        self.owned: _Owned | None = None
+        """The service's source of streams with its journal, until the tenure is over."""
+        self._journal = journal
         self._forwarding = forwarding
 
     def call(self, endpoint: Endpoint, handler: Handler) -> Handler:
         """The handler of an endpoint, in place of that of the service."""
         found = self._forwarding.get(endpoint)
-        return OwnersCall(self, handler, found, changes=endpoint.changes) if found else handler
+        return OwnersCall(self, self._journal, handler, found, changes=endpoint.changes) if found else handler
 
     def streams(self, source: Source) -> Source:
         """The source of streams, in place of that of the service."""
-        return OwnersStreams(self, source)
+        self.owned = _Owned(source, self._journal)
+        return OwnersStreams(self)
+
+    def end(self) -> None:
+        """Let the service answer nothing more; streams that go on elsewhere do not keep its state."""
+        self.is_over, self.owned, self._journal = True, None, InMemory()
 
 
 class OwnersCall:
@@ -49,10 +60,13 @@ class OwnersCall:
     A reply or an error that tells of the state is given only if the log was still this server's when it was made.
     """
 
-    def __init__(self, tenure: Tenure, handler: Handler, forwarding: Forwarding, *, changes: bool) -> None:
+    def __init__(
+        self, tenure: Tenure, journal: InMemory, handler: Handler, forwarding: Forwarding, *, changes: bool
+    ) -> None:
         self.guards = handler.guards
         self.max_body = handler.max_body
         self._tenure = tenure
+        self._journal = journal
         self._handler = handler
         self._forwarding = forwarding
         self._changes = changes
@@ -79,7 +93,7 @@ class OwnersCall:
         """What was made, when the log is known to be ours; the journal has seen to that for a call with changes."""
         if self._changes and isinstance(made, Reply):
             return self._given(request, made)
-        kept = self._tenure.journal.after_commit(made)
+        kept = self._journal.after_commit(made)
         return kept.follow(partial(self._kept, request)) if isinstance(kept, Future) else self._given(request, kept)
 
     def _kept(self, request: Request, kept: Future[Reply | PeerbusError]) -> Reply | Future[Reply]:
@@ -104,30 +118,30 @@ class OwnersCall:
 class OwnersStreams:
     """The source of streams at the owner."""
 
-    def __init__(self, tenure: Tenure, source: Source) -> None:
+    def __init__(self, tenure: Tenure) -> None:
         self._tenure = tenure
-        self._source = source
 
     async def open(self, wanted: Wanted) -> Stream:
         """A stream that goes on at the next owner; raises the error that the reader is refused with."""
-        passed = self._tenure.passed
-        if self._tenure.is_over:
+        passed, owned = self._tenure.passed, self._tenure.owned
+        if owned is None:
             return await passed.open(wanted)
         try:
-            opened = await self._source.open(wanted)
+            opened = await _opened(owned, wanted, passed.routing.loop)
         except ShardUnavailable:
             return await passed.open(wanted)
-        except PeerbusError as error:
-            raise await self._confirmed(error) from None
         return opened if FORWARDED in wanted.head.headers else LastingStream(passed, wanted, opened)
 
     async def check(self, wanted: Wanted) -> None:
         """Raise the error that the reader would be refused with; hand nothing over."""
-        if self._tenure.is_over:
-            await self._tenure.passed.check(wanted)
-        else:
-            await self._source.check(wanted)
+        owned = self._tenure.owned
+        await (owned.source if owned else self._tenure.passed).check(wanted)
 
-    async def _confirmed(self, value: T) -> T:
-        kept = self._tenure.journal.after_commit(value)
-        return await self._tenure.passed.routing.loop.result_of(kept) if isinstance(kept, Future) else kept
+
+async def _opened(owned: _Owned, wanted: Wanted, loop: Loop) -> Stream:
+    """A stream of the service; raises its error, or `ShardUnavailable` if the log was another server's by then."""
+    try:
+        return await owned.source.open(wanted)
+    except PeerbusError as error:
+        kept = owned.journal.after_commit(error)
+        raise await loop.result_of(kept) if isinstance(kept, Future) else kept from None

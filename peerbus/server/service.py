@@ -79,7 +79,7 @@ class Service:
         self.broker = journal.open(limits, self._topic_deleted)
         self._housekeeping = Housekeeping(self.broker, loop)
         self._pusher = Pusher(self.broker, journal, loop, options.peer_ca, options.pauses)
-        access = AccessControl(self.broker, options.tokens) if options.tokens else None
+        access = self._access = AccessControl(self.broker, options.tokens) if options.tokens else None
         tickets = StreamTickets(access.check_of_peer) if access else StreamTickets()
         calls = {name: partial(call, self.broker) for name, call in CALLS.items()} | {STREAM_TICKET.name: tickets.issue}
         handlers = {
@@ -126,6 +126,8 @@ class Service:
         self._pusher.close()
         self._journal.close()
         self._housekeeping.close()
+        if self._access:
+            self._access.forget()
 
     def _topic_deleted(self, topic: str, peers: Sequence[str]) -> None:
         slices = (peers[begin : begin + ADDRESSES_AT_ONCE] for begin in range(0, len(peers), ADDRESSES_AT_ONCE))

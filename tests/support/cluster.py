@@ -88,15 +88,14 @@ class View(Ownership):
 class Cable:
     """Carries connections to a server, until it is cut."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, scheme: str = "http") -> None:
         self._port = port
         self._loop = Loop("cable")
         self._writers: set[asyncio.StreamWriter] = set()
         self._may_answer = asyncio.Event()
         self._may_answer.set()
-        self._is_cut = False
         self._accepting = self._loop.wait_for(self._accept())
-        self.url = f"http://127.0.0.1:{self._accepting.sockets[0].getsockname()[1]}"
+        self.url = f"{scheme}://127.0.0.1:{self._accepting.sockets[0].getsockname()[1]}"
 
     def hold_answers(self) -> None:
         """Let nothing through to who calls, from now on."""
@@ -154,12 +153,14 @@ class Member:
     def __init__(self, shard: Shard, folder: Path | None, options: ServerOptions, routing: RoutingOptions) -> None:
         self._folder = folder
         listener = bind("127.0.0.1", 0)
-        self.cable = Cable(listener.port)
+        self.cable = Cable(listener.port, "https" if options.certificate else "http")
         self.view = shard.seen_from(self.cable.url)
         self._shard = shard
+        self._is_stopped = False
         self.server = ClusterServer(Loop("loop"), listener, options, self.view, routing, self._leave)
         self.server.start()
         self.api = Api(self.server.url)
+        self.api.session.verify = False
 
     @property
     def url(self) -> str:
@@ -189,10 +190,16 @@ class Member:
         if self._shard.owner == self.url:
             self._shard.give(None)
 
-    def close(self) -> None:
-        self.api.close()
+    def stop(self) -> None:
+        """Stop the server, as a signal does."""
+        self._is_stopped = True
         self.server.stop()
         assert self.server.wait(), "the server did not stop in time"
+
+    def close(self) -> None:
+        self.api.close()
+        if not self._is_stopped:
+            self.stop()
         self.cable.close()
 
 
@@ -217,13 +224,14 @@ def start_cluster(
     max_waiting: int = 100,
     tokens: Tokens | None = None,
     options: dict[str, Any] | None = None,
+    ca: Path | None = None,
     owned: bool = True,
     **limits: Any,
 ) -> Iterator[Cluster]:
     """So many servers, of which the first owns the shard if it is `owned`."""
     shard = Shard()
     server_options = ServerOptions(Limits(**limits), tokens=tokens, **{"max_body": MAX_BODY, **(options or {})})
-    start = partial(Member, shard, folder, server_options, RoutingOptions(patience, timeout, max_waiting))
+    start = partial(Member, shard, folder, server_options, RoutingOptions(patience, timeout, max_waiting, ca))
     with ExitStack() as started:
         members = []
         for _ in range(count):
