@@ -137,8 +137,6 @@ class Connection(asyncio.Protocol):
         """The connection is closed, from either side."""
         self._is_lost = True
         request, self._request = self._request, None
-        if request and request.on_gone:
-            request.on_gone()
         self._reader.close()
         self._timer.cancel()
         self._out.close()
@@ -147,6 +145,8 @@ class Connection(asyncio.Protocol):
             self._stream.cancel()
         else:
             self._server.closed(self)
+        if request and request.on_gone:
+            request.on_gone()
 
     # Called by the server
 

@@ -80,6 +80,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _end_sending(self) -> None:
         """Send nothing more, not even after a response; a connection by TLS is closed, because it has no such end."""
         self._ends_after_this = True
+        if self._transport.is_closing():
+            return
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:

@@ -39,8 +39,10 @@ class Exchange(Future[Response]):
         """Wait for no response but one that is on its way. In the thread of the pool's loop.
 
         The other side sees that nothing more is sent, and ends a call that waits; if it responded before, the
-        response comes. Otherwise the future fails, at the latest after `GIVE_UP_SECONDS`.
+        response comes. Otherwise the future fails, at the latest after `GIVE_UP_SECONDS`. No effect when it is done.
         """
+        if self.done:
+            return
         self.is_given_up = True
         self.timeout = GIVE_UP_SECONDS
         self.deadline = min(self.deadline, monotonic() + GIVE_UP_SECONDS)
