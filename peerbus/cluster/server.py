@@ -44,6 +44,7 @@ OF_CLUSTERS = (ShardUnavailable, IndexUnreachable, IndexTimeout)
 
 
 class _Owned(NamedTuple):
+    journal: InMemory
     service: Service
     tenure: Tenure
 
@@ -102,38 +103,32 @@ class ClusterServer:
         log.info("This server of the cluster serves at %s, for others at %s.", self.url, self._ownership.url)
 
     def become_owner(self, journal: InMemory) -> None:
-        """Serve the shard with the state in `journal`. Blocks; from any other thread than the loop's.
+        """Serve the shard with the state in `journal`, and no longer with another. Blocks.
 
+        From any other thread than the loop's.
         Raises `NotReady` if the server is stopping, and the errors of the journal.
         """
         with self._lock:
             if self._is_stopping:
                 raise NotReady("The server is stopping.")
+            self._end_tenure("it owns the shard anew.")
             tenure = Tenure(journal, self._forwarding, self._passed)
             service = Service(self.loop, self._options, journal, self._durations, tenure, OF_CLUSTERS)
             service.start()
-            self._owned = _Owned(service, tenure)
+            self._owned = _Owned(journal, service, tenure)
             self._route(self._guarded(service.router), is_serving=True)
             process_memory.exclude_present()
         log.info("This server serves shard %d, epoch %s.", self._ownership.shard, service.broker.stats().epoch)
 
-    def step_down(self, reason: str) -> None:
-        """Serve the shard no longer, if it does. Blocks; from any other thread than the loop's.
+    def step_down(self, reason: str, journal: InMemory | None = None) -> None:
+        """Serve the shard no longer, if it does, and with this `journal`. Blocks.
 
         Changes that were made are kept first, as far as the journal can. Calls and streams that are under way, and
-        those that come from now on, are answered by the next owner.
+        those that come from now on, are answered by the next owner. From any other thread than the loop's.
         """
         with self._lock:
-            if self._owned is None:
-                return
-            log.info("This server serves shard %d no longer: %s", self._ownership.shard, reason)
-            (service, tenure), self._owned = self._owned, None
-            tenure.end()
-            self._route(self._passing_on, is_serving=False)
-            service.end_waiting()
-            service.close()
-            del service, tenure
-            process_memory.collect_all()
+            if journal is None or (self._owned and self._owned.journal is journal):
+                self._end_tenure(reason)
 
     def wait(self) -> bool:
         """Wait for `stop`, then for the requests under way; false if some did not end in time."""
@@ -149,6 +144,18 @@ class ClusterServer:
         self.step_down("it stops.")
         self._leave()
         self._routing.stop()
+
+    def _end_tenure(self, reason: str) -> None:
+        if self._owned is None:
+            return
+        log.info("This server serves shard %d no longer: %s", self._ownership.shard, reason)
+        (_, service, tenure), self._owned = self._owned, None
+        tenure.end()
+        self._route(self._passing_on, is_serving=False)
+        service.end_waiting()
+        service.close()
+        del service, tenure
+        process_memory.collect_all()
 
     def _route(self, router: HandlerRouter, *, is_serving: bool) -> None:
         async def replace_router() -> None:

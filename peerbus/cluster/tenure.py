@@ -1,6 +1,6 @@
 """The time for which a server owns the shard: what it answers then counts, and what it cannot answer goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from peerbus.errors import IndexTimeout, PeerbusError, ShardUnavailable
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import Source, Stream, Wanted
-from peerbus.http.handler import Handler
+from peerbus.http.handler import Guard, Handler
 from peerbus.http.types import Reply, Request
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import Endpoint
@@ -57,13 +57,14 @@ class Tenure:
 class OwnersCall:
     """The handler of an endpoint at the owner.
 
-    A reply or an error that tells of the state is given only if the log was still this server's when it was made.
+    A reply or an error that tells of the state is given only if the log was still this server's when it was made. That
+    holds for the errors of guards, too, unless they refuse a body before it comes.
     """
 
     def __init__(
         self, tenure: Tenure, journal: InMemory, handler: Handler, forwarding: Forwarding, *, changes: bool
     ) -> None:
-        self.guards = handler.guards
+        self.guards: Sequence[Guard] = [self._admit_body]
         self.max_body = handler.max_body
         self._tenure = tenure
         self._journal = journal
@@ -76,10 +77,20 @@ class OwnersCall:
         if self._tenure.is_over:
             return self._forwarding(request)
         try:
+            if not request.is_admitted:
+                self._admit(request)
             made = self._handler(request)
         except PeerbusError as error:
             return self._confirm(request, error)
         return made.follow(partial(self._made, request)) if isinstance(made, Future) else self._confirm(request, made)
+
+    def _admit_body(self, request: Request) -> None:
+        if request.head.has_body and not request.body:
+            self._admit(request)
+
+    def _admit(self, request: Request) -> None:
+        for guard in self._handler.guards:
+            guard(request)
 
     def _made(self, request: Request, made: Future[Reply]) -> Reply | Future[Reply]:
         error = made.exception()

@@ -50,7 +50,7 @@ def claim(member: Member, cluster: Cluster, engine: FakeEngine) -> None:
     server = member.server
 
     def lost() -> None:
-        threading.Thread(target=server.step_down, args=("it was overtaken.",)).start()
+        threading.Thread(target=server.step_down, args=("it was overtaken.", journal)).start()
 
     async def claimed() -> LogJournal:
         store = engine.store()
@@ -62,7 +62,6 @@ def claim(member: Member, cluster: Cluster, engine: FakeEngine) -> None:
                 continue
 
     journal = server.loop.wait_for(claimed())
-    server.step_down("it claims again.")
     member.serve(journal)
     cluster.shard.give(member.url)
 

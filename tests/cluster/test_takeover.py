@@ -349,6 +349,36 @@ def test_callers_see_no_error_while_the_shard_goes_round(cluster: Cluster) -> No
     assert sorted(pulled) == sorted(list(range(100)) * 3)
 
 
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_token_that_was_given_since_is_known_though_the_owner_was_replaced_without_noticing(at: int) -> None:
+    with start_cluster(count=3, owned=False, tokens=Tokens("enrolment-secret")) as cluster:
+        first, second, _ = cluster
+        journal = Overtaken()
+        first.take_over(journal)
+        second.serve(InMemory())
+        token = second.api.showing("enrolment-secret").post("/register_peer_node", peer_id="peer1").body["token"]
+        journal.holds = True
+        peer = cluster.members[at].api.showing(token)
+        called = in_background(partial(peer.post, "/create_topic", **NEWS))
+        eventually(lambda: journal.held)
+        cluster.shard.give(second.url)
+        journal.fail(LOST)
+        assert called.result().body["created"]
+
+
+def test_a_late_notice_of_a_former_tenure_does_not_end_the_present_one() -> None:
+    with start_cluster(count=1, owned=False) as cluster:
+        (server,) = cluster
+        former, present = InMemory(), InMemory()
+        server.take_over(former)
+        server.serve(present)
+        server.server.step_down("it was overtaken.", former)
+        assert server.api.post("/create_topic", **NEWS).body["created"]
+        server.server.step_down("it was overtaken.", present)
+        cluster.shard.give(None)
+        assert server.api.get("/readyz").status == 503
+
+
 def test_a_server_that_stops_ends_what_waits_and_takes_nothing(cluster: Cluster) -> None:
     first, _, third = cluster
     called = third.api.in_background("POST", "/pull_messages", **PEER, wait=60)

@@ -26,7 +26,7 @@ def pool(loop: Loop) -> Iterator[ConnectionPool]:
     pool.close()
 
 
-def test_the_other_side_sees_that_nothing_more_is_sent(loop: Loop, pool: ConnectionPool) -> None:
+def test_it_fails_soon_though_the_other_side_stays_silent(loop: Loop, pool: ConnectionPool) -> None:
     with fake_server(SILENCE) as fake:
         sent = pool.send("POST", fake.url, b"", (), DEADLINE)
         fake.next_request()
