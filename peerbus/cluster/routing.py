@@ -1,7 +1,6 @@
 """Passing calls on to the owner of a shard, and waiting for one while there is none."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -9,9 +8,8 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
-import msgspec
-
 from peerbus.cluster.call import FORWARDED, SECRET, ForwardedCall
+from peerbus.cluster.handing_back import HandingBack
 from peerbus.cluster.ownership import Ownership
 from peerbus.errors import (
     IndexTimeout,
@@ -39,10 +37,6 @@ from peerbus.http.upstream.body_stream import BodyStream
 from peerbus.http.upstream.errors import NotConnected, UpstreamError
 from peerbus.http.upstream.exchange import Exchange, Response
 from peerbus.http.upstream.pool import ConnectionPool
-from peerbus.wire.endpoints import ENDPOINTS
-from peerbus.wire.protocol import NackRequest, PullAnswer, PullRequest
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -54,7 +48,6 @@ STOP_SECONDS = 2.0
 MOST_HELD = 256 << 20
 """Bytes of bodies that are held at once."""
 STOPPING = "The server is stopping."
-NACK = next(row for row in ENDPOINTS if row.request is NackRequest)
 
 
 class RoutingOptions(NamedTuple):
@@ -211,8 +204,8 @@ class Routing:
                 self._check_goes_on(call)
                 if failed.may_be_done and not call.is_repeatable:
                     raise failed.error
-                if failed.may_be_done and call.wait:  # until now it was served
-                    until, pause = monotonic() + self._options.patience, 0.0
+                if failed.may_be_done and call.rest:  # until now it was served
+                    until = monotonic() + self._options.patience
                 await self._pause(failed, moved, pause, until)
                 pause = min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
             outcome = await attempt(await self._next_owner(call, until))
@@ -292,6 +285,12 @@ class Routing:
             return failed
         return reply_to(response, partial(self._hand_back, call, response.body) if call.wait else None)
 
+    def _hand_back(self, call: ForwardedCall, answer: bytes) -> None:
+        """Hand back what came for a waiting pull whose caller is gone."""
+        handing_back = HandingBack.of(call, answer)
+        if handing_back:
+            self.pass_on(handing_back.call).add_done_callback(handing_back.done)
+
     def _broken(self, owner: str, error: UpstreamError) -> Failure:
         server = f"The owner of shard {self._ownership.shard}, {owner},"
         return Failure(failure(error, server, STOPPING), may_be_done=not isinstance(error, NotConnected))
@@ -328,30 +327,6 @@ class Routing:
             raise NotReady(STOPPING) if self.is_stopping else error_in(200, b"")
         self._streams[opened] = owner
         return opened
-
-    def _hand_back(self, call: ForwardedCall, answer: bytes) -> None:
-        """Hand the messages in the answer to a pull back, untouched: its caller is gone."""
-        try:
-            pull = msgspec.json.decode(call.body, type=PullRequest)
-            pulled = msgspec.json.decode(answer, type=PullAnswer)
-        except msgspec.DecodeError:
-            log.warning("What came for a caller that was gone is no answer to a pull.")
-            return
-        if pulled.missed:
-            log.warning(
-                "%d messages of topic '%s' were lost before peer '%s' could pull them, which it is not told.",
-                *(pulled.missed, pull.topic, pull.peer_id),
-            )
-        if pulled.offsets:
-            claims = NackRequest(
-                peer_id=pull.peer_id,
-                topic=pull.topic,
-                offsets=list(pulled.offsets),
-                attempts=None if pulled.attempts is msgspec.UNSET else list(pulled.attempts),
-                attempted=False,
-            )
-            back = ForwardedCall(NACK, NACK.path, call.headers, msgspec.json.encode(claims))
-            self.pass_on(back).add_done_callback(partial(_handed_back, pull))
 
     def _watch(self) -> None:
         self._watching = self.loop.events.create_task(self._follow())
@@ -390,12 +365,3 @@ class Routing:
         self._move()
         if self._watching:
             self._watching.cancel()
-
-
-def _handed_back(pull: PullRequest, replied: Future[Reply]) -> None:
-    error = replied.exception()
-    if error or replied.result().status != 200:
-        log.warning(
-            "Messages of topic '%s' that came for peer '%s', which was gone, are not handed back: %s",
-            *(pull.topic, pull.peer_id, error or replied.result().body),
-        )

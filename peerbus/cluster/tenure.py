@@ -5,6 +5,8 @@ from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
+import msgspec
+
 from peerbus.cluster.call import FORWARDED
 from peerbus.cluster.forwarding import Forwarding
 from peerbus.cluster.routing import Failure
@@ -17,6 +19,7 @@ from peerbus.http.handler import Guard, Handler
 from peerbus.http.types import Reply, Request
 from peerbus.storage.group_commit import InMemory
 from peerbus.wire.endpoints import Endpoint
+from peerbus.wire.protocol import PullAnswer
 
 
 class _Owned(NamedTuple):
@@ -114,7 +117,7 @@ class OwnersCall:
     def _given(self, request: Request, made: Reply | PeerbusError) -> Reply | Future[Reply]:
         if isinstance(made, PeerbusError):
             raise made
-        if self._tenure.is_over and request.waits and made.status == 200 and not made.on_lost:
+        if self._tenure.is_over and request.waits and _is_empty(made):
             return self._elsewhere(request, ShardUnavailable("Another server takes over; the pull got nothing."))
         return made
 
@@ -124,6 +127,14 @@ class OwnersCall:
             raise error
         failed = Failure(error, may_be_done=isinstance(error, IndexTimeout))
         return self._forwarding.go_on(request, failed, perf_counter() - request.began)
+
+
+def _is_empty(reply: Reply) -> bool:
+    """Whether a reply to a pull hands nothing over."""
+    if reply.status != 200 or not isinstance(reply.body, bytes):
+        return False
+    pulled = msgspec.json.decode(reply.body, type=PullAnswer)
+    return not (pulled.offsets or pulled.missed)
 
 
 class OwnersStreams:

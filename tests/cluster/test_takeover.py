@@ -226,7 +226,7 @@ class Overtaken(InMemory):
     """A journal that keeps nothing until it fails: another server has the log now."""
 
     def __init__(self) -> None:
-        self.held: list[Future[Any]] = []
+        self.held: list[tuple[Future[Any], Any]] = []
         self.error: PeerbusError | None = None
         self.holds = False
 
@@ -237,12 +237,16 @@ class Overtaken(InMemory):
         if self.error:
             held.set_exception(self.error)
         else:
-            self.held.append(held)
+            self.held.append((held, value))
         return held
+
+    def keep(self) -> None:
+        for each, value in self.held:
+            each.set_result(value)
 
     def fail(self, error: PeerbusError) -> None:
         self.error = error
-        for each in self.held:
+        for each, _ in self.held:
             each.set_exception(error)
 
 
@@ -274,6 +278,23 @@ def test_what_an_owner_could_not_keep_is_answered_by_the_next(at: int, path: str
         journal.fail(LOST)
         first.server.step_down("overtaken.")
         assert called.result().body.items() >= answer.items()
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_messages_that_are_kept_as_pulled_when_a_tenure_ends_come(at: int) -> None:
+    with start_cluster(owned=False) as cluster:
+        first, second = cluster
+        journal = Overtaken()
+        first.take_over(journal)
+        first.api.subscriber("peer1", "news")
+        publish(first.api, "one")
+        journal.holds = True
+        called = cluster.members[at].api.in_background("POST", "/pull_messages", **PEER, wait=60)
+        eventually(lambda: journal.held)
+        first.server.step_down("told to.")
+        journal.keep()
+        assert called.result().body["messages"] == ["one"]
+        second.take_over(InMemory())
 
 
 @pytest.mark.parametrize("at", [0, 1])
