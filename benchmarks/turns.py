@@ -37,7 +37,7 @@ from peerbus.broker import Broker, Limits
 from peerbus.cli import options
 from peerbus.future import Future
 from peerbus.http.listener import allow_sockets, bind
-from peerbus.server.server import IndexingServer, ServerOptions
+from peerbus.server import IndexingServer, ServerOptions
 
 TOPIC = "bench"
 PEER = "peer"

@@ -148,6 +148,12 @@ class UnsupportedMediaType(PeerbusError):
     code, status = "unsupported_media_type", 415
 
 
+class NotOwner(PeerbusError):
+    """A server of the cluster passed a call on to one that does not own the shard: between servers alone."""
+
+    code, status = "not_owner", 421
+
+
 class UnsupportedEncoding(UnsupportedMediaType):
     """The body is compressed, or otherwise encoded."""
 
@@ -252,6 +258,12 @@ class NotReady(PeerbusError):
     """The process answers, but is starting, stopping, or cannot reach the indexing server."""
 
     code, status, retry_after = "not_ready", 503, 1
+
+
+class ShardUnavailable(PeerbusError):
+    """No server of the cluster owns the shard now; nothing was changed."""
+
+    code, status, retry_after = "shard_unavailable", 503, 1
 
 
 class IndexTimeout(PeerbusError):

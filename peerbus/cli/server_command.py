@@ -16,8 +16,9 @@ from peerbus.http.timeouts import TIMEOUTS
 from peerbus.http.tls import Certificate
 from peerbus.logs import log_to
 from peerbus.server.access import Tokens
+from peerbus.server.options import ServerOptions
 from peerbus.server.peer_addresses import PeerAddresses
-from peerbus.server.server import IndexingServer, ServerOptions
+from peerbus.server.server import IndexingServer
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit, InMemory
 

@@ -14,7 +14,7 @@ from peerbus.broker.state import PER_SLICE, Slice
 from peerbus.cluster.entries import Entry, entries_of
 from peerbus.cluster.shard_log import UNDER_WAY, Overtaken, ShardLog
 from peerbus.cluster.store import Loaded
-from peerbus.errors import IndexTimeout, PeerbusError
+from peerbus.errors import IndexTimeout, ShardUnavailable
 from peerbus.future import Future, then
 from peerbus.histogram import Histogram
 from peerbus.http.event_loop import Loop
@@ -30,12 +30,6 @@ NO_LIMIT = 1 << 62
 """Bytes of room that the engine is taken to have."""
 
 T = TypeVar("T")
-
-
-class ShardUnavailable(PeerbusError):
-    """No server of the cluster owns the shard now; nothing was changed."""
-
-    code, status, retry_after = "shard_unavailable", 503, 1
 
 
 class _Batch(NamedTuple):

@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the reason does not matter
         """The connection is closed, from either side."""
         self._is_lost = True
-        self._request = None
+        request, self._request = self._request, None
         self._reader.close()
         self._timer.cancel()
         self._out.close()
@@ -145,6 +145,8 @@ class Connection(asyncio.Protocol):
             self._stream.cancel()
         else:
             self._server.closed(self)
+        if request and request.on_gone:
+            request.on_gone()
 
     # Called by the server
 

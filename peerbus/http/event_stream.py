@@ -44,12 +44,13 @@ class Wanted(NamedTuple):
     """A stream that a reader asks for.
 
     The reader has read the event `last_id` of an earlier stream, if any. `check` checks the request each time
-    something is done for it, and may raise.
+    something is done for it, and may raise. `head` is that of the HTTP request.
     """
 
     request: StreamRequest
     last_id: int | None
     check: Callable[[], None]
+    head: Head
 
 
 class Stream(Protocol):
@@ -151,7 +152,7 @@ class Streams:
         check()
         if last_id == REPLACED:
             return Reply(204, b"", NOT_KEPT)
-        wanted = Wanted(fields, last_id, check)
+        wanted = Wanted(fields, last_id, check, head)
         opened = self._checked(wanted) if head.method == "HEAD" else self._opened(wanted)
         return self._loop.run(_or_try_again(opened) if CONTENT_TYPE in head.headers.get("accept", "") else opened)
 

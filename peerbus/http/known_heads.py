@@ -21,6 +21,10 @@ class KnownHeads(Generic[Meaning]):
         self.get = self._known.get
         """The meaning of a head, given without the empty line at its end; None for an unknown one."""
 
+    def forget(self) -> None:
+        """Forget all heads: they have another meaning now."""
+        self._known.clear()
+
     def learn(self, head: bytes, meaning: Meaning) -> None:
         """Remember the meaning of a head, given without the empty line at its end."""
         if len(head) <= LONGEST:

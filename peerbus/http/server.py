@@ -75,6 +75,11 @@ class Server(Stoppable):
         """Begin to serve."""
         self._accepting = self.loop.wait_for(self._accept())
 
+    def replace_router(self, router: Router) -> None:
+        """Route requests by another router from now on; those under way keep their route. Called in the loop."""
+        self.router = router
+        self.heads.forget()
+
     def stop(self) -> None:
         """Ask it to stop: from now on each answer says that its connection is closed. Returns at once."""
         self.is_stopping = True

@@ -84,7 +84,7 @@ class Head:
 class Request:
     """One request: its head, the whole of its body, and the address of its client."""
 
-    __slots__ = ("began", "body", "checks", "client", "head", "is_admitted", "waits")
+    __slots__ = ("began", "body", "checks", "client", "head", "is_admitted", "on_gone", "waits")
 
     def __init__(self, head: Head, body: bytes, client: str) -> None:
         self.head = head
@@ -96,6 +96,8 @@ class Request:
         """Checks that the guards leave until the request is decoded; each may raise."""
         self.waits = False
         """Whether its answer may wait for a message: a pull with `wait`."""
+        self.on_gone: Callable[[], None] | None = None
+        """Called in the loop if the client is gone before the answer."""
         self.began = 0.0
         """When its route began to answer it, by `perf_counter`; 0 before."""
 

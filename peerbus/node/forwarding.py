@@ -4,9 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cache, partial
-from string import punctuation
 from typing import NamedTuple, TypeVar
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw
@@ -14,14 +12,14 @@ from msgspec import Raw
 from peerbus.errors import NotSubscribed, PeerNotFound, Unauthorized, error_in
 from peerbus.future import Future, pass_on, settle
 from peerbus.http.handler import Guard
-from peerbus.http.reply import JSON as JSON_REPLY
+from peerbus.http.passing_on import JSON, quoted, reply_to, wait_in
 from peerbus.http.types import ADDED, Reply, Request
 from peerbus.http.upstream.exchange import Response
 from peerbus.node.answer_hooks import ANSWER_HOOKS, Answered, topic_of
 from peerbus.node.identity import fill_in_body, fill_in_push, fill_in_query
 from peerbus.node.membership import Fields, Membership
 from peerbus.node.requeue import Requeue
-from peerbus.node.server_client import JSON, JSON_HEADERS, ServerClient
+from peerbus.node.server_client import JSON_HEADERS, ServerClient
 from peerbus.wire.endpoints import Endpoint
 from peerbus.wire.protocol import RegisterRequest
 
@@ -29,19 +27,12 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT = 86_400.0
-"""Seconds added at most to the time that an answer may take; the server itself limits the `wait` of a pull."""
 SMALL = 64 << 10
 """Bytes of a body that is decoded however many fields it has."""
-HEADERS = ("Content-Type", "Cache-Control", "Retry-After", "Allow", "WWW-Authenticate")
-PASSED_ON = {name.lower().encode(): name for name in HEADERS}
-"""The headers that are passed on from an answer; one with status 200 has only the first two."""
 UNKNOWN = {Unauthorized.status, 404}
 """The statuses of an unknown peer or subscription."""
 CHANGES_MEMBERSHIP = {"register_peer_node", "unregister_peer_node"}
 """The calls that may not run beside a renewal."""
-SAFE_TO_REPEAT = {"register_peer_node", "create_topic", "create_topics", "subscribe"}
-"""Idempotent calls, besides read-only ones."""
 
 _decode_fields = msgspec.json.Decoder(Fields).decode
 
@@ -89,8 +80,7 @@ class Forwarding:
         self._workers = workers
         self._hook = ANSWER_HOOKS.get(endpoint.name)
         self._alone = endpoint.name in CHANGES_MEMBERSHIP
-        repeatable = not endpoint.changes or endpoint.name in SAFE_TO_REPEAT
-        self._send = partial(index.send, endpoint.method, repeatable=repeatable)
+        self._send = partial(index.send, endpoint.method, repeatable=endpoint.repeatable)
         self._request: type[msgspec.Struct] = endpoint.request
 
     def __call__(self, request: Request) -> Future[Reply]:
@@ -113,10 +103,10 @@ class Forwarding:
         elif self._has_peer_id and (fields := self._fields(body, headers)) is not None:
             body = fill_in_body(body, fields, self._membership, self._registers)
             body = fill_in_push(body, fields, self._push_target)
-            wait = _seconds(fields["wait"]) if "wait" in fields else 0.0
+            wait = wait_in(fields["wait"]) if "wait" in fields else 0.0
             if (added := len(body) - len(request.body)) > 0:
                 headers = (*headers, f"{ADDED}: {added}")
-        return Call(f"{self._path}?{_quoted(query)}" if query else self._path, body, headers, wait, fields)
+        return Call(f"{self._path}?{quoted(query)}" if query else self._path, body, headers, wait, fields)
 
     def _forward(self, call: Call, mends: bool = True) -> Future[Reply]:
         was_known = self._is_known(call) if self._hook else False
@@ -199,16 +189,10 @@ class Forwarding:
                 raise self._index.not_ours() from None
             except RecursionError:
                 log.warning("An answer is nested too deeply to learn from; it goes on as it came.")
-        if received.status != 200:
-            return Reply(received.status, received.body, _passed_on(received))
         on_lost = None
         if call.wait and call.fields:  # the messages of a waiting pull, if its caller is gone
             on_lost = partial(self._undelivered.hand_back, topic_of(call.fields), received.body)
-        return Reply(200, received.body, JSON_REPLY, on_lost)
-
-
-def _quoted(query: str) -> str:
-    return query if query.isascii() else quote(query, safe=punctuation, encoding="latin-1")
+        return reply_to(received, on_lost)
 
 
 def _headers(content_type: str | None, body: bytes) -> tuple[str, ...]:
@@ -217,21 +201,9 @@ def _headers(content_type: str | None, body: bytes) -> tuple[str, ...]:
     return (f"Content-Type: {content_type}",) if content_type else ("Content-Type:",)
 
 
-def _passed_on(received: Response) -> list[tuple[str, str]]:
-    came = received.headers
-    return [(name, came[key].decode("latin-1")) for key, name in PASSED_ON.items() if key in came]
-
-
 @cache
 def _decoder_of_known(request: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
     """A decoder for the fields of a request that leaves their values undecoded, empty for absent fields."""
     names = dict(zip(request.__struct_fields__, request.__struct_encode_fields__, strict=True))
     fields = [(name, Raw, Raw(b"")) for name in names]
     return msgspec.json.Decoder(msgspec.defstruct(request.__name__, fields, rename=names, forbid_unknown_fields=True))
-
-
-def _seconds(value: Raw) -> float:
-    try:
-        return min(max(0.0, msgspec.json.decode(value, type=float)), LONGEST_WAIT)
-    except msgspec.DecodeError:
-        return 0.0

@@ -1,26 +1,17 @@
 """A peer node's client of the indexing server."""
 
-import threading
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from peerbus.errors import (
-    CATALOGUE,
-    IndexUnreachable,
-    NotReady,
-    PeerbusError,
-    TooManyWaiting,
-    error_in,
-    timed_out,
-    unreachable,
-)
+from peerbus.errors import IndexUnreachable, PeerbusError, error_in
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
 from peerbus.http.event_stream import CONTENT_TYPE
+from peerbus.http.passing_on import JSON, WaitingPlaces, failure, is_answer, media_type
 from peerbus.http.upstream.body_stream import BodyStream
-from peerbus.http.upstream.errors import StreamClosed, TimedOut, UpstreamError
+from peerbus.http.upstream.errors import UpstreamError
 from peerbus.http.upstream.exchange import Response
 from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.wire.protocol import Answer, Request
@@ -30,9 +21,6 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 CONNECT_SECONDS = 2.0
 REGISTER = "/register_peer_node"
-STATUSES = {200} | {error.status for error in CATALOGUE.values()}
-"""Every status that the indexing server answers with."""
-JSON = "application/json"
 JSON_HEADERS = (f"Content-Type: {JSON}",)
 
 
@@ -56,8 +44,7 @@ class ServerClient:
         """
         self.loop = loop
         self.url = url.rstrip("/")
-        self._max_waiting = max_waiting
-        self._waiting = threading.BoundedSemaphore(max_waiting)
+        self._waiting = WaitingPlaces(max_waiting, "peer node")
         self.timeout = timeout
         self.token = token
         self.peer_token: str | None = None
@@ -80,17 +67,15 @@ class ServerClient:
 
         A `repeatable` call may be sent twice. `timeout` replaces the client's. Raises `TooManyWaiting`.
         """
-        if wait and not self._waiting.acquire(blocking=False):
-            raise TooManyWaiting(
-                f"{self._max_waiting} pulls are waiting, which is as many as this peer node takes. Pull without `wait`."
-            )
+        if wait:
+            self._waiting.take()
         token = self.token if path == REGISTER else self.peer_token
         if token:
             headers = (*headers, f"Authorization: {bearer(token)}")
         seconds = wait + (self.timeout if timeout is None else timeout)
         sent = self._pool.send(method, self.url + path, body, headers, seconds, repeatable)
         if wait:
-            sent.add_done_callback(lambda _: self._waiting.release())
+            sent.add_done_callback(lambda _: self._waiting.free())
         return sent
 
     def received(self, sent: Future[Response]) -> Response:
@@ -102,7 +87,7 @@ class ServerClient:
         if isinstance(error, UpstreamError):
             raise self.failure(error)
         response = sent.result()
-        if not _is_answer(response):
+        if not is_answer(response):
             raise self.not_ours()
         return response
 
@@ -135,8 +120,8 @@ class ServerClient:
         except UpstreamError as error:
             raise self.failure(error) from None
         if isinstance(opened, Response):
-            raise error_in(opened.status, opened.body) if _is_answer(opened) else self.not_ours()
-        if _media_type(opened) != CONTENT_TYPE:
+            raise error_in(opened.status, opened.body) if is_answer(opened) else self.not_ours()
+        if media_type(opened) != CONTENT_TYPE:
             opened.close()
             raise self.not_ours()
         return opened
@@ -147,24 +132,8 @@ class ServerClient:
 
     def failure(self, error: UpstreamError) -> PeerbusError:
         """The error of the catalogue for a request or a stream that failed on the way."""
-        match error:
-            case TimedOut():
-                return timed_out(f"The indexing server at {self.url}", error)
-            case StreamClosed():
-                return NotReady("The peer node is stopping.")
-            case _:
-                return unreachable(f"The indexing server at {self.url}", error)
+        return failure(error, f"The indexing server at {self.url}", "The peer node is stopping.")
 
     def not_ours(self) -> IndexUnreachable:
         """The error for a response that no indexing server gives."""
         return IndexUnreachable(f"What answers at {self.url} is not a peerbus indexing server.")
-
-
-def _is_answer(response: Response) -> bool:
-    return response.status in STATUSES and _media_type(response) == JSON
-
-
-def _media_type(response: Response | BodyStream) -> str:
-    """The type that a response says its body has, without parameters."""
-    given = response.headers.get(b"content-type", b"").decode("latin-1")
-    return given if given == JSON else given.partition(";")[0].strip().lower()

@@ -10,20 +10,14 @@ from urllib.parse import urlencode
 import msgspec
 
 from peerbus.errors import NotReady, NotSubscribed, PeerNotFound, Unauthorized, error_in
-from peerbus.http.event_stream import PATH, Wanted, last_event
-from peerbus.http.types import Sink
+from peerbus.http.event_stream import PATH, Wanted
+from peerbus.http.passing_on import SILENCE_SECONDS, ForwardedStream, check_subscribed
 from peerbus.http.upstream.body_stream import BodyStream
-from peerbus.http.upstream.errors import Unreachable, UpstreamError
 from peerbus.node.membership import Membership
 from peerbus.node.server_client import ServerClient
-from peerbus.wire.protocol import StreamRequest, SubscriptionsAnswer
+from peerbus.wire.protocol import StreamRequest
 
 T = TypeVar("T")
-
-SILENCE_SECONDS = 45.0
-"""Seconds without any data after which the indexing server counts as gone; it sends a comment every 15 seconds."""
-END = b"\n\n"
-LAST = b"event: end\n"
 
 
 class ForwardedStreams:
@@ -37,14 +31,14 @@ class ForwardedStreams:
         self._open: set[BodyStream] = set()
         self._is_closed = False
 
-    async def open(self, wanted: Wanted) -> "ForwardedStream":
+    async def open(self, wanted: Wanted) -> ForwardedStream:
         """A stream of the peer's message queue; raises the error that the indexing server refuses it with."""
         upstream = await self._restoring(wanted.request.topic, partial(self._opened, wanted))
         if self._is_closed:
             upstream.close()
             raise NotReady("The peer node is stopping.")
         self._open.add(upstream)
-        return ForwardedStream(self, upstream)
+        return ForwardedStream(upstream, self._client.failure, self._ended)
 
     async def check(self, wanted: Wanted) -> None:
         """Raise the error that the indexing server would refuse the stream with."""
@@ -54,14 +48,10 @@ class ForwardedStreams:
         """End all streams. Called in any thread."""
         self._client.loop.call(self._close)
 
-    def ended(self, upstream: BodyStream) -> None:
+    def _ended(self, upstream: BodyStream) -> None:
         """A stream ended, from either side."""
         self._open.discard(upstream)
         upstream.close()
-
-    def failure(self, error: UpstreamError) -> Exception:
-        """The error of the catalogue for a stream that broke off."""
-        return self._client.failure(error)
 
     async def _restoring(self, topic: str, ask: Callable[[], Awaitable[T]]) -> T:
         """What the indexing server answers; asks again if it lost a peer or a subscription that can be restored."""
@@ -88,11 +78,9 @@ class ForwardedStreams:
         if received.status != 200:
             raise error_in(received.status, received.body)
         try:
-            answer = msgspec.json.decode(received.body, type=SubscriptionsAnswer)
+            check_subscribed(request, received.body)
         except msgspec.DecodeError:
             raise self._client.not_ours() from None
-        if not answer.subscriptions:
-            raise NotSubscribed(f"Peer '{request.peer_id}' is not subscribed to topic '{request.topic}'.")
 
     async def _renewed(self) -> bool:
         return await asyncio.get_running_loop().run_in_executor(self._workers, self._membership.renew)
@@ -101,39 +89,3 @@ class ForwardedStreams:
         self._is_closed = True
         for upstream in list(self._open):
             upstream.close()
-
-
-class ForwardedStream:
-    """The stream of one reader."""
-
-    def __init__(self, streams: ForwardedStreams, upstream: BodyStream) -> None:
-        self._streams = streams
-        self._upstream = upstream
-
-    async def send(self, sink: Sink) -> None:
-        """Send whole events as they come; if the indexing server sends no last event, make one."""
-        try:
-            await self._send_on(sink)
-        except UpstreamError as error:
-            await sink.write(last_event(self._streams.failure(error)))
-        finally:
-            self._streams.ended(self._upstream)
-
-    def abandon(self) -> None:
-        """End the stream before anything of it was sent."""
-        self._streams.ended(self._upstream)
-
-    async def _send_on(self, sink: Sink) -> None:
-        """Send events until the last one, or until the reader is gone. Raises `UpstreamError`."""
-        gathered = bytearray()
-        async for part in self._upstream:
-            gathered += part
-            end = gathered.rfind(END, max(0, len(gathered) - len(part) - 1))
-            if end < 0:
-                continue
-            events, gathered = bytes(gathered[:end]), gathered[end + len(END) :]
-            if not await sink.write(events + END):
-                return
-            if events.rpartition(END)[2].startswith(LAST):
-                return
-        raise Unreachable("it broke the stream off")

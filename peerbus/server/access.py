@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from peerbus.broker import Overview
+from peerbus.broker import Broker, Limits, Overview
 from peerbus.errors import Forbidden, TopicNotFound, Unauthorized
 from peerbus.http.handler import Guard
 from peerbus.http.types import Request as HttpRequest
@@ -42,10 +42,14 @@ class AccessControl:
     """
 
     def __init__(self, broker: Overview, tokens: Tokens) -> None:
-        self._broker = broker
+        self._broker: Overview = broker
         self._enrolment = hash_of(tokens.enrolment)
         self._admin = hash_of(tokens.admin) if tokens.admin else b""
         self._metrics = hash_of(tokens.metrics) if tokens.metrics else b""
+
+    def forget(self) -> None:
+        """Know no peer any longer, so that the broker is free to go."""
+        self._broker = Broker(Limits())
 
     def guards(self, endpoint: Endpoint) -> list[Guard]:
         """The guards of one call; they raise `Unauthorized`, and `Forbidden` for a token that does not allow it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from peerbus.broker import Broker
 from peerbus.broker.results import DueResult
@@ -26,12 +27,15 @@ million topics takes 0.6 s. With the default limits this happens 420 times at mo
 
 
 class Housekeeping:
-    """Calls a broker's `run_due` when it is due, and returns free memory, until the loop is closed."""
+    """Calls a broker's `run_due` when it is due, and returns free memory, until it is closed."""
 
     def __init__(self, broker: Broker, loop: Loop) -> None:
         self._broker = broker
         self._loop = loop
         self._next: asyncio.Handle | None = None
+        self._regular: dict[Callable[[], None], asyncio.Handle] = {}
+        """The next time of the work that is done regularly."""
+        self._is_closed = False
         self._trimmed = 0
         self._forgotten_ids = 0
         self._is_forgetting = False
@@ -41,23 +45,36 @@ class Housekeeping:
 
     def start(self) -> None:
         """Begin, in the loop."""
-        self._loop.call_soon(self._beat)
-        self._loop.call_soon(self._run)
-        self._loop.call_soon(self._trim)
-        self._loop.call_soon(self._exclude)
-        self._loop.call_soon(self._watch_ids)
+        for work in (self._beat, self._run, self._trim, self._exclude, self._watch_ids):
+            self._loop.call_soon(work)
+
+    def close(self) -> None:
+        """Do nothing more, so that the broker is free to go. From any other thread than the loop's."""
+        self._loop.call(self._stop)
+
+    def _stop(self) -> None:
+        self._is_closed = True
+        for handle in (*self._regular.values(), self._next):
+            if handle:
+                handle.cancel()
+
+    def _again(self, seconds: float, work: Callable[[], None]) -> None:
+        if not self._is_closed:
+            self._regular[work] = self._loop.events.call_later(seconds, work)
 
     def _beat(self) -> None:
         seconds = self._broker.beat()
         if seconds:
             log.warning("The server stood still for %.1f seconds. Leases and deadlines begin anew.", seconds)
-        self._loop.events.call_later(BEAT_SECONDS, self._beat)
+        self._again(BEAT_SECONDS, self._beat)
 
     def _due(self) -> None:
         """Something is due earlier than planned; called under the broker's lock, in any thread."""
         self._loop.call_soon(self._run)
 
     def _run(self) -> None:
+        if self._is_closed:
+            return
         if self._next:
             self._next.cancel()
         events = self._loop.events
@@ -79,7 +96,7 @@ class Housekeeping:
         if freed - self._trimmed >= TRIM_BYTES:
             self._trimmed = freed
             self._loop.events.run_in_executor(None, process_memory.trim)
-        self._loop.events.call_later(TRIM_SECONDS, self._trim)
+        self._again(TRIM_SECONDS, self._trim)
 
     def _watch_ids(self) -> None:
         """Log that message ids are forgotten before their time, once when it begins."""
@@ -91,7 +108,7 @@ class Housekeeping:
                 "Memory is full (--max-bytes): the oldest message ids are forgotten before their time. A publish that "
                 "is repeated later than usual is published twice."
             )
-        self._loop.events.call_later(TRIM_SECONDS, self._watch_ids)
+        self._again(TRIM_SECONDS, self._watch_ids)
 
     def _exclude(self) -> None:
         """Exclude all objects from garbage collection if many were added."""
@@ -100,7 +117,7 @@ class Housekeeping:
         if held >= self._excluded + GROWTH:
             self._excluded = held
             process_memory.exclude_present()
-        self._loop.events.call_later(GROWTH_SECONDS, self._exclude)
+        self._again(GROWTH_SECONDS, self._exclude)
 
 
 def _log_ends(result: DueResult) -> None:

@@ -27,10 +27,15 @@ def broker_metrics(
     meaning = "Requests that pushed messages, by how they ended: taken, busy (asked to wait), or failed."
     yield counters("pushes", meaning, ("outcome",), [((outcome,), count) for outcome, count in pushes.items()])
     yield from _backlogs(broker, queues)
-    yield histogram("loop_lag_seconds", "Delays of the event loop's timer: how long other work held it up.", loop.lag)
+    yield loop_lag(loop)
     if journal.commits is not None:
         meaning = "Duration of transactions that wrote to the disk, flush included."
         yield histogram("journal_commit_duration_seconds", meaning, journal.commits)
+
+
+def loop_lag(loop: Loop) -> Metric:
+    """The delays of a loop."""
+    return histogram("loop_lag_seconds", "Delays of the event loop's timer: how long other work held it up.", loop.lag)
 
 
 def _totals(stats: Stats) -> Iterator[Metric]:

@@ -64,6 +64,8 @@ class Endpoint:
     errors: tuple[type[PeerbusError], ...] = ()
     """Errors that it may answer with, in addition to `errors.ALWAYS`."""
     access: Access = Access.PEER
+    idempotent: bool = False
+    """Whether making it twice does no more than making it once, though it may change state."""
 
     @property
     def name(self) -> str:
@@ -74,6 +76,11 @@ class Endpoint:
     def changes(self) -> bool:
         """Whether it may change state."""
         return self.method != "GET"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a node or a server may make it again, unasked, if it may have been carried out."""
+        return self.idempotent or not self.changes
 
     @property
     def has_peer_id(self) -> bool:
@@ -89,15 +96,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # Peers
     Endpoint("POST", "/register_peer_node", wire.RegisterRequest, "Register a peer, or renew its lease.",
              answer=wire.RegisterAnswer, errors=(AddressNotAllowed, Forbidden, TooManyPeers, *STORAGE),
-             access=Access.NEWCOMER),
+             access=Access.NEWCOMER, idempotent=True),
     Endpoint("POST", "/unregister_peer_node", wire.UnregisterRequest,
              "Remove a peer with its own queues, or let them stand while it is away.",
              answer=wire.UnregisterAnswer, errors=(PeerNotFound, *STORAGE)),
     # Topics
     Endpoint("POST", "/create_topic", wire.CreateTopicRequest, "Create a topic.",
-             answer=wire.CreateTopicAnswer, errors=(PeerNotFound, TopicExists, TooManyTopics, *STORAGE)),
+             answer=wire.CreateTopicAnswer, errors=(PeerNotFound, TopicExists, TooManyTopics, *STORAGE),
+             idempotent=True),
     Endpoint("POST", "/create_topics", wire.CreateTopicsRequest, "Create many topics with the same options.",
-             answer=wire.CreateTopicsAnswer, errors=(PeerNotFound, TopicExists, TooManyTopics, *STORAGE)),
+             answer=wire.CreateTopicsAnswer, errors=(PeerNotFound, TopicExists, TooManyTopics, *STORAGE),
+             idempotent=True),
     Endpoint("DELETE", "/delete_topic", wire.TopicRequest, "Delete a topic with its messages and subscriptions.",
              answer=wire.DeleteTopicAnswer, errors=(TopicNotFound, *STORAGE), access=Access.OWNER),
     Endpoint("POST", "/publish", wire.PublishRequest, "Publish one message or a batch to a topic.", logging.DEBUG,
@@ -110,7 +119,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/subscribe", wire.SubscribeRequest, "Subscribe a peer to a topic.",
              answer=wire.SubscribeAnswer,
              errors=(AddressNotAllowed, PeerNotFound, TopicNotFound, SubscriptionExists, TooManySubscriptions,
-                     *STORAGE)),
+                     *STORAGE), idempotent=True),
     Endpoint("POST", "/unsubscribe", wire.UnsubscribeRequest, "End a subscription, or the message queue of a group.",
              answer=wire.UnsubscribeAnswer, errors=(*SUBSCRIPTION, *STORAGE), access=Access.LEAVING),
     Endpoint("POST", "/seek", wire.SeekRequest, "Move a message queue to an offset or to a time.",

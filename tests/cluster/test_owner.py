@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from peerbus.broker import Broker, Limits
-from peerbus.cluster.journal import ShardUnavailable
-from peerbus.errors import IndexTimeout
+from peerbus.errors import IndexTimeout, ShardUnavailable
 from peerbus.future import Future
 from peerbus.http.event_loop import Loop
 from tests.support.fake_engine import FakeEngine, LoggedJournal

@@ -1,4 +1,4 @@
-"""Every test that takes `way` or `api` runs both ways: through the dispatch, and through Flask."""
+"""Every test that takes `way` or `api` runs each way: by the dispatch, by Flask, and through a server of a cluster."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,17 @@ import pytest
 
 from tests.support.endpoints import prepare
 from tests.support.harness import Api
-from tests.support.servers import WAYS, serve
+from tests.support.servers import MEMBER, WAYS, serve
+
+
+@pytest.fixture(params=[*WAYS, MEMBER], scope="module")
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(params=WAYS, scope="module")
-def way(request: pytest.FixtureRequest) -> str:
+def own_way(request: pytest.FixtureRequest) -> str:
+    """A way of one server, which may have more calls than the table."""
     return str(request.param)
 
 

@@ -151,8 +151,8 @@ def fail(_: EmptyRequest) -> NoReturn:
 FAILING: Row = Endpoint("POST", "/fail", EmptyRequest, "Fail.")
 
 
-def test_a_fault_of_the_server_is_told_to_its_log_alone(way: str, caplog: pytest.LogCaptureFixture) -> None:
-    with serve(way, {FAILING: fail}) as api:
+def test_a_fault_of_the_server_is_told_to_its_log_alone(own_way: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serve(own_way, {FAILING: fail}) as api:
         reply = api.post("/fail")
         assert api.get("/livez").status == 200
     assert (reply.status, reply.body["code"]) == (500, "internal_error")

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
+from tests.support.cluster import start_member
 from tests.support.connections import JSON, Connection, request
 from tests.support.harness import DEADLINE, Api, eventually, start_index
 
 NEWS = {"topic": "news"}
 
 
-@pytest.fixture
-def index() -> Iterator[Api]:
-    with start_index() as index:
+@pytest.fixture(params=[start_index, start_member])
+def index(request: pytest.FixtureRequest) -> Iterator[Api]:
+    with request.param() as index:
         index.subscriber("peer1", "news")
         yield index
 

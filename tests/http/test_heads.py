@@ -1,10 +1,11 @@
-"""A HEAD is answered as its GET, without the body: at a server and at a peer node (RFC 9110, 9.3.2)."""
+"""A HEAD is answered as its GET, without the body: at servers and at a peer node (RFC 9110, 9.3.2)."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from peerbus.wire.endpoints import ENDPOINTS, NODE_ENDPOINTS, SERVER_ENDPOINTS
+from tests.support.cluster import start_passing_on
 from tests.support.harness import Api, start_index, start_node
 
 ROWS = {row.path for row in (*ENDPOINTS, *SERVER_ENDPOINTS, *NODE_ENDPOINTS) if row.method == "GET"}
@@ -13,12 +14,12 @@ OTHERS = ["/", "/api", "/openapi.json", "/pages/style.css", "/metrics", "/nothin
 CHANGING = {"date", "connection"}
 
 
-@pytest.fixture(scope="module", params=["indexing server", "peer node"])
+@pytest.fixture(scope="module", params=["indexing server", "peer node", "server of a cluster"])
 def api(request: pytest.FixtureRequest) -> Iterator[Api]:
-    with start_index() as index, start_node("peer1", index.url) as node:
+    with start_index() as index, start_node("peer1", index.url) as node, start_passing_on(index.url) as member:
         node.post("/create_topic", topic="news")
         node.post("/subscribe", topic="news")
-        yield index if request.param == "indexing server" else node
+        yield {"indexing server": index, "peer node": node, "server of a cluster": member}[request.param]
 
 
 @pytest.mark.parametrize("path", [*(f"{path}{query}" for path in sorted(ROWS) for query in QUERIES), *OTHERS])

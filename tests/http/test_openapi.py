@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from peerbus.errors import ALWAYS, CATALOGUE, PeerbusError
+from peerbus.errors import ALWAYS, CATALOGUE, NotOwner, PeerbusError
 from peerbus.http.dispatch import Dispatch
 from peerbus.http.docs.described import described
 from peerbus.http.docs.openapi import Service
@@ -22,6 +22,7 @@ from peerbus.http.pages import Page
 from peerbus.server.access import Tokens
 from peerbus.wire.endpoints import ENDPOINTS, NODE_ENDPOINTS, SERVER_ENDPOINTS, Access, Endpoint
 from peerbus.wire.protocol import Answer, TopicRequest
+from tests.support.cluster import start_member
 from tests.support.connections import call
 from tests.support.endpoints import ROWS, Row, name_of, prepare
 from tests.support.harness import DEADLINE, MAX_BODY, Api, start_index, start_node
@@ -32,6 +33,7 @@ CALLS: dict[str, tuple[Endpoint, ...]] = {
     "index": (*ENDPOINTS, *SERVER_ENDPOINTS),
     "guarded index": (*ENDPOINTS, *SERVER_ENDPOINTS),
     "node": (*ENDPOINTS, *NODE_ENDPOINTS),
+    "member": (*ENDPOINTS, *SERVER_ENDPOINTS),
 }
 
 
@@ -43,6 +45,7 @@ def services() -> Iterator[dict[str, Api]]:
             "index": index,
             "guarded index": running.enter_context(start_index(tokens=Tokens("enrolment" * 4, "admin" * 8))),
             "node": running.enter_context(start_node("peer7", index.url)),
+            "member": running.enter_context(start_member()),
         }
 
 
@@ -81,7 +84,7 @@ def test_every_error_is_described_with_its_meaning(told: dict[str, Any]) -> None
     meanings = {
         entry["const"]: (entry["title"], entry["description"]) for each in told.values() for entry in listed(each)
     }
-    assert meanings.keys() == CATALOGUE.keys()
+    assert meanings.keys() == CATALOGUE.keys() - {NotOwner.code}, "no caller gets that one"
     for code, (title, meaning) in meanings.items():
         assert title.startswith(f"{CATALOGUE[code].status} ")
         assert meaning.endswith(".")
@@ -134,6 +137,15 @@ def test_a_node_fills_in_its_peer(told: dict[str, Any]) -> None:
     assert pull["required"] == ["topic"]
     operation = told["node"]["paths"]["/pull_messages"]["post"]
     assert "peer_id" not in operation["requestBody"]["content"]["application/json"]["example"]
+
+
+def test_a_server_of_a_cluster_tells_of_its_line_to_the_owner(told: dict[str, Any]) -> None:
+    codes = codes_of(told["member"]["paths"]["/topics"]["get"])
+    assert (codes["502"], codes["503"], codes["504"]) == (
+        {"index_unreachable"},
+        {"shard_unavailable"},
+        {"index_timeout"},
+    )
 
 
 def test_a_node_tells_of_its_line_to_the_server(told: dict[str, Any]) -> None:

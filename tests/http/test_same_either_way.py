@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from tests.support.connections import JSON, RawReply, call
 from tests.support.endpoints import EIGHT_CALLS, EXAMPLES, ROWS, Row
 from tests.support.harness import Api, start_index
-from tests.support.servers import WAYS, serve
+from tests.support.servers import MEMBER, WAYS, serve
 
 Call = tuple[str, str, bytes, dict[str, str]]
 
@@ -47,13 +47,13 @@ def comparable(reply: RawReply) -> RawReply:
 
 
 def test_a_conversation_is_answered_the_same_any_way() -> None:
-    servers = (start_index(), *map(serve, WAYS))
+    servers = (start_index(), *map(serve, [*WAYS, MEMBER]))
     for made, *replies in zip(conversation(), *map(replies_of, servers), strict=True):
         assert all(reply == replies[0] for reply in replies), made
 
 
 def test_a_small_body_that_nobody_reads_is_refused_the_same_any_way_on_a_connection_that_is_kept() -> None:
-    for server in (start_index(), *map(serve, WAYS)):
+    for server in (start_index(), *map(serve, [*WAYS, MEMBER])):
         with server as api:
             reply = comparable(call(api, "POST", "/nothing", b"{}"))
         assert (reply.status, set(reply.headers)) == (404, {"content-type", "cache-control", "content-length"})

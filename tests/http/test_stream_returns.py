@@ -11,6 +11,7 @@ from peerbus.http.middleware import Guards
 from peerbus.node import NodeOptions, PeerNode
 from peerbus.server import IndexingServer, ServerOptions
 from peerbus.server.access import Tokens
+from tests.support.cluster import start_member
 from tests.support.connections import call
 from tests.support.harness import Api, eventually, serving, start_index
 from tests.support.servers import Restartable
@@ -32,7 +33,7 @@ def start_node(**options: Any) -> Iterator[Api]:
         yield from serving(PeerNode("peer1", bind("127.0.0.1", 0), NodeOptions(index_url=index.url, **options)))
 
 
-STARTERS = {"indexing server": start_server, "peer node": start_node}
+STARTERS = {"indexing server": start_server, "peer node": start_node, "server of a cluster": start_member}
 either = pytest.mark.parametrize("start", STARTERS.values(), ids=STARTERS)
 Starter = Callable[..., Any]
 

@@ -14,7 +14,8 @@ from peerbus.server import IndexingServer, ServerOptions
 from peerbus.server.access import Tokens
 from peerbus.storage import Storage
 from peerbus.storage.group_commit import GroupCommit, InMemory
-from tests.support.harness import DEADLINE, Api, Process, eventually, in_background, serving
+from tests.support.cluster import start_member
+from tests.support.harness import DEADLINE, Api, Process, eventually, in_background, serving, start_index
 from tests.support.streams import PING, Reader, stuck
 
 FOLLOWED: dict[str, Any] = {"peer_id": "peer1", "topic": "news"}
@@ -24,6 +25,12 @@ FOLLOWED: dict[str, Any] = {"peer_id": "peer1", "topic": "news"}
 def serve(stall_seconds: float = 30.0, journal: InMemory | None = None, **options: Any) -> Iterator[Api]:
     listener = bind("127.0.0.1", 0, stall_seconds)
     yield from serving(IndexingServer(listener, ServerOptions(**options), journal))
+
+
+@pytest.fixture(params=[start_index, start_member])
+def index(request: pytest.FixtureRequest) -> Iterator[Api]:
+    with request.param() as index:
+        yield index
 
 
 @pytest.fixture

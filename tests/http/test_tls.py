@@ -23,6 +23,7 @@ from peerbus.http.upstream.pool import ConnectionPool
 from peerbus.node import NodeOptions, PeerNode
 from peerbus.server import IndexingServer, ServerOptions
 from tests.support.cli import CommandLine
+from tests.support.cluster import start_cluster
 from tests.support.connections import request
 from tests.support.harness import DEADLINE, Api, Process, error_of, eventually, serving
 from tests.support.servers import start_answering
@@ -124,6 +125,19 @@ def test_a_stream_comes_through_a_node_and_a_server_that_are_both_behind_tls(tru
             assert stream.status_code == 200
             node.post("/publish", topic="news", message="hello")
             assert b'data: "hello"' in (line for line in stream.iter_lines())
+
+
+def test_calls_and_streams_go_between_the_servers_of_a_cluster(trusted: Authority, stranger: Authority) -> None:
+    for ca, status in ((trusted.file, 200), (stranger.file, 503)):
+        with start_cluster(patience=1, ca=ca, options={"certificate": trusted.own}) as cluster:
+            owner, other = cluster
+            owner.api.subscriber("peer1", "news")
+            assert other.api.post("/publish", topic="news", messages=list(range(1000))).status == status
+            if status == 200:
+                held = other.api.session.get(f"{other.api.url}/stream?peer_id=peer1&topic=news", stream=True)
+                lines = held.iter_lines()
+                assert [next(lines) for _ in range(5)] == [b": ping", b"", b"id: 0", b"data: 0", b""]
+                held.close()
 
 
 def test_several_streams_come_over_one_connection_behind_tls(trusted: Authority) -> None:

@@ -20,6 +20,7 @@ from peerbus.http.types import Head, Reply, Request, Router
 from peerbus.server.access import Tokens
 from peerbus.server.calls import CALLS
 from peerbus.wire.endpoints import STREAM_TICKET, Endpoint
+from tests.support.cluster import start_passing_on
 from tests.support.endpoints import ROWS
 from tests.support.harness import MAX_BODY, Api, free_port, serving, start_index, tended
 
@@ -102,6 +103,8 @@ def through_flask(handlers: Handlers) -> Router:
 
 WAYS: dict[str, Callable[[Handlers], Router]] = {"dispatch": through_dispatch, "flask": through_flask}
 """How requests come to handlers."""
+MEMBER = "member"
+"""How they come there through another server of a cluster."""
 
 
 @contextmanager
@@ -116,7 +119,18 @@ def serve(
     host: str = "127.0.0.1",
     **limits: Any,
 ) -> Iterator[Api]:
-    """All rows, and `more` of them with what answers them, served one way over a broker of its own."""
+    """All rows, and `more` of them with what answers them, served one way over a broker of its own.
+
+    The way `MEMBER` has no `more`.
+    """
+    if way == MEMBER:
+        options = {"max_body": max_body, "threads": threads, "timeouts": timeouts}
+        with (
+            serve("dispatch", broker=broker, max_body=max_body, threads=threads, **limits) as owner,
+            start_passing_on(owner.url, **options) as api,
+        ):
+            yield api
+        return
     target = broker or Broker(Limits(**limits))
     with tended(target), running_loop() as loop:
         handlers = {

@@ -9,7 +9,7 @@ import httptools
 
 from peerbus.http.known_heads import END, KnownHeads
 from peerbus.http.upstream.body_stream import BodyStream
-from peerbus.http.upstream.errors import Unreachable, UpstreamError
+from peerbus.http.upstream.errors import TimedOut, Unreachable, UpstreamError
 from peerbus.http.upstream.exchange import Exchange, Response, StreamExchange
 
 CHUNKED = b"transfer-encoding"
@@ -63,6 +63,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_complete = False
         self._complete = False
         self._keep_alive = False
+        self._ends_after_this = False
 
     def begin(self, exchange: Exchange) -> None:
         """Send the request of an exchange."""
@@ -73,7 +74,18 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_complete = False
         self._complete = False
         self._fresh = True
+        exchange.on_give_up = self._end_sending
         self._transport.write(exchange.data)
+
+    def _end_sending(self) -> None:
+        """Send nothing more, not even after a response; a connection by TLS is closed, because it has no such end."""
+        self._ends_after_this = True
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self.end(TimedOut("it is given up"))
 
     def end(self, error: UpstreamError) -> None:
         """Close the connection; its exchange fails with `error`."""
@@ -91,7 +103,9 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether it can carry another exchange."""
-        return self._keep_alive and not self._transport.is_closing() and not self._transport.get_write_buffer_size()
+        if self._ends_after_this or not self._keep_alive:
+            return False
+        return not (self._transport.is_closing() or self._transport.get_write_buffer_size())
 
     # Called by the loop
 

@@ -9,6 +9,10 @@ class Unreachable(UpstreamError):
     """No connection, or it broke before the response was whole."""
 
 
+class NotConnected(Unreachable):
+    """No connection: nothing of the request was sent."""
+
+
 class TimedOut(UpstreamError):
     """Connected, but the response did not come, or was not complete, in time."""
 

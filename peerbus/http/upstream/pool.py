@@ -10,13 +10,12 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
-from peerbus.future import Future
 from peerbus.http.event_loop import Loop
 from peerbus.http.known_heads import KnownHeads
 from peerbus.http.tls import RereadContext, trust
 from peerbus.http.upstream.body_stream import BodyStream
 from peerbus.http.upstream.connection import ResponseHead, UpstreamConnection
-from peerbus.http.upstream.errors import TimedOut, Unreachable, UpstreamError
+from peerbus.http.upstream.errors import NotConnected, TimedOut, Unreachable, UpstreamError
 from peerbus.http.upstream.exchange import Exchange, Response, StreamExchange
 from peerbus.http.upstream.resolver import Resolver
 from peerbus.standstill import Standstill
@@ -67,9 +66,10 @@ class ConnectionPool:
 
     def send(
         self, method: str, url: str, body: bytes, headers: tuple[str, ...], timeout: float, repeatable: bool = False
-    ) -> Future[Response]:
+    ) -> Exchange:
         """Send a request; the future fails with `TimedOut` after `timeout` seconds, and with `Unreachable`.
 
+        That is `NotConnected` if there was no connection to send it on.
         A kept connection may turn out closed before a response came: it was idle for too long, or the other side served
         the request and could not answer. Only a `repeatable` request is then sent again, on a new connection.
         An invalid URL is `Unreachable`; the future has then failed when this returns.
@@ -118,6 +118,8 @@ class ConnectionPool:
             self._loop.events.call_later(SWEEP_SECONDS, self._sweep)
         if self._closing:
             exchange.set_exception(_stopping())
+        elif exchange.is_given_up:
+            exchange.set_exception(NotConnected("it is given up"))
         elif connection := self._kept(exchange.origin):
             connection.begin(exchange)
         else:
@@ -145,17 +147,20 @@ class ConnectionPool:
         try:
             connection = await self._connected(exchange)
             self._open.add(connection)
+            if exchange.is_given_up:
+                connection.end(Unreachable("closed"))
+                raise ConnectionAbortedError("it is given up")
             connection.begin(exchange)
         except ssl.SSLCertVerificationError as error:
-            exchange.set_exception(Unreachable(f"its certificate is not trusted, {error.verify_message.rstrip('.')}"))
+            exchange.set_exception(NotConnected(f"its certificate is not trusted, {error.verify_message.rstrip('.')}"))
         except TimeoutError:
-            exchange.set_exception(Unreachable("it does not accept a connection"))
+            exchange.set_exception(NotConnected("it does not accept a connection"))
         except (OSError, ValueError) as error:
-            exchange.set_exception(Unreachable(getattr(error, "strerror", None) or str(error)))
+            exchange.set_exception(NotConnected(getattr(error, "strerror", None) or str(error)))
         except asyncio.CancelledError:
             exchange.set_exception(_stopping())
         except Exception as error:  # noqa: BLE001  # the future carries it
-            exchange.set_exception(Unreachable(str(error)))
+            exchange.set_exception(NotConnected(str(error)))
 
     async def _connected(self, exchange: Exchange) -> UpstreamConnection:
         """A new connection; raises `OSError`, for a timeout too, and `ValueError` for an invalid origin."""
