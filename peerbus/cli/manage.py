@@ -59,7 +59,7 @@ def create(settings: Settings, topics: tuple[str, ...], **options: Any) -> None:
 def _create_lines(create_topics: Callable[[list[str]], CreateTopicsAnswer], lines: Iterable[bytes]) -> str:
     """Create the topics named by lines, and return a sentence about all of them."""
     created = existed = 0
-    names = (line.strip().decode(errors="replace") for line in lines if line.strip())
+    names = (line.strip().decode("utf-8-sig", errors="replace") for line in lines if line.strip())
     try:
         while some := list(islice(names, AT_ONCE)):
             answer = create_topics(some)
