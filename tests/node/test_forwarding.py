@@ -24,6 +24,9 @@ CALLS: list[tuple[str, dict[str, Any], int]] = [
     ("/create_topic", {"topic": "news"}, 200),
     ("/create_topic", {"topic": "news", "overflow": "drop_oldest"}, 409),
     ("/create_topic", {"topic": "a b"}, 400),
+    ("/create_topics", {"topics": ["news", "more", "most"], "history": 5}, 409),
+    ("/create_topics", {"topics": ["news", "more", "most"]}, 200),
+    ("/create_topics", {"topics": ["more", "a b"]}, 400),
     ("/delete_topic", {"topic": "news"}, 200),
     ("/delete_topic", {"topic": "none"}, 404),
     ("/publish", {"topic": "news", "message": {"a": [1, None]}}, 200),
@@ -115,7 +118,14 @@ def test_a_node_answers_as_the_server_does(twins: Twins, path: str, fields: dict
 
 @pytest.mark.parametrize("path", [path for path in METHOD if CALLER[path]])
 def test_the_own_id_in_a_body_changes_nothing(twins: Twins, path: str) -> None:
-    fields: dict[str, Any] = {"topic": "news", "message": 1, "up_to": 0, "seconds": 1, "ids": [1]}
+    fields: dict[str, Any] = {
+        "topic": "news",
+        "message": 1,
+        "up_to": 0,
+        "seconds": 1,
+        "ids": [1],
+        "topics": ["news", "new"],
+    }
     own: dict[str, dict[str, Any]] = {"/seek": {"to": 0}, "/redrive": {"topic": "dead", "all": True}}
     fields |= own.get(path, {})
     known = next(endpoint for endpoint in ENDPOINTS if endpoint.path == path).request.__struct_encode_fields__
