@@ -41,7 +41,7 @@ class DedupWindow:
         return window
 
     def find(self, message_id: str) -> Seen | None:
-        """What was published with `message_id`, or None when it is not remembered."""
+        """The messages that were published with `message_id`; None if it is not remembered."""
         return self._seen.get(message_id)
 
     def add(self, message_id: str, offset: int | None, count: int, scheduled: int | None, now: float) -> int:

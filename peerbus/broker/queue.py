@@ -63,7 +63,7 @@ class Taken(NamedTuple):
 
 
 class Requeued(NamedTuple):
-    """What requeueing overdue messages cost, and the members that they were handed over to.
+    """The cost of requeueing overdue messages, and the members that they were handed over to.
 
     The caller drops, discards or postpones each of the messages that are `exhausted`.
     """

@@ -15,7 +15,7 @@ OnMissed = Callable[[Missed], object]
 
 
 class Follower(Protocol):
-    """What a loop calls: the client that it belongs to."""
+    """The client that a loop belongs to, as the loop calls it."""
 
     peer_id: str | None
 

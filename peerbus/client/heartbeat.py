@@ -16,7 +16,7 @@ BEATS = 3
 
 
 class Extender(Protocol):
-    """What a heartbeat calls: a client with a connection of its own."""
+    """The client that a heartbeat calls, with a connection of its own."""
 
     def extend(self, *messages: Message, seconds: float) -> object:
         """Extend the deadline of messages, which also renews the lease of their peer; raises `PeerbusError`."""

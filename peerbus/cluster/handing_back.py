@@ -25,7 +25,7 @@ class HandingBack:
 
     @classmethod
     def of(cls, pulling: ForwardedCall, answer: bytes) -> "HandingBack | None":
-        """What hands the messages in the answer to a pull back; None if there are none."""
+        """A function that hands back the messages in the answer to a pull; None if there are none."""
         try:
             pull = msgspec.json.decode(pulling.body, type=PullRequest)
             pulled = msgspec.json.decode(answer, type=PullAnswer)

@@ -1,4 +1,4 @@
-"""Who is there and who owns the shard: heartbeats of all servers, and claims where no owner is heard.
+"""The servers of a cluster hear each other's heartbeats, and one claims the shard if no owner is heard.
 
 This is a hint, for routing and for when to claim. That there is one owner at a time is the log's affair.
 """

@@ -1,4 +1,4 @@
-"""Who owns a shard, as far as a server knows."""
+"""The owner of a shard, as far as a server knows."""
 
 from typing import Protocol
 
@@ -22,4 +22,4 @@ class Ownership(Protocol):
         """A future that is done when the owner changes next."""
 
     def refresh(self) -> Future[None]:
-        """Look again who owns the shard; the future is done when `owner` is up to date."""
+        """Look for the owner again; the future is done when `owner` is up to date."""

@@ -94,7 +94,7 @@ class Routing:
         self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to watch who owns the shard."""
+        """Begin to watch for changes of the owner."""
         self.loop.call(self._watch)
 
     @property
@@ -196,7 +196,7 @@ class Routing:
     async def _persist(
         self, call: ForwardedCall, failed: Failure | None, attempt: Callable[[str], Awaitable[T | Failure]]
     ) -> T:
-        """What an attempt at an owner brings; further ones follow while it fails, where that may be."""
+        """The result of an attempt at an owner; after a failure another one follows, if the call may be repeated."""
         until, pause = monotonic() + self._options.patience, 0.0
         while True:
             moved = self._moved

@@ -1,4 +1,4 @@
-"""What the engine keeps of a shard: its log, and a snapshot of the state that the log leaves behind."""
+"""The log of a shard in the engine, and a snapshot of the state that the log leaves behind."""
 
 import asyncio
 import logging

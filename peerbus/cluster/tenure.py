@@ -104,7 +104,7 @@ class OwnersCall:
         return self._elsewhere(request, error)
 
     def _confirm(self, request: Request, made: Reply | PeerbusError) -> Reply | Future[Reply]:
-        """What was made, when the log is known to be ours; the journal has seen to that for a call with changes."""
+        """The reply that was made, once the log is known to be ours, which the journal ensured for changes."""
         if self._changes and isinstance(made, Reply):
             return self._given(request, made)
         kept = self._journal.after_commit(made)

@@ -85,7 +85,7 @@ class HandlerRoute:
         return reply if isinstance(reply, Future) else self._counted(request, reply)
 
     def handle(self, request: Request) -> Reply | Future[Reply]:
-        """What `answer` does, in any thread; also a reply is given to `answered`, which counts it."""
+        """Do as `answer`, in any thread; a reply is given to `answered` as well, which counts it."""
         request.began = perf_counter()
         try:
             if self.guards and not request.is_admitted:

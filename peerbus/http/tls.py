@@ -67,7 +67,7 @@ class RereadContext:
         return self._context
 
     def _versions(self) -> list[tuple[int, int, int] | None]:
-        """What changes with each file's content; links are followed, None is for a missing file."""
+        """For each file, values that change with its content; links are followed, None is for a missing file."""
         return [_version(file) for file in self._files]
 
 

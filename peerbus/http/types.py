@@ -172,7 +172,7 @@ class Route(Protocol):
         """Answer a request whose body came. A future is given to `answered` when it is done."""
 
     def handle(self, request: Request) -> Reply | Future[Reply]:
-        """What `answer` does, in any thread; also a reply is given to `answered`, which counts it."""
+        """Do as `answer`, in any thread; a reply is given to `answered` as well, which counts it."""
 
     def answered(self, request: Request, done: Future[Reply]) -> Reply:
         """The reply to a request whose future is done."""

@@ -54,7 +54,7 @@ class ForwardedStreams:
         upstream.close()
 
     async def _restoring(self, topic: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """What the indexing server answers; asks again if it lost a peer or a subscription that can be restored."""
+        """The indexing server's answer; it is asked again if it lost a peer or a subscription that can be restored."""
         try:
             return await ask()
         except (PeerNotFound, NotSubscribed, Unauthorized) as error:

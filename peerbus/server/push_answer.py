@@ -1,4 +1,4 @@
-"""What a receiver's answer to a push says."""
+"""The meaning of a receiver's answer to a push."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
